@@ -1,0 +1,1 @@
+"""The SMTP conversation with Windows authentication: no Airflow, no MIME, one protocol for every transport."""

@@ -1,0 +1,198 @@
+"""What can go wrong, and for whom it is worded.
+
+::
+
+    SmtpError
+    |-- SettingsError (ValueError)          the connection's settings cannot work; nothing was sent
+    |-- MessageError (ValueError)           this message cannot go to this server; nothing was sent
+    |-- ConnectError (ConnectionError)      no TCP connection to the server
+    |-- Disconnected (ConnectionError)      the server closed the connection, or the network did
+    |-- TimedOut (TimeoutError)             the server kept silent for too long
+    |-- ProtocolError                       the server broke the rules of SMTP
+    |-- TlsError
+    |   |-- StartTlsNotOffered              TLS is asked for, and the server does not offer it
+    |   `-- CertificateError                the server's certificate is not to be trusted
+    |-- AuthenticationError
+    |   |-- CredentialError                 the identity did not get as far as the server
+    |   |-- AuthenticationNotOffered        the server offers no Windows mechanism
+    |   `-- AuthenticationRefused           the server said no
+    |-- Refused                             the server refused a command or the content
+    |   `-- RecipientsRefused               some or all recipients were refused
+    `-- DeliveryUncertain                   the content went out and no reply came back
+
+Every error says whether the same attempt may succeed later (``transient``) and, where a command was answered, which
+phase, command, reply and recipient it was about.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.result import Refusal, SendResult
+
+
+class Phase(StrEnum):
+    """The stretch of the conversation an error or a timeout belongs to."""
+
+    CONNECT = "connect"
+    GREETING = "greeting"
+    EHLO = "EHLO"
+    STARTTLS = "STARTTLS"
+    TLS = "TLS handshake"
+    AUTH = "AUTH"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    CONTENT = "content"
+    FINAL = "final reply"
+    RSET = "RSET"
+    NOOP = "NOOP"
+    QUIT = "QUIT"
+
+
+class SmtpError(Exception):
+    """Base of all errors of the SMTP conversation.
+
+    Attributes:
+        phase: where in the conversation it happened, if it had begun.
+        command: the command that was being answered, without secrets.
+        reply: the server's reply, if there was one; ``code``, ``enhanced_code`` and ``text`` are read from it.
+        recipient: the address it is about, if it is about one.
+        transient: whether the same attempt may succeed later.
+    """
+
+    transient = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: Phase | None = None,
+        command: str | None = None,
+        reply: Reply | None = None,
+        recipient: str | None = None,
+        transient: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.command = command
+        self.reply = reply
+        self.recipient = recipient
+        if transient is not None:
+            self.transient = transient
+        elif reply is not None:
+            self.transient = reply.transient
+
+    @property
+    def code(self) -> int | None:
+        """The reply code, if the server replied."""
+        return self.reply.code if self.reply else None
+
+    @property
+    def enhanced_code(self) -> str | None:
+        """The reply's enhanced status code, if it had one."""
+        return self.reply.enhanced_code if self.reply else None
+
+    @property
+    def text(self) -> str | None:
+        """The reply's text, if the server replied."""
+        return self.reply.text if self.reply else None
+
+
+class SettingsError(SmtpError, ValueError):
+    """The connection's settings cannot work, whoever the server is; nothing was sent.
+
+    Attributes:
+        problems: everything that is wrong, one sentence each.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class MessageError(SmtpError, ValueError):
+    """This message cannot be sent, or not to this server; nothing of it was sent."""
+
+
+class ConnectError(SmtpError, ConnectionError):
+    """No TCP connection to the server could be made."""
+
+    transient = True
+
+
+class Disconnected(SmtpError, ConnectionError):
+    """The connection ended before the last octet of the content had left: nothing was delivered."""
+
+    transient = True
+
+
+class TimedOut(SmtpError, TimeoutError):
+    """The server kept silent for longer than the phase allows; nothing was delivered."""
+
+    transient = True
+
+
+class ProtocolError(SmtpError):
+    """The server broke the rules of SMTP, so what it says cannot be relied on; the connection is closed."""
+
+
+class TlsError(SmtpError):
+    """No TLS session could be made."""
+
+
+class StartTlsNotOffered(TlsError):
+    """TLS is asked for and the server does not offer STARTTLS; nothing is ever sent in clear instead (RFC 3207)."""
+
+
+class CertificateError(TlsError):
+    """The server's certificate is not trusted, not valid now, or not the server's."""
+
+
+class AuthenticationError(SmtpError):
+    """Windows authentication was not possible; the message is never sent anonymously instead."""
+
+
+class CredentialError(AuthenticationError):
+    """The identity could not be proved before the server was asked: no ticket, wrong password at the KDC, ..."""
+
+
+class AuthenticationNotOffered(AuthenticationError):
+    """The server offers no mechanism that the settings allow."""
+
+
+class AuthenticationRefused(AuthenticationError):
+    """The server refused the identity."""
+
+
+class Refused(SmtpError):
+    """The server refused a command or the content; the message was not delivered."""
+
+
+class RecipientsRefused(Refused):
+    """The server refused recipients.
+
+    Attributes:
+        refused: each refused address with its reply.
+        result: what happened to the message: None if nobody got it, else who did.
+    """
+
+    def __init__(self, message: str, *, refused: tuple[Refusal, ...], result: SendResult | None) -> None:
+        # Trying again is of use, and does no harm, only if nobody has the message yet.
+        transient = result is None and all(refusal.reply.transient for refusal in refused)
+        first = refused[0]
+        super().__init__(
+            message, phase=Phase.RCPT, reply=first.reply, recipient=first.address, transient=transient
+        )
+        self.refused = refused
+        self.result = result
+
+
+class DeliveryUncertain(SmtpError):
+    """The whole content left and no reply came back: the server may have the message, or not.
+
+    Never retried by itself: the message may arrive twice. The person who reads this must decide.
+    """

@@ -1,0 +1,127 @@
+"""Replies: what the server says, and how far we let it talk (RFC 5321, section 4.2; RFC 2034; RFC 3463)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airflow_smtp_cm.smtp.errors import ProtocolError
+
+# RFC 5321 (4.5.3.1.5) allows 512 octets a line; Exchange and Postfix write longer ones, so the limits are those a
+# friendly server never meets. A challenge during AUTH may hold a ticket (RFC 4954, section 4: 12,288 octets).
+MAX_LINE = 8 * 1024
+MAX_CHALLENGE_LINE = 12 * 1024
+MAX_REPLY = 64 * 1024
+MAX_LINES = 128
+
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One complete reply of the server.
+
+    Attributes:
+        code: the reply code, 200 to 599.
+        lines: the text of each line, without the code, at least one.
+    """
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def enhanced_code(self) -> str | None:
+        """The enhanced status code such as ``5.7.1``, if the text begins with one of the reply's own class."""
+        match = _ENHANCED.match(self.lines[0])
+        return match[0] if match and int(match[1]) == self.code // 100 else None
+
+    @property
+    def text(self) -> str:
+        """All lines, joined by single spaces."""
+        return " ".join(self.lines)
+
+    @property
+    def positive(self) -> bool:
+        """Whether the command was carried out (2xx)."""
+        return self.code // 100 == 2  # noqa: PLR2004
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same command may succeed later (4xx)."""
+        return self.code // 100 == 4  # noqa: PLR2004
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}".rstrip()
+
+
+class ReplyParser:
+    """Turns received octets into replies; feed it as they come, in pieces of any size."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._code: int | None = None
+        self._lines: list[str] = []
+        self._size = 0
+        self.max_line = MAX_LINE
+
+    def feed(self, data: bytes) -> None:
+        """Take what the transport received."""
+        self._buffer += data
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left over: no octet that was not asked for, no half reply."""
+        return not self._buffer and not self._lines
+
+    def next_reply(self) -> Reply | None:
+        """Return the next complete reply, or None until more octets arrive.
+
+        Raises:
+            ProtocolError: what came is no SMTP reply, or exceeds a limit.
+        """
+        while (end := self._buffer.find(b"\n")) >= 0:
+            if end > self.max_line:
+                break
+            line = bytes(self._buffer[:end]).removesuffix(b"\r")
+            del self._buffer[: end + 1]
+            self._size += end + 1
+            if reply := self._take(line):
+                return reply
+        if max(end, len(self._buffer)) > self.max_line:
+            raise ProtocolError(
+                f"The server sent a reply line of more than {self.max_line} octets: {shorten(bytes(self._buffer))}"
+            )
+        return None
+
+    def _take(self, line: bytes) -> Reply | None:
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ProtocolError(f"The server sent something that is no SMTP reply: {shorten(line)}")
+        code = int(match[1])
+        if self._code not in (None, code):
+            raise ProtocolError(f"The server changed its code within one reply, from {self._code}: {shorten(line)}")
+        self._lines.append(_decode(match[3] or b""))
+        if self._size > MAX_REPLY or len(self._lines) > MAX_LINES:
+            raise ProtocolError(
+                f"The server sent a reply of more than {MAX_LINES} lines or {MAX_REPLY} octets, code {code}"
+            )
+        if match[2] == b"-":
+            self._code = code
+            return None
+        reply = Reply(code, tuple(self._lines))
+        self._code, self._lines, self._size = None, [], 0
+        return reply
+
+
+def shorten(octets: bytes, limit: int = 80) -> str:
+    """Show at most ``limit`` octets of what the server sent, printable, for an error message."""
+    shown = repr(octets[:limit])[1:]
+    return shown if len(octets) <= limit else f"{shown}... ({len(octets)} octets)"
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

@@ -1,0 +1,41 @@
+"""What became of a message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.replies import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A recipient whom the server refused, and what it said."""
+
+    address: str
+    reply: Reply
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reply}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult:
+    """The server has taken responsibility for the message.
+
+    Attributes:
+        message_id: the Message-ID, angle brackets included.
+        accepted: the addresses that the server accepted, in the order they were given.
+        refused: the addresses that it refused.
+        reply: its final reply, where most servers name the queue id.
+        size: octets of content that were sent, before dot-stuffing.
+        seconds: from the first command to the final reply.
+    """
+
+    message_id: str
+    accepted: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+    reply: Reply
+    size: int
+    seconds: float
