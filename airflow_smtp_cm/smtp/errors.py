@@ -157,7 +157,13 @@ class AuthenticationError(SmtpError):
 
 
 class CredentialError(AuthenticationError):
-    """The identity could not be proved before the server was asked: no ticket, wrong password at the KDC, ..."""
+    """The identity could not be proved before the server was asked: no ticket, wrong password at the KDC, ...
+
+    Attributes:
+        account_refused: whether the KDC refused the account itself; its password must not be tried elsewhere then.
+    """
+
+    account_refused = False
 
 
 class AuthenticationNotOffered(AuthenticationError):
@@ -184,9 +190,7 @@ class RecipientsRefused(Refused):
         # Trying again is of use, and does no harm, only if nobody has the message yet.
         transient = result is None and all(refusal.reply.transient for refusal in refused)
         first = refused[0]
-        super().__init__(
-            message, phase=Phase.RCPT, reply=first.reply, recipient=first.address, transient=transient
-        )
+        super().__init__(message, phase=Phase.RCPT, reply=first.reply, recipient=first.address, transient=transient)
         self.refused = refused
         self.result = result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
@@ -25,8 +25,11 @@ class Content(Protocol):
     def size(self) -> int:
         """Exact number of octets that ``chunks`` will yield."""
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the octets, line ends CRLF (but for BINARYMIME parts), in pieces of at most some 100 KiB."""
+    def chunks(self) -> Generator[bytes]:
+        """Yield the octets, line ends CRLF (but for BINARYMIME parts), in pieces of at most some 100 KiB.
+
+        Closing the generator early closes what it reads from.
+        """
 
 
 class Outgoing(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.replies import Reply
@@ -18,6 +18,15 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.address}: {self.reply}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as plain texts and numbers."""
+        return {
+            "address": self.address,
+            "code": self.reply.code,
+            "enhanced_code": self.reply.enhanced_code,
+            "text": self.reply.text,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +48,14 @@ class SendResult:
     reply: Reply
     size: int
     seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as plain lists, texts and numbers, for XCom and logs."""
+        return {
+            "message_id": self.message_id,
+            "accepted": list(self.accepted),
+            "refused": [refusal.as_json() for refusal in self.refused],
+            "reply": str(self.reply),
+            "size": self.size,
+            "seconds": round(self.seconds, 6),
+        }

@@ -1,0 +1,167 @@
+"""SmtpClient: the conversation on a blocking socket."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.smtp.session import Session
+from airflow_smtp_cm.smtp.trace import Trace
+from airflow_smtp_cm.smtp.transport import SocketTransport
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from airflow_smtp_cm.smtp.authentication import Login
+    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.effects import Steps, TlsSession
+    from airflow_smtp_cm.smtp.extensions import Extensions
+    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.trace import TraceSink
+
+T = TypeVar("T")
+
+# A connection that rested longer is probed before it is trusted with a message; servers drop idle ones silently.
+PROBE_AFTER = 30.0
+
+
+class SmtpClient:
+    """An open, logged-in session with a server, for any number of messages one after the other.
+
+    Use it as a context manager: it ends with QUIT. If the server has closed the session between two messages, the
+    next one opens a new session. Not for use by several threads at once.
+    """
+
+    def __init__(self, settings: Settings, *, trace: TraceSink | None = None) -> None:
+        self.settings = settings
+        self._trace = trace
+        self._session, self._transport = self._open()
+        self._last_used = time.monotonic()
+
+    @classmethod
+    def open(cls, settings: Settings, *, trace: TraceSink | None = None) -> Self:
+        """Connect, start TLS and log in, as far as the settings ask for it.
+
+        Args:
+            settings: how to reach the server and who to be there.
+            trace: gets every line of the dialogue, secrets replaced; None logs it at DEBUG.
+
+        Raises:
+            SmtpError: whatever kept the session from being opened; nothing stays open.
+        """
+        return cls(settings, trace=trace)
+
+    @property
+    def login(self) -> Login | None:
+        """How the client logged in; None if anonymous."""
+        return self._session.login
+
+    @property
+    def tls(self) -> TlsSession | None:
+        """The TLS session, if there is one."""
+        return self._session.wire.tls
+
+    @property
+    def extensions(self) -> Extensions:
+        """What the server offers."""
+        return self._session.wire.extensions
+
+    def send(
+        self,
+        message: Outgoing,
+        *,
+        all_or_nothing: bool = False,
+        notification: DeliveryNotification | None = None,
+    ) -> SendResult:
+        """Send one message.
+
+        Args:
+            message: what to send.
+            all_or_nothing: send to nobody if the server refuses anybody.
+            notification: what to ask for in delivery reports (DSN).
+
+        Returns:
+            What became of it: the server has taken responsibility for every recipient.
+
+        Raises:
+            RecipientsRefused: the server refused recipients; the error tells who has the message nevertheless.
+            DeliveryUncertain: the message left, and no confirmation came back.
+            SmtpError: it was not delivered to anybody.
+        """
+        self._make_ready()
+        return self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
+
+    def noop(self) -> None:
+        """Ask the server whether it is still there."""
+        self._run(self._session.noop())
+
+    def close(self) -> None:
+        """End the session with QUIT and close the connection."""
+        if not self._session.wire.closed:
+            with suppress(SmtpError):
+                self._run(self._session.quit())
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._session.wire.closed else "open"
+        return f"<{type(self).__name__} {self._session.wire.peer} {state}>"
+
+    def _open(self) -> tuple[Session, SocketTransport]:
+        session = Session(self.settings, Trace(self._trace))
+        transport = SocketTransport(self.settings)
+        try:
+            transport.run(session.open(self.settings.ehlo_name or _ehlo_name(transport.local_address)))
+        except BaseException:
+            transport.close()
+            raise
+        return session, transport
+
+    def _make_ready(self) -> None:
+        if not self._session.wire.closed and time.monotonic() - self._last_used > PROBE_AFTER:
+            with suppress(SmtpError):
+                self.noop()
+        if self._session.wire.closed:
+            self._transport.close()
+            self._session, self._transport = self._open()
+
+    def _run(self, steps: Steps[T]) -> T:
+        self._transport.begin()
+        try:
+            return self._transport.run(steps)
+        except BaseException as error:
+            if not isinstance(error, SmtpError):
+                # Interrupted in mid-conversation: nothing that is said now would be understood.
+                self._session.wire.closed = True
+            if self._session.wire.closed:
+                self._transport.close()
+            raise
+        finally:
+            self._last_used = time.monotonic()
+
+
+@cache
+def _host_name() -> str:
+    return socket.getfqdn()
+
+
+def _ehlo_name(local_address: str) -> str:
+    """Return the machine's full name, else its address (RFC 5321, section 4.1.4)."""
+    name = _host_name()
+    if "." in name and name.isascii() and all(part.replace("-", "").isalnum() for part in name.split(".")):
+        return name
+    return f"[IPv6:{local_address}]" if ":" in local_address else f"[{local_address}]"

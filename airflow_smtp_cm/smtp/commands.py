@@ -1,0 +1,81 @@
+"""The commands of the envelope, with the parameters that the message needs and the server offers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_smtp_cm.smtp.errors import MessageError, Phase
+from airflow_smtp_cm.smtp.protocol import Command
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.extensions import Extensions
+    from airflow_smtp_cm.smtp.outgoing import Content
+
+_PATH = re.compile(
+    r'(?:"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[\x20-\x7e])*"|[^\s<>"@\x00-\x1f\x7f-\x9f]+)@[^\s<>@\x00-\x1f\x7f-\x9f]+'
+)
+_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
+
+Notify = Literal["SUCCESS", "FAILURE", "DELAY", "NEVER"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryNotification:
+    """What the servers on the way shall report (DSN, RFC 3461).
+
+    Attributes:
+        notify: the events to report; ``NEVER`` stands alone.
+        full: whether a report shall carry the whole message instead of its headers.
+        envelope_id: what a report shall call the message; printable ASCII.
+    """
+
+    notify: tuple[Notify, ...] = ()
+    full: bool = False
+    envelope_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if "NEVER" in self.notify and len(self.notify) > 1:
+            raise MessageError("A delivery notification of NEVER cannot be combined with other events.")
+        if self.envelope_id is not None and not (self.envelope_id.isascii() and self.envelope_id.isprintable()):
+            raise MessageError("A delivery notification's envelope id must be printable ASCII.")
+
+
+def mail_command(
+    sender: str, content: Content, extensions: Extensions, notification: DeliveryNotification | None
+) -> Command:
+    """Return MAIL (RFC 5321, section 4.1.1.2)."""
+    parts = [f"MAIL FROM:<{_path(sender)}>"]
+    if "SIZE" in extensions:
+        parts.append(f"SIZE={content.size}")
+    if content.body != "7BIT":
+        parts.append(f"BODY={content.body}")
+    if content.utf8:
+        parts.append("SMTPUTF8")
+    if notification is not None:
+        parts.append("RET=FULL" if notification.full else "RET=HDRS")
+        if notification.envelope_id is not None:
+            parts.append(f"ENVID={_xtext(notification.envelope_id)}")
+    return Command(Phase.MAIL, " ".join(parts))
+
+
+def rcpt_command(recipient: str, notification: DeliveryNotification | None) -> Command:
+    """Return RCPT (RFC 5321, section 4.1.1.3)."""
+    line = f"RCPT TO:<{_path(recipient)}>"
+    if notification is not None and notification.notify:
+        line += f" NOTIFY={','.join(notification.notify)}"
+    return Command(Phase.RCPT, line)
+
+
+def _path(address: str) -> str:
+    if not _PATH.fullmatch(address):
+        raise MessageError(
+            f"The address {address!r} cannot be given to a server: it is not of the form local@domain."
+        )
+    return address
+
+
+def _xtext(text: str) -> str:
+    """Encode as RFC 3461, section 4, does."""
+    return _NOT_XTEXT.sub(lambda match: f"+{ord(match[0]):02X}", text)

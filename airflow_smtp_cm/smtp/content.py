@@ -1,0 +1,67 @@
+"""The content's octets as DATA and BDAT need them (RFC 5321, sections 2.3.8 and 4.5.2; RFC 3030)."""
+
+from __future__ import annotations
+
+import re
+
+_ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
+END_OF_DATA = b".\r\n"
+
+
+class LineEnds:
+    """Makes every line end CRLF, chunk by chunk: a bare CR or LF would let one message pass for two (smuggling)."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the chunk with all its line ends made CRLF; a CR at its end is held for the next one."""
+        chunk = self._held + chunk
+        self._held = b""
+        if chunk.endswith(b"\r"):
+            chunk, self._held = chunk[:-1], b"\r"
+        pairs = chunk.count(b"\r\n")
+        if chunk.count(b"\n") != pairs or chunk.count(b"\r") != pairs:
+            chunk = _ANY_LINE_END.sub(b"\r\n", chunk)
+        return chunk
+
+    def finish(self) -> bytes:
+        """Return what was held."""
+        return b"\r\n" if self._held else b""
+
+
+class DataLines:
+    """Content for DATA: line ends CRLF, leading dots doubled also across chunk borders, one end."""
+
+    def __init__(self) -> None:
+        self._line_ends = LineEnds()
+        self._at_line_start = True
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the chunk as it goes on the wire."""
+        return self._stuff(self._line_ends.feed(chunk))
+
+    def finish(self) -> bytes:
+        """Return what ends the content: the last line's end if it is missing, and the dot."""
+        last = self._stuff(self._line_ends.finish())
+        return last + (END_OF_DATA if self._at_line_start else b"\r\n" + END_OF_DATA)
+
+    def _stuff(self, chunk: bytes) -> bytes:
+        if not chunk:
+            return chunk
+        if self._at_line_start and chunk.startswith(b"."):
+            chunk = b"." + chunk
+        self._at_line_start = chunk.endswith(b"\n")
+        return chunk.replace(b"\n.", b"\n..")
+
+
+class Octets:
+    """Content for BDAT with BINARYMIME: what it is."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the chunk."""
+        return chunk
+
+    def finish(self) -> bytes:
+        """Return nothing."""
+        return b""

@@ -1,0 +1,141 @@
+r"""Windows identities as pyspnego's credentials, and in words what stops one before it reaches the mail server.
+
+A Kerberos failure arrives in five shapes: ``krb5.Krb5Error``, ``gssapi``'s ``GSSError``, pyspnego's ``SpnegoError``
+around either, ``BadMechanismError`` around any, ``ImportError``. What counts is Kerberos' own code inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import spnego
+
+from airflow_smtp_cm.smtp.errors import CredentialError, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_smtp_cm.smtp.settings import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class _KerberosFault:
+    """What a Kerberos error code means for the person who reads it.
+
+    Attributes:
+        meaning: what is wrong and what to do, a sentence or two; may name {principal} and {spn}.
+        account_refused: whether the KDC refused the account, so that its password must not be tried elsewhere.
+        transient: whether it may pass by itself.
+    """
+
+    meaning: str
+    account_refused: bool = False
+    transient: bool = False
+
+
+_WRONG_PASSWORD = _KerberosFault(
+    "The KDC refused the password or key of {principal}. Correct it; it was tried once only, so that the account is "
+    "not locked.",
+    account_refused=True,
+)
+_NO_TICKET = _KerberosFault(
+    "There is no Kerberos ticket to log in with. Get one (kinit, or `airflow kerberos` with Airflow's [kerberos] "
+    "settings), or give the connection a keytab, or a user and a password."
+)
+_UNREACHABLE = _KerberosFault("No KDC of the realm can be reached. Check krb5.conf and the network.", transient=True)
+_NO_REALM = _KerberosFault(
+    "Nobody knows a KDC for {principal}. Name the user as user@REALM with the realm of krb5.conf, or check krb5.conf."
+)
+
+# The numbers are those of MIT krb5 and Heimdal alike: krb5_err.et, base -1765328384.
+_KERBEROS_FAULTS = {
+    -1765328378: _KerberosFault("The KDC does not know {principal}. Check the user's name and realm."),
+    -1765328377: _KerberosFault(
+        "The KDC does not know the service {spn}. If the server is registered under another name, set the server "
+        "name or the SPN (on Windows, `setspn -Q SMTPSVC/*` lists them)."
+    ),
+    -1765328366: _KerberosFault("The account {principal} is disabled or locked.", account_refused=True),
+    -1765328361: _KerberosFault("The password of {principal} has expired.", account_refused=True),
+    -1765328360: _WRONG_PASSWORD,
+    -1765328353: _WRONG_PASSWORD,
+    -1765328352: _KerberosFault("The Kerberos ticket has expired. Get a new one (kinit or `airflow kerberos`)."),
+    -1765328347: _KerberosFault(
+        "The clocks of this machine and of the KDC differ too much. Set this machine's clock."
+    ),
+    -1765328243: _NO_TICKET,
+    -1765328230: _NO_REALM,
+    -1765328228: _UNREACHABLE,
+    -1765328203: _KerberosFault("The keytab holds no key for {principal}."),
+    -1765328189: _NO_TICKET,
+    -1765328164: _NO_REALM,
+    -1765328160: _KerberosFault("Kerberos has no default realm here. Name the user as user@REALM, or set krb5.conf."),
+}
+
+
+def kerberos_principal(username: str) -> str:
+    r"""Return the Kerberos name of a Windows user: ``DOMAIN\user`` and ``user@domain`` are ``user@DOMAIN``.
+
+    Realms are in upper case wherever Windows is the KDC, whatever people type.
+    """
+    domain, backslash, user = username.rpartition("\\")
+    if not backslash:
+        user, _, domain = username.partition("@")
+    return f"{user}@{domain.upper()}" if domain else user
+
+
+def kerberos_credential(identity: Identity) -> spnego.Credential:
+    """Return the credential for a Kerberos login: password, keytab, a named ticket cache, or the process's own."""
+    principal = kerberos_principal(identity.username) if identity.username else None
+    if principal and identity.password is not None:
+        return spnego.Password(principal, identity.password)
+    if identity.keytab:
+        return spnego.KerberosKeytab(identity.keytab, principal)
+    if identity.ccache:
+        return spnego.KerberosCCache(identity.ccache, principal)
+    return spnego.CredentialCache(principal)
+
+
+def ntlm_credential(identity: Identity) -> spnego.Credential:
+    """Return the credential for an NTLM login."""
+    return spnego.Password(identity.username or "", identity.password or "")
+
+
+def credential_error(error: Exception, identity: Identity, attempt: str, spn: str) -> CredentialError:
+    """Word what kept an identity from getting as far as the mail server."""
+    *_, innermost = _chain(error)
+    detail = " ".join(str(innermost).split())
+    fault = _fault(error)
+    if fault is None:
+        missing = any(isinstance(inner, ImportError) for inner in _chain(error))
+        meaning = (
+            "Kerberos needs the extra `airflow-smtp-cm[kerberos]`, which is not installed here."
+            if missing
+            else "Check the user, the keytab or ticket, and krb5.conf."
+        )
+    else:
+        principal = kerberos_principal(identity.username) if identity.username else "the ticket's owner"
+        meaning = fault.meaning.format(principal=principal, spn=spn)
+    failure = CredentialError(
+        f"Windows authentication by {attempt} could not begin. {meaning} ({detail})",
+        phase=Phase.AUTH,
+        transient=fault is not None and fault.transient,
+    )
+    failure.account_refused = fault is not None and fault.account_refused
+    return failure
+
+
+def _fault(error: Exception) -> _KerberosFault | None:
+    for inner in _chain(error):
+        code = getattr(inner, "err_code", None)  # krb5.Krb5Error
+        if code is None and (minor := getattr(inner, "min_code", None)):  # gssapi's GSSError: the same, unsigned
+            code = minor - (1 << 32)
+        if fault := _KERBEROS_FAULTS.get(code or 0):
+            return fault
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = getattr(error, "base_error", None) or error.__cause__

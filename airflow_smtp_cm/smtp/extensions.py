@@ -1,0 +1,58 @@
+"""What EHLO offered (RFC 5321, section 4.1.1.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from airflow_smtp_cm.smtp.replies import Reply
+
+_UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # servers kept this spelling for clients older than RFC 2554
+_EXCHANGE_AUTH = "X-EXPS"  # Exchange's list for its own kind, which holds mechanisms that AUTH does not take
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """The extensions a server offers.
+
+    Attributes:
+        keywords: each keyword in upper case with its parameters as the server wrote them.
+        mechanisms: SASL mechanisms in the server's order, upper case (RFC 4954).
+    """
+
+    keywords: dict[str, str]
+    mechanisms: tuple[str, ...]
+
+    @classmethod
+    def from_ehlo(cls, reply: Reply) -> Self:
+        """Read the reply to EHLO; its first line is the server's greeting."""
+        keywords: dict[str, str] = {}
+        mechanisms: dict[str, None] = {}
+        for line in reply.lines[1:]:
+            keyword, _, parameters = line.strip().partition(" ")
+            keyword = keyword.upper()
+            if keyword.startswith(_UNUSUAL_AUTH):
+                keyword, _, first = keyword.partition("=")
+                parameters = f"{first} {parameters}"
+            if keyword == "AUTH":
+                mechanisms.update(dict.fromkeys(parameters.upper().split()))
+            elif keyword != _EXCHANGE_AUTH:
+                keywords.setdefault(keyword, parameters.strip())
+        return cls(keywords, tuple(mechanisms))
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return what a server offers that knows HELO only."""
+        return cls({}, ())
+
+    def __contains__(self, keyword: str) -> bool:
+        return keyword in self.keywords
+
+    @property
+    def size_limit(self) -> int | None:
+        """The largest message the server takes, in octets (RFC 1870); None if it names no limit."""
+        limit = self.keywords.get("SIZE", "")
+        return int(limit) or None if limit.isascii() and limit.isdigit() else None

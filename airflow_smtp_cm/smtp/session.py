@@ -1,0 +1,56 @@
+"""A client's session as one object: open, send, probe, leave. Every method is a generator of effects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.smtp.authentication import authenticate
+from airflow_smtp_cm.smtp.errors import Phase
+from airflow_smtp_cm.smtp.opening import open_session
+from airflow_smtp_cm.smtp.protocol import Command, Wire
+from airflow_smtp_cm.smtp.transaction import Transaction
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.authentication import Login
+    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.effects import Steps
+    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.trace import Trace
+
+
+class Session:
+    """One SMTP session.
+
+    Attributes:
+        wire: the connection's state.
+        login: how the client logged in; None if anonymous.
+    """
+
+    def __init__(self, settings: Settings, trace: Trace) -> None:
+        self.wire = Wire(settings, trace)
+        self.login: Login | None = None
+
+    def open(self, ehlo_name: str) -> Steps[None]:
+        """Greet, start TLS, log in: all that the settings ask for, or an error."""
+        yield from open_session(self.wire, ehlo_name)
+        windows = self.wire.settings.authentication
+        if windows is not None:
+            self.login = yield from authenticate(self.wire, windows)
+
+    def send(
+        self, message: Outgoing, *, all_or_nothing: bool, notification: DeliveryNotification | None
+    ) -> Steps[SendResult]:
+        """Send one message."""
+        transaction = Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification)
+        return (yield from transaction.run())
+
+    def noop(self) -> Steps[None]:
+        """Ask the server whether it is still there."""
+        yield from self.wire.expect(Command(Phase.NOOP, "NOOP"), f"{self.wire.peer} does not answer to NOOP")
+
+    def quit(self) -> Steps[None]:
+        """Say goodbye; what the server answers changes nothing."""
+        self.wire.closed = True
+        yield from self.wire.command(Command(Phase.QUIT, "QUIT"))

@@ -1,0 +1,136 @@
+"""TLS settings turned into ``ssl``'s, what ties a login to the session, and failed handshakes in words."""
+
+from __future__ import annotations
+
+import _ssl
+import hashlib
+import ssl
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from airflow_smtp_cm.smtp.effects import TlsSession
+from airflow_smtp_cm.smtp.errors import CertificateError, Phase, SettingsError, TlsError
+from airflow_smtp_cm.smtp.settings import ChannelBinding
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.settings import Settings, Tls
+
+# RFC 5929, section 4.1: certificates signed with these are hashed with SHA-256 instead.
+_WEAK_HASHES = ("md5", "sha1")
+
+
+def context_for(tls: Tls) -> ssl.SSLContext:
+    """Return the context for these settings; equal settings share one, since making one costs milliseconds.
+
+    Raises:
+        SettingsError: a file cannot be read, or holds no certificate or key.
+    """
+    files = (tls.ca_bundle, tls.client_certificate, tls.client_key)
+    try:
+        # A file that was renewed since makes a new context.
+        stamps = tuple(Path(file).stat().st_mtime_ns for file in files if file)
+        return _context(tls, stamps)
+    except (OSError, ssl.SSLError) as error:
+        named = ", ".join(file for file in files if file)
+        raise SettingsError(
+            f"The TLS files ({named}) cannot be used: {error}. Each must be a readable PEM file, and a key must "
+            f"belong to its certificate and be encrypted with the given password, if any."
+        ) from error
+
+
+@lru_cache(maxsize=16)
+def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_bundle)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.client_certificate:
+        # A callback, so that OpenSSL never asks a terminal for the password.
+        context.load_cert_chain(
+            tls.client_certificate, tls.client_key, password=lambda: tls.client_key_password or ""
+        )
+    return context
+
+
+def session_of(sock: ssl.SSLSocket | ssl.SSLObject) -> TlsSession:
+    """Describe a finished handshake."""
+    cipher = sock.cipher()
+    return TlsSession(
+        version=sock.version() or "",
+        cipher=cipher[0] if cipher else "",
+        certificate=sock.getpeercert(binary_form=True) or b"",
+        tls_unique=sock.get_channel_binding("tls-unique") if sock.version() != "TLSv1.3" else None,
+    )
+
+
+def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
+    """Return what the login is bound to (RFC 5929); None where nothing is asked for or defined.
+
+    Raises:
+        SettingsError: tls-unique is asked for, and this session has none.
+    """
+    if kind is ChannelBinding.NONE:
+        return None
+    if kind is ChannelBinding.TLS_UNIQUE:
+        if session.tls_unique is None:
+            raise SettingsError(
+                f"The channel binding tls-unique does not exist in {session.version}. "
+                f"Use tls-server-end-point, which Exchange checks too."
+            )
+        return b"tls-unique:" + session.tls_unique
+    algorithm = x509.load_der_x509_certificate(session.certificate).signature_hash_algorithm
+    if algorithm is None:  # Ed25519 and the like: RFC 5929 defines no binding for them
+        return None
+    name = "sha256" if algorithm.name in _WEAK_HASHES else algorithm.name
+    return b"tls-server-end-point:" + hashlib.new(name, session.certificate).digest()
+
+
+def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes | None) -> TlsError:
+    """Word a failed handshake.
+
+    Args:
+        error: what ``ssl`` raised.
+        settings: how the connection was asked for.
+        certificate: what the server presented, DER, if it got that far.
+    """
+    peer = f"{settings.host}:{settings.port}"
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return TlsError(
+            f"The TLS handshake with {peer} failed: {error.reason or error}. If the port expects STARTTLS "
+            f"(25, 587) or TLS from the start (465), the TLS mode must say so.",
+            phase=Phase.TLS,
+        )
+    shown = f" {_describe(certificate)}" if certificate else ""
+    return CertificateError(
+        f"The certificate of {peer} is not accepted for {settings.peer_name}: {error.verify_message}.{shown} "
+        f"If the server is known under another name, set the server name; if its authority is your own, "
+        f"set the CA bundle.",
+        phase=Phase.TLS,
+    )
+
+
+def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:
+    """Return the certificate of a server whose handshake failed, DER, or None if it did not get that far."""
+    if sys.version_info >= (3, 13):
+        chain = sock.get_unverified_chain()
+        return chain[0] if chain else None
+    certificates = sock._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 - public from 3.13
+    return certificates[0].public_bytes(_ssl.ENCODING_DER) if certificates else None
+
+
+def _describe(certificate: bytes) -> str:
+    shown = x509.load_der_x509_certificate(certificate)
+    try:
+        alternative = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = [str(name.value) for name in alternative]
+    except x509.ExtensionNotFound:
+        names = []
+    return (
+        f"It is for {', '.join(names) or shown.subject.rfc4514_string() or 'no name'}, issued by "
+        f"{shown.issuer.rfc4514_string() or 'nobody named'}, valid from {shown.not_valid_before_utc:%Y-%m-%d} "
+        f"to {shown.not_valid_after_utc:%Y-%m-%d}."
+    )

@@ -1,0 +1,56 @@
+"""The dialogue as it went, without secrets: for logs, for `test connection`, for whoever asks what was said."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+logger = logging.getLogger("airflow_smtp_cm.smtp")
+
+REDACTED = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvent:
+    """One line of the dialogue.
+
+    Attributes:
+        seconds: since the session began.
+        direction: C for what the client said, S for the server, ``*`` for what happened beside the dialogue.
+        text: the line; octets of an AUTH exchange are replaced by ``********``, the content by its size.
+    """
+
+    seconds: float
+    direction: Literal["C", "S", "*"]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:8.3f} {self.direction}: {self.text}"
+
+
+TraceSink = Callable[[TraceEvent], None]
+
+
+def log_event(event: TraceEvent) -> None:
+    """Write the event to the ``airflow_smtp_cm.smtp`` logger at DEBUG."""
+    logger.debug("%s", event)
+
+
+@dataclass(slots=True)
+class Trace:
+    """Stamps events and hands them to a sink."""
+
+    sink: TraceSink | None = None
+    _start: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.sink is None and logger.isEnabledFor(logging.DEBUG):
+            self.sink = log_event
+
+    def __call__(self, direction: Literal["C", "S", "*"], text: str) -> None:
+        """Record one line."""
+        if self.sink is not None:
+            self.sink(TraceEvent(time.monotonic() - self._start, direction, text))

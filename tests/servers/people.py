@@ -1,0 +1,44 @@
+"""Who lives in the realm, and what the mail server is called there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+REALM = "CORP.TEST"
+DOMAIN = "CORP"
+MAIL_DOMAIN = "corp.test"
+MAIL_HOST = "mail.corp.test"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody with an account."""
+
+    name: str
+    password: str = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """E-mail address."""
+        return f"{self.name}@{MAIL_DOMAIN}"
+
+    @property
+    def principal(self) -> str:
+        """Kerberos principal, ``user@REALM``."""
+        return f"{self.name}@{REALM}"
+
+    @property
+    def down_level(self) -> str:
+        r"""Windows down-level logon name, ``DOMAIN\user``."""
+        return f"{DOMAIN}\\{self.name}"
+
+
+ALICE = User("alice", "Wonder-Land-1!")
+BOB = User("bob", "Second-User-2!")
+
+# Known to the KDC alone: an account that is disabled, and one whose password has expired.
+MALLORY = User("mallory", "Third-User-3!")
+TRUDY = User("trudy", "Fourth-User-4!")
+
+# The users of NTLM on the servers' side, as gss-ntlmssp reads them from NTLM_USER_FILE.
+NTLM_USERS = "".join(f"{DOMAIN}:{user.name}:{user.password}\n" for user in (ALICE, BOB))

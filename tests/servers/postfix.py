@@ -1,0 +1,249 @@
+"""Postfix with Cyrus SASL: one instance, a port for each thing that servers differ in. It runs as root only.
+
+The machine's own /etc/postfix is neither read nor changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.servers.maildir import Maildir, Which
+from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, NTLM_USERS
+from tests.servers.processes import LOOPBACK, free_ports, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from email.message import EmailMessage
+    from pathlib import Path
+
+    from tests.servers.certificates import Certificate, Certificates
+    from tests.servers.kdc import Kdc
+
+SIZE_LIMIT = 20_000
+MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster")
+# Answers to MAIL and RCPT, on every port.
+SENDERS = {f"blocked@{MAIL_DOMAIN}": "550 5.7.1 Not from you"}
+RECIPIENTS = {
+    f"refused@{MAIL_DOMAIN}": "550 5.1.1 No such person",
+    f"later@{MAIL_DOMAIN}": "451 4.3.0 Try again later",
+}
+
+# What each port does differently from "default", which offers all that Postfix has, takes the SPN SMTPSVC/... as
+# Exchange does, offers AUTH after STARTTLS only, and takes nothing from who has not logged in.
+PORTS = {
+    "default": "",
+    # TLS from the first octet
+    "smtps": "smtpd_tls_wrappermode=yes",
+    # the SPN that other servers than Exchange expect: smtp/...
+    "smtp_service": "smtpd_sasl_service=smtp",
+    # no login; anybody may write to corp.test, with STARTTLS or without
+    "no_auth": "smtpd_sasl_auth_enable=no smtpd_relay_restrictions=reject_unauth_destination",
+    # no TLS; login is offered in clear
+    "no_starttls": "smtpd_tls_security_level=none smtpd_tls_auth_only=no",
+    # one kind of login only
+    "ntlm_only": "smtpd_sasl_mechanism_filter=ntlm",
+    "gssapi_only": "smtpd_sasl_mechanism_filter=gssapi",
+    "gss_spnego_only": "smtpd_sasl_mechanism_filter=gss-spnego",
+    "basic_only": "smtpd_sasl_mechanism_filter=plain,login",
+    # tickets are longer than it likes
+    "short_responses": "smtpd_sasl_response_limit=512",
+    # extensions left out of the EHLO reply
+    "no_pipelining": "smtpd_discard_ehlo_keywords=pipelining",
+    "no_chunking": "smtpd_discard_ehlo_keywords=chunking",
+    "no_8bitmime": "smtpd_discard_ehlo_keywords=8bitmime,smtputf8",
+    "no_smtputf8": "smtpd_discard_ehlo_keywords=smtputf8",
+    "bare": (
+        "smtpd_discard_ehlo_keywords=pipelining,size,vrfy,etrn,enhancedstatuscodes,8bitmime,dsn,smtputf8,chunking"
+    ),
+    # SIZE_LIMIT octets a message, announced or not
+    "small": f"message_size_limit={SIZE_LIMIT}",
+    "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",
+}
+# Ports that show another certificate, named as in ``Certificates``.
+CERTIFICATES = ("rsa_sha384", "expired", "wrong_name", "untrusted")
+
+_SERVICES = """\
+cleanup   unix n - n - 0 cleanup
+qmgr      unix n - n 300 1 qmgr
+tlsmgr    unix - - n 1000? 1 tlsmgr
+rewrite   unix - - n - - trivial-rewrite
+bounce    unix - - n - 0 bounce
+defer     unix - - n - 0 bounce
+trace     unix - - n - 0 bounce
+flush     unix n - n 1000? 0 flush
+proxymap  unix - - n - - proxymap
+error     unix - - n - - error
+retry     unix - - n - - error
+virtual   unix - n n - - virtual
+anvil     unix - - n - 1 anvil
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Postfix:
+    """A running Postfix that delivers mail for corp.test to ``MAILBOXES``, ``+`` extensions included.
+
+    alice and bob can log in. On all ports, ``SENDERS`` and ``RECIPIENTS`` get their fixed answers; bare LFs, and
+    commands sent ahead where PIPELINING does not allow it, are refused.
+    """
+
+    folder: Path
+    ports: Mapping[str, int]
+
+    def port(self, name: str = "default") -> int:
+        """Return the TCP port that behaves as ``name`` says: a key of ``PORTS``, or one of ``CERTIFICATES``."""
+        return self.ports[name]
+
+    def messages(self, user: str = BOB.name) -> list[EmailMessage]:
+        """Return what has been delivered to the user, in order of arrival."""
+        return self._mailbox(user).messages()
+
+    def wait_for_message(self, which: Which, user: str = BOB.name) -> EmailMessage:
+        """Wait for the user's first message with this Message-ID, or that fulfils this condition."""
+        return self._mailbox(user).wait_for(which)
+
+    def wait_for_octets(self, which: Which, user: str = BOB.name) -> bytes:
+        """Wait for a message as ``wait_for_message`` does, and return it as Postfix wrote it, line ends LF."""
+        return self._mailbox(user).wait_for_octets(which)
+
+    def _mailbox(self, user: str) -> Maildir:
+        return Maildir(self.folder / "mail" / user)
+
+
+@contextmanager
+def running_postfix(folder: Path, kdc: Kdc, certificates: Certificates) -> Iterator[Postfix]:
+    """Set up Postfix in a new folder, which its own users must be able to reach, and run it for the block."""
+    names = [*PORTS, *CERTIFICATES]
+    postfix = Postfix(folder, dict(zip(names, free_ports(len(names)), strict=True)))
+    _make_folders(folder)
+    _make_accounts(folder, kdc)
+    _write_map(folder / "etc/mailboxes", {f"{user}@{MAIL_DOMAIN}": f"{user}/" for user in MAILBOXES})
+    _write_map(folder / "etc/senders", SENDERS)
+    _write_map(folder / "etc/recipients", RECIPIENTS)
+    (folder / "etc/main.cf").write_text(_main_cf(folder, kdc, certificates))
+    (folder / "etc/master.cf").write_text(_master_cf(postfix.ports, certificates))
+    for file in (folder / "etc").iterdir():
+        os.utime(file, (0, 0))  # Postfix waits until a file is seconds old, lest somebody is still writing it
+    with running(
+        # Not by way of postfix(1): it runs in the background and checks a whole installation first.
+        ["/usr/lib/postfix/sbin/master", "-c", folder / "etc"],
+        port=postfix.port(names[-1]),  # it opens them in this order
+        env={},
+        output=folder / "output.log",
+        logs=[folder / "mail.log"],
+    ):
+        yield postfix
+    shutil.rmtree(folder / "spool")
+
+
+def _make_folders(folder: Path) -> None:
+    (folder / "etc/sasl").mkdir(parents=True)
+    for name in ("data", "mail", "spool", "spool/pid"):
+        (folder / name).mkdir()
+    shutil.chown(folder / "data", "postfix")
+    shutil.chown(folder / "mail", "nobody", "nogroup")
+    own = "active bounce corrupt defer deferred flush hold incoming private saved trace maildrop public"
+    for name in own.split():
+        (folder / "spool" / name).mkdir(mode=0o700)
+        shutil.chown(folder / "spool" / name, "postfix")
+
+
+def _make_accounts(folder: Path, kdc: Kdc) -> None:
+    (folder / "etc/sasl/smtpd.conf").write_text(f"""\
+pwcheck_method: auxprop
+auxprop_plugin: sasldb
+sasldb_path: {folder}/etc/sasldb2
+mech_list: NTLM GSSAPI GSS-SPNEGO PLAIN LOGIN
+keytab: {kdc.server_keytab}
+""")
+    for user in (ALICE, BOB):
+        subprocess.run(
+            ["/usr/sbin/saslpasswd2", "-p", "-c", "-f", folder / "etc/sasldb2", "-u", MAIL_HOST, user.name],
+            input=user.password.encode(),
+            check=True,
+        )
+    shutil.chown(folder / "etc/sasldb2", group="postfix")
+    # GSS-SPNEGO with NTLM inside is gss-ntlmssp's, which reads this file.
+    (folder / "etc/ntlm-users").write_text(NTLM_USERS)
+
+
+def _write_map(file: Path, entries: Mapping[str, str]) -> None:
+    file.write_text("".join(f"{key} {value}\n" for key, value in entries.items()))
+
+
+def _main_cf(folder: Path, kdc: Kdc, certificates: Certificates) -> str:
+    environment = {"NTLM_USER_FILE": folder / "etc/ntlm-users", **kdc.acceptor_environment}
+    certificate = "\n".join(_tls(certificates.server))
+    imported = " ".join(f"{name}={value}" for name, value in environment.items())
+    return f"""\
+compatibility_level = 3.6
+queue_directory = {folder}/spool
+data_directory = {folder}/data
+maillog_file = {folder}/mail.log
+maillog_file_prefixes = {folder}
+import_environment = MAIL_CONFIG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME {imported}
+myhostname = {MAIL_HOST}
+mydestination =
+inet_interfaces = {LOOPBACK}
+inet_protocols = ipv4
+mynetworks =
+alias_maps =
+local_recipient_maps =
+virtual_mailbox_domains = {MAIL_DOMAIN}
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = texthash:{folder}/etc/mailboxes
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+virtual_mailbox_limit = 0
+recipient_delimiter = +
+message_size_limit = 52428800
+default_transport = error:no outside world
+relay_transport = error:no outside world
+
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_service = SMTPSVC
+cyrus_sasl_config_path = {folder}/etc/sasl
+smtpd_sasl_security_options = noanonymous
+smtpd_sasl_mechanism_filter = static:all
+smtpd_sasl_authenticated_header = yes
+
+smtpd_tls_security_level = may
+smtpd_tls_auth_only = yes
+{certificate}
+smtpd_tls_CAfile = {certificates.authority}
+smtpd_tls_ask_ccert = yes
+smtpd_tls_received_header = yes
+
+smtpd_delay_reject = no
+smtpd_sender_restrictions = check_sender_access texthash:{folder}/etc/senders
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_recipient_restrictions = check_recipient_access texthash:{folder}/etc/recipients
+smtpd_forbid_bare_newline = reject
+smtpd_forbid_unauth_pipelining = yes
+
+# tests make mistakes on purpose, and want the answer at once
+smtpd_error_sleep_time = 0
+smtpd_soft_error_limit = 1000
+smtpd_hard_error_limit = 1000
+smtpd_client_connection_count_limit = 0
+"""
+
+
+def _tls(certificate: Certificate) -> list[str]:
+    return [f"smtpd_tls_cert_file={certificate.chain}", f"smtpd_tls_key_file={certificate.key}"]
+
+
+def _master_cf(ports: Mapping[str, int], certificates: Certificates) -> str:
+    options = {name: text.split() for name, text in PORTS.items()}
+    options |= {name: _tls(getattr(certificates, name)) for name in CERTIFICATES}
+    lines = [
+        " ".join([f"{LOOPBACK}:{port} inet n - n - - smtpd", *(f"-o {option}" for option in options[name])])
+        for name, port in ports.items()
+    ]
+    return "\n".join([*lines, _SERVICES])

@@ -1,0 +1,127 @@
+"""Server processes: free ports, start, wait until they listen, and an end without leftovers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+LOOPBACK = "127.0.0.1"
+
+# Below Linux's range for outgoing connections, so that none of those takes a port between choice and use.
+_PORTS = range(10_000, 32_768)
+_START_SECONDS = 20.0
+_STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.01
+
+
+def free_ports(count: int) -> list[int]:
+    """Choose TCP ports of 127.0.0.1 that nobody listens on; each call draws anew, so two runs stand side by side."""
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            candidate = held.enter_context(socket.socket())
+            with suppress(OSError):
+                candidate.bind((LOOPBACK, random.choice(_PORTS)))
+                ports.append(candidate.getsockname()[1])
+    return ports
+
+
+def wait_until(met: Callable[[], object], seconds: float) -> bool:
+    """Look again and again until the condition is met; False if it still is not after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], *, port: int, env: Mapping[str, str], output: Path, logs: Sequence[Path] = ()
+) -> Iterator[None]:
+    """Run a server in the foreground for the duration of the block, from when it listens.
+
+    Args:
+        command: the server and its arguments; it must not put itself into the background.
+        port: the TCP port that shows that it is up.
+        env: set in its environment, on top of the tests' own.
+        output: where its standard output and error go.
+        logs: further files that explain a failure to start.
+
+    Raises:
+        RuntimeError: it does not start; with what it wrote.
+    """
+    with output.open("ab") as sink:
+        # A session of its own: Ctrl-C reaches the tests alone, which then stop the server; and whatever it starts
+        # is found by its process group, whose id is its own.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env},
+            start_new_session=True,
+        )
+    with _guarded(process.pid):
+        try:
+            wait_until(lambda: process.poll() is not None or is_listening(port), _START_SECONDS)
+            if process.poll() is not None or not is_listening(port):
+                raise RuntimeError(_failure(command, process.poll(), [output, *logs]))
+            yield
+        finally:
+            _stop(process)
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether somebody takes connections to the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+@contextmanager
+def _guarded(group: int) -> Iterator[None]:
+    """Have the process group ended if the tests are killed before the end of the block."""
+    # The pipe closes when they are gone, whatever ended them.
+    wait_and_end = ["sh", "-c", 'read -r line; kill -TERM "-$1"', "guard", str(group)]
+    with subprocess.Popen(wait_and_end, stdin=subprocess.PIPE, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
+
+
+def _failure(command: Sequence[str | Path], status: int | None, logs: Sequence[Path]) -> str:
+    state = "does not listen" if status is None else f"ended with status {status}"
+    written = [f"{log}:\n{log.read_text(errors='replace')}" for log in logs if log.exists()]
+    return "\n".join([f"{' '.join(map(str, command))} {state}", *written])
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for stop in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, stop)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+        if wait_until(lambda: not _group_lives(process.pid), _STOP_SECONDS):
+            break
+
+
+def _group_lives(group: int) -> bool:
+    """Tell whether the group has a process that is not merely a zombie, waiting for some parent's attention."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, of_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state != "Z":
+                return True
+    return False

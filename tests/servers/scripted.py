@@ -1,0 +1,227 @@
+"""A server that plays a script: for faults that no real server makes on demand.
+
+::
+
+    with scripted_peer([say("220 hi"), expect("EHLO"), say("250 hi"), expect("MAIL"), reset()]) as peer:
+        ...  # the client under test connects to 127.0.0.1 and peer.port
+    assert peer.commands == ["EHLO me", "MAIL FROM:<a@b.test>"]
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import ssl
+import struct
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.servers.processes import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tests.servers.certificates import Certificate
+
+# How long the client may let the peer wait at any one step.
+_PATIENCE_SECONDS = 10.0
+_BLOCK = 64 * 1024
+_END_OF_LINE = re.compile(rb"\n")
+_END_OF_CONTENT = re.compile(rb"(?:\A|\r\n)\.\r\n")
+
+
+class ScriptError(AssertionError):
+    """The client did not do what the script says."""
+
+
+class Step(NamedTuple):
+    """One step of a script: how an error names it, and what it does."""
+
+    name: str
+    play: Callable[[_Connection], object]
+
+
+def say(*parts: str | bytes) -> Step:
+    """Send lines (str, CRLF is added) or octets as they are (bytes), all in one write."""
+    octets = b"".join(part if isinstance(part, bytes) else f"{part}\r\n".encode() for part in parts)
+    return Step(f"say {octets[:60]!r}", lambda connection: connection.socket.sendall(octets))
+
+
+def expect(pattern: str) -> Step:
+    """Read a line whose beginning matches the regular expression, and add it to ``peer.commands``."""
+    return Step(f"expect {pattern!r}", lambda connection: connection.expect(pattern))
+
+
+def expect_content() -> Step:
+    """Read the content after DATA, up to CRLF.CRLF."""
+    return Step("expect_content", lambda connection: connection.skip_to(_END_OF_CONTENT))
+
+
+def expect_octets(count: int) -> Step:
+    """Read that many octets, as after BDAT."""
+    return Step(f"expect_octets {count}", lambda connection: connection.skip(count))
+
+
+def start_tls(certificate: Certificate) -> Step:
+    """Do the server's part of the TLS handshake."""
+    return Step("start_tls", lambda connection: connection.start_tls(certificate))
+
+
+def wait_for_close() -> Step:
+    """Say nothing until the client closes the connection; whatever it sends is right."""
+    return Step("wait_for_close", lambda connection: connection.wait_for_close())
+
+
+def close() -> Step:
+    """End the connection in the orderly way, as the end of a script does too; octets still to come do not matter."""
+    return Step("close", lambda connection: connection.close())
+
+
+def reset() -> Step:
+    """Break the connection: the client gets a TCP reset."""
+    return Step("reset", lambda connection: connection.reset())
+
+
+class Peer:
+    """The server.
+
+    Attributes:
+        port: where it listens on 127.0.0.1.
+        received: all octets that came, after decryption, connection after connection.
+        commands: the lines that ``expect`` read, without CRLF.
+    """
+
+    def __init__(self, scripts: Sequence[Sequence[Step]]) -> None:
+        self.received = bytearray()
+        self.commands: list[str] = []
+        self._scripts = scripts
+        self._listener = socket.create_server((LOOPBACK, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._end_of_block, self._signal = socket.socketpair()
+        self._deviation: str | None = None
+        self._broken_off: str | None = None
+        self._thread = threading.Thread(target=self._serve, name="scripted peer")
+        self._thread.start()
+
+    def finish(self, *, to_the_end: bool) -> str | None:
+        """Take no more connections, wait until the script has ended, and return what was wrong with the client."""
+        self._signal.close()
+        self._thread.join()
+        problem = self._deviation or (self._broken_off if to_the_end else None)
+        return problem and f"{problem}; received {bytes(self.received)!r}"
+
+    def _serve(self) -> None:
+        with self._listener, self._end_of_block:
+            for number, script in enumerate(self._scripts, 1):
+                accepted = self._accept()
+                if accepted is None:
+                    self._broken_off = f"the client made {number - 1} of {len(self._scripts)} connections"
+                    return
+                if number == len(self._scripts):
+                    self._listener.close()
+                if not self._play(script, _Connection(self, accepted)):
+                    return
+
+    def _accept(self) -> socket.socket | None:
+        ready, _, _ = select.select([self._listener, self._end_of_block], [], [])
+        return self._listener.accept()[0] if self._listener in ready else None
+
+    def _play(self, script: Sequence[Step], connection: _Connection) -> bool:
+        try:
+            for step in [*script, close()]:
+                step.play(connection)
+        except ScriptError as error:
+            self._deviation = f"at {step.name}: {error}"
+        except OSError as error:
+            self._broken_off = f"at {step.name}: {error}"
+        else:
+            return True
+        finally:
+            connection.socket.close()
+        return False
+
+
+class _Connection:
+    """One accepted connection; ``OSError`` comes of its end and of the client's silence."""
+
+    def __init__(self, peer: Peer, accepted: socket.socket) -> None:
+        self.peer = peer
+        self.socket = accepted
+        self.socket.settimeout(_PATIENCE_SECONDS)
+        self.buffer = bytearray()
+
+    def fill(self) -> None:
+        octets = self.socket.recv(_BLOCK)
+        if not octets:
+            raise ConnectionAbortedError("the client closed the connection")
+        self.peer.received += octets
+        self.buffer += octets
+
+    def skip(self, count: int) -> bytes:
+        while len(self.buffer) < count:
+            self.fill()
+        octets = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return octets
+
+    def skip_to(self, end: re.Pattern[bytes]) -> bytes:
+        while (found := end.search(self.buffer)) is None:
+            self.fill()
+        return self.skip(found.end())
+
+    def expect(self, pattern: str) -> None:
+        line = self.skip_to(_END_OF_LINE).decode(errors="backslashreplace").rstrip("\r\n")
+        if not re.match(pattern, line):
+            raise ScriptError(f"the client sent {line!r}")
+        self.peer.commands.append(line)
+
+    def start_tls(self, certificate: Certificate) -> None:
+        if self.buffer:
+            raise ScriptError(f"the client sent {bytes(self.buffer)!r} ahead of TLS")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.chain, certificate.key)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def wait_for_close(self) -> None:
+        with suppress(ConnectionError):
+            while octets := self.socket.recv(_BLOCK):
+                self.peer.received += octets
+        self.socket.close()
+
+    def close(self) -> None:
+        if self.socket.fileno() < 0:
+            return
+        # To close while octets of the client are still unread would reset the connection.
+        with suppress(ConnectionError), self.socket:
+            self.socket.shutdown(socket.SHUT_WR)
+            while self.socket.recv(_BLOCK):
+                pass
+
+    def reset(self) -> None:
+        # Linger on, for 0 seconds.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+@contextmanager
+def scripted_peer(*scripts: Sequence[Step], to_the_end: bool = True) -> Iterator[Peer]:
+    """Listen for the duration of the block, and play one script for each connection, one after another.
+
+    Args:
+        scripts: usually one; connections beyond them are refused.
+        to_the_end: False allows the client to leave before a script has ended, or not to come at all.
+
+    Raises:
+        ScriptError: the client did not do what a script says.
+    """
+    peer = Peer(scripts)
+    try:
+        yield peer
+    except BaseException as error:
+        if problem := peer.finish(to_the_end=to_the_end):
+            error.add_note(f"scripted peer, {problem}")
+        raise
+    if problem := peer.finish(to_the_end=to_the_end):
+        raise ScriptError(problem)

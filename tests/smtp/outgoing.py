@@ -1,0 +1,44 @@
+"""The simplest message that the conversation takes: an envelope and octets."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from airflow_smtp_cm.smtp.outgoing import Body
+
+
+@dataclass(frozen=True)
+class Octets:
+    octets: bytes
+    body: Body = "7BIT"
+    utf8: bool = False
+    chunk: int = 1000
+
+    @property
+    def size(self) -> int:
+        return len(self.octets)
+
+    def chunks(self) -> Generator[bytes]:
+        for start in range(0, len(self.octets), self.chunk):
+            yield self.octets[start : start + self.chunk]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A short plain message; ``octets`` replaces its rendering."""
+
+    recipients: tuple[str, ...] = ("bob@corp.test",)
+    sender: str = "alice@corp.test"
+    text: str = "Hello.\r\n"
+    octets: bytes | None = None
+    message_id: str = field(default_factory=lambda: f"<{uuid.uuid4()}@corp.test>")
+
+    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Octets:
+        del eight_bit, binary, utf8
+        head = f"From: {self.sender}\r\nSubject: note\r\nMessage-ID: {self.message_id}\r\n\r\n"
+        return Octets(self.octets if self.octets is not None else (head + self.text).encode())

@@ -1,0 +1,54 @@
+"""What a server's EHLO reply offers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_smtp_cm.smtp.extensions import Extensions
+from airflow_smtp_cm.smtp.replies import Reply
+
+
+def offered(*lines: str) -> Extensions:
+    return Extensions.from_ehlo(Reply(250, ("mail.corp.test Hello", *lines)))
+
+
+def test_keywords_are_read_in_any_case():
+    extensions = offered("pipelining", "Size 1000", "CHUNKING")
+    assert "PIPELINING" in extensions
+    assert "CHUNKING" in extensions
+    assert "DSN" not in extensions
+
+
+def test_the_greeting_line_is_no_extension():
+    assert "STARTTLS" not in Extensions.from_ehlo(Reply(250, ("STARTTLS",)))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("AUTH GSSAPI NTLM",),
+        ("auth gssapi ntlm",),
+        ("AUTH=GSSAPI NTLM",),
+        ("AUTH GSSAPI NTLM", "AUTH=GSSAPI NTLM"),
+        ("AUTH GSSAPI", "AUTH=NTLM"),
+        ("X-EXPS GSSAPI LOGIN", "AUTH GSSAPI NTLM"),
+        ("AUTH GSSAPI NTLM", "X-EXPS=LOGIN"),
+    ],
+)
+def test_mechanisms_come_from_auth_in_all_its_spellings_but_not_from_exchanges_own_list(lines):
+    assert offered(*lines).mechanisms == ("GSSAPI", "NTLM")
+
+
+@pytest.mark.parametrize(
+    ("line", "limit"),
+    [("SIZE 52428800", 52428800), ("SIZE", None), ("SIZE 0", None), ("SIZE many", None), ("SIZE ٣", None)],
+)
+def test_a_size_limit_is_a_positive_number(line, limit):
+    assert offered(line).size_limit == limit
+
+
+@given(st.lists(st.text()))
+def test_any_lines_are_read(lines):
+    assert isinstance(offered(*lines).mechanisms, tuple)
