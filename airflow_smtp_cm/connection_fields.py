@@ -1,0 +1,286 @@
+"""What a connection has beyond Airflow's standard fields: one table for the form, the extras and the docs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.smtp.settings import ChannelBinding, MechanismChoice, TlsMode
+
+CONNECTION_TYPE = "smtp_cm"
+
+# Airflow's standard fields, as the form shows them.
+HIDDEN_FIELDS = ("schema",)
+RELABELING = {"host": "SMTP server", "login": "User"}
+PLACEHOLDERS = {"host": "mail.example.com", "port": "25", "login": r"DOMAIN\user or user@REALM"}
+
+# What SSIS's Timeout can hold: a 32-bit number of milliseconds.
+_SHORTEST = 0.001
+_LONGEST = 2_147_483.647
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionField:
+    """One key of the connection's extra.
+
+    Attributes:
+        name: the key, and the property of ``SmtpConnectionManager`` it sets.
+        label: what the form calls it.
+        type: its JSON type; every field may be left out.
+        description: the form's help text.
+        section: the part of the form it stands in; None is the first part.
+        default: what the form fills in for a new connection.
+        choices: the values it may have, if there are only a few.
+        minimum: the least number it may be.
+        maximum: the greatest number it may be.
+        secret: whether the form hides what is typed. Airflow redacts extras by their names alone.
+    """
+
+    name: str
+    label: str
+    type: Literal["string", "boolean", "number", "integer"]
+    description: str
+    section: str | None = None
+    default: str | bool | None = None
+    choices: tuple[TlsMode | MechanismChoice | ChannelBinding, ...] = ()
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    secret: bool = False
+
+    def read(self, value: object) -> str | bool | float | None:
+        """Return the value as this field's type.
+
+        Args:
+            value: as Python, the form, JSON or a URI (which may make text of a number, or a number of text) give
+                it; None and "" mean that nothing is given.
+
+        Raises:
+            SettingsError: it is nothing that this field may be. The message does not repeat it.
+        """
+        if value is None or value == "":
+            return None
+        match self.type:
+            case "boolean":
+                return self._boolean(value)
+            case "string" if self.choices:
+                return self._choice(value)
+            case "string":
+                return self._text(value)
+            case _:
+                return self._number(value)
+
+    def _boolean(self, value: object) -> bool:
+        found = _BOOLEANS.get(str(value).lower())
+        if found is None:
+            raise SettingsError(f"{self.name} must be true or false.")
+        return found
+
+    def _choice(self, value: object) -> str:
+        for choice in self.choices:
+            if value == choice:
+                return choice
+        raise SettingsError(f"{self.name} must be one of: {', '.join(self.choices)}.")
+
+    def _text(self, value: object) -> str:
+        # Airflow turns 12345 in a URI into a number. Turning 1.50 or true back might give another text.
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if not isinstance(value, str):
+            raise SettingsError(f'{self.name} must be text: put it in quotes ("), in a URI too.')
+        return value
+
+    def _number(self, value: object) -> float:
+        number = math.nan
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                number = float(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            number = value
+        whole = self.type == "integer"
+        if not self.minimum <= number <= self.maximum or (whole and number != int(number)):
+            kind = "a whole number" if whole else "a number"
+            raise SettingsError(f"{self.name} must be {kind} from {self.minimum} to {self.maximum}.")
+        return int(number) if whole else number
+
+
+PORT = ConnectionField(
+    name="port",
+    label="Port",
+    type="integer",
+    description="TCP port. Empty: 25, or 465 with implicit TLS.",
+    minimum=1,
+    maximum=65535,
+)
+
+CONNECTION_FIELDS = (
+    # What SSIS's connection manager has.
+    ConnectionField(
+        name="connection_string",
+        label="Connection string",
+        type="string",
+        description="The connection string of the SSIS package, instead of the SMTP server and of the "
+        "fields below: SmtpServer=mail.example.com;UseWindowsAuthentication=True;EnableSsl=False; "
+        "What is given here as well must say the same, so set Enable SSL (on in a new connection) and Use "
+        "Windows Authentication as in the string. Airflow may hide the string once it is saved.",
+    ),
+    ConnectionField(
+        name="use_windows_authentication",
+        label="Use Windows Authentication",
+        type="boolean",
+        description="Log in as a Windows identity (Kerberos or NTLM): the user and password above, a "
+        "keytab, or, if neither is given, the worker's own Kerberos tickets. Off: anonymous. "
+        "There is no basic authentication; for that, use a connection of type SMTP.",
+    ),
+    ConnectionField(
+        name="enable_ssl",
+        label="Enable SSL",
+        type="boolean",
+        description="Encrypt the session with TLS; never go on without it if the server does not offer it.",
+        default=True,
+    ),
+    ConnectionField(
+        name="timeout",
+        label="Timeout",
+        type="number",
+        description="The longest wait for the server's next answer, in seconds. Timeout in a connection "
+        "string is in milliseconds. Empty: 30 s to connect, 100 s for a command, 600 s for the "
+        "message.",
+        minimum=_SHORTEST,
+        maximum=_LONGEST,
+    ),
+    # What it leaves to the machine's configuration, or does not have.
+    ConnectionField(
+        name="tls_mode",
+        label="TLS mode",
+        type="string",
+        description="starttls: a plain connection turns to TLS before anything else is said (ports 25 and "
+        "587), as in SSIS. implicit: TLS from the first octet (port 465).",
+        section="TLS",
+        default=TlsMode.STARTTLS.value,
+        choices=(TlsMode.STARTTLS, TlsMode.IMPLICIT),
+    ),
+    ConnectionField(
+        name="server_name",
+        label="Server name",
+        type="string",
+        description="The server's name in its certificate and its service principal name, if the SMTP "
+        "server above is an address or an alias.",
+        section="TLS",
+    ),
+    ConnectionField(
+        name="ca_bundle",
+        label="CA bundle",
+        type="string",
+        description="Path, on the worker, of a PEM file with the authorities to trust instead of the system's.",
+        section="TLS",
+    ),
+    ConnectionField(
+        name="client_certificate",
+        label="Client certificate",
+        type="string",
+        description="Path, on the worker, of a PEM file with the client's certificate chain, and its key "
+        "if that is not in a file of its own.",
+        section="TLS",
+    ),
+    ConnectionField(
+        name="client_key",
+        label="Client key",
+        type="string",
+        description="Path, on the worker, of a PEM file with the client's key.",
+        section="TLS",
+    ),
+    ConnectionField(
+        name="client_key_password",
+        label="Client key password",
+        type="string",
+        description="What decrypts the client's key.",
+        section="TLS",
+        secret=True,
+    ),
+    ConnectionField(
+        name="verify_certificate",
+        label="Verify certificate",
+        type="boolean",
+        description="Off accepts any certificate, and with it any impostor: for tests only.",
+        section="TLS",
+        default=True,
+    ),
+    ConnectionField(
+        name="mechanism",
+        label="Mechanism",
+        type="string",
+        description="Which of the Windows protocols may be used. auto: Kerberos where there are tickets, else NTLM.",
+        section="Windows authentication",
+        default=MechanismChoice.AUTO.value,
+        choices=tuple(MechanismChoice),
+    ),
+    ConnectionField(
+        name="keytab",
+        label="Keytab",
+        type="string",
+        description="Path, on the worker, of a keytab with the keys of the user above, instead of a password.",
+        section="Windows authentication",
+    ),
+    ConnectionField(
+        name="spn",
+        label="SPN",
+        type="string",
+        description="Service principal name of the server, service/host. Empty: SMTPSVC/ and the server's name.",
+        section="Windows authentication",
+    ),
+    ConnectionField(
+        name="channel_binding",
+        label="Channel binding",
+        type="string",
+        description="What ties the login to the TLS session (Exchange's Extended Protection).",
+        section="Windows authentication",
+        default=ChannelBinding.TLS_SERVER_END_POINT.value,
+        choices=tuple(ChannelBinding),
+    ),
+    ConnectionField(
+        name="anonymous_if_not_offered",
+        label="Anonymous if not offered",
+        type="boolean",
+        description="Send anonymously, with a warning, if the server offers no Windows authentication at "
+        "all: what SSIS does without a word.",
+        section="Windows authentication",
+    ),
+    ConnectionField(
+        name="from_email",
+        label="From",
+        type="string",
+        description="The sender of messages that name none.",
+        section="Defaults",
+    ),
+    ConnectionField(
+        name="ehlo_name",
+        label="EHLO name",
+        type="string",
+        description="What the client calls itself. Empty: the worker's full name, or its address.",
+        section="SMTP",
+    ),
+    ConnectionField(
+        name="pipelining",
+        label="Pipelining",
+        type="boolean",
+        description="Send commands without waiting for each answer, where the server offers it.",
+        section="SMTP",
+        default=True,
+    ),
+    ConnectionField(
+        name="total_timeout",
+        label="Total timeout",
+        type="number",
+        description="The longest time, in seconds, that opening the session or sending one message may take. "
+        "Empty: no such limit.",
+        section="SMTP",
+        minimum=_SHORTEST,
+        maximum=_LONGEST,
+    ),
+)
+"""Keys of the extra, in the form's order; all but ``connection_string`` are properties of the manager."""

@@ -1,0 +1,193 @@
+"""SSIS's connection string of the SMTP connection manager: ``SmtpServer=...;UseWindowsAuthentication=...;``.
+
+As SSIS writes it::
+
+    string := "SmtpServer=" server ";" "UseWindowsAuthentication=" bool ";" "EnableSsl=" bool ";"
+              [ "Timeout=" int ";" ]
+    bool   := "True" | "False"
+
+There is no quoting: a value ends at the next semicolon. How strictly SSIS reads is not documented; here a
+person may write the keys in any case and order, leave some out, and put spaces around keys and values.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.smtp.errors import SettingsError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+logger = logging.getLogger(__name__)
+
+KEYS = {
+    "smtp_server": "SmtpServer",
+    "use_windows_authentication": "UseWindowsAuthentication",
+    "enable_ssl": "EnableSsl",
+    "timeout": "Timeout",
+}
+"""Each property's key, in SSIS's order."""
+
+_PROPERTIES = {key.lower(): name for name, key in KEYS.items()}
+
+_NO_CREDENTIALS = (
+    "SSIS's SMTP connection manager has never had basic authentication. For Windows authentication, set the"
+    " login and password of the Airflow connection; for basic authentication, use a connection of Airflow's"
+    " own type smtp."
+)
+_REFUSED = {
+    **dict.fromkeys(
+        ("username", "user name", "user", "userid", "user id", "uid", "login", "password", "pwd", "domain"),
+        _NO_CREDENTIALS,
+    ),
+    "port": "SSIS's SMTP connection manager has no such property: set the port of the Airflow connection.",
+    **dict.fromkeys(
+        ("from", "fromemail", "from_email"),
+        "SSIS's SMTP connection manager has no such property: set the extra from_email of the Airflow connection.",
+    ),
+}
+
+_KINGSWAYSOFT = frozenset({"smtpserverport", "servicetimeout"})
+_NOT_KINGSWAYSOFT = (
+    "This is a connection string of KingswaySoft's SMTP connection manager, not of SSIS's own. Instead of "
+    "SmtpServer and SmtpServerPort, set the host and port of the Airflow connection; instead of EnableSsl "
+    "and ServiceTimeout, its extras enable_ssl and timeout (in seconds). Basic authentication is in "
+    "Airflow's own connection type smtp."
+)
+
+_BOOLEANS = {"true": True, "false": False}
+_DIGITS = re.compile(r"[0-9]{1,10}")
+_LONGEST = 2**31 - 1  # SSIS's Timeout has 32 bits
+_TIMEOUT = f"Timeout must be a whole number of milliseconds from 1 to {_LONGEST}."
+
+
+def ipv6_address(server: str) -> str | None:
+    """Return the IPv6 address that is meant, without the brackets it may stand in; None if it is none."""
+    address = server[1:-1] if server.startswith("[") and server.endswith("]") else server
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return None
+    return address
+
+
+def port_problem(server: str) -> str | None:
+    """Return what is wrong if ``server`` says more than a name or an address, as ``host:25`` does."""
+    if ":" not in server or ipv6_address(server):
+        return None
+    return (
+        "The SMTP server must be a name or an address alone, without a port or a scheme: set the port of "
+        "the Airflow connection."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionString:
+    """What a connection string says: None, or no server, where it says nothing.
+
+    Attributes:
+        smtp_server: name or address of the server.
+        use_windows_authentication: whether to log in.
+        enable_ssl: whether to use TLS.
+        timeout: milliseconds, as those of ``System.Net.Mail.SmtpClient``: from 1 to 2147483647.
+
+    Raises:
+        SettingsError: no connection string can say this.
+    """
+
+    smtp_server: str = ""
+    use_windows_authentication: bool | None = None
+    enable_ssl: bool | None = None
+    timeout: int | None = None
+
+    def __post_init__(self) -> None:
+        if ";" in self.smtp_server or self.smtp_server != self.smtp_server.strip():
+            raise SettingsError("SmtpServer cannot have a semicolon in it, nor spaces around it.")
+        if self.timeout is not None and not 1 <= self.timeout <= _LONGEST:
+            raise SettingsError(_TIMEOUT)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a connection string; one without ``=`` is the server's name, as in Microsoft's samples.
+
+        A key that SSIS does not have is ignored with a warning, except where it shows a misunderstanding.
+
+        Raises:
+            SettingsError: everything that is wrong with it. No value is repeated: it might be a password.
+        """
+        items = [item.strip() for item in text.split(";") if item.strip()]
+        if "=" not in text and len(items) == 1:
+            items = [f"SmtpServer={items[0]}"]
+        pairs = [
+            (key.strip(), value.strip()) for key, equals, value in (item.partition("=") for item in items) if equals
+        ]
+        keys = Counter(key.lower() for key, _ in pairs)
+        if _KINGSWAYSOFT & keys.keys():
+            raise SettingsError(_NOT_KINGSWAYSOFT)
+
+        problems = [
+            f"Item {number} of the connection string is not of the form Key=Value."
+            for number, item in enumerate(items, start=1)
+            if item.find("=") < 1
+        ]
+        problems += [
+            f"{KEYS.get(_PROPERTIES.get(key, ''), key)} stands in the connection string more than once."
+            for key, count in keys.items()
+            if key and count > 1
+        ]
+        said: dict[str, Any] = {}
+        unknown: list[str] = []
+        for key, value in pairs:
+            if name := _PROPERTIES.get(key.lower()):
+                try:
+                    said[name] = _read(name, value)
+                except SettingsError as error:
+                    problems += error.problems
+            elif reason := _REFUSED.get(key.lower()):
+                problems.append(f"{key} cannot stand in the connection string. {reason}")
+            else:
+                unknown.append(key)
+        if problems:
+            raise SettingsError(*problems)
+        if unknown:
+            logger.warning("SSIS's connection string has no such keys, they are ignored: %s", ", ".join(unknown))
+        return cls(**said)
+
+    def __str__(self) -> str:
+        """Write the string as SSIS does: what is not said is False."""
+        text = (
+            f"SmtpServer={self.smtp_server};"
+            f"UseWindowsAuthentication={bool(self.use_windows_authentication)};"
+            f"EnableSsl={bool(self.enable_ssl)};"
+        )
+        return text if self.timeout is None else f"{text}Timeout={self.timeout};"
+
+    def properties(self) -> dict[str, Any]:
+        """Return what is said, as properties of the connection manager: its timeout is in seconds."""
+        said = {
+            "smtp_server": self.smtp_server or None,
+            "use_windows_authentication": self.use_windows_authentication,
+            "enable_ssl": self.enable_ssl,
+            "timeout": None if self.timeout is None else self.timeout / 1000,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def _read(name: str, value: str) -> str | bool | int:
+    if name == "smtp_server":
+        if problem := port_problem(value):
+            raise SettingsError(problem)
+        return value
+    if name == "timeout":
+        if not _DIGITS.fullmatch(value) or not 1 <= int(value) <= _LONGEST:
+            raise SettingsError(_TIMEOUT)
+        return int(value)
+    if value.lower() not in _BOOLEANS:
+        raise SettingsError(f"{KEYS[name]} must be True or False.")
+    return _BOOLEANS[value.lower()]

@@ -1,0 +1,62 @@
+"""What Airflow discovers of this package: the connection type with its form, the hook and the operator.
+
+Every start of Airflow imports this module, so nothing heavy may hang on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_smtp_cm.connection_fields import (
+    CONNECTION_FIELDS,
+    CONNECTION_TYPE,
+    HIDDEN_FIELDS,
+    PLACEHOLDERS,
+    RELABELING,
+    ConnectionField,
+)
+
+_INTEGRATION = "SMTP connection manager (SSIS)"
+_SSIS_PAGE = "https://learn.microsoft.com/sql/integration-services/connection-manager/smtp-connection-manager"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's ``provider_info.schema.json`` describes them."""
+    return {
+        "package-name": "airflow-smtp-cm",
+        "name": _INTEGRATION,
+        "description": "SSIS's SMTP connection manager and Send Mail task: mail through servers that admit Windows "
+        "identities only.",
+        "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": _SSIS_PAGE, "tags": ["protocol"]}],
+        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_smtp_cm.operators.send_mail"]}],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_smtp_cm.hooks.smtp_cm"]}],
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-class-name": "airflow_smtp_cm.hooks.smtp_cm.SmtpCmHook",
+                "hook-name": "SMTP Connection Manager",
+                "ui-field-behaviour": {
+                    "hidden-fields": list(HIDDEN_FIELDS),
+                    "relabeling": dict(RELABELING),
+                    "placeholders": dict(PLACEHOLDERS),
+                },
+                "conn-fields": {item.name: _conn_field(item) for item in CONNECTION_FIELDS},
+            }
+        ],
+    }
+
+
+def _conn_field(item: ConnectionField) -> dict[str, Any]:
+    # Without "null" the form requires the field.
+    schema: dict[str, Any] = {"type": [item.type, "null"]}
+    if item.default is not None:
+        schema["default"] = item.default
+    if item.choices:
+        schema["enum"] = [choice.value for choice in item.choices]
+    if item.type == "number":
+        schema |= {"minimum": item.minimum, "maximum": item.maximum}
+    if item.secret:
+        schema["format"] = "password"
+    if item.section:
+        schema["section"] = item.section
+    return {"label": item.label, "description": item.description, "schema": schema}

@@ -1,0 +1,161 @@
+"""What Airflow discovers: valid by Airflow's own schemas, true to what exists, light to import."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from importlib.util import find_spec
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+from airflow.providers_manager import ProviderInfo, ProvidersManager
+from airflow.sdk.log import redact
+
+from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
+from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.get_provider_info import get_provider_info
+
+SCHEMAS = Path(airflow.__file__).parent
+PROPERTIES = {item.name: item.default for item in fields(SmtpConnectionManager)}
+
+
+@pytest.fixture
+def connection_type():
+    (found,) = get_provider_info()["connection-types"]
+    return found
+
+
+def test_metadata_are_valid_by_airflows_schema():
+    jsonschema.validate(get_provider_info(), json.loads((SCHEMAS / "provider_info.schema.json").read_text()))
+
+
+def test_connection_type_is_valid_by_airflows_stricter_schema(connection_type):
+    schema = json.loads((SCHEMAS / "provider.yaml.schema.json").read_text())
+
+    jsonschema.validate([connection_type], schema["properties"]["connection-types"])
+
+
+def test_metadata_are_plain_json():
+    assert json.loads(json.dumps(get_provider_info())) == get_provider_info()
+
+
+def test_airflow_shows_the_form(monkeypatch, connection_type):
+    """Airflow's own code turns the metadata into the form, without a complaint."""
+    manager = ProvidersManager()
+    monkeypatch.setattr(manager, "_provider_dict", {"airflow-smtp-cm": ProviderInfo("0", get_provider_info())})
+    for name in ("_connection_form_widgets", "_field_behaviours", "_hook_name_dict"):
+        monkeypatch.setattr(manager, name, {})
+    manager._load_ui_metadata()
+
+    assert [widget.field_name for widget in manager._connection_form_widgets.values()] == list(
+        connection_type["conn-fields"]
+    )
+    assert manager._hook_name_dict == {"smtp_cm": "SMTP Connection Manager"}
+    assert manager._field_behaviours["smtp_cm"]["relabeling"] == {"host": "SMTP server", "login": "User"}
+
+
+def test_what_ssis_has_comes_first(connection_type):
+    assert [
+        (name, item["label"], item["schema"].get("section"))
+        for name, item in list(connection_type["conn-fields"].items())[:4]
+    ] == [
+        ("connection_string", "Connection string", None),
+        ("use_windows_authentication", "Use Windows Authentication", None),
+        ("enable_ssl", "Enable SSL", None),
+        ("timeout", "Timeout", None),
+    ]
+
+
+def test_no_field_is_required(connection_type):
+    """The form does not save while a field without "null" is empty."""
+    for name, item in connection_type["conn-fields"].items():
+        assert "null" in item["schema"]["type"], name
+
+
+def test_every_field_is_explained(connection_type):
+    for name, item in connection_type["conn-fields"].items():
+        assert item["description"], name
+
+
+def test_fields_of_a_section_stand_together(connection_type):
+    sections = [item["schema"].get("section") for item in connection_type["conn-fields"].values()]
+    changes = [section for before, section in zip([..., *sections], sections, strict=False) if section != before]
+
+    assert len(changes) == len(set(changes))
+
+
+def test_default_of_the_form_is_what_applies_without_it(connection_type):
+    """A switch that is on where nothing is said must be shown as on. Enable SSL alone is better than its default."""
+    shown = {
+        name: item["schema"].get("default", False if "boolean" in item["schema"]["type"] else None)
+        for name, item in connection_type["conn-fields"].items()
+    }
+
+    assert shown.pop("enable_ssl") is True
+    assert shown.pop("connection_string") is None
+    assert shown == {name: PROPERTIES[name] for name in shown}
+
+
+def test_defaults_are_among_the_choices(connection_type):
+    for name, item in connection_type["conn-fields"].items():
+        if "enum" in item["schema"]:
+            assert item["schema"]["default"] in item["schema"]["enum"], name
+
+
+def test_secret_is_hidden_by_the_form_and_redacted_by_airflow(connection_type):
+    """The form goes by the format, Airflow's API and logs go by the name."""
+    secrets = {
+        name for name, item in connection_type["conn-fields"].items() if item["schema"].get("format") == "password"
+    }
+
+    assert secrets == {"client_key_password"}
+    for name in secrets:
+        assert redact({name: "hunter2"}) == {name: "***"}
+
+
+def test_every_property_can_be_set_somewhere(connection_type):
+    standard = {"name", "description", "smtp_server", "port", "username", "password"}
+    of_the_machine = {"ccache"}
+
+    assert (
+        connection_type["conn-fields"].keys() - {"connection_string"} == PROPERTIES.keys() - standard - of_the_machine
+    )
+
+
+def test_labels_are_short_enough_for_the_form(connection_type):
+    labels = [item.label for item in CONNECTION_FIELDS]
+    labels += connection_type["ui-field-behaviour"]["relabeling"].values()
+
+    assert [label for label in labels if len(label) > 26] == []
+
+
+def test_named_modules_exist(connection_type):
+    info = get_provider_info()
+    modules = [connection_type["hook-class-name"].rpartition(".")[0]]
+    modules += [
+        module for kind in ("operators", "hooks") for entry in info[kind] for module in entry["python-modules"]
+    ]
+
+    assert [module for module in modules if find_spec(module) is None] == []
+
+
+def test_package_name_is_the_distributions():
+    """Airflow refuses a provider whose package-name is not its distribution's."""
+    pyproject = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+
+    assert get_provider_info()["package-name"] == pyproject["project"]["name"]
+
+
+def test_import_is_light():
+    """Every start of Airflow imports it."""
+    code = (
+        "import sys, airflow_smtp_cm.get_provider_info as info; info.get_provider_info();"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "airflow_smtp_cm" in run.stdout.split()
+    assert {"airflow", "spnego", "ssl", "cryptography", "asyncio", "email"}.isdisjoint(run.stdout.split())
