@@ -1,0 +1,24 @@
+"""What a message is: its envelope, its content and its octets; nothing about SMTP or Airflow."""
+
+from airflow_smtp_cm.mail.addresses import Address
+from airflow_smtp_cm.mail.errors import (
+    InvalidAddress,
+    InvalidAttachment,
+    InvalidMessage,
+    Smtputf8Needed,
+    SourceChanged,
+)
+from airflow_smtp_cm.mail.message import MailMessage, Priority
+from airflow_smtp_cm.mail.sources import Attachment
+
+__all__ = [
+    "Address",
+    "Attachment",
+    "InvalidAddress",
+    "InvalidAttachment",
+    "InvalidMessage",
+    "MailMessage",
+    "Priority",
+    "Smtputf8Needed",
+    "SourceChanged",
+]

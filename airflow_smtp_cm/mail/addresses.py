@@ -1,0 +1,244 @@
+"""Addresses: what people write into To, Cc and Bcc, read without guessing (RFC 5322, section 3.4; RFC 5321)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import idna
+
+from airflow_smtp_cm.mail.characters import forbidden, visible
+from airflow_smtp_cm.mail.errors import InvalidAddress
+
+MAX_LOCAL_PART = 64  # octets (RFC 5321, section 4.5.3.1.1)
+MAX_ADDRESS = 254  # octets: a path of 256 (section 4.5.3.1.3) less its angle brackets
+MAX_DOMAIN = 255  # octets (section 4.5.3.1.2)
+
+# RFC 5322, section 3.2.3, and what RFC 6531, section 3.3, adds to it.
+_ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
+_DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*+")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
+# RFC 5321 has letters, digits and hyphens; the underscore is there because Windows host names may have it.
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+# RFC 5321, section 4.1.3; ipaddress alone would let pass a zone, in which anything can stand.
+_LITERAL = re.compile(r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]")
+
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{_QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
+_QUOTED_PAIR = re.compile(r"\\(.)")
+_TOKEN = re.compile(
+    rf"""
+      (?P<text>[^"<>\[\]();,]++)
+    | (?P<separator>[;,])
+    | (?P<open><)
+    | (?P<close>>)
+    | (?P<quoted>{_QUOTED})
+    | (?P<literal>\[[^\[\]]*+\])
+    | (?P<comment>\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\))  # one inside another, no deeper
+    | (?P<unpaired>.)
+    """,
+    re.VERBOSE,
+)
+_Token = tuple[str, str]
+
+_MALFORMED = 'The address "{}" is malformed. It is either missing the "@" symbol or is not valid. {}'
+_QUOTE_NAME = 'A name that holds a comma or a semicolon must stand in double quotes: "Doe, John" <john@example.com>.'
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One mailbox, valid from the start.
+
+    Attributes:
+        display_name: the name shown to people, empty if there is none.
+        local_part: what stands before the "@", without quotes.
+        domain: what stands after it: a domain name in ASCII (a Unicode name is converted with IDNA 2008), or an
+            address literal such as ``[192.0.2.1]``.
+
+    Raises:
+        InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), or a part holds
+            control characters.
+    """
+
+    display_name: str
+    local_part: str
+    domain: str
+
+    def __post_init__(self) -> None:
+        if character := forbidden(f"{self.display_name}{self.local_part}{self.domain}"):
+            raise InvalidAddress(f"It holds the control character {character}.")
+        object.__setattr__(self, "display_name", self.display_name.strip())
+        object.__setattr__(self, "domain", _ascii_domain(self.domain))
+        if not self.local_part:
+            raise InvalidAddress('Nothing stands before the "@".')
+        written = self.addr_spec.encode()
+        if written.rindex(b"@") > MAX_LOCAL_PART:
+            raise InvalidAddress(f'What stands before the "@" is longer than {MAX_LOCAL_PART} octets.')
+        if len(written) > MAX_ADDRESS:
+            raise InvalidAddress(f"It is longer than {MAX_ADDRESS} octets.")
+
+    @property
+    def addr_spec(self) -> str:
+        """The address as MAIL, RCPT and header fields have it: ``local-part@domain``, quoted where necessary."""
+        return f"{_written(self.local_part)}@{self.domain}"
+
+    @property
+    def mailbox(self) -> tuple[str, str]:
+        """What tells one mailbox from another: only the domain ignores case (RFC 5321, section 2.4)."""
+        return self.local_part, self.domain.lower()
+
+    def __str__(self) -> str:
+        """Return a form that ``parse_line`` reads back."""
+        if not self.display_name:
+            return self.addr_spec
+        return f"{phrase(self.display_name)} <{self.addr_spec}>"
+
+
+Addresses = str | Address | Iterable[str | Address] | None
+
+
+def parse_line(text: str) -> tuple[Address, ...]:
+    """Read a line of addresses, separated by semicolons or commas: ``A <a@x>; b@y, "Doe, John" <j@z>``.
+
+    Empty items are skipped. Comments are ignored, but for those in a name, which belong to it for most people
+    (``Doe John (IT) <j@x>``). A name need not be quoted unless it holds a separator.
+
+    Raises:
+        InvalidAddress: names every item that is no address.
+    """
+    if character := forbidden(text):
+        raise InvalidAddress(f'The address line "{visible(text)}" holds the control character {character}.')
+    addresses: list[Address] = []
+    problems: list[str] = []
+    for item in _items(text):
+        try:
+            addresses.append(_read(item))
+        except InvalidAddress as error:
+            problems.append(_MALFORMED.format(visible(_written_out(item)), error))
+    if problems:
+        raise InvalidAddress(*problems)
+    return tuple(addresses)
+
+
+def parse_lines(lines: Addresses) -> tuple[Address, ...]:
+    """Read one line of addresses, or several, or addresses already read; None means no address.
+
+    Raises:
+        InvalidAddress: names every item that is no address.
+    """
+    addresses: list[Address] = []
+    problems: list[str] = []
+    for line in (lines,) if isinstance(lines, str | Address) else lines or ():
+        if isinstance(line, Address):
+            addresses.append(line)
+            continue
+        try:
+            addresses += parse_line(line)
+        except InvalidAddress as error:
+            problems += error.problems
+    if problems:
+        raise InvalidAddress(*problems)
+    return tuple(addresses)
+
+
+def phrase(name: str) -> str:
+    """Write a display name as RFC 5322 wants it, in double quotes unless it is made of plain words."""
+    return name if _PLAIN_NAME.fullmatch(name) else _quote(name)
+
+
+def _items(line: str) -> Iterator[list[_Token]]:
+    """Split a line at the separators that are not inside quotes, comments, literals or angle brackets."""
+    item: list[_Token] = []
+    in_angle = False
+    for match in _TOKEN.finditer(line):
+        kind = str(match.lastgroup)
+        if kind == "unpaired":  # what follows cannot be told apart: it is one item, and no address
+            yield [*item, (kind, line[match.start() :])]
+            return
+        in_angle = kind == "open" or (in_angle and kind != "close")
+        if kind != "separator" or in_angle:
+            item.append((kind, match[0]))
+            continue
+        if _written_out(item):
+            yield item
+        item = []
+    if _written_out(item):
+        yield item
+
+
+def _read(item: list[_Token]) -> Address:
+    kinds = [kind for kind, _ in item]
+    if "unpaired" in kinds:
+        raise InvalidAddress(f"The {item[-1][1][0]} has no counterpart.")
+    if "open" not in kinds:
+        return _mailbox("", item)
+    start = kinds.index("open")
+    if "close" not in kinds[start:]:
+        raise InvalidAddress("The < has no counterpart.")
+    end = kinds.index("close", start)
+    if _without_comments(item[end + 1 :]):
+        raise InvalidAddress("Something follows the >; separate addresses by semicolons.")
+    return _mailbox(_display_name(item[:start]), item[start + 1 : end])
+
+
+def _display_name(tokens: list[_Token]) -> str:
+    return "".join(_unquote(text) if kind == "quoted" else text for kind, text in tokens)
+
+
+def _written_out(tokens: list[_Token]) -> str:
+    return "".join([text for _, text in tokens]).strip()
+
+
+def _without_comments(tokens: list[_Token]) -> str:
+    return "".join([text for kind, text in tokens if kind != "comment"]).strip()
+
+
+def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
+    spec = _without_comments(tokens)
+    if "@" not in spec:
+        raise InvalidAddress(_QUOTE_NAME)
+    match = _ADDR_SPEC.fullmatch(spec)
+    if match is None:
+        raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
+    if (plain := match["plain"]) and not _DOT_ATOM.fullmatch(plain):
+        raise InvalidAddress(f'"{plain}" cannot stand before the "@" without double quotes.')
+    return Address(display_name, _unquote(match["quoted"]) if plain is None else plain, match["domain"])
+
+
+@lru_cache(maxsize=1024)  # converting a Unicode name takes 50 microseconds, and most recipients share a few domains
+def _ascii_domain(domain: str) -> str:
+    if literal := _LITERAL.fullmatch(domain):
+        return _checked_literal(literal)
+    try:
+        name = domain if domain.isascii() else idna.encode(domain[: MAX_DOMAIN + 1], uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise InvalidAddress(f'The domain "{visible(domain)}" cannot be converted (IDNA 2008): {error}.') from error
+    if len(name) > MAX_DOMAIN or not all(map(_LABEL.fullmatch, name.split("."))):
+        raise InvalidAddress(f'The domain "{visible(domain)}" is not valid.')
+    return name
+
+
+def _checked_literal(literal: re.Match[str]) -> str:
+    try:
+        if literal["ipv6"]:
+            ipaddress.IPv6Address(literal["ipv6"])
+        else:
+            ipaddress.IPv4Address(literal["ipv4"])
+    except ValueError as error:
+        raise InvalidAddress(f'"{literal[0]}" is no address literal: {error}.') from error
+    return literal[0]
+
+
+def _written(local_part: str) -> str:
+    return local_part if _DOT_ATOM.fullmatch(local_part) else _quote(local_part)
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'
+
+
+def _unquote(quoted: str) -> str:
+    return _QUOTED_PAIR.sub(r"\1", quoted[1:-1])

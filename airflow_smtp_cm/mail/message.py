@@ -1,0 +1,254 @@
+"""A message: what a Send Mail task fills in, checked as a whole when it is made (SSIS Send Mail task)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import make_msgid
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.mail.addresses import parse_lines
+from airflow_smtp_cm.mail.characters import forbidden, visible
+from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
+from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME
+from airflow_smtp_cm.mail.mime import render
+from airflow_smtp_cm.mail.sources import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from airflow_smtp_cm.mail.addresses import Address, Addresses
+    from airflow_smtp_cm.mail.mime import Rendering
+    from airflow_smtp_cm.mail.sources import Attachment, Attachments
+
+_HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MESSAGE_ID = re.compile(rf"<{_ATOM}(?:\.{_ATOM})*@(?:{_ATOM}(?:\.{_ATOM})*|\[[!-Z^-~]*\])>")  # section 3.6.4
+_MAX_MESSAGE_ID = MAX_LINE - len("Message-ID: ")
+_UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")  # RFC 5322, section 2.3, and what UTF-8 cannot express
+
+_WRITTEN_FROM = {
+    "bcc": "bcc",
+    "cc": "cc",
+    "date": "date",
+    "from": "from_email",
+    "importance": "priority",
+    "message-id": "message_id",
+    "mime-version": "text, html and attachments",
+    "priority": "priority",
+    "reply-to": "reply_to",
+    "sender": "from_email",
+    "subject": "subject",
+    "to": "to",
+    "x-priority": "priority",
+}
+
+
+class Priority(StrEnum):
+    """How urgent a message says it is; made from SSIS's names in any case, or its numbers 1, 3, 5 (and 0)."""
+
+    HIGH = "High"
+    NORMAL = "Normal"
+    LOW = "Low"
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The header fields that say so, the same as System.Net.Mail's."""
+        return _PRIORITY_FIELDS[self]
+
+    @classmethod
+    def _missing_(cls, value: object) -> Priority:
+        # 0 is no member of SSIS's enumeration, but what some expressions yield; there it means nothing special.
+        known = {"high": cls.HIGH, "1": cls.HIGH, "normal": cls.NORMAL, "3": cls.NORMAL, "0": cls.NORMAL}
+        known |= {"low": cls.LOW, "5": cls.LOW}
+        try:
+            return known[str(value).lower()]
+        except KeyError:
+            raise InvalidMessage(f'"{visible(str(value))}" is none of High, Normal, Low, 1, 3 and 5.') from None
+
+
+_PRIORITY_FIELDS: dict[Priority, tuple[tuple[str, str], ...]] = {
+    Priority.HIGH: (("X-Priority", "1"), ("Priority", "urgent"), ("Importance", "high")),
+    Priority.NORMAL: (),
+    Priority.LOW: (("X-Priority", "5"), ("Priority", "non-urgent"), ("Importance", "low")),
+}
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class MailMessage:
+    """A message and its envelope.
+
+    Addresses are given as lines (see ``addresses.parse_line``), one or several, or as ``Address``; attachments as
+    paths, patterns, sources (see ``sources.expand``) or ``Attachment``. The attributes hold what was read from them.
+
+    Attributes:
+        from_email: the sender, for From and MAIL FROM (SSIS From).
+        to: recipients for To (SSIS To).
+        cc: recipients for Cc (SSIS Cc).
+        bcc: recipients that no header shows (SSIS Bcc).
+        reply_to: where answers go; if empty, to the sender.
+        subject: the subject, one line, possibly empty (SSIS Subject).
+        text: the body as plain text (SSIS MessageSource).
+        html: the body as HTML; given both, the reader's program chooses.
+        priority: how urgent it is (SSIS Priority).
+        attachments: files, in order (SSIS Attachments).
+        headers: further header fields, by name.
+        message_id: the Message-ID with its angle brackets; by default a new one in the sender's domain.
+        date: when it was written; by default now. A naive time is local time.
+
+    Raises:
+        InvalidMessage: lists everything that is wrong, field by field.
+    """
+
+    from_email: Address
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    bcc: tuple[Address, ...]
+    reply_to: tuple[Address, ...]
+    subject: str
+    text: str | None = field(repr=False)
+    html: str | None = field(repr=False)
+    priority: Priority
+    attachments: tuple[Attachment, ...]
+    headers: Mapping[str, str]
+    message_id: str
+    date: datetime
+
+    def __init__(
+        self,
+        *,
+        from_email: str | Address,
+        to: Addresses = None,
+        cc: Addresses = None,
+        bcc: Addresses = None,
+        reply_to: Addresses = None,
+        subject: str = "",
+        text: str | None = None,
+        html: str | None = None,
+        priority: Priority | str | int = Priority.NORMAL,
+        attachments: Attachments = None,
+        headers: Mapping[str, str] | None = None,
+        message_id: str | None = None,
+        date: datetime | None = None,
+    ) -> None:
+        readers: dict[str, tuple[Callable[[Any], object], object]] = {
+            "from_email": (_one_address, from_email),
+            "to": (parse_lines, to),
+            "cc": (parse_lines, cc),
+            "bcc": (parse_lines, bcc),
+            "reply_to": (parse_lines, reply_to),
+            "subject": (_one_line, subject),
+            "text": (_body, text),
+            "html": (_body, html),
+            "priority": (Priority, priority),
+            "attachments": (expand, attachments),
+            "headers": (_own_headers, headers or {}),
+            "message_id": (_message_id, message_id),
+        }
+        problems: list[str] = []
+        for name, (read, value) in readers.items():
+            try:
+                object.__setattr__(self, name, read(value))
+            except InvalidMessage as error:
+                problems += [f"{name}: {problem}" for problem in error.problems]
+        # A line that could not be read is a problem of its own, and its attribute is not set.
+        if not any(getattr(self, name, ("unread",)) for name in ("to", "cc", "bcc")):
+            problems.append("to: No recipient is specified. Give one in to, cc or bcc.")
+        if problems:
+            raise InvalidMessage(*problems)
+        if not message_id:
+            object.__setattr__(self, "message_id", make_msgid(domain=self.from_email.domain))
+        object.__setattr__(self, "date", _aware(date))
+
+    @property
+    def sender(self) -> str:
+        """The address for MAIL FROM."""
+        return self.from_email.addr_spec
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The addresses for RCPT TO: those of To, Cc and Bcc, each mailbox once."""
+        mailboxes: dict[tuple[str, str], str] = {}
+        for address in (*self.to, *self.cc, *self.bcc):
+            mailboxes.setdefault(address.mailbox, address.addr_spec)
+        return tuple(mailboxes.values())
+
+    @property
+    def utf8_addresses(self) -> tuple[Address, ...]:
+        """The addresses that only SMTPUTF8 can express (RFC 6531), wherever they stand."""
+        every = (self.from_email, *self.to, *self.cc, *self.bcc, *self.reply_to)
+        return tuple(address for address in every if not address.local_part.isascii())
+
+    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Rendering:
+        """Render the message with what a server offers.
+
+        Args:
+            eight_bit: whether 8BITMIME may be used.
+            binary: whether BINARYMIME may be used.
+            utf8: whether SMTPUTF8 may be used; it is only where an address needs it.
+
+        Raises:
+            Smtputf8Needed: an address needs it, and it may not be used.
+        """
+        if self.utf8_addresses and not utf8:
+            addresses = ", ".join(f'"{address.addr_spec}"' for address in self.utf8_addresses)
+            raise Smtputf8Needed(
+                f'Before the "@", {addresses} has characters that are not ASCII, and the server does not offer '
+                "SMTPUTF8 (RFC 6531). Use an address in ASCII, or a server that offers it."
+            )
+        return render(self, eight_bit=eight_bit, binary=binary)
+
+
+def _one_address(line: str | Address) -> Address:
+    addresses = parse_lines(line)
+    if not addresses:
+        raise InvalidAddress("No sender is specified.")
+    if len(addresses) > 1:
+        raise InvalidAddress(f"It names {len(addresses)} senders, and a message has one.")
+    return addresses[0]
+
+
+def _one_line(text: str) -> str:
+    if character := forbidden(text):
+        raise InvalidMessage(f'"{visible(text)}" holds the control character {character}.')
+    return text
+
+
+def _body(text: str | None) -> str | None:
+    if text and (match := _UNSENDABLE.search(text)):
+        raise InvalidMessage(
+            f"It holds the character U+{ord(match[0]):04X} at position {match.start()}, which mail cannot carry."
+        )
+    return text
+
+
+def _own_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    problems = [problem for name, value in headers.items() for problem in _header_problems(name, value)]
+    if problems:
+        raise InvalidMessage(*problems)
+    return dict(headers)
+
+
+def _header_problems(name: str, value: str) -> Iterator[str]:
+    written_from = _WRITTEN_FROM.get(name.lower())
+    if name.lower().startswith("content-"):
+        written_from = _WRITTEN_FROM["mime-version"]
+    if written_from:
+        yield f'The header "{name}" is written from {written_from}; use that instead.'
+    if not _HEADER_NAME.fullmatch(name) or len(name) > MAX_NAME:
+        yield f'"{visible(name)}" is no header name: 1 to {MAX_NAME} visible ASCII characters without a colon.'
+    if character := forbidden(value):
+        yield f'The value of "{visible(name)}" holds the control character {character}.'
+
+
+def _message_id(message_id: str | None) -> str | None:
+    if message_id and (not _MESSAGE_ID.fullmatch(message_id) or len(message_id) > _MAX_MESSAGE_ID):
+        raise InvalidMessage(f'"{visible(message_id)}" is not of the form <unique@example.com>.')
+    return message_id
+
+
+def _aware(date: datetime | None) -> datetime:
+    date = date or datetime.now(UTC).astimezone()
+    return date if date.tzinfo else date.astimezone()

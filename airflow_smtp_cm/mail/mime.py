@@ -1,0 +1,243 @@
+"""MIME: a message as a stream of octets, never the whole of it in memory (RFC 2045, RFC 2046, RFC 5322)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+import struct
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_smtp_cm.mail.headers import (
+    MAX_LINE,
+    address_field,
+    attachment_fields,
+    content_type_field,
+    date_field,
+    text_field,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.mail.sources import Attachment
+
+Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
+
+_CHUNK = 80 * 1024  # octets yielded at once, at the most
+
+# Lines encoded at once: 128 to 512 stay in the processor's cache, which makes a quarter of the speed. Two such blocks
+# fill a chunk.
+_BLOCK_LINES = 512
+_LINE_OCTETS = 57  # make a line of 76 characters (RFC 2045, section 6.8)
+_LINE_CHARACTERS = 76
+_BLOCK = _BLOCK_LINES * _LINE_OCTETS
+_divide = struct.Struct(f"{_LINE_CHARACTERS}s" * _BLOCK_LINES).unpack  # half as fast again as slicing
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_WIDTHS: tuple[Body, ...] = ("7BIT", "8BITMIME", "BINARYMIME")
+# RFC 2045, section 6.4: a multipart says what its widest part needs; 7bit goes without saying.
+_MULTIPART_ENCODINGS: dict[Body, str] = {
+    "7BIT": "",
+    "8BITMIME": "Content-Transfer-Encoding: 8bit\r\n",
+    "BINARYMIME": "Content-Transfer-Encoding: binary\r\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFile:
+    """The octets of an attachment as they are sent, read only when they are needed."""
+
+    attachment: Attachment
+    binary: bool
+
+    @property
+    def size(self) -> int:
+        """Number of octets, computed without reading the file."""
+        return self.attachment.size if self.binary else _base64_size(self.attachment.size)
+
+    def blocks(self) -> Generator[bytes]:
+        """Yield the octets, in blocks of at most half a chunk."""
+        with closing(self.attachment.blocks(_BLOCK)) as blocks:
+            yield from blocks if self.binary else map(_base64_lines, blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A MIME entity.
+
+    Attributes:
+        fields: its Content-* header fields.
+        pieces: its body, without the CRLF before a boundary.
+        body: what the body needs of the transport.
+    """
+
+    fields: str
+    pieces: tuple[bytes | EncodedFile, ...]
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A message ready to be sent.
+
+    Attributes:
+        body: what the octets need: RFC 5321's 7 bits, 8BITMIME (RFC 6152) or BINARYMIME (RFC 3030).
+        utf8: whether an address is in raw UTF-8, so that SMTPUTF8 is needed (RFC 6531).
+        size: exact number of octets that ``chunks`` will yield.
+    """
+
+    body: Body
+    utf8: bool
+    size: int
+    _pieces: tuple[bytes | EncodedFile, ...]
+
+    def chunks(self) -> Generator[bytes]:
+        """Yield the octets, small pieces together, at most 80 KiB at once.
+
+        Closing the generator early closes the file it reads.
+
+        Raises:
+            SourceChanged: an attachment became shorter after the message was built.
+            OSError: an attachment cannot be read any more.
+        """
+        waiting: list[bytes] = []
+        length = 0
+        with closing(self._blocks()) as blocks:
+            for block in blocks:
+                if length + len(block) > _CHUNK:
+                    yield b"".join(waiting)
+                    waiting, length = [], 0
+                waiting.append(block)
+                length += len(block)
+        yield b"".join(waiting)
+
+    def _blocks(self) -> Generator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, EncodedFile):
+                yield from piece.blocks()
+            else:
+                yield from (piece[start : start + _CHUNK] for start in range(0, len(piece), _CHUNK))
+
+
+def render(message: MailMessage, *, eight_bit: bool, binary: bool) -> Rendering:
+    """Write a message.
+
+    Text is sent as it is if no line is longer than 998 octets, and it is ASCII or ``eight_bit`` is set; otherwise in
+    quoted-printable or base64, whichever is shorter. Attachments are sent in base64, or as they are with ``binary``.
+    """
+    root = _structure(message, eight_bit=eight_bit, binary=binary)
+    utf8 = bool(message.utf8_addresses)
+    head = f"{_message_fields(message)}{root.fields}\r\n".encode()
+    pieces = (head, *root.pieces)
+    return Rendering(
+        body="8BITMIME" if utf8 and eight_bit and root.body == "7BIT" else root.body,
+        utf8=utf8,
+        size=sum(piece.size if isinstance(piece, EncodedFile) else len(piece) for piece in pieces),
+        _pieces=pieces,
+    )
+
+
+def _message_fields(message: MailMessage) -> str:
+    """Write the header but for the Content-* fields; Bcc is never in it."""
+    fields = [date_field(message.date), address_field("From", (message.from_email,))]
+    for name, addresses in (("To", message.to), ("Cc", message.cc), ("Reply-To", message.reply_to)):
+        if addresses:
+            fields.append(address_field(name, addresses))
+    if message.subject:
+        fields.append(text_field("Subject", message.subject))
+    fields.append(f"Message-ID: {message.message_id}\r\n")
+    fields += [f"{name}: {value}\r\n" for name, value in message.priority.fields]
+    fields.append("MIME-Version: 1.0\r\n")
+    fields += [text_field(name, value) for name, value in message.headers.items()]
+    return "".join(fields)
+
+
+def _structure(message: MailMessage, *, eight_bit: bool, binary: bool) -> Part:
+    """Build multipart/mixed around multipart/alternative around the texts, each only where there is a need for it."""
+    texts = [(subtype, text) for subtype, text in (("plain", message.text), ("html", message.html)) if text]
+    if not texts:
+        texts = [("plain", "")]
+    if len(texts) == 1 and not message.attachments:
+        ((subtype, text),) = texts
+        return _text_part(subtype, _ended(text), eight_bit=eight_bit)
+    parts = [_text_part(subtype, text, eight_bit=eight_bit) for subtype, text in texts]
+    content = parts[0] if len(parts) == 1 else _multipart("alternative", parts)
+    if not message.attachments:
+        return content
+    return _multipart("mixed", [content, *(_file_part(file, binary=binary) for file in message.attachments)])
+
+
+def _ended(text: str) -> str:
+    """End the last line: SMTP cannot carry one without an end where no boundary follows."""
+    return text if not text or text.endswith(("\r", "\n")) else f"{text}\r\n"
+
+
+def _text_part(subtype: str, text: str, *, eight_bit: bool) -> Part:
+    octets = _LINE_END.sub("\r\n", text).encode()
+    ascii_only = octets.isascii()
+    encoding, body = "7bit" if ascii_only else "8bit", octets
+    if max(map(len, octets.split(b"\r\n"))) > MAX_LINE or not (ascii_only or eight_bit):
+        encoding, body = min(
+            ("quoted-printable", _quoted_printable(octets)),
+            ("base64", base64.encodebytes(octets).replace(b"\n", b"\r\n")),
+            key=lambda encoded: len(encoded[1]),
+        )
+    charset = "us-ascii" if ascii_only else "utf-8"
+    return Part(
+        fields=content_type_field(f"text/{subtype}; charset={charset}")
+        + f"Content-Transfer-Encoding: {encoding}\r\n",
+        pieces=(body,),
+        body="8BITMIME" if encoding == "8bit" else "7BIT",
+    )
+
+
+def _file_part(attachment: Attachment, *, binary: bool) -> Part:
+    encoding = "binary" if binary else "base64"
+    return Part(
+        fields=attachment_fields(attachment.media_type, attachment.name)
+        + f"Content-Transfer-Encoding: {encoding}\r\n",
+        pieces=(EncodedFile(attachment, binary),),
+        body="BINARYMIME" if binary else "7BIT",
+    )
+
+
+def _multipart(subtype: str, parts: Sequence[Part]) -> Part:
+    # "=_" is in no base64 and in no quoted-printable text; elsewhere 128 random bits do not occur.
+    boundary = f"=_{secrets.token_hex(16)}"
+    body = max((part.body for part in parts), key=_WIDTHS.index)
+    return Part(
+        fields=content_type_field(f"multipart/{subtype}", f'boundary="{boundary}"') + _MULTIPART_ENCODINGS[body],
+        pieces=(*_with_boundaries(parts, boundary), f"--{boundary}--\r\n".encode()),
+        body=body,
+    )
+
+
+def _with_boundaries(parts: Iterable[Part], boundary: str) -> Generator[bytes | EncodedFile]:
+    for part in parts:
+        yield f"--{boundary}\r\n{part.fields}\r\n".encode()
+        yield from part.pieces
+        yield b"\r\n"
+
+
+def _quoted_printable(octets: bytes) -> bytes:
+    # Where there is no line end to go by, the library ends its soft line breaks with LF alone.
+    return binascii.b2a_qp(octets).replace(b"=\n", b"=\r\n")
+
+
+def _base64_lines(block: bytes) -> bytes:
+    encoded = binascii.b2a_base64(block, newline=False)
+    if len(block) == _BLOCK:
+        return b"\r\n".join((*_divide(encoded), b""))
+    lines = [encoded[start : start + _LINE_CHARACTERS] for start in range(0, len(encoded), _LINE_CHARACTERS)]
+    return b"\r\n".join((*lines, b""))
+
+
+def _base64_size(octets: int) -> int:
+    lines, rest = divmod(octets, _LINE_OCTETS)
+    size = lines * (_LINE_CHARACTERS + len("\r\n"))
+    return size + 4 * -(-rest // 3) + len("\r\n") if rest else size

@@ -1,0 +1,1 @@
+"""Messages: made, refused, written and read back."""

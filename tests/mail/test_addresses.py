@@ -1,0 +1,178 @@
+"""Lines of addresses: what people write is read without guessing, and what cannot be read is named."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airflow_smtp_cm.mail.addresses import Address, parse_line, parse_lines
+from airflow_smtp_cm.mail.errors import InvalidAddress
+from tests.mail.strategies import addresses, controls
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", []),
+        (" ; , ;", []),
+        ("a@x", [("", "a", "x")]),
+        ("<a@x>", [("", "a", "x")]),
+        ("a@x; b@y", [("", "a", "x"), ("", "b", "y")]),
+        ("a@x,b@y;", [("", "a", "x"), ("", "b", "y")]),
+        ("Name <a@x>", [("Name", "a", "x")]),
+        ("Jürgen Müller <a@x>", [("Jürgen Müller", "a", "x")]),
+        ('"Doe, John" <j@x>; b@y', [("Doe, John", "j", "x"), ("", "b", "y")]),
+        (r'"John \"J\" Doe" <j@x>', [('John "J" Doe', "j", "x")]),
+        ("John Q. Public <j@x>", [("John Q. Public", "j", "x")]),
+        ("j@x <j@x>", [("j@x", "j", "x")]),
+        ("'j@x' <j@x>", [("'j@x'", "j", "x")]),
+        ("O'Brien <o'brien@x>", [("O'Brien", "o'brien", "x")]),
+        ("[Extern] Doe <j@x>", [("[Extern] Doe", "j", "x")]),
+        ('"a b"@x', [("", "a b", "x")]),
+        ('"a;b,c@d"@x', [("", "a;b,c@d", "x")]),
+        ('N <"a b"@x>', [("N", "a b", "x")]),
+        ("a@[192.0.2.1]", [("", "a", "[192.0.2.1]")]),
+        ("a@[IPv6:2001:db8::1], b@y", [("", "a", "[IPv6:2001:db8::1]"), ("", "b", "y")]),
+        ("a@x (a comment; with, separators)", [("", "a", "x")]),
+        ("(one (inside) another) a@x", [("", "a", "x")]),
+        ("Doe John (IT) <j@x>", [("Doe John (IT)", "j", "x")]),
+        ("a@sub_domain.x-y.example", [("", "a", "sub_domain.x-y.example")]),
+        ("jürgen@x", [("", "jürgen", "x")]),
+        ("\N{NO-BREAK SPACE}a@x ;\N{NO-BREAK SPACE}b@y", [("", "a", "x"), ("", "b", "y")]),
+    ],
+)
+def test_reads(line, expected):
+    assert parse_line(line) == tuple(Address(*parts) for parts in expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "item", "reason"),
+    [
+        ("john", "john", "double quotes"),
+        ("a@x; john", "john", "double quotes"),
+        ("Doe, John <j@x>", "Doe", "double quotes"),
+        ("Undisclosed recipients:;", "Undisclosed recipients:", "double quotes"),
+        ("a@x b@y", "a@x b@y", "semicolons"),
+        ("<a@x> b@y", "<a@x> b@y", "semicolons"),
+        ("A <a@x> <b@y>", "A <a@x> <b@y>", "semicolons"),
+        ("a@b@x", "a@b@x", "semicolons"),
+        ("John a@x", "John a@x", '"John a"'),
+        ("<a,b@x>; c@y", "<a,b@x>", '"a,b"'),
+        ("@x", "@x", 'Nothing stands before the "@"'),
+        ('""@x', '""@x', 'Nothing stands before the "@"'),
+        ("a..b@x", "a..b@x", '"a..b"'),
+        (".a@x", ".a@x", '".a"'),
+        ("Sales: a@x", "Sales: a@x", '"Sales: a"'),
+        ("a@", "a@", 'domain "" is not valid'),
+        ("a@x.", "a@x.", 'domain "x." is not valid'),
+        ("a@x..y", "a@x..y", "is not valid"),
+        ("a@-x", "a@-x", "is not valid"),
+        ("a@x/y", "a@x/y", "is not valid"),
+        ("'a@x'", "'a@x'", "is not valid"),
+        ("a@[192.0.2.256]", "a@[192.0.2.256]", "no address literal"),
+        ("a@[IPv6:1::2::3]", "a@[IPv6:1::2::3]", "no address literal"),
+        ("a@[IPv6:fe80::1%a>b]", "a@[IPv6:fe80::1%a>b]", "is not valid"),
+        ("a@[x]", "a@[x]", "is not valid"),
+        ('"Doe <j@x>; b@y', '"Doe <j@x>; b@y', 'The " has no counterpart'),
+        ("Doe <j@x", "Doe <j@x", "The < has no counterpart"),
+        ("Doe j@x>", "Doe j@x>", "is not valid"),
+        ("a@x (b", "a@x (b", "The ( has no counterpart"),
+        ("a@☃.example", "a@☃.example", "IDNA 2008"),
+        ("a@-ü.example", "a@-ü.example", "IDNA 2008"),
+    ],
+)
+def test_refuses_and_names_the_item(line, item, reason):
+    """The text has the sense of SSIS's own warning."""
+    with pytest.raises(InvalidAddress) as caught:
+        parse_line(line)
+    (problem,) = caught.value.problems
+    assert problem.startswith(
+        f'The address "{item}" is malformed. It is either missing the "@" symbol or is not valid. '
+    )
+    assert reason in problem
+
+
+def test_names_every_malformed_item_of_every_line():
+    with pytest.raises(InvalidAddress) as caught:
+        parse_lines(["a@x; b", "c@y", "d, e@z, f@"])
+    assert [problem.split('"')[1] for problem in caught.value.problems] == ["b", "d", "f@"]
+
+
+def test_several_lines_and_addresses_are_one_list():
+    known = Address("B", "b", "y")
+    assert parse_lines(["a@x; c@z", known]) == (Address("", "a", "x"), Address("", "c", "z"), known)
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], [""], ["", " ; "]])
+def test_no_line_is_no_address(nothing):
+    assert parse_lines(nothing) == ()
+
+
+@pytest.mark.parametrize(
+    ("domain", "ascii_domain"),
+    [
+        ("münchen.de", "xn--mnchen-3ya.de"),
+        ("MÜNCHEN.de", "xn--mnchen-3ya.de"),
+        ("straße.example", "xn--strae-oqa.example"),  # IDNA 2003 made strasse of it
+        ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER A}b.com", "ab.com"),
+        ("Example.COM", "Example.COM"),
+    ],
+)
+def test_a_unicode_domain_becomes_ascii(domain, ascii_domain):
+    (address,) = parse_line(f"a@{domain}")
+    assert address.addr_spec == f"a@{ascii_domain}"
+
+
+def test_lengths_are_those_of_rfc_5321():
+    with pytest.raises(InvalidAddress, match="longer than 64 octets"):
+        parse_line(f"{'a' * 65}@x")
+    with pytest.raises(InvalidAddress, match="longer than 64 octets"):
+        parse_line(f"{'ü' * 33}@x")
+    assert parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 45])}")  # 254 octets
+    with pytest.raises(InvalidAddress, match="longer than 254 octets"):
+        parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 46])}")
+    with pytest.raises(InvalidAddress, match="is not valid"):
+        parse_line(f"a@{'d' * 64}")
+
+
+def test_an_endless_unicode_domain_is_refused_at_once():
+    with pytest.raises(InvalidAddress):
+        parse_line(f"a@{'ü' * 1_000_000}")
+
+
+def test_an_address_made_by_hand_obeys_the_same_rules():
+    for parts in [
+        ("", "a", "x> SIZE=1"),
+        ("", "a\r\nRCPT TO:<b@y>", "x"),
+        ("N\r\nBcc: b@y", "a", "x"),
+        ("", "a", ""),
+    ]:
+        with pytest.raises(InvalidAddress):
+            Address(*parts)
+
+
+@given(st.text(st.sampled_from("ab@x.,;:<>()[]\"\\' \t\r\nü☃\ud800") | st.characters(), max_size=40))
+@example('"\\"' * 1000)
+@example("(" * 1000)
+@example("<" * 1000)
+def test_a_line_is_read_or_refused_and_nothing_else(line):
+    """Whatever is written, no other exception escapes, and what was read can be written and read again."""
+    try:
+        read = parse_line(line)
+    except InvalidAddress as error:
+        assert error.problems  # noqa: PT017  # the other outcome is as good
+    else:
+        assert parse_line("; ".join(map(str, read))) == read
+
+
+@given(st.lists(addresses), st.sampled_from([";", ",", " ; ", ", ", ";;"]))
+def test_what_is_written_is_read_again(known, separator):
+    assert parse_line(separator.join(map(str, known)) + separator) == tuple(known)
+
+
+@given(addresses, controls, st.data())
+def test_a_control_character_is_refused_wherever_it_stands(address, control, data):
+    line = str(address)
+    place = data.draw(st.integers(0, len(line)))
+    with pytest.raises(InvalidAddress, match=f"U\\+{ord(control):04X}"):
+        parse_line(line[:place] + control + line[place:])
