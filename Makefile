@@ -1,0 +1,39 @@
+# make demo: see it work.  make test: check everything.  Both make what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: venv demo test lint clean
+
+venv: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install pip
+	$(PIP) install --editable '.[testing]'
+	touch $@
+
+demo: venv
+	$(BIN)/python demo/run.py
+
+# Kerberos is compiled against the system's library, which tests/install_servers.sh installs where it may.
+$(VENV)/installed-for-tests: $(VENV)/installed
+	$(PIP) install --group test
+	if command -v krb5-config >/dev/null; then $(PIP) install --editable '.[kerberos]'; fi
+	touch $@
+
+test:
+	tests/install_servers.sh
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint
+	$(BIN)/pytest
+
+lint:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .build

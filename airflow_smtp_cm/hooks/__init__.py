@@ -1,0 +1,1 @@
+"""What an Airflow connection of type smtp_cm becomes: a hook."""

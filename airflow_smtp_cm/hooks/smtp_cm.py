@@ -1,0 +1,136 @@
+"""SmtpCmHook: an Airflow connection id in, an open and logged-in client out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
+
+from airflow_smtp_cm.connection_fields import CONNECTION_TYPE
+from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.smtp.errors import SmtpError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from airflow_smtp_cm.smtp.client import SmtpClient
+    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.result import SendResult
+
+# Seconds: whoever presses "Test" waits for it, in a process that others need, too.
+_TEST_WAIT = 10.0
+_TEST_TOTAL = 20.0
+
+
+class SmtpCmHook(BaseHook):
+    """Sends mail through an SMTP connection manager.
+
+    Args:
+        smtp_conn_id: id of the Airflow connection, of type ``smtp_cm``.
+    """
+
+    conn_name_attr = "smtp_conn_id"
+    default_conn_name = "smtp_cm_default"
+    conn_type = CONNECTION_TYPE
+    hook_name = "SMTP Connection Manager"
+
+    def __init__(self, smtp_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.smtp_conn_id = smtp_conn_id
+
+    @classmethod
+    def from_connection(cls, conn: Any) -> Self:
+        """Return a hook for a Connection at hand, for where Airflow cannot look it up by its id.
+
+        Raises:
+            SettingsError: everything that is wrong with the connection.
+        """
+        hook = cls(conn.conn_id)
+        hook.connection_manager = _manager(conn)
+        return hook
+
+    @cached_property
+    def connection_manager(self) -> SmtpConnectionManager:
+        """The connection's properties.
+
+        Raises:
+            AirflowNotFoundException: there is no such connection.
+            SettingsError: everything that is wrong with it.
+        """
+        try:
+            conn = self.get_connection(self.smtp_conn_id)
+        except AirflowNotFoundException as error:
+            # In SSIS's words (0xC00291D3).
+            raise AirflowNotFoundException(
+                f'The specified connection "{self.smtp_conn_id}" does not exist. Add it under Admin > Connections, '
+                f"with the type SMTP Connection Manager."
+            ) from error
+        return _manager(conn)
+
+    def get_conn(self) -> SmtpClient:
+        """Connect, start TLS and log in (SSIS AcquireConnection); use it in a ``with`` block, which ends with QUIT.
+
+        Raises:
+            SmtpError: whatever kept the session from being opened.
+        """
+        return self.connection_manager.acquire()
+
+    def send(self, message: Outgoing, *, all_or_nothing: bool = False) -> SendResult:
+        """Send one message on a connection of its own.
+
+        Args:
+            message: what to send.
+            all_or_nothing: send to nobody if the server refuses anybody.
+
+        Raises:
+            SmtpError: see ``SmtpClient.send``.
+        """
+        with self.get_conn() as client:
+            return client.send(message, all_or_nothing=all_or_nothing)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Connect, log in, NOOP, QUIT, and say in words how it went; nothing is sent to anybody."""
+        try:
+            manager = self.connection_manager
+            wait = min(manager.timeout or _TEST_WAIT, _TEST_WAIT)
+            with replace(manager, timeout=wait, total_timeout=_TEST_TOTAL).acquire() as client:
+                client.noop()
+                return True, _success(client)
+        except (SmtpError, AirflowNotFoundException) as error:
+            return False, str(error)
+
+
+def _manager(conn: Any) -> SmtpConnectionManager:
+    return replace(SmtpConnectionManager.from_airflow(conn), ccache=_airflow_ticket_cache())
+
+
+def _airflow_ticket_cache() -> str | None:
+    """Return the cache that ``airflow kerberos`` renews, where the process does not know it yet.
+
+    Airflow's own commands put it into the environment if ``[core] security`` is ``kerberos``; a script that runs a
+    DAG does not. A task that runs as another user (``run_as_user``) has been taken away Airflow's tickets on purpose.
+    """
+    if (
+        "KRB5CCNAME" in os.environ
+        or os.environ.get("_AIRFLOW__REEXECUTED_PROCESS") == "1"
+        or conf.get("core", "security", fallback="") != "kerberos"
+    ):
+        return None
+    cache: str | None = conf.get("kerberos", "ccache", fallback=None)
+    return cache
+
+
+def _success(client: SmtpClient) -> str:
+    tls = client.tls
+    limit = client.extensions.size_limit
+    return "\n".join(
+        [
+            f"Connected to {client.settings.host}:{client.settings.port}"
+            + (f" with {tls.version}." if tls else " without TLS."),
+            f"Logged in by {client.login}." if client.login else "Not logged in: mail is sent anonymously.",
+            f"It takes messages of up to {limit:,} octets." if limit else "It names no limit for messages.",
+        ]
+    )

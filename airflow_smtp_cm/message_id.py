@@ -1,0 +1,42 @@
+"""The Message-ID of a task's mail: the same on every automatic try, so that a message sent twice shows as one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.mail.addresses import parse_line
+from airflow_smtp_cm.mail.errors import InvalidAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def message_id_of(context: Mapping[str, Any], sender: str | None) -> str | None:
+    """Return the Message-ID for a task instance, or None outside of one.
+
+    Automatic retries keep it. A user's Clear means "send again" and changes it (Airflow then raises ``max_tries``),
+    since servers that drop duplicates would drop that message. Another deployment's run of the same DAG has another
+    one, since its run did not start in the same microsecond.
+
+    Args:
+        context: the task's context.
+        sender: the From address; its domain goes behind the ``@``.
+    """
+    ti = context.get("ti")
+    domain = _domain(sender)
+    if ti is None or domain is None:
+        return None
+    run = context.get("dag_run")
+    started = getattr(run, "start_date", None)
+    parts = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, getattr(ti, "max_tries", None), started)
+    digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+    return f"<{digest}@{domain}>"
+
+
+def _domain(sender: str | None) -> str | None:
+    try:
+        addresses = parse_line(sender or "")
+    except InvalidAddress:  # whoever builds the message says so, with all else that is wrong
+        return None
+    return addresses[0].domain if len(addresses) == 1 else None

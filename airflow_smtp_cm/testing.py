@@ -1,0 +1,201 @@
+r"""An SMTP server that lets in Windows identities only, in this process: to try a DAG's mail without a real server.
+
+::
+
+    with SmtpTestServer(users={r"CORP\alice": "secret"}) as server:
+        ...  # send to server.host, server.port, trusting server.ca_bundle
+        assert server.outbox[0].message["Subject"] == "Report"
+
+It needs the extra ``airflow-smtp-cm[testing]``. NTLM is judged by pyspnego's acceptor, with channel bindings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import tempfile
+import threading
+from base64 import b64decode
+from contextlib import ExitStack
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import spnego
+import trustme
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult
+from spnego.channel_bindings import GssChannelBindings
+
+from airflow_smtp_cm.smtp.effects import TlsSession
+from airflow_smtp_cm.smtp.settings import ChannelBinding
+from airflow_smtp_cm.smtp.tls import channel_binding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from email.message import EmailMessage
+    from types import TracebackType
+    from typing import Self
+
+    from aiosmtpd.smtp import Envelope, Session
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    r"""One message as the server got it.
+
+    Attributes:
+        identity: who logged in, as ``DOMAIN\user``.
+        mechanism: how.
+        tls_version: such as ``TLSv1.3``.
+        sender: the address of MAIL FROM.
+        recipients: the addresses of RCPT TO, in order.
+        content: the octets.
+        message: the same, parsed.
+    """
+
+    identity: str
+    mechanism: str
+    tls_version: str
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    message: EmailMessage
+
+
+class SmtpTestServer:
+    r"""A server on a free port of 127.0.0.1, for the duration of a ``with`` block.
+
+    Args:
+        users: passwords by name, as ``DOMAIN\user``.
+
+    Attributes:
+        host: where it listens.
+        port: where it listens.
+        server_name: the name in its certificate.
+        ca_bundle: path of the PEM file with the authority that signed it.
+        outbox: what it received, in order.
+    """
+
+    host = HOST
+    server_name = "localhost"
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        self._users = users
+        self._stack = ExitStack()
+        self._loop = asyncio.new_event_loop()
+        self.outbox: list[ReceivedMessage] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smtp-test-server-")))
+            stack.enter_context(patch.dict(os.environ, NTLM_USER_FILE=str(self._write_users(folder))))
+            tls = self._make_certificate(folder)
+            sock = stack.enter_context(socket.create_server((HOST, 0)))
+            self.port: int = sock.getsockname()[1]
+            self._serve(stack, sock, tls)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _write_users(self, folder: Path) -> Path:
+        file = folder / "users"
+        file.touch(mode=0o600)
+        lines = [":".join([*name.split("\\", 1), password]) for name, password in self._users.items()]
+        file.write_text("\n".join(lines))
+        return file
+
+    def _make_certificate(self, folder: Path) -> ssl.SSLContext:
+        authority = trustme.CA(organization_name="SMTP test server")
+        certificate = authority.issue_cert(self.server_name, HOST)
+        self.ca_bundle = str(folder / "ca.pem")
+        authority.cert_pem.write_to_path(self.ca_bundle)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        self._certificate = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+        return context
+
+    def _serve(self, stack: ExitStack, sock: socket.socket, tls: ssl.SSLContext) -> None:
+        def factory() -> SMTP:
+            return SMTP(
+                _Handler(self._certificate, self.outbox),
+                hostname=self.server_name,
+                tls_context=tls,
+                require_starttls=True,
+                auth_required=True,
+                auth_exclude_mechanism=["LOGIN", "PLAIN"],
+                enable_SMTPUTF8=True,
+                loop=self._loop,
+            )
+
+        server = self._loop.run_until_complete(self._loop.create_server(factory, sock=sock))
+        thread = threading.Thread(target=self._loop.run_forever, name="SMTP test server")
+        thread.start()
+
+        async def close() -> None:
+            server.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        def stop() -> None:
+            asyncio.run_coroutine_threadsafe(close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+            self._loop.close()
+
+        stack.callback(stop)
+
+
+class _Handler:
+    """Logins and messages, in aiosmtpd's terms."""
+
+    def __init__(self, certificate: bytes, outbox: list[ReceivedMessage]) -> None:
+        session = TlsSession(version="", cipher="", certificate=certificate, tls_unique=None)
+        self._binding = GssChannelBindings(
+            application_data=channel_binding(session, ChannelBinding.TLS_SERVER_END_POINT)
+        )
+        self._outbox = outbox
+
+    async def auth_NTLM(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd finds it so
+        acceptor = spnego.server(protocol="ntlm", channel_bindings=self._binding)
+        initial = args[1].encode() if len(args) > 1 else None
+        try:
+            token = b64decode(initial, validate=True) if initial else await server.challenge_auth("")
+            while token is not MISSING:
+                answer = acceptor.step(token)
+                if acceptor.complete:
+                    return AuthResult(success=True, auth_data=acceptor.client_principal)
+                token = await server.challenge_auth(answer or b"")
+        except (ValueError, spnego.exceptions.SpnegoError):
+            return AuthResult(success=False, handled=False)
+        return AuthResult(success=False, handled=True)
+
+    async def handle_DATA(  # noqa: N802 - as above
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        content = envelope.original_content or b""
+        message = message_from_bytes(content, policy=policy.default)
+        tls: ssl.SSLObject = server.transport.get_extra_info("ssl_object")
+        self._outbox.append(
+            ReceivedMessage(
+                identity=str(session.auth_data),
+                mechanism="NTLM",
+                tls_version=tls.version() or "",
+                sender=envelope.mail_from or "",
+                recipients=tuple(envelope.rcpt_tos),
+                content=content,
+                message=message,
+            )
+        )
+        return f"250 2.0.0 Kept as number {len(self._outbox)}"

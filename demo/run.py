@@ -1,0 +1,88 @@
+"""Runs example_dags/send_mail.py through Airflow against a server in this process, and shows what the server got."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from airflow_smtp_cm.testing import ReceivedMessage, SmtpTestServer
+
+ROOT = Path(__file__).parent.parent
+AIRFLOW_HOME = ROOT / ".build" / "demo"
+DATABASE = AIRFLOW_HOME / "airflow.db"
+AIRFLOW = Path(sys.executable).with_name("airflow")
+USER, PASSWORD = r"CORP\alice", "Wonder-Land-1!"
+
+
+def environment(server: SmtpTestServer) -> dict[str, str]:
+    """Return an environment with an Airflow of its own, and the connection to the server."""
+    connection = {
+        "conn_type": "smtp_cm",
+        "host": server.host,
+        "port": server.port,
+        "login": USER,
+        "password": PASSWORD,
+        "extra": {
+            "use_windows_authentication": True,
+            "enable_ssl": True,
+            "server_name": server.server_name,
+            "ca_bundle": server.ca_bundle,
+            "from_email": "Reports <reports@corp.test>",
+        },
+    }
+    return os.environ | {
+        "AIRFLOW_HOME": str(AIRFLOW_HOME),
+        "AIRFLOW_CONN_SMTP_CM_DEFAULT": json.dumps(connection),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{DATABASE}",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+
+
+def airflow(*arguments: str, env: dict[str, str]) -> None:
+    """Run an airflow command; on failure show what it said, and stop."""
+    outcome = subprocess.run(
+        [AIRFLOW, *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if outcome.returncode:
+        sys.exit(f"{outcome.stdout}\nairflow {' '.join(arguments)} failed.")
+
+
+def main() -> None:
+    """Run the demo."""
+    AIRFLOW_HOME.mkdir(parents=True, exist_ok=True)
+    with SmtpTestServer(users={USER: PASSWORD}) as server:
+        env = environment(server)
+        if not DATABASE.exists():
+            print("Making Airflow's database ...", flush=True)
+            airflow("db", "migrate", env=env)
+        print("Running the DAG send_mail ...", flush=True)
+        airflow("dags", "test", "send_mail", env=env)
+    for received in server.outbox:
+        show(received)
+    if len(server.outbox) != 1:
+        sys.exit(f"The server got {len(server.outbox)} messages instead of one.")
+
+
+def show(received: ReceivedMessage) -> None:
+    """Print what the server got."""
+    print(f"\nLogged in:     {received.identity} by {received.mechanism}, under {received.tls_version}")
+    print(f"Envelope from: {received.sender}")
+    print(f"Envelope to:   {', '.join(received.recipients)}")
+    print("Headers:")
+    for name, value in received.message.items():
+        print(f"  {name}: {value}")
+    for part in received.message.walk():
+        if not part.is_multipart():
+            file_name = part.get_filename()
+            print(f"Attachment {file_name}:" if file_name else "Body:")
+            for line in part.get_content().splitlines():
+                print(f"  {line}")
+
+
+if __name__ == "__main__":
+    main()
