@@ -204,7 +204,7 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
     if match is None:
         raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
     if (plain := match["plain"]) and not _DOT_ATOM.fullmatch(plain):
-        raise InvalidAddress(f'"{plain}" cannot stand before the "@" without double quotes.')
+        raise InvalidAddress(f'"{visible(plain)}" cannot stand before the "@" without double quotes.')
     return Address(display_name, _unquote(match["quoted"]) if plain is None else plain, match["domain"])
 
 
@@ -212,11 +212,13 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
 def _ascii_domain(domain: str) -> str:
     if literal := _LITERAL.fullmatch(domain):
         return _checked_literal(literal)
+    if len(domain) > MAX_DOMAIN:
+        raise InvalidAddress(f"The domain is longer than {MAX_DOMAIN} octets.")
     try:
-        name = domain if domain.isascii() else idna.encode(domain[: MAX_DOMAIN + 1], uts46=True).decode("ascii")
+        name = domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
     except idna.IDNAError as error:
         raise InvalidAddress(f'The domain "{visible(domain)}" cannot be converted (IDNA 2008): {error}.') from error
-    if len(name) > MAX_DOMAIN or not all(map(_LABEL.fullmatch, name.split("."))):
+    if not all(map(_LABEL.fullmatch, name.split("."))):
         raise InvalidAddress(f'The domain "{visible(domain)}" is not valid.')
     return name
 
@@ -228,7 +230,7 @@ def _checked_literal(literal: re.Match[str]) -> str:
         else:
             ipaddress.IPv4Address(literal["ipv4"])
     except ValueError as error:
-        raise InvalidAddress(f'"{literal[0]}" is no address literal: {error}.') from error
+        raise InvalidAddress(f'"{visible(literal[0])}" is no address literal: {error}.') from error
     return literal[0]
 
 

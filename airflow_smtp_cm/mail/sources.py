@@ -152,7 +152,7 @@ def _attach(source: Source | Attachment) -> tuple[Attachment, ...]:
     found = glob.glob(source, recursive=True)  # noqa: PTH207
     files = sorted(path for path in found if not os.path.isdir(path))  # noqa: PTH112
     if not files:
-        raise InvalidAttachment(f'No file matches the pattern "{source}".')
+        raise InvalidAttachment(f'No file matches the pattern "{visible(source)}".')
     return expand(map(Path, files))
 
 

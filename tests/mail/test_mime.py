@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.mail import Attachment, MailMessage, SourceChanged
+from airflow_smtp_cm.mail import Address, Attachment, MailMessage, SourceChanged
 from tests.mail.reading import octets_of
 from tests.mail.test_sources import StoredObject
 
@@ -141,6 +141,12 @@ def test_every_line_end_becomes_crlf(text, tail, eight_bit):
     assert made.get_payload(decode=True) == tail.encode() + b"a\r\nb\r\n"
 
 
+def test_soft_line_breaks_are_crlf_where_the_text_has_no_line_end():
+    octets = octets_of(message(text="ü" + "a" * 200, html="a"))
+    assert octets.count(b"=\r\n") == 2
+    assert octets.count(b"\n") == octets.count(b"\r\n")
+
+
 def test_a_multipart_says_what_its_parts_need():
     """RFC 2045, section 6.4."""
     made = message(text="ü", html="x", attachments=Attachment(b"\0\r\xff", "a.bin"))
@@ -205,8 +211,18 @@ def test_a_long_word_is_left_whole_until_no_line_can_hold_it():
     """Somebody's own header may mean something to a program: encoded words are for people."""
     url = f"<https://example.com/?{'a' * 800}>"
     assert f"List-Unsubscribe: {url}\r\n".encode() in octets_of(message(headers={"List-Unsubscribe": url}))
-    read = written(message(headers={"X-Own": "a" * 3000}, subject="b" * 3000))
+    octets = octets_of(message(headers={"X-Own": "a" * 3000}, subject="b" * 3000))
+    assert max(map(len, octets.split(b"\r\n"))) <= 78
+    read = parsed(octets)
     assert (read["X-Own"], read["Subject"]) == ("a" * 3000, "b" * 3000)
+
+
+def test_no_line_is_of_white_space_only():
+    """Such a line looks like the end of the header to some (RFC 5322, section 3.2.2)."""
+    subject = f"{'word ' * 14}a{' ' * 200}b"
+    octets = octets_of(message(subject=subject))
+    assert all(line.strip() for line in octets.partition(b"\r\n\r\n")[0].split(b"\r\n"))
+    assert parsed(octets)["Subject"] == subject
 
 
 @pytest.mark.parametrize(
@@ -214,6 +230,14 @@ def test_a_long_word_is_left_whole_until_no_line_can_hold_it():
 )
 def test_a_subject_that_looks_like_something_else_comes_back_as_it_was(subject):
     assert written(message(subject=subject))["Subject"] == subject
+
+
+def test_a_name_that_looks_like_something_else_comes_back_as_it_was():
+    name = "=?utf-8?q?a?="
+    made = written(message(from_email=Address(name, "a", "x"), attachments=Attachment(b"", name)))
+    (file,) = made.iter_attachments()
+    assert made["From"].addresses[0].display_name == name
+    assert (file.get_filename(), file["Content-Type"].params["name"]) == (name, name)
 
 
 @pytest.mark.parametrize(
