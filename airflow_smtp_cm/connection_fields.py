@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.smtp.settings import ChannelBinding, MechanismChoice, TlsMode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CONNECTION_TYPE = "smtp_cm"
 
@@ -16,6 +19,13 @@ CONNECTION_TYPE = "smtp_cm"
 HIDDEN_FIELDS = ("schema",)
 RELABELING = {"host": "SMTP server", "login": "User"}
 PLACEHOLDERS = {"host": "mail.example.com", "port": "25", "login": r"DOMAIN\user or user@REALM"}
+
+# The form's sections.
+_SSIS = "SMTP connection manager"
+_TLS = "TLS"
+_WINDOWS = "Windows authentication"
+_DEFAULTS = "Defaults"
+_ADVANCED = "Advanced"
 
 # What SSIS's Timeout can hold: a 32-bit number of milliseconds.
 _SHORTEST = 0.001
@@ -33,9 +43,9 @@ class ConnectionField:
         label: what the form calls it.
         type: its JSON type; every field may be left out.
         description: the form's help text.
-        section: the part of the form it stands in; None is the first part.
+        section: the part of the form it stands in; None is Airflow's own, of the standard fields.
         default: what the form fills in for a new connection.
-        choices: the values it may have, if there are only a few.
+        choices: the values it may have, if there are only a few, and what the form calls them.
         minimum: the least number it may be.
         maximum: the greatest number it may be.
         secret: whether the form hides what is typed. Airflow redacts extras by their names alone.
@@ -47,7 +57,7 @@ class ConnectionField:
     description: str
     section: str | None = None
     default: str | bool | None = None
-    choices: tuple[TlsMode | MechanismChoice | ChannelBinding, ...] = ()
+    choices: Mapping[TlsMode | MechanismChoice | ChannelBinding, str] = field(default_factory=dict)
     minimum: float = -math.inf
     maximum: float = math.inf
     secret: bool = False
@@ -118,158 +128,167 @@ PORT = ConnectionField(
 )
 
 CONNECTION_FIELDS = (
-    # What SSIS's connection manager has.
-    ConnectionField(
-        name="connection_string",
-        label="Connection string",
-        type="string",
-        description="The connection string of the SSIS package, instead of the SMTP server and of the "
-        "fields below: SmtpServer=mail.example.com;UseWindowsAuthentication=True;EnableSsl=False; "
-        "What is given here as well must say the same, so set Enable SSL (on in a new connection) and Use "
-        "Windows Authentication as in the string. Airflow may hide the string once it is saved.",
-    ),
+    # What SSIS's connection manager has, under its names, after its SMTP server.
     ConnectionField(
         name="use_windows_authentication",
         label="Use Windows Authentication",
         type="boolean",
-        description="Log in as a Windows identity (Kerberos or NTLM): the user and password above, a "
-        "keytab, or, if neither is given, the worker's own Kerberos tickets. Off: anonymous. "
-        "There is no basic authentication; for that, use a connection of type SMTP.",
+        description="Log in as the user above, with the password or a keytab; without a user, with the worker's own "
+        "Kerberos tickets. Off: anonymous. For basic authentication, use a connection of type SMTP.",
+        section=_SSIS,
     ),
     ConnectionField(
         name="enable_ssl",
         label="Enable SSL",
         type="boolean",
-        description="Encrypt the session with TLS; never go on without it if the server does not offer it.",
+        description="Encrypt the session with TLS. Nothing is sent if the server does not offer it.",
+        section=_SSIS,
         default=True,
     ),
     ConnectionField(
         name="timeout",
         label="Timeout",
         type="number",
-        description="The longest wait for the server's next answer, in seconds. Timeout in a connection "
-        "string is in milliseconds. Empty: 30 s to connect, 100 s for a command, 600 s for the "
-        "message.",
+        description="The longest wait for each answer of the server, in seconds. Empty: 30 to connect, 100 for a "
+        "command, 600 for a message.",
+        section=_SSIS,
         minimum=_SHORTEST,
         maximum=_LONGEST,
+    ),
+    ConnectionField(
+        name="connection_string",
+        label="Connection string",
+        type="string",
+        description="SmtpServer=mail.example.com;UseWindowsAuthentication=True;EnableSsl=True; as in the SSIS "
+        "package. It may stand in for the SMTP server above; the switches must say the same as it does. Its Timeout "
+        "is in milliseconds. Airflow hides it once it is saved.",
+        section=_SSIS,
     ),
     # What it leaves to the machine's configuration, or does not have.
     ConnectionField(
         name="tls_mode",
         label="TLS mode",
         type="string",
-        description="starttls: a plain connection turns to TLS before anything else is said (ports 25 and "
-        "587), as in SSIS. implicit: TLS from the first octet (port 465).",
-        section="TLS",
+        description="STARTTLS, as in SSIS, turns a plain connection to TLS before anything else is said. Implicit "
+        "TLS is TLS from the first octet.",
+        section=_TLS,
         default=TlsMode.STARTTLS.value,
-        choices=(TlsMode.STARTTLS, TlsMode.IMPLICIT),
+        choices={TlsMode.STARTTLS: "STARTTLS (ports 25, 587)", TlsMode.IMPLICIT: "Implicit TLS (port 465)"},
     ),
     ConnectionField(
         name="server_name",
         label="Server name",
         type="string",
-        description="The server's name in its certificate and its service principal name, if the SMTP "
-        "server above is an address or an alias.",
-        section="TLS",
+        description="The server's name in its certificate and its service principal name, if the SMTP server is "
+        "given as an address or an alias.",
+        section=_TLS,
     ),
     ConnectionField(
         name="ca_bundle",
         label="CA bundle",
         type="string",
         description="Path, on the worker, of a PEM file with the authorities to trust instead of the system's.",
-        section="TLS",
-    ),
-    ConnectionField(
-        name="client_certificate",
-        label="Client certificate",
-        type="string",
-        description="Path, on the worker, of a PEM file with the client's certificate chain, and its key "
-        "if that is not in a file of its own.",
-        section="TLS",
-    ),
-    ConnectionField(
-        name="client_key",
-        label="Client key",
-        type="string",
-        description="Path, on the worker, of a PEM file with the client's key.",
-        section="TLS",
-    ),
-    ConnectionField(
-        name="client_key_password",
-        label="Client key password",
-        type="string",
-        description="What decrypts the client's key.",
-        section="TLS",
-        secret=True,
+        section=_TLS,
     ),
     ConnectionField(
         name="verify_certificate",
         label="Verify certificate",
         type="boolean",
         description="Off accepts any certificate, and with it any impostor: for tests only.",
-        section="TLS",
+        section=_TLS,
         default=True,
+    ),
+    ConnectionField(
+        name="client_certificate",
+        label="Client certificate",
+        type="string",
+        description="Path, on the worker, of a PEM file with the client's certificate chain, and its key if that is "
+        "not in a file of its own.",
+        section=_TLS,
+    ),
+    ConnectionField(
+        name="client_key",
+        label="Client key",
+        type="string",
+        description="Path, on the worker, of a PEM file with the client's key.",
+        section=_TLS,
+    ),
+    ConnectionField(
+        name="client_key_password",
+        label="Client key password",
+        type="string",
+        description="What decrypts the client's key.",
+        section=_TLS,
+        secret=True,
     ),
     ConnectionField(
         name="mechanism",
         label="Mechanism",
         type="string",
-        description="Which of the Windows protocols may be used. auto: Kerberos where there are tickets, else NTLM.",
-        section="Windows authentication",
+        description="Which of the Windows protocols may prove the identity. NTLM needs the user and the password.",
+        section=_WINDOWS,
         default=MechanismChoice.AUTO.value,
-        choices=tuple(MechanismChoice),
+        choices={
+            MechanismChoice.AUTO: "Kerberos, else NTLM",
+            MechanismChoice.KERBEROS: "Kerberos only",
+            MechanismChoice.NTLM: "NTLM only",
+        },
     ),
     ConnectionField(
         name="keytab",
         label="Keytab",
         type="string",
         description="Path, on the worker, of a keytab with the keys of the user above, instead of a password.",
-        section="Windows authentication",
+        section=_WINDOWS,
     ),
     ConnectionField(
         name="spn",
         label="SPN",
         type="string",
-        description="Service principal name of the server, service/host. Empty: SMTPSVC/ and the server's name.",
-        section="Windows authentication",
+        description="The server's service principal name, service/host. Empty: SMTPSVC/ and the server's name.",
+        section=_WINDOWS,
     ),
     ConnectionField(
         name="channel_binding",
         label="Channel binding",
         type="string",
         description="What ties the login to the TLS session (Exchange's Extended Protection).",
-        section="Windows authentication",
+        section=_WINDOWS,
         default=ChannelBinding.TLS_SERVER_END_POINT.value,
-        choices=tuple(ChannelBinding),
+        choices={
+            ChannelBinding.TLS_SERVER_END_POINT: "Server certificate (tls-server-end-point)",
+            ChannelBinding.TLS_UNIQUE: "Session (tls-unique, TLS 1.2 only)",
+            ChannelBinding.NONE: "None",
+        },
     ),
     ConnectionField(
         name="anonymous_if_not_offered",
         label="Anonymous if not offered",
         type="boolean",
-        description="Send anonymously, with a warning, if the server offers no Windows authentication at "
-        "all: what SSIS does without a word.",
-        section="Windows authentication",
+        description="Send anonymously, with a warning, if the server offers no Windows authentication at all: what "
+        "SSIS does without a word.",
+        section=_WINDOWS,
     ),
     ConnectionField(
         name="from_email",
         label="From",
         type="string",
-        description="The sender of messages that name none.",
-        section="Defaults",
+        description="The sender of messages that name none, as in Reports <reports@example.com>.",
+        section=_DEFAULTS,
     ),
     ConnectionField(
         name="ehlo_name",
         label="EHLO name",
         type="string",
         description="What the client calls itself. Empty: the worker's full name, or its address.",
-        section="SMTP",
+        section=_ADVANCED,
     ),
     ConnectionField(
         name="pipelining",
         label="Pipelining",
         type="boolean",
         description="Send commands without waiting for each answer, where the server offers it.",
-        section="SMTP",
+        section=_ADVANCED,
         default=True,
     ),
     ConnectionField(
@@ -278,7 +297,7 @@ CONNECTION_FIELDS = (
         type="number",
         description="The longest time, in seconds, that opening the session or sending one message may take. "
         "Empty: no such limit.",
-        section="SMTP",
+        section=_ADVANCED,
         minimum=_SHORTEST,
         maximum=_LONGEST,
     ),

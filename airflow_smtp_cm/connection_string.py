@@ -43,7 +43,10 @@ _NO_CREDENTIALS = (
 )
 _REFUSED = {
     **dict.fromkeys(
-        ("username", "user name", "user", "userid", "user id", "uid", "login", "password", "pwd", "domain"),
+        (
+            *("username", "user name", "user", "userid", "user id", "uid", "login", "domain"),
+            *("password", "passwd", "pass", "pwd"),
+        ),
         _NO_CREDENTIALS,
     ),
     "port": "SSIS's SMTP connection manager has no such property: set the port of the Airflow connection.",
@@ -119,7 +122,8 @@ class ConnectionString:
         A key that SSIS does not have is ignored with a warning, except where it shows a misunderstanding.
 
         Raises:
-            SettingsError: everything that is wrong with it. No value is repeated: it might be a password.
+            SettingsError: everything that is wrong with it. No value and no unknown key is repeated: it might be a
+                password, or a piece of one.
         """
         items = [item.strip() for item in text.split(";") if item.strip()]
         if "=" not in text and len(items) == 1:
@@ -136,11 +140,12 @@ class ConnectionString:
             for number, item in enumerate(items, start=1)
             if item.find("=") < 1
         ]
-        problems += [
-            f"{KEYS.get(_PROPERTIES.get(key, ''), key)} stands in the connection string more than once."
+        # Only keys that are known are named: another may be a piece of a password with a semicolon in it.
+        problems += dict.fromkeys(
+            f"{KEYS.get(_PROPERTIES.get(key, ''), 'An unknown key')} stands in the connection string more than once."
             for key, count in keys.items()
-            if key and count > 1
-        ]
+            if key and count > 1 and key not in _REFUSED
+        )
         said: dict[str, Any] = {}
         unknown: list[str] = []
         for key, value in pairs:

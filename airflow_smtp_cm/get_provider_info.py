@@ -1,4 +1,4 @@
-"""What Airflow discovers of this package: the connection type with its form, the hook and the operator.
+"""What Airflow discovers of this package: the connection type with its form, and all that uses it.
 
 Every start of Airflow imports this module, so nothing heavy may hang on it.
 """
@@ -30,6 +30,12 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": _SSIS_PAGE, "tags": ["protocol"]}],
         "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_smtp_cm.operators.send_mail"]}],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_smtp_cm.hooks.smtp_cm"]}],
+        "notifications": ["airflow_smtp_cm.notifications.send_mail.SendMailNotifier"],
+        "email-backends": ["airflow_smtp_cm.email_backend.send_email"],
+        "task-decorators": [
+            {"name": "send_mail", "class-name": "airflow_smtp_cm.decorators.send_mail.send_mail_task"}
+        ],
+        "cli": ["airflow_smtp_cm.cli.get_cli_commands"],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,
@@ -52,7 +58,8 @@ def _conn_field(item: ConnectionField) -> dict[str, Any]:
     if item.default is not None:
         schema["default"] = item.default
     if item.choices:
-        schema["enum"] = [choice.value for choice in item.choices]
+        labels = {choice.value: label for choice, label in item.choices.items()}
+        schema |= {"enum": list(labels), "values_display": labels}
     if item.type == "number":
         schema |= {"minimum": item.minimum, "maximum": item.maximum}
     if item.secret:

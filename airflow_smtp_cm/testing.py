@@ -12,18 +12,19 @@ It needs the extra ``airflow-smtp-cm[testing]``. NTLM is judged by pyspnego's ac
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
 import tempfile
 import threading
 from base64 import b64decode
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
-from typing import TYPE_CHECKING
-from unittest.mock import patch
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import spnego
 import trustme
@@ -35,7 +36,7 @@ from airflow_smtp_cm.smtp.settings import ChannelBinding
 from airflow_smtp_cm.smtp.tls import channel_binding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from email.message import EmailMessage
     from types import TracebackType
     from typing import Self
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope, Session
 
 HOST = "127.0.0.1"
+
+_user_file = threading.Lock()
+
+# At every login aiosmtpd warns of a member that it sets itself.
+logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class ReceivedMessage:
         sender: the address of MAIL FROM.
         recipients: the addresses of RCPT TO, in order.
         content: the octets.
-        message: the same, parsed.
+        message: the same, parsed; lines end as they do in Python.
     """
 
     identity: str
@@ -74,6 +80,9 @@ class SmtpTestServer:
     Args:
         users: passwords by name, as ``DOMAIN\user``.
 
+    Raises:
+        ValueError: a name or a password has a colon or a line end in it, which pyspnego's file of users cannot hold.
+
     Attributes:
         host: where it listens.
         port: where it listens.
@@ -87,18 +96,19 @@ class SmtpTestServer:
 
     def __init__(self, users: Mapping[str, str]) -> None:
         self._users = users
+        if any(set(":\r\n") & set(f"{name}{password}") for name, password in users.items()):
+            raise ValueError("A user's name or password cannot have a colon or a line end in it here.")
         self._stack = ExitStack()
-        self._loop = asyncio.new_event_loop()
         self.outbox: list[ReceivedMessage] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smtp-test-server-")))
-            stack.enter_context(patch.dict(os.environ, NTLM_USER_FILE=str(self._write_users(folder))))
+            users = self._write_users(folder)
             tls = self._make_certificate(folder)
             sock = stack.enter_context(socket.create_server((HOST, 0)))
             self.port: int = sock.getsockname()[1]
-            self._serve(stack, sock, tls)
+            self._serve(stack, sock, tls, users)
             self._stack = stack.pop_all()
         return self
 
@@ -110,8 +120,10 @@ class SmtpTestServer:
     def _write_users(self, folder: Path) -> Path:
         file = folder / "users"
         file.touch(mode=0o600)
-        lines = [":".join([*name.split("\\", 1), password]) for name, password in self._users.items()]
-        file.write_text("\n".join(lines))
+        with file.open("w") as lines:
+            for name, password in self._users.items():
+                domain, _, user = name.rpartition("\\")
+                lines.write(f"{domain}:{user}:{password}\n")
         return file
 
     def _make_certificate(self, folder: Path) -> ssl.SSLContext:
@@ -124,35 +136,44 @@ class SmtpTestServer:
         self._certificate = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
         return context
 
-    def _serve(self, stack: ExitStack, sock: socket.socket, tls: ssl.SSLContext) -> None:
+    def _serve(self, stack: ExitStack, sock: socket.socket, tls: ssl.SSLContext, users: Path) -> None:
+        loop = asyncio.new_event_loop()
+        sessions: WeakSet[SMTP] = WeakSet()
+
         def factory() -> SMTP:
-            return SMTP(
-                _Handler(self._certificate, self.outbox),
+            session = SMTP(
+                _Handler(self._certificate, users, self.outbox),
                 hostname=self.server_name,
                 tls_context=tls,
                 require_starttls=True,
                 auth_required=True,
                 auth_exclude_mechanism=["LOGIN", "PLAIN"],
                 enable_SMTPUTF8=True,
-                loop=self._loop,
+                loop=loop,
             )
+            sessions.add(session)
+            return session
 
-        server = self._loop.run_until_complete(self._loop.create_server(factory, sock=sock))
-        thread = threading.Thread(target=self._loop.run_forever, name="SMTP test server")
+        server = loop.run_until_complete(loop.create_server(factory, sock=sock))
+        thread = threading.Thread(target=loop.run_forever, name="SMTP test server")
         thread.start()
 
         async def close() -> None:
             server.close()
+            for session in sessions:
+                transport: Any = session.transport
+                if transport:
+                    transport.abort()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
         def stop() -> None:
-            asyncio.run_coroutine_threadsafe(close(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            asyncio.run_coroutine_threadsafe(close(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            self._loop.close()
+            loop.close()
 
         stack.callback(stop)
 
@@ -160,20 +181,23 @@ class SmtpTestServer:
 class _Handler:
     """Logins and messages, in aiosmtpd's terms."""
 
-    def __init__(self, certificate: bytes, outbox: list[ReceivedMessage]) -> None:
+    def __init__(self, certificate: bytes, users: Path, outbox: list[ReceivedMessage]) -> None:
         session = TlsSession(version="", cipher="", certificate=certificate, tls_unique=None)
         self._binding = GssChannelBindings(
             application_data=channel_binding(session, ChannelBinding.TLS_SERVER_END_POINT)
         )
+        self._users = users
         self._outbox = outbox
 
     async def auth_NTLM(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd finds it so
-        acceptor = spnego.server(protocol="ntlm", channel_bindings=self._binding)
+        with _known(self._users):
+            acceptor = spnego.server(protocol="ntlm", channel_bindings=self._binding)
         initial = args[1].encode() if len(args) > 1 else None
         try:
             token = b64decode(initial, validate=True) if initial else await server.challenge_auth("")
             while token is not MISSING:
-                answer = acceptor.step(token)
+                with _known(self._users):
+                    answer = acceptor.step(token)
                 if acceptor.complete:
                     return AuthResult(success=True, auth_data=acceptor.client_principal)
                 token = await server.challenge_auth(answer or b"")
@@ -185,8 +209,9 @@ class _Handler:
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         content = envelope.original_content or b""
-        message = message_from_bytes(content, policy=policy.default)
-        tls: ssl.SSLObject = server.transport.get_extra_info("ssl_object")
+        message = message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default)
+        transport: Any = server.transport  # there is one while a message comes in
+        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         self._outbox.append(
             ReceivedMessage(
                 identity=str(session.auth_data),
@@ -199,3 +224,17 @@ class _Handler:
             )
         )
         return f"250 2.0.0 Kept as number {len(self._outbox)}"
+
+
+@contextmanager
+def _known(users: Path) -> Iterator[None]:
+    """Show pyspnego the file of users, which it looks for in the environment; each server has its own."""
+    with _user_file:
+        before = os.environ.get("NTLM_USER_FILE")
+        os.environ["NTLM_USER_FILE"] = str(users)
+        try:
+            yield
+        finally:
+            del os.environ["NTLM_USER_FILE"]
+            if before is not None:
+                os.environ["NTLM_USER_FILE"] = before

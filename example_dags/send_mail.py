@@ -28,7 +28,7 @@ def send_mail() -> None:
         task_id="send_report",
         to='"Doe, John" <john@corp.test>; sales@corp.test',
         cc="archive@corp.test",
-        subject="Sales of {{ dag_run.run_after | ds }}",
+        subject="Sales, {{ run_id }}",
         message_source="The sales of yesterday are in the attached file.\n\nRun: {{ run_id }}\n",
         priority="High",
         attachments=[write_report()],

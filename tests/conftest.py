@@ -1,7 +1,10 @@
 """What must stand before a test module is imported: Airflow's environment, and the fixtures of the real servers."""
 
 import os
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +24,15 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(_airflow_home.cleanup)
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> Path:
+    """Airflow's database, new; and the DAGs where Airflow looks for them."""
+    home, root = Path(_airflow_home.name), Path(__file__).parent.parent
+    (home / "dags").mkdir(exist_ok=True)
+    for folder in ("tests/dags", "example_dags"):
+        (home / "dags" / folder.replace("/", "_")).symlink_to(root / folder)
+    airflow = Path(sys.executable).with_name("airflow")
+    subprocess.run([airflow, "db", "migrate"], check=True, capture_output=True)
+    return home / "airflow.db"

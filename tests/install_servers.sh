@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the servers that the tests start for themselves; nothing is started here.
+# Installs the Debian packages of the servers and the browser that the tests start for themselves; nothing is started
+# here.
 # Run it as root. Without root it says what is missing, and succeeds: the tests in question are skipped.
 set -euo pipefail
 
@@ -8,6 +9,7 @@ packages=(
     postfix sasl2-bin libsasl2-modules libsasl2-modules-gssapi-mit      # Postfix with Cyrus SASL
     dovecot-core dovecot-submissiond dovecot-gssapi                     # Dovecot's submission service
     gss-ntlmssp                                                         # NTLM inside GSS-API
+    chromium                                                            # the browser before Airflow's UI
     libkrb5-dev gcc libc6-dev                                           # to build pyspnego[kerberos]
 )
 # Another Python than Debian's brings its own headers.

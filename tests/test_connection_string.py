@@ -193,10 +193,21 @@ def test_bad_value_names_its_key(item, named):
 
 
 def test_repeated_key_is_refused():
-    assert problems_with("SmtpServer=a;smtpserver=a;X=1;x=2;") == (
+    assert problems_with("SmtpServer=a;smtpserver=a;X=1;x=2;Y=1;Y=2") == (
         "SmtpServer stands in the connection string more than once.",
-        "x stands in the connection string more than once.",
+        "An unknown key stands in the connection string more than once.",
     )
+
+
+@pytest.mark.parametrize("key", ["Password", "pwd", "Passwd", "Pass"])
+@pytest.mark.parametrize("rest", ["hunter2=ef", "hunter2=1;HUNTER2=2", "hunter2", "=hunter2"])
+def test_key_that_may_be_the_rest_of_a_password_is_not_repeated(caplog, key, rest):
+    """A password may hold semicolons and equals signs; the grammar has no quotes for them."""
+    problems = problems_with(f"SmtpServer=mail;{key}=ab;{rest}")
+
+    assert f"{key} cannot stand in the connection string" in "\n".join(problems)
+    assert "hunter2" not in "\n".join(problems).lower()
+    assert not caplog.records
 
 
 def test_item_without_key_is_refused_by_its_number():

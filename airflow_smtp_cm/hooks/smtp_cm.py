@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_smtp_cm.connection_fields import CONNECTION_TYPE
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.mail.characters import visible
 from airflow_smtp_cm.smtp.errors import SmtpError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.client import SmtpClient
     from airflow_smtp_cm.smtp.outgoing import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.trace import TraceSink
 
 # Seconds: whoever presses "Test" waits for it, in a process that others need, too.
 _TEST_WAIT = 10.0
@@ -65,8 +67,8 @@ class SmtpCmHook(BaseHook):
         except AirflowNotFoundException as error:
             # In SSIS's words (0xC00291D3).
             raise AirflowNotFoundException(
-                f'The specified connection "{self.smtp_conn_id}" does not exist. Add it under Admin > Connections, '
-                f"with the type SMTP Connection Manager."
+                f'The specified connection "{visible(self.smtp_conn_id)}" does not exist. Add it under Admin > '
+                f"Connections, with the type SMTP Connection Manager."
             ) from error
         return _manager(conn)
 
@@ -91,16 +93,27 @@ class SmtpCmHook(BaseHook):
         with self.get_conn() as client:
             return client.send(message, all_or_nothing=all_or_nothing)
 
-    def test_connection(self) -> tuple[bool, str]:
-        """Connect, log in, NOOP, QUIT, and say in words how it went; nothing is sent to anybody."""
+    def test_connection(self, *, trace: TraceSink | None = None) -> tuple[bool, str]:
+        """Connect, log in, NOOP, QUIT, and say in words how it went; nothing is sent to anybody.
+
+        Args:
+            trace: what to call with each line of the dialogue.
+        """
         try:
             manager = self.connection_manager
-            wait = min(manager.timeout or _TEST_WAIT, _TEST_WAIT)
-            with replace(manager, timeout=wait, total_timeout=_TEST_TOTAL).acquire() as client:
+            patient = replace(
+                manager,
+                timeout=min(manager.timeout or _TEST_WAIT, _TEST_WAIT),
+                total_timeout=min(manager.total_timeout or _TEST_TOTAL, _TEST_TOTAL),
+            )
+            with patient.acquire(trace=trace) as client:
                 client.noop()
                 return True, _success(client)
         except (SmtpError, AirflowNotFoundException) as error:
             return False, str(error)
+        except Exception as error:  # whoever pressed "Test" gets an answer, whatever happens
+            self.log.exception("The test of the connection %s broke off.", visible(self.smtp_conn_id))
+            return False, f"The test broke off: {type(error).__name__}: {error}"
 
 
 def _manager(conn: Any) -> SmtpConnectionManager:

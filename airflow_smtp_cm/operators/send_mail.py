@@ -5,6 +5,7 @@ What sends is imported when the task runs: a DAG file that imports this module p
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -56,6 +57,7 @@ class SendMailOperator(BaseOperator):
         "bcc",
         "subject",
         "priority",
+        "message_source_type",
         "message_source",
         "html_content",
         "attachments",
@@ -109,21 +111,33 @@ class SendMailOperator(BaseOperator):
         """
         from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - as the module says
 
-        from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
+        from airflow_smtp_cm.task_fields import compose  # noqa: PLC0415
+
+        try:
+            message = compose(self, self._hook, context)
+        except InvalidMessage as error:
+            raise AirflowFailException(str(error)) from error
+        return self.send(message, context)
+
+    def send(self, message: MailMessage, context: Context) -> dict[str, Any]:
+        """Send a message that is ready, as ``execute`` does with the one that it makes of the fields."""
+        from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - as the module says
+            AirflowFailException,
+            AirflowNotFoundException,
+        )
+
         from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError  # noqa: PLC0415
 
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            hook = SmtpCmHook(self.smtp_conn_id)
-            message = self._compose(hook, context)
-            result = hook.send(message, all_or_nothing=self.all_or_nothing)
-        except InvalidMessage as error:
+            result = self._hook.send(message, all_or_nothing=self.all_or_nothing)
+        except AirflowNotFoundException as error:
             raise AirflowFailException(str(error)) from error
         except SmtpError as error:
             if isinstance(error, RecipientsRefused) and error.result is not None:
                 self._report(error.result)
-                if "ti" in context:
+                if self.do_xcom_push and "ti" in context:
                     context["ti"].xcom_push(key="return_value", value=error.result.as_json())
             if error.transient:
                 raise
@@ -132,32 +146,12 @@ class SendMailOperator(BaseOperator):
         self.log.info("SendMailTaskEnd: The task finished sending an e-mail message.")
         return result.as_json()
 
-    def _compose(self, hook: SmtpCmHook, context: Context) -> MailMessage:
-        from airflow_smtp_cm.mail.message import MailMessage  # noqa: PLC0415 - as the module says
-        from airflow_smtp_cm.message_id import message_id_of  # noqa: PLC0415
-        from airflow_smtp_cm.message_source import (  # noqa: PLC0415
-            MessageSourceType,
-            locate_attachments,
-            read_message,
-        )
+    @cached_property
+    def _hook(self) -> SmtpCmHook:
+        from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task_fields import text_of  # noqa: PLC0415
 
-        sender = self.from_email or hook.connection_manager.from_email
-        if not self.subject:
-            self.log.warning("The subject is empty.")  # in SSIS's words (0x800291C6)
-        return MailMessage(
-            from_email=sender,
-            to=self.to,
-            cc=self.cc,
-            bcc=self.bcc,
-            reply_to=self.reply_to,
-            subject=str(self.subject),
-            text=read_message(MessageSourceType(self.message_source_type), str(self.message_source)),
-            html=self.html_content,
-            priority=self.priority,
-            attachments=locate_attachments(self.attachments),
-            headers=self.headers,
-            message_id=message_id_of(context, sender),
-        )
+        return SmtpCmHook(text_of(self.smtp_conn_id))
 
     def _report(self, result: SendResult) -> None:
         refused = "; ".join(map(str, result.refused)) or "nobody"

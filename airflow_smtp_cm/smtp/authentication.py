@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from airflow_smtp_cm.smtp.errors import (
     AuthenticationRefused,
     CredentialError,
     Phase,
+    SmtpError,
 )
-from airflow_smtp_cm.smtp.protocol import Command
+from airflow_smtp_cm.smtp.protocol import CONTINUE, Command
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CONTINUE = 334
 SUCCESS = 235
 
 # Kerberos first, as Windows does. NTLM goes by its own name first: the others carry it, too, but on servers where
@@ -42,9 +43,9 @@ _NTLM_CARRIERS: tuple[MechanismName, ...] = ("NTLM", "GSS-SPNEGO", "GSSAPI")
 
 _MAX_COMMAND = 512  # octets, CRLF included (RFC 4954, section 4)
 _MAX_ROUNDS = 10  # Windows needs 4 at the most
-_LINE_TOO_LONG = 500
-_SYNTAX = 501  # what Exim says of a line that is too long
-_LONG_TOKEN = 8000  # octets; shorter ones every server seen so far takes
+# What servers say of a line that is too long, and how many octets a token must have for that to be what is meant:
+# 500 is RFC 4954's code; Exim's is 501, and it takes more than any other server.
+_TOO_LONG = {500: _MAX_COMMAND, 501: 8000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,21 +191,22 @@ def _begin(wire: Wire, mechanism: str, token: bytes) -> Steps[tuple[Reply, bytes
     fits = len(bare) + 1 + len(initial) + 2 <= _MAX_COMMAND
     line = f"{bare} {initial.decode()}" if fits else bare
     shown = f"{bare} {REDACTED}" if fits else bare
-    yield from wire.write(Command(Phase.AUTH, line).encode(), Phase.AUTH)
+    yield from wire.write(f"{line}\r\n".encode(), Phase.AUTH)
     wire.trace("C", shown)
-    reply = yield from wire.reply(Phase.AUTH, shown, secret=True)
+    reply = yield from wire.reply(Phase.AUTH, shown)
     return reply, None if fits else token
 
 
 def _answer(wire: Wire, token: bytes) -> Steps[Reply]:
     yield from wire.write(base64.b64encode(token) + b"\r\n", Phase.AUTH)
     wire.trace("C", REDACTED)
-    return (yield from wire.reply(Phase.AUTH, "AUTH", secret=True))
+    return (yield from wire.reply(Phase.AUTH, "AUTH"))
 
 
 def _cancel(wire: Wire) -> Steps[None]:
-    """Give the exchange up (RFC 4954, section 4)."""
-    yield from wire.command(Command(Phase.AUTH, "*"))
+    """Give the exchange up (RFC 4954, section 4); why counts for more than what the server says to it."""
+    with suppress(SmtpError):
+        yield from wire.command(Command(Phase.AUTH, "*"))
 
 
 def _decode(wire: Wire, reply: Reply) -> bytes:
@@ -216,7 +218,7 @@ def _decode(wire: Wire, reply: Reply) -> bytes:
 
 def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> AuthenticationRefused:
     encoded = (longest + 2) // 3 * 4
-    if reply.code == _LINE_TOO_LONG or (reply.code == _SYNTAX and encoded > _LONG_TOKEN):
+    if reply.code in _TOO_LONG and encoded > _TOO_LONG[reply.code]:
         # Some servers read the rest of a line that was too long as commands.
         wire.closed = True
         advice = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from contextlib import suppress
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.trace import TraceSink
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 # A connection that rested longer is probed before it is trusted with a message; servers drop idle ones silently.
 PROBE_AFTER = 30.0
@@ -104,10 +107,12 @@ class SmtpClient:
 
     def close(self) -> None:
         """End the session with QUIT and close the connection."""
-        if not self._session.wire.closed:
-            with suppress(SmtpError):
-                self._run(self._session.quit())
-        self._transport.close()
+        try:
+            if not self._session.wire.closed:
+                with suppress(SmtpError):
+                    self._run(self._session.quit())
+        finally:
+            self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,10 +137,15 @@ class SmtpClient:
         return session, transport
 
     def _make_ready(self) -> None:
-        if not self._session.wire.closed and time.monotonic() - self._last_used > PROBE_AFTER:
-            with suppress(SmtpError):
-                self.noop()
-        if self._session.wire.closed:
+        session = self._session
+        if not session.wire.closed:
+            rested = time.monotonic() - self._last_used
+            try:
+                self._run(session.noop() if rested > PROBE_AFTER else session.check())
+            except SmtpError as error:
+                session.wire.closed = True
+                logger.info("Opening a new session with %s: %s", session.wire.peer, error)
+        if session.wire.closed:
             self._transport.close()
             self._session, self._transport = self._open()
 
@@ -156,7 +166,8 @@ class SmtpClient:
 
 @cache
 def _host_name() -> str:
-    return socket.getfqdn()
+    name = socket.gethostname()
+    return name if "." in name else socket.getfqdn(name)  # the latter asks the DNS, which may take its time
 
 
 def _ehlo_name(local_address: str) -> str:
@@ -164,4 +175,5 @@ def _ehlo_name(local_address: str) -> str:
     name = _host_name()
     if "." in name and name.isascii() and all(part.replace("-", "").isalnum() for part in name.split(".")):
         return name
-    return f"[IPv6:{local_address}]" if ":" in local_address else f"[{local_address}]"
+    address, _, _ = local_address.partition("%")  # an IPv6 scope is this machine's own affair
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -7,7 +7,7 @@ back, or throws an ``SmtpError`` in. Blocking and asyncio transports drive the s
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -20,13 +20,20 @@ T = TypeVar("T")
 class Write:
     """Hand all of ``data`` to the network; what the server says meanwhile is kept for the next ``Read``."""
 
-    data: bytes
+    data: bytes = field(repr=False)  # may be a login token
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """Wait for octets; the outcome is at least one octet, or ``b""`` once the server has closed the connection."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Look whether octets have arrived, without waiting; the outcome is ``Read``'s, or None if nothing has come."""
 
     phase: Phase
 
@@ -60,5 +67,5 @@ class TlsSession:
     tls_unique: bytes | None
 
 
-Effect: TypeAlias = Write | Read | StartTls | Call
+Effect: TypeAlias = Write | Read | Poll | StartTls | Call
 Steps: TypeAlias = Generator[Effect, Any, T]

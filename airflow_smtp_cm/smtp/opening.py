@@ -70,7 +70,7 @@ def _start_tls(wire: Wire) -> Steps[None]:
             reply=refusal.reply,
         ) from refusal
     # Octets sent along with the 220 were not encrypted, and would be taken for part of the session.
-    wire.nothing_unasked(Phase.STARTTLS)
+    yield from wire.nothing_unasked(Phase.STARTTLS)
     yield from _handshake(wire)
 
 

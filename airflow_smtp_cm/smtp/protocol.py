@@ -5,22 +5,24 @@ Nothing here, nor in what builds on it, does I/O: every method that has to is a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.effects import Read, Write
+from airflow_smtp_cm.smtp.effects import Poll, Read, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import MAX_CHALLENGE_LINE, MAX_LINE, Reply, ReplyParser
+from airflow_smtp_cm.smtp.replies import Reply, ReplyParser
 from airflow_smtp_cm.smtp.trace import REDACTED, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.settings import Settings
 
 CLOSING = 421  # "service not available, closing transmission channel": may answer any command
+CONTINUE = 334  # a challenge during AUTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,26 @@ class Command:
 
     phase: Phase
     line: str
-    payload: bytes = b""
+    payload: bytes = field(default=b"", repr=False)
 
     def encode(self) -> bytes:
         """Return the octets to send."""
         return self.line.encode() + b"\r\n" + self.payload
+
+
+@dataclass(slots=True)
+class Flight:
+    """Commands that go out together, and how far they got; an error leaves what came before it.
+
+    Attributes:
+        commands: the commands, in order.
+        replies: their replies so far.
+        left: whether all octets were handed to the network.
+    """
+
+    commands: Sequence[Command]
+    replies: list[Reply] = field(default_factory=list)
+    left: bool = False
 
 
 class Wire:
@@ -76,32 +93,36 @@ class Wire:
         self.trace("C", command.line)
         return (yield from self.reply(command.phase, command.line))
 
-    def flight(self, commands: Sequence[Command]) -> Steps[list[Reply]]:
-        """Send commands in one write where the server allows, and return every reply, in order.
+    def fly(self, flight: Flight) -> Steps[None]:
+        """Send commands in one write where the server allows, and take every reply.
 
-        Where it does not, each command waits for the reply before it, and none follows a refused MAIL.
+        Where it does not, each command waits for the reply before it, and none follows a refused MAIL. If the
+        connection breaks, what the server had said before still counts.
         """
-        replies: list[Reply] = []
-        if self.pipelining:
-            yield from self.send_all(commands)
-            yield from self.read_all(commands, replies)
-            return replies
-        for command in commands:
-            replies.append((yield from self.command(command)))
-            if command.phase is Phase.MAIL and not replies[-1].positive:
-                break
-        return replies
-
-    def send_all(self, commands: Sequence[Command]) -> Steps[None]:
-        """Send commands in one write."""
-        yield from self.write(b"".join([command.encode() for command in commands]), commands[0].phase)
-        for command in commands:
-            self.trace("C", command.line)
-
-    def read_all(self, commands: Sequence[Command], replies: list[Reply]) -> Steps[None]:
-        """Add the reply to each command to ``replies``, as they come, so that an error leaves those before it."""
-        for command in commands:
-            replies.append((yield from self.reply(command.phase, command.line)))  # noqa: PERF401 - see above
+        if not self.pipelining:
+            for command in flight.commands:
+                flight.replies.append((yield from self.command(command)))
+                if command.phase is Phase.MAIL and not flight.replies[-1].positive:
+                    break
+            return
+        broken: Disconnected | None = None
+        try:
+            octets = b"".join([command.encode() for command in flight.commands])
+            yield from self._put(octets, flight.commands[0].phase)
+            flight.left = True
+            for command in flight.commands:
+                self.trace("C", command.line)
+        except Disconnected as error:
+            broken = error
+        try:
+            for command in flight.commands:
+                flight.replies.append((yield from self.reply(command.phase, command.line)))
+        except SmtpError as error:
+            if broken is not None and not isinstance(error, Refused):
+                raise broken from error
+            raise
+        if broken is not None and flight.replies[-1].positive:
+            raise broken
 
     def write(self, data: bytes, phase: Phase) -> Steps[None]:
         """Send octets; if the connection breaks, the server's parting words become the error.
@@ -109,32 +130,26 @@ class Wire:
         Raises:
             ProtocolError: the server has said something that nobody asked for.
         """
-        self.nothing_unasked(phase)
         try:
-            yield Write(data, phase)
+            yield from self._put(data, phase)
         except Disconnected:
             yield from self._parting_words(phase)
             raise
-        except SmtpError:
-            self.closed = True
-            raise
 
-    def reply(self, phase: Phase, command: str | None = None, *, secret: bool = False) -> Steps[Reply]:
+    def reply(self, phase: Phase, command: str | None = None) -> Steps[Reply]:
         """Wait for one reply.
 
         Args:
-            phase: what is waited for; it decides how long.
+            phase: what is waited for; it decides how long, and whether the reply is a secret.
             command: what is being answered, for error messages.
-            secret: whether the reply's text belongs to an AUTH exchange.
 
         Raises:
             Refused: the reply was 421; the connection is over.
             Disconnected: the server closed the connection instead.
             ProtocolError: it broke the rules; the connection is over.
         """
-        self._parser.max_line = MAX_CHALLENGE_LINE if secret else MAX_LINE
-        try:
-            while (reply := self._parser.next_reply()) is None:
+        with self._closed_by_error():
+            while (reply := self._next_reply(phase, command)) is None:
                 data = yield Read(phase)
                 if not data:
                     raise Disconnected(
@@ -143,18 +158,7 @@ class Wire:
                         command=command,
                     )
                 self._parser.feed(data)
-        except ProtocolError as error:
-            error.phase, error.command = phase, command
-            self.closed = True
-            raise
-        except SmtpError:
-            self.closed = True
-            raise
-        self.trace("S", f"{reply.code} {REDACTED}" if secret and reply.code == 334 else str(reply))  # noqa: PLR2004
-        if reply.code == CLOSING:
-            self.closed = True
-            raise self.refused(f"{self.peer} is closing the connection", phase, command, reply)
-        return reply
+            return reply
 
     def expect(self, command: Command, what: str) -> Steps[Reply]:
         """Send one command; anything but a positive reply is an error that begins with ``what``."""
@@ -167,28 +171,73 @@ class Wire:
         """Word a refusal."""
         return Refused(f"{what}: {reply}", phase=phase, command=command, reply=reply)
 
-    def nothing_unasked(self, phase: Phase) -> None:
-        """Make sure that the server said nothing that was not asked for.
+    def nothing_unasked(self, phase: Phase) -> Steps[None]:
+        """Make sure that the server is still there, and said nothing that was not asked for.
 
         Raises:
-            ProtocolError: it did. After STARTTLS such octets are an attempt to inject text into the TLS session.
+            Refused: it said 421; the connection is over.
+            Disconnected: it closed the connection.
+            ProtocolError: it said something else, which would be taken for the reply to the next command; after
+                STARTTLS it is an attempt to inject text into the TLS session.
         """
-        if not self._parser.idle:
-            self.closed = True
-            raise ProtocolError(f"{self.peer} sent more than it was asked for.", phase=phase)
+        with self._closed_by_error():
+            arrived: bytes | None = None
+            unasked = self._next_reply(phase)
+            # While we send the content, its refusal may come.
+            while unasked is None and phase is not Phase.CONTENT and (arrived := (yield Poll(phase))):
+                self._parser.feed(arrived)
+                unasked = self._next_reply(phase)
+            if arrived == b"":
+                raise Disconnected(f"{self.peer} closed the connection.", phase=phase)
+            if unasked is not None or not self._parser.idle:
+                raise ProtocolError(f"{self.peer} sent more than it was asked for.", phase=phase)
+
+    def _put(self, data: bytes, phase: Phase) -> Steps[None]:
+        yield from self.nothing_unasked(phase)
+        with self._closed_by_error():
+            yield Write(data, phase)
+
+    def _next_reply(self, phase: Phase, command: str | None = None) -> Reply | None:
+        """Return the next reply that is there, if one is.
+
+        Raises:
+            Refused: it is 421.
+            ProtocolError: it is none.
+        """
+        secret = self._parser.secret = phase is Phase.AUTH
+        try:
+            reply = self._parser.next_reply()
+        except ProtocolError as error:
+            error.phase, error.command = phase, command
+            raise
+        if reply is None:
+            return None
+        if secret and reply.code == CONTINUE:
+            self.trace("S", f"{reply.code} {REDACTED}")
+            return reply
+        if secret:
+            reply = reply.without_tokens()
+        self.trace("S", str(reply))
+        if reply.code == CLOSING:
+            raise self.refused(f"{self.peer} is closing the connection", phase, command, reply)
+        return reply
 
     def _parting_words(self, phase: Phase) -> Steps[None]:
         """Raise the error that the server left behind before it closed the connection, if there is one."""
-        self.closed = True
-        while True:
-            while (reply := self._parser.next_reply()) is not None:
-                self.trace("S", str(reply))
-                if not reply.positive and reply.code // 100 != 3:  # noqa: PLR2004
-                    raise self.refused(f"{self.peer} closed the connection", phase, None, reply)
-            try:
-                data = yield Read(phase)
-            except SmtpError:
-                return
-            if not data:
-                return
-            self._parser.feed(data)
+        reply: Reply | None = None
+        try:
+            while reply is None or reply.code // 100 in (2, 3):
+                reply = yield from self.reply(phase)
+        except Refused:
+            raise
+        except SmtpError:
+            return
+        raise self.refused(f"{self.peer} closed the connection", phase, None, reply)
+
+    @contextmanager
+    def _closed_by_error(self) -> Iterator[None]:
+        try:
+            yield
+        except SmtpError:
+            self.closed = True
+            raise

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from airflow_smtp_cm.smtp.errors import ProtocolError
+from airflow_smtp_cm.smtp.trace import REDACTED
 
 # RFC 5321 (4.5.3.1.5) allows 512 octets a line; Exchange and Postfix write longer ones, so the limits are those a
 # friendly server never meets. A challenge during AUTH may hold a ticket (RFC 4954, section 4: 12,288 octets).
@@ -16,6 +17,7 @@ MAX_LINES = 128
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
+_TOKEN = re.compile(r"[A-Za-z0-9+/]{40,}=*")  # the shortest token, NTLM's first, is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,27 @@ class Reply:
         """Whether the same command may succeed later (4xx)."""
         return self.code // 100 == 4  # noqa: PLR2004
 
+    def without_tokens(self) -> Reply:
+        """Return the same without login tokens: some servers repeat what they did not understand."""
+        return Reply(self.code, tuple(_TOKEN.sub(REDACTED, line) for line in self.lines))
+
     def __str__(self) -> str:
         return f"{self.code} {self.text}".rstrip()
 
 
 class ReplyParser:
-    """Turns received octets into replies; feed it as they come, in pieces of any size."""
+    """Turns received octets into replies; feed it as they come, in pieces of any size.
+
+    Attributes:
+        secret: whether they belong to an AUTH exchange: lines may be longer then, and errors do not show them.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._code: int | None = None
         self._lines: list[str] = []
         self._size = 0
-        self.max_line = MAX_LINE
+        self.secret = False
 
     def feed(self, data: bytes) -> None:
         """Take what the transport received."""
@@ -80,27 +90,28 @@ class ReplyParser:
         Raises:
             ProtocolError: what came is no SMTP reply, or exceeds a limit.
         """
+        max_line = MAX_CHALLENGE_LINE if self.secret else MAX_LINE
         while (end := self._buffer.find(b"\n")) >= 0:
-            if end > self.max_line:
+            if end > max_line:
                 break
             line = bytes(self._buffer[:end]).removesuffix(b"\r")
             del self._buffer[: end + 1]
             self._size += end + 1
             if reply := self._take(line):
                 return reply
-        if max(end, len(self._buffer)) > self.max_line:
+        if max(end, len(self._buffer)) > max_line:
             raise ProtocolError(
-                f"The server sent a reply line of more than {self.max_line} octets: {shorten(bytes(self._buffer))}"
+                f"The server sent a reply line of more than {max_line} octets: {self._show(bytes(self._buffer))}"
             )
         return None
 
     def _take(self, line: bytes) -> Reply | None:
         match = _LINE.fullmatch(line)
         if match is None:
-            raise ProtocolError(f"The server sent something that is no SMTP reply: {shorten(line)}")
+            raise ProtocolError(f"The server sent something that is no SMTP reply: {self._show(line)}")
         code = int(match[1])
         if self._code not in (None, code):
-            raise ProtocolError(f"The server changed its code within one reply, from {self._code}: {shorten(line)}")
+            raise ProtocolError(f"The server changed its code within a reply, from {self._code}: {self._show(line)}")
         self._lines.append(_decode(match[3] or b""))
         if self._size > MAX_REPLY or len(self._lines) > MAX_LINES:
             raise ProtocolError(
@@ -112,6 +123,9 @@ class ReplyParser:
         reply = Reply(code, tuple(self._lines))
         self._code, self._lines, self._size = None, [], 0
         return reply
+
+    def _show(self, octets: bytes) -> str:
+        return REDACTED if self.secret else shorten(octets)
 
 
 def shorten(octets: bytes, limit: int = 80) -> str:

@@ -50,6 +50,10 @@ class Session:
         """Ask the server whether it is still there."""
         yield from self.wire.expect(Command(Phase.NOOP, "NOOP"), f"{self.wire.peer} does not answer to NOOP")
 
+    def check(self) -> Steps[None]:
+        """Make sure, without a word, that the server has not ended the session."""
+        yield from self.wire.nothing_unasked(Phase.NOOP)
+
     def quit(self) -> Steps[None]:
         """Say goodbye; what the server answers changes nothing."""
         self.wire.closed = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _ssl
-import hashlib
 import ssl
 import sys
 from functools import lru_cache
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 
 from airflow_smtp_cm.smtp.effects import TlsSession
 from airflow_smtp_cm.smtp.errors import CertificateError, Phase, SettingsError, TlsError
@@ -34,7 +35,7 @@ def context_for(tls: Tls) -> ssl.SSLContext:
         # A file that was renewed since makes a new context.
         stamps = tuple(Path(file).stat().st_mtime_ns for file in files if file)
         return _context(tls, stamps)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         named = ", ".join(file for file in files if file)
         raise SettingsError(
             f"The TLS files ({named}) cannot be used: {error}. Each must be a readable PEM file, and a key must "
@@ -82,11 +83,16 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
                 f"Use tls-server-end-point, which Exchange checks too."
             )
         return b"tls-unique:" + session.tls_unique
-    algorithm = x509.load_der_x509_certificate(session.certificate).signature_hash_algorithm
+    certificate = x509.load_der_x509_certificate(session.certificate)
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        algorithm = None
     if algorithm is None:  # Ed25519 and the like: RFC 5929 defines no binding for them
         return None
-    name = "sha256" if algorithm.name in _WEAK_HASHES else algorithm.name
-    return b"tls-server-end-point:" + hashlib.new(name, session.certificate).digest()
+    if algorithm.name in _WEAK_HASHES:
+        algorithm = hashes.SHA256()
+    return b"tls-server-end-point:" + certificate.fingerprint(algorithm)
 
 
 def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes | None) -> TlsError:
@@ -123,12 +129,15 @@ def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:
 
 
 def _describe(certificate: bytes) -> str:
-    shown = x509.load_der_x509_certificate(certificate)
+    names: list[str] = []
     try:
+        shown = x509.load_der_x509_certificate(certificate)
         alternative = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [str(name.value) for name in alternative]
     except x509.ExtensionNotFound:
-        names = []
+        pass
+    except ValueError as error:
+        return f"It cannot be read ({error})."
     return (
         f"It is for {', '.join(names) or shown.subject.rfc4514_string() or 'no name'}, issued by "
         f"{shown.issuer.rfc4514_string() or 'nobody named'}, valid from {shown.not_valid_before_utc:%Y-%m-%d} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,11 +18,11 @@ from airflow_smtp_cm.smtp.errors import (
     Refused,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.protocol import Command
+from airflow_smtp_cm.smtp.protocol import Command, Flight
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.protocol import Wire
     from airflow_smtp_cm.smtp.replies import Reply
 
-# A message up to this size travels with its envelope; a larger one waits until somebody has accepted it.
-INLINE_LIMIT = 128 * 1024
 # Large enough that a write costs little beside its octets, small enough to keep memory flat.
 BLOCK = 128 * 1024
+# A message of one block travels with its envelope; a larger one waits until somebody has accepted it.
+INLINE_LIMIT = BLOCK
 
 GO_AHEAD = 354
 
@@ -86,7 +86,8 @@ class Transaction:
         if together and chunking and content.size <= INLINE_LIMIT:
             reply = yield from self._in_one_flight(content, envelope)
         else:
-            reply = yield from self._in_turns(content, envelope, chunking=chunking, data_joins=together)
+            data_joins = together and not chunking
+            reply = yield from self._in_turns(content, envelope, chunking=chunking, data_joins=data_joins)
         if not reply.positive:
             raise self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
         result = SendResult(
@@ -134,102 +135,118 @@ class Transaction:
     def _in_one_flight(self, content: Content, envelope: list[Command]) -> Steps[Reply]:
         """Envelope and content together, BDAT: one round trip."""
         with closing(content.chunks()) as chunks:
-            payload, _ = yield Call(partial(_next_block, chunks, INLINE_LIMIT + 1))
+            payload, last = yield Call(partial(_next_block, chunks, content.size))
+        if not last or len(payload) != content.size:
+            raise _changed(content)
         encoder = _for_bdat(content)
         payload = encoder.feed(payload) + encoder.finish()
-        flight = [*envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)]
-        yield from self._wire.send_all(flight)
-        replies: list[Reply] = []
+        flight = Flight([*envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)])
         try:
-            yield from self._wire.read_all(flight, replies)
+            yield from self._fly(flight)
         except SmtpError as error:
-            turned_away = isinstance(error, Refused) and error.phase is not Phase.FINAL
-            if turned_away or _nobody_accepted(replies, len(envelope)):
-                raise
-            raise self._uncertain(error) from error
-        yield from self._judge(envelope, replies)
-        return replies[-1]
+            # A server that refuses the envelope has not come as far as the content.
+            refused = isinstance(error, Refused) and error.phase is not Phase.FINAL
+            if flight.left and not refused:
+                raise self._uncertain(error) from error
+            raise
+        yield from self._judge(flight)
+        return flight.replies[-1]
 
     def _in_turns(
         self, content: Content, envelope: list[Command], *, chunking: bool, data_joins: bool
     ) -> Steps[Reply]:
         """The envelope first, then the content for those whom the server has accepted."""
         data = Command(Phase.DATA, "DATA")
-        if data_joins and not chunking:
-            replies = yield from self._wire.flight([*envelope, data])
-            yield from self._judge(envelope, replies, data_reply=replies[-1])
-            go_ahead = replies[-1]
-        else:
-            replies = yield from self._wire.flight(envelope)
-            yield from self._judge(envelope, replies)
-            if chunking:
-                size = content.size
-                return (yield from self._content(content, _for_bdat(content), f"BDAT {size} LAST", size))
+        flight = Flight([*envelope, data] if data_joins else envelope)
+        yield from self._fly(flight)
+        go_ahead = flight.replies[-1] if data_joins else None
+        yield from self._judge(flight, go_ahead)
+        if chunking:
+            return (yield from self._content(content, f"BDAT {content.size} LAST"))
+        if go_ahead is None:
             go_ahead = yield from self._wire.command(data)
         if go_ahead.code != GO_AHEAD:
-            if not go_ahead.positive:
-                yield from self._reset()
-            raise self._wire.refused(f"{self._wire.peer} takes no content", Phase.DATA, "DATA", go_ahead)
-        return (yield from self._content(content, DataLines()))
-
-    def _judge(
-        self, envelope: Sequence[Command], replies: Sequence[Reply], data_reply: Reply | None = None
-    ) -> Steps[None]:
-        """Note who was accepted; end the transaction if nobody was, or if that is not enough."""
-        mail, *recipients = replies[: len(envelope)]
-        judged = list(zip(self._message.recipients, recipients, strict=False))
-        self._accepted = tuple(address for address, reply in judged if reply.positive)
-        self._refused = tuple(Refusal(address, reply) for address, reply in judged if not reply.positive)
-        sender_refused = not mail.positive
-        if not sender_refused and self._accepted and not (self._refused and self._all_or_nothing):
-            return
-        if data_reply is not None and data_reply.code == GO_AHEAD:
-            # The server wants content for nobody (RFC 2920, section 3.1).
-            yield from self._wire.write(END_OF_DATA, Phase.CONTENT)
-            yield from self._wire.reply(Phase.FINAL)
-        elif not sender_refused:
             yield from self._reset()
-        if sender_refused:
-            raise self._wire.refused(
+            raise self._wire.refused(f"{self._wire.peer} takes no content", Phase.DATA, "DATA", go_ahead)
+        return (yield from self._content(content))
+
+    def _fly(self, flight: Flight) -> Steps[None]:
+        """Send the envelope and what goes with it; a refusal counts for more than that the connection broke later."""
+        try:
+            yield from self._wire.fly(flight)
+        except SmtpError as error:
+            if (refusal := self._refusal(flight)) is not None:
+                raise refusal from error
+            raise
+
+    def _judge(self, flight: Flight, go_ahead: Reply | None = None) -> Steps[None]:
+        """Note who was accepted; end the transaction if nobody was, or if that is not enough."""
+        refusal = self._refusal(flight)
+        if refusal is None:
+            return
+        if go_ahead is not None and go_ahead.code == GO_AHEAD:
+            # The server wants content for nobody (RFC 2920, section 3.1). Whatever comes of it closes the connection
+            # at the worst; it is the first error that counts.
+            with suppress(SmtpError):
+                yield from self._wire.write(END_OF_DATA, Phase.CONTENT)
+                yield from self._wire.reply(Phase.FINAL)
+        else:
+            yield from self._reset()
+        raise refusal
+
+    def _refusal(self, flight: Flight) -> Refused | None:
+        """Note who was accepted, and return the error if that is nobody, or not enough; None while replies lack."""
+        mail, recipients = flight.replies[:1], flight.replies[1 : 1 + len(self._message.recipients)]
+        if mail and not mail[0].positive:
+            return self._wire.refused(
                 f"{self._wire.peer} refused the sender {self._message.sender}",
                 Phase.MAIL,
-                envelope[0].line,
-                mail,
+                flight.commands[0].line,
+                mail[0],
             )
-        raise self._recipients_refused(None)
+        if len(recipients) < len(self._message.recipients):
+            return None
+        judged = list(zip(self._message.recipients, recipients, strict=True))
+        self._accepted = tuple(address for address, reply in judged if reply.positive)
+        self._refused = tuple(Refusal(address, reply) for address, reply in judged if not reply.positive)
+        enough = self._accepted and not (self._refused and self._all_or_nothing)
+        return None if enough else self._recipients_refused(None)
 
-    def _content(
-        self, content: Content, encoder: _Encoder, command: str | None = None, announced: int | None = None
-    ) -> Steps[Reply]:
-        """Stream the content, with the command that announces it, and return the final reply."""
+    def _content(self, content: Content, bdat: str | None = None) -> Steps[Reply]:
+        """Stream the content, after the BDAT command if that announces it, and return the final reply."""
         wire = self._wire
-        head = f"{command}\r\n".encode() if command else b""
-        sent, last = 0, False
-        with closing(content.chunks()) as chunks:
-            while not last:
-                try:
-                    block, last = yield Call(partial(_next_block, chunks, BLOCK))
-                except MessageError:
-                    wire.closed = True
-                    raise
-                block = encoder.feed(block) + (encoder.finish() if last else b"")
-                sent += len(block)
-                if announced is not None and (sent > announced or (last and sent < announced)):
-                    wire.closed = True
-                    raise MessageError(
-                        f"The message changed while it was being sent: it had {announced} octets. "
-                        f"Nothing was delivered."
-                    )
-                yield from wire.write(head + block if head else block, Phase.CONTENT)
-                head = b""
-        wire.trace("C", f"{command or 'content'} ({sent} octets)")
         try:
-            return (yield from wire.reply(Phase.FINAL, command or "the content"))
+            yield from self._stream(content, bdat)
+        except BaseException:
+            # A message that has begun and cannot be ended: only the end of the connection keeps it from delivery.
+            wire.closed = True
+            raise
+        wire.trace("C", f"{bdat or 'content'} ({content.size} octets)")
+        try:
+            return (yield from wire.reply(Phase.FINAL, bdat or "the content"))
         except SmtpError as error:
             raise self._uncertain(error) from error
 
+    def _stream(self, content: Content, bdat: str | None) -> Steps[None]:
+        encoder = _for_bdat(content) if bdat else DataLines()
+        head = f"{bdat}\r\n".encode() if bdat else b""
+        size, last = 0, False
+        yield from self._wire.nothing_unasked(Phase.DATA)
+        with closing(content.chunks()) as chunks:
+            while not last:
+                block, last = yield Call(partial(_next_block, chunks, content.size - size))
+                encoded = encoder.feed(block) + (encoder.finish() if last else b"")
+                # What BDAT announces is the octets on the wire; DATA doubles dots and ends itself.
+                size += len(encoded if bdat else block)
+                if size > content.size or last is not (size == content.size):
+                    raise _changed(content)
+                yield from self._wire.write(head + encoded, Phase.CONTENT)
+                head = b""
+
     def _reset(self) -> Steps[None]:
         """Keep the session for the next message; if that fails, it is the first error that counts."""
+        if self._wire.closed:
+            return
         try:
             yield from self._wire.expect(Command(Phase.RSET, "RSET"), "RSET was refused")
         except SmtpError:
@@ -237,8 +254,9 @@ class Transaction:
 
     def _uncertain(self, error: SmtpError) -> DeliveryUncertain:
         self._wire.closed = True
+        why = str(error).rstrip(".")
         return DeliveryUncertain(
-            f"{self._wire.peer} has got the whole message {self._message.message_id} and did not confirm it: {error} "
+            f"{self._wire.peer} has got the whole message {self._message.message_id} and did not confirm it ({why}). "
             f"It may have been delivered or not. Ask the recipients or the server's log before sending it again.",
             phase=Phase.FINAL,
             reply=error.reply,
@@ -265,16 +283,21 @@ def _for_bdat(content: Content) -> _Encoder:
     return Octets() if content.body == "BINARYMIME" else LineEnds()
 
 
-def _nobody_accepted(replies: Sequence[Reply], envelope: int) -> bool:
-    """Whether what was read of a broken-off flight proves that the message went to nobody."""
-    if not replies:
-        return False
-    mail, *recipients = replies[:envelope]
-    return not mail.positive or (len(replies) >= envelope and not any(recipient.positive for recipient in recipients))
+def _changed(content: Content) -> MessageError:
+    return MessageError(
+        f"The message changed while it was being sent: it had {content.size:,} octets. Nothing was delivered."
+    )
 
 
-def _next_block(chunks: Generator[bytes], limit: int) -> tuple[bytes, bool]:
-    """Return the next octets, about ``limit`` of them, and whether they are the last.
+def _next_block(chunks: Generator[bytes], left: int) -> tuple[bytes, bool]:
+    """Return the next octets, some ``BLOCK`` of them, and whether they are the last.
+
+    Where the announced octets end, so must the chunks, before the server gets the last of them: after BDAT that
+    would be the whole message.
+
+    Args:
+        chunks: where they come from.
+        left: how many should come yet.
 
     Raises:
         MessageError: they cannot be read.
@@ -285,7 +308,7 @@ def _next_block(chunks: Generator[bytes], limit: int) -> tuple[bytes, bool]:
         for chunk in chunks:
             block.append(chunk)
             size += len(chunk)
-            if size >= limit:
+            if size >= BLOCK and size != left:
                 return b"".join(block), False
     except (OSError, ValueError) as error:
         raise MessageError(f"The message could not be read to its end, and was not sent: {error}") from error

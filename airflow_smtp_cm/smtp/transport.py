@@ -6,11 +6,19 @@ import select
 import socket
 import ssl
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.effects import Call, Read, StartTls, Write
-from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, Phase, ProtocolError, TimedOut, TlsError
+from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
+from airflow_smtp_cm.smtp.errors import (
+    ConnectError,
+    Disconnected,
+    Phase,
+    ProtocolError,
+    SettingsError,
+    TimedOut,
+    TlsError,
+)
 from airflow_smtp_cm.smtp.settings import TlsMode
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, session_of
 
@@ -21,9 +29,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _RECEIVE = 64 * 1024
-# What a server may say while we are still writing: the replies to thousands of recipients fit.
-_MAX_UNREAD = 1024 * 1024
+# What a server may say while we are still writing: long replies to ten thousand recipients fit.
+_MAX_UNREAD = 16 * 1024 * 1024
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
+# The ways in which ssl says that the other side has gone.
+_TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class SocketTransport:
@@ -33,6 +43,7 @@ class SocketTransport:
         settings: where to connect, and how long each wait may last.
 
     Raises:
+        SettingsError: a name in the settings can be no server's.
         ConnectError: no connection can be made.
     """
 
@@ -43,9 +54,7 @@ class SocketTransport:
         self._ended = False
         self.begin()
         self._sock = self._connect()
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
-        self._poll = select.poll()
+        self._poller = select.poll()
 
     def begin(self) -> None:
         """Start the clock of an operation's total time."""
@@ -54,18 +63,19 @@ class SocketTransport:
 
     def run(self, steps: Steps[T]) -> T:
         """Carry out a piece of the conversation and return its outcome."""
-        try:
-            effect = next(steps)
-            while True:
-                try:
-                    outcome = self._perform(effect)
-                except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        with closing(steps):  # interrupted, it closes the files it reads at once
+            try:
+                effect = next(steps)
+                while True:
+                    try:
+                        outcome = self._perform(effect)
+                    except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
+                        effect = steps.throw(error)
+                    else:
+                        effect = steps.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
 
     def close(self) -> None:
         """Close the socket, whatever state it is in."""
@@ -82,6 +92,8 @@ class SocketTransport:
             return self._write(effect.data, effect.phase)
         if isinstance(effect, Read):
             return self._read(effect.phase)
+        if isinstance(effect, Poll):
+            return self._poll(effect.phase)
         if isinstance(effect, Call):
             return effect.function()
         if isinstance(effect, StartTls):
@@ -90,8 +102,17 @@ class SocketTransport:
 
     def _connect(self) -> socket.socket:
         settings = self._settings
+        for name in (settings.host, settings.peer_name):
+            try:
+                name.encode("idna")  # as socket and ssl do
+            except UnicodeError as error:
+                raise SettingsError(f"No server can have the name {name!r}: {error}.") from error
         try:
-            return socket.create_connection((settings.host, settings.port), timeout=self._allowance(Phase.CONNECT))
+            *others, last = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+            for family, _, _, _, address in others:
+                with suppress(OSError):
+                    return self._connect_to(family, address)
+            return self._connect_to(last[0], last[4])
         except OSError as error:
             advice = (
                 "Check the server's name."
@@ -102,18 +123,35 @@ class SocketTransport:
                 f"Cannot connect to {settings.host}:{settings.port}: {error}. {advice}", phase=Phase.CONNECT
             ) from error
 
-    def _start_tls(self) -> TlsSession:
-        sock = context_for(self._settings.tls).wrap_socket(
-            self._sock, server_hostname=self._settings.peer_name, do_handshake_on_connect=False
-        )
-        self._sock = sock
-        sock.settimeout(self._allowance(Phase.TLS))
+    def _connect_to(self, family: socket.AddressFamily, address: Any) -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_STREAM)
         try:
+            sock.settimeout(self._allowance(Phase.CONNECT))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _start_tls(self) -> TlsSession:
+        settings = self._settings
+        context = context_for(settings.tls)
+        try:
+            sock = self._sock = context.wrap_socket(
+                self._sock, server_hostname=settings.peer_name, do_handshake_on_connect=False
+            )
+            sock.settimeout(self._allowance(Phase.TLS))
             sock.do_handshake()
         except TimeoutError:
             raise self._timed_out(Phase.TLS) from None
+        except ssl.SSLCertVerificationError as error:
+            raise handshake_error(error, settings, presented_certificate(sock)) from error
+        except _TLS_ENDED as error:
+            raise self._disconnected(Phase.TLS, error) from error
         except ssl.SSLError as error:
-            raise handshake_error(error, self._settings, presented_certificate(sock)) from error
+            raise handshake_error(error, settings, None) from error
         except OSError as error:
             raise self._disconnected(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - as above
@@ -125,24 +163,33 @@ class SocketTransport:
                 # A server that answers in two writes waits for our acknowledgement between them.
                 with suppress(OSError):
                     self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-            limit = time.monotonic() + self._allowance(phase)
             while not self._receive(phase):
-                self._wait(select.POLLIN, limit, phase)
+                self._wait(select.POLLIN, phase)
+        return self._take()
+
+    def _poll(self, phase: Phase) -> bytes | None:
+        return self._take() if self._unread or self._ended or self._receive(phase) else None
+
+    def _take(self) -> bytes:
         data = bytes(self._unread)
         self._unread.clear()
         return data
 
     def _write(self, data: bytes, phase: Phase) -> None:
-        limit = time.monotonic() + self._allowance(phase)
+        self._allowance(phase)  # the total time may be up although no wait is
         rest = memoryview(data)
         while rest:
+            # A server that does not get rid of its replies stops reading, so they are taken while we write; one that
+            # has closed its side will never reply, so nothing more needs to leave.
+            self._receive(phase)
+            if self._ended:
+                raise Disconnected(f"{self._peer} closed the connection ({phase}).", phase=phase)
             try:
                 sent = self._sock.send(rest)
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                # A server that does not get rid of its replies stops reading: take them while we write.
-                events = select.POLLOUT if self._ended else select.POLLOUT | select.POLLIN
-                self._wait(events, limit, phase)
-                self._receive(phase)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(select.POLLIN | select.POLLOUT, phase)
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, phase)
             except OSError as error:
                 raise self._disconnected(phase, error) from error
             else:
@@ -163,9 +210,9 @@ class SocketTransport:
             raise ProtocolError(f"{self._peer} talks without listening.", phase=phase)
         return True
 
-    def _wait(self, events: int, limit: float, phase: Phase) -> None:
-        self._poll.register(self._sock, events)
-        if not self._poll.poll(max(0.0, limit - time.monotonic()) * 1000):
+    def _wait(self, events: int, phase: Phase) -> None:
+        self._poller.register(self._sock, events)
+        if not self._poller.poll(self._allowance(phase) * 1000):
             raise self._timed_out(phase)
 
     @property
@@ -191,7 +238,7 @@ class SocketTransport:
         return TimedOut(f"{self._peer} did not answer in time ({phase}). {advice}", phase=phase)
 
     def _disconnected(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
-        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_ENDED):
             return TlsError(
                 f"The TLS session with {self._peer} broke ({phase}): {error.reason or error}.", phase=phase
             )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Debian package: a file of it, as a pattern below /.
 PACKAGES = {
+    "chromium": "usr/bin/chromium",
     "dovecot-core": "usr/sbin/dovecot",
     "dovecot-gssapi": "usr/lib/dovecot/modules/auth/libmech_gssapi.so",
     "dovecot-submissiond": "usr/lib/dovecot/submission",
@@ -40,7 +41,7 @@ def require(*packages: str, modules: Iterable[str] = (), root: bool = False) -> 
     if missing := [package for package in packages if not any(Path("/").glob(PACKAGES[package]))]:
         reasons.append(f"not installed: {' '.join(missing)} (tests/install_servers.sh installs them)")
     if absent := [module for module in modules if importlib.util.find_spec(module) is None]:
-        reasons.append(f"Python modules missing: {' '.join(absent)} (the extra 'kerberos' brings them)")
+        reasons.append(f"Python modules missing: {' '.join(absent)} (the extra 'kerberos' or the group 'test')")
     if root and os.geteuid() != 0:
         reasons.append("this server runs as root only")
     if not reasons:

@@ -69,6 +69,11 @@ def start_tls(certificate: Certificate) -> Step:
     return Step("start_tls", lambda connection: connection.start_tls(certificate))
 
 
+def stop_reading() -> Step:
+    """Leave what the client sends where it is, until the block ends: it fills the buffers of the network."""
+    return Step("stop_reading", lambda connection: connection.peer.wait_for_end_of_block())
+
+
 def wait_for_close() -> Step:
     """Say nothing until the client closes the connection; whatever it sends is right."""
     return Step("wait_for_close", lambda connection: connection.wait_for_close())
@@ -111,6 +116,11 @@ class Peer:
         self._thread.join()
         problem = self._deviation or (self._broken_off if to_the_end else None)
         return problem and f"{problem}; received {bytes(self.received)!r}"
+
+    def wait_for_end_of_block(self) -> None:
+        """Return when the test has done its part."""
+        if not select.select([self._end_of_block], [], [], _PATIENCE_SECONDS)[0]:
+            raise TimeoutError("the block does not end")
 
     def _serve(self) -> None:
         with self._listener, self._end_of_block:
@@ -195,7 +205,8 @@ class _Connection:
             return
         # To close while octets of the client are still unread would reset the connection.
         with suppress(ConnectionError), self.socket:
-            self.socket.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # the client may have reset it
+                self.socket.shutdown(socket.SHUT_WR)
             while self.socket.recv(_BLOCK):
                 pass
 

@@ -6,6 +6,7 @@ import pytest
 
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, Settings, Tls, TlsMode, WindowsAuthentication
 from tests.servers.people import ALICE, MAIL_HOST
+from tests.smtp.driver import Driver
 
 
 @pytest.fixture
@@ -18,6 +19,12 @@ def only_gss_spnego(monkeypatch):
         yield
 
     return block()
+
+
+@pytest.fixture(params=[1 << 20, 1], ids=["in one piece", "octet by octet"])
+def driver(request) -> Driver:
+    """A server without sockets; however the network cuts what it says, the outcome is the same."""
+    return Driver(piece=request.param)
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""What the commands of ``airflow smtp-cm`` do."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from airflow.cli import cli_parser
+from airflow.models.connection import Connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.smtp.errors import SettingsError, SmtpError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from airflow_smtp_cm.smtp.trace import TraceEvent
+
+
+def test(args: Namespace) -> None:
+    """Log in, and send a test message if ``--to`` asks for it."""
+    hook = _hook(args.conn_id)
+    trace = _show if args.trace else None
+    succeeded, said = hook.test_connection(trace=trace)
+    if not succeeded:
+        sys.exit(said)
+    print(said)  # noqa: T201 - the command's output
+    if args.to:
+        _send_test_message(hook, args.to)
+
+
+def connection_string(args: Namespace) -> None:
+    """Print the connection string."""
+    try:
+        print(_hook(args.conn_id).connection_manager.connection_string)  # noqa: T201 - the command's output
+    except SettingsError as error:
+        sys.exit(str(error))
+
+
+def add(args: Namespace) -> None:
+    """Add a connection, by way of Airflow's own command."""
+    try:
+        manager = SmtpConnectionManager.from_connection_string(args.connection_string)
+        manager.validate()
+    except SettingsError as error:
+        sys.exit(str(error))
+    arguments = ["connections", "add", args.conn_id, "--conn-json", manager.to_airflow(args.conn_id).as_json()]
+    parsed = cli_parser.get_parser().parse_args(arguments)
+    parsed.func(parsed)
+
+
+def _hook(conn_id: str) -> SmtpCmHook:
+    # A command is neither a task nor a server: hooks look up only the environment here, this the database, too.
+    try:
+        return SmtpCmHook.from_connection(Connection.get_connection_from_secrets(conn_id))
+    except (AirflowNotFoundException, SettingsError) as error:
+        sys.exit(str(error))
+
+
+def _send_test_message(hook: SmtpCmHook, to: str) -> None:
+    try:
+        message = MailMessage(
+            from_email=hook.connection_manager.from_email or to,
+            to=to,
+            subject=f"Test of the Airflow connection {hook.smtp_conn_id}",
+            text="Somebody asked for this message with `airflow smtp-cm test`.",
+        )
+        result = hook.send(message)
+    except (InvalidMessage, SmtpError) as error:
+        sys.exit(str(error))
+    print(f"Sent {result.message_id} to {', '.join(result.accepted)}: {result.reply}")  # noqa: T201 - as above
+
+
+def _show(event: TraceEvent) -> None:
+    print(event, file=sys.stderr)  # noqa: T201 - as above

@@ -1,0 +1,140 @@
+"""``@task.send_mail``: a function whose return value is mailed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    SET_DURING_EXECUTION,
+    DecoratedOperator,
+    context_merge,
+    determine_kwargs,
+    task_decorator_factory,
+)
+
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from airflow.providers.common.compat.sdk import Context, TaskDecorator
+
+
+class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
+    """Calls a function, and sends what it returns."""
+
+    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *SendMailOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        **SendMailOperator.template_fields_renderers,
+    }
+    custom_operator_name = "@task.send_mail"
+    # What the function returned is what the UI shall show.
+    overwrite_rtif_after_execution = True
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            message_source=SET_DURING_EXECUTION,
+            **kwargs,
+        )
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Call the function, send the message, and return what became of it.
+
+        Raises:
+            AirflowFailException: the function returned what is no message, or see SendMailOperator.
+        """
+        from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - when it runs
+
+        from airflow_smtp_cm.mail.message import MailMessage  # noqa: PLC0415
+
+        context_merge(context, self.op_kwargs)
+        kwargs = determine_kwargs(self.python_callable, self.op_args, context)
+        returned = self.python_callable(*self.op_args, **kwargs)
+        # Not rendered: what a function has made of data is no template.
+        if isinstance(returned, MailMessage):
+            self.message_source = returned.text or ""
+            return self.send(returned, context)
+        fields = {"message_source": returned} if isinstance(returned, str) else returned
+        known = {*SendMailOperator.template_fields, "all_or_nothing"}
+        if not isinstance(fields, Mapping) or not fields.keys() <= known:
+            raise AirflowFailException(
+                f"A function under @task.send_mail must return the text, a MailMessage, or a dict of some of "
+                f"{', '.join(sorted(known))}; {self.python_callable.__name__} returned {_kind(returned, known)}."
+            )
+        self.message_source = ""
+        for name, value in fields.items():
+            setattr(self, name, value)
+        sent: dict[str, Any] = super().execute(context)
+        return sent
+
+
+def send_mail_task(
+    python_callable: Callable[..., Any] | None = None,
+    *,
+    smtp_conn_id: str = "smtp_cm_default",
+    from_email: str | None = None,
+    to: str | Sequence[str] | None = None,
+    cc: str | Sequence[str] | None = None,
+    bcc: str | Sequence[str] | None = None,
+    subject: str = "",
+    priority: str | int = "Normal",
+    html_content: str | None = None,
+    attachments: str | Sequence[Any] | None = None,
+    reply_to: str | Sequence[str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    all_or_nothing: bool = False,
+    **kwargs: Any,
+) -> TaskDecorator:
+    """Make a task of a function that returns what to mail: a text, a MailMessage or a dict of operator fields.
+
+    Args:
+        python_callable: the function.
+        smtp_conn_id: id of the Airflow connection, of type ``smtp_cm``.
+        from_email: the sender; by default the connection's.
+        to: recipients.
+        cc: recipients of a copy.
+        bcc: recipients whom nobody else sees.
+        subject: the subject.
+        priority: High, Normal or Low, or SSIS's numbers 1, 3 and 5.
+        html_content: the text as HTML, beside what the function returns.
+        attachments: ``a|b`` or a list; see SendMailOperator.
+        reply_to: where answers go, if not to the sender.
+        headers: headers of your own.
+        all_or_nothing: send to nobody if the server refuses anybody.
+        kwargs: what every task takes.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable,
+        decorated_operator_class=_SendMailDecoratedOperator,
+        smtp_conn_id=smtp_conn_id,
+        from_email=from_email,
+        to=to,
+        cc=cc,
+        bcc=bcc,
+        subject=subject,
+        priority=priority,
+        html_content=html_content,
+        attachments=attachments,
+        reply_to=reply_to,
+        headers=headers,
+        all_or_nothing=all_or_nothing,
+        **kwargs,
+    )
+
+
+def _kind(returned: Any, known: set[str]) -> str:
+    if isinstance(returned, Mapping):
+        return f"a dict with {', '.join(sorted(str(name) for name in returned.keys() - known))}"
+    return f"an object of type {type(returned).__name__}"

@@ -1,0 +1,100 @@
+"""``[email] email_backend = airflow_smtp_cm.email_backend.send_email``: Airflow's own alerts, through this provider.
+
+With it, ``email_on_failure`` and ``email_on_retry`` go through the connection that ``[email] email_conn_id`` names.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.message_source import locate_attachments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+logger = logging.getLogger(__name__)
+
+# What Airflow says of a task instance in the subjects of its alerts: its repr, in Airflow 3 and in Airflow 2.
+_FIELD = re.compile(r"\b(dag_id|task_id|run_id|try_number)='?([^' ]+)'?")
+_AIRFLOW_2 = re.compile(r"<TaskInstance: (?P<dag_id>\S+)\.(?P<task_id>[^\s.]+) (?P<run_id>\S+) .*\[(?P<state>\w+)\]>")
+
+# What Airflow puts in as the sender when nobody has configured one: an address that no server accepts.
+_NOBODYS_SENDER = "airflow@airflow"
+
+
+def send_email(  # noqa: PLR0917 - Airflow's signature
+    to: str | Iterable[str],
+    subject: str,
+    html_content: str,
+    files: Iterable[str] | None = None,
+    dryrun: bool = False,  # noqa: FBT001, FBT002 - as above
+    cc: str | Iterable[str] | None = None,
+    bcc: str | Iterable[str] | None = None,
+    mime_subtype: str = "mixed",  # noqa: ARG001 - attachments are always mixed
+    mime_charset: str = "utf-8",  # noqa: ARG001 - text is ASCII or UTF-8
+    conn_id: str | None = None,
+    from_email: str | None = None,
+    custom_headers: Mapping[str, str] | None = None,
+    **_: Any,
+) -> None:
+    """Send a message as ``airflow.utils.email.send_email`` asks its backend to.
+
+    Args:
+        to: recipients.
+        subject: the subject; a task instance's repr in it becomes readable.
+        html_content: the body.
+        files: paths of attachments.
+        dryrun: check everything and send nothing.
+        cc: recipients of a copy.
+        bcc: recipients whom nobody else sees.
+        mime_subtype: of no use here.
+        mime_charset: of no use here.
+        conn_id: the Airflow connection, of type ``smtp_cm``.
+        from_email: the sender; the connection's own if it is None or Airflow's ``airflow@airflow``.
+        custom_headers: further headers.
+
+    Raises:
+        InvalidMessage: everything that is wrong with the message.
+        SmtpError: it could not be sent.
+    """
+    hook = SmtpCmHook(conn_id or SmtpCmHook.default_conn_name)
+    sender = None if from_email == _NOBODYS_SENDER else from_email
+    message = MailMessage(
+        from_email=sender or hook.connection_manager.from_email or "",
+        to=_lines(to),
+        cc=_lines(cc),
+        bcc=_lines(bcc),
+        subject=readable(subject),
+        html=html_content,
+        attachments=locate_attachments(list(files or ())),
+        headers=custom_headers,
+    )
+    if dryrun:
+        logger.info("Dry run: %s to %s is not sent.", message.message_id, ", ".join(message.recipients))
+        return
+    hook.send(message)
+
+
+def readable(subject: str) -> str:
+    """Return a subject in which a task instance's repr has become ``dag.task``, its run and its try."""
+    if match := _AIRFLOW_2.search(subject):
+        found = match.groupdict()
+        start, end = match.span()
+    else:
+        fields = list(_FIELD.finditer(subject))
+        found = {field[1]: field[2] for field in fields}
+        if not {"dag_id", "task_id", "run_id"} <= found.keys():
+            return subject
+        # The repr ends with the subject: Airflow's own template is "Airflow alert: {{ti}}".
+        start, end = subject.index("id="), len(subject)
+    tried = f", try {found['try_number']}" if "try_number" in found else ""
+    state = f" {found['state']}" if "state" in found else ""
+    return f"{subject[:start]}{found['dag_id']}.{found['task_id']}{state} ({found['run_id']}{tried}){subject[end:]}"
+
+
+def _lines(addresses: str | Iterable[str] | None) -> str | list[str] | None:
+    return addresses if addresses is None or isinstance(addresses, str) else list(addresses)

@@ -1,0 +1,110 @@
+"""What a notifier says unasked: what happened to which task or run, when, why, and where to look.
+
+Airflow hands notifiers contexts of many kinds: a task's, a DAG's (with or without a task), a deadline's (a run and
+the deadline, as plain mappings), an approval's. Whatever a context lacks is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import conf
+
+_LONGEST_EXCEPTION = 4000  # characters; the rest is in the log
+
+
+def headline(context: Mapping[str, Any]) -> str:
+    """Return a subject: what it is about, and its state."""
+    ti, run = context.get("ti"), context.get("dag_run")
+    if ti:
+        task = f"{_of(ti, 'dag_id')}.{_of(ti, 'task_id')}{_map_index(ti)}"
+        return f"{task}: {_state(ti) or 'notice'} (try {_of(ti, 'try_number')})"
+    if run and context.get("deadline"):
+        return f"{_of(run, 'dag_id')}: deadline missed"
+    if run:
+        return f"{_of(run, 'dag_id')}: {_state(run) or 'notice'}"
+    return f"{_of(context.get('dag'), 'dag_id') or 'Airflow'}: notice"
+
+
+def facts(context: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is known, by name."""
+    return {name: str(value) for name, value in _facts(context) if value not in (None, "")}
+
+
+def as_text(known: Mapping[str, str]) -> str:
+    """Write facts as plain text."""
+    return "".join(f"{name}: {value}\n" for name, value in known.items())
+
+
+def as_html(known: Mapping[str, str]) -> str:
+    """Write facts as a table, with links as links."""
+    rows = "".join(
+        f'<tr><th align="left" valign="top">{escape(name)}</th><td>{_cell(value)}</td></tr>\n'
+        for name, value in known.items()
+    )
+    return f"<!DOCTYPE html>\n<html><body><table>\n{rows}</table></body></html>\n"
+
+
+def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    ti, run, deadline = context.get("ti"), context.get("dag_run"), context.get("deadline")
+    dag_id = _of(ti, "dag_id") or _of(run, "dag_id") or _of(context.get("dag"), "dag_id")
+    run_id = _of(ti, "run_id") or _of(run, "run_id") or context.get("run_id")
+    yield "DAG", dag_id
+    yield "Task", f"{_of(ti, 'task_id')}{_map_index(ti)}" if ti else None
+    yield "Run", run_id
+    yield "Try", _tries(ti)
+    yield "State", _state(ti or run)
+    yield "Reason", context.get("reason")
+    yield "Exception", _exception(context.get("exception"))
+    yield "Deadline", _of(deadline, "deadline_time")
+    yield "Start", _of(ti or run, "start_date")
+    yield "Duration", _duration(ti or run)
+    yield "Log", _of(ti, "log_url")
+    if dag_id and run_id:
+        base = conf.get("api", "base_url", fallback=None)
+        yield "Run in Airflow", f"{base.rstrip('/')}/dags/{dag_id}/runs/{quote(run_id)}" if base else None
+
+
+def _of(thing: Any, name: str) -> Any:
+    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+
+
+def _state(thing: Any) -> Any:
+    state = _of(thing, "state")
+    return getattr(state, "value", state)  # a member of an Enum prints its class, too
+
+
+def _map_index(ti: Any) -> str:
+    index = _of(ti, "map_index")
+    return "" if index is None or index < 0 else f"[{index}]"
+
+
+def _tries(ti: Any) -> str | None:
+    number, most = _of(ti, "try_number"), _of(ti, "max_tries")
+    if number is None:
+        return None
+    return f"{number} of {most + 1}" if most is not None and number <= most + 1 else str(number)
+
+
+def _exception(exception: Any) -> str | None:
+    if exception is None:
+        return None
+    name = f"{type(exception).__name__}: " if isinstance(exception, BaseException) else ""
+    return f"{name}{exception}"[:_LONGEST_EXCEPTION]
+
+
+def _duration(thing: Any) -> timedelta | None:
+    start, end = _of(thing, "start_date"), _of(thing, "end_date")
+    if not isinstance(start, datetime):
+        return None
+    seconds = ((end if isinstance(end, datetime) else datetime.now(start.tzinfo)) - start).total_seconds()
+    return timedelta(seconds=round(seconds))
+
+
+def _cell(value: str) -> str:
+    shown = escape(value).replace("\n", "<br>\n")
+    return f'<a href="{shown}">{shown}</a>' if value.startswith(("http://", "https://")) else shown

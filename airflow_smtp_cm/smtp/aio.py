@@ -1,0 +1,298 @@
+"""AsyncSmtpClient: the same conversation on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_smtp_cm.smtp.client import PROBE_AFTER
+from airflow_smtp_cm.smtp.client import _ehlo_name as ehlo_name
+from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
+from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError
+from airflow_smtp_cm.smtp.session import Session
+from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
+from airflow_smtp_cm.smtp.trace import Trace
+from airflow_smtp_cm.smtp.waits import Waits
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from airflow_smtp_cm.smtp.authentication import Login
+    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
+    from airflow_smtp_cm.smtp.extensions import Extensions
+    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.trace import TraceSink
+
+T = TypeVar("T")
+
+_MAX_UNREAD = 1024 * 1024
+
+
+class _Connection(asyncio.Protocol):
+    """What asyncio tells of a TCP connection: what came, whether it ended, whether more may be written."""
+
+    def __init__(self) -> None:
+        self.unread = bytearray()
+        self.ended = False
+        self.error: OSError | None = None
+        self._news = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self.unread += data
+        if len(self.unread) > _MAX_UNREAD:
+            self.transport.abort()
+        self._news.set()
+
+    def eof_received(self) -> bool:
+        self._end(None)
+        return not self.transport.get_extra_info("ssl_object")  # TLS knows no half-open connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc if isinstance(exc, OSError) else None)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    async def read(self) -> bytes:
+        """Wait for octets; ``b""`` is the end."""
+        while (data := self.poll()) is None:
+            self._news.clear()
+            await self._news.wait()
+        return data
+
+    def poll(self) -> bytes | None:
+        """Return what ``read`` would, or None where it would wait."""
+        if not self.unread and not self.ended:
+            return None
+        data = bytes(self.unread)
+        self.unread.clear()
+        if not data and self.error:
+            raise self.error
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Wait until the network has taken nearly all of the octets."""
+        self.transport.write(data)
+        await self._writable.wait()
+        if self.error:
+            raise self.error
+        if self.transport.is_closing():
+            raise ConnectionResetError("the server closed the connection")
+
+    def _end(self, error: OSError | None) -> None:
+        self.ended = True
+        self.error = self.error or error
+        self._news.set()
+        self._writable.set()
+
+
+class AsyncTransport:
+    """A TCP connection on asyncio, with TLS once the conversation asks for it.
+
+    Args:
+        settings: where to connect, and how long each wait may last.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.waits = Waits(settings)
+
+    async def connect(self) -> None:
+        """Connect.
+
+        Raises:
+            ConnectError: no connection can be made.
+            TimedOut: nobody answers.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.waits.seconds(Phase.CONNECT)):
+                _, self._connection = await loop.create_connection(
+                    _Connection, self._settings.host, self._settings.port
+                )
+        except OSError as error:  # TimeoutError is one
+            raise self.waits.not_connected(error) from error
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Carry out a piece of the conversation and return its outcome."""
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    outcome = await self._perform(effect)
+                except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def close(self) -> None:
+        """Close the connection, whatever state it is in."""
+        self._connection.transport.abort()
+
+    @property
+    def local_address(self) -> str:
+        """The address that the connection comes from."""
+        address: str = self._connection.transport.get_extra_info("sockname")[0]
+        return address
+
+    async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Call):
+            return await asyncio.to_thread(effect.function)
+        if isinstance(effect, Poll):
+            return self._connection.poll()
+        phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
+        try:
+            async with asyncio.timeout(self.waits.seconds(phase)):
+                if isinstance(effect, Write):
+                    return await self._connection.write(effect.data)
+                if isinstance(effect, Read):
+                    return await self._connection.read()
+                return await self._start_tls()
+        except TimeoutError:
+            raise self.waits.timed_out(phase) from None
+        except OSError as error:
+            raise self.waits.broken(phase, error) from error
+
+    async def _start_tls(self) -> TlsSession:
+        connection = self._connection
+        if connection.unread:
+            # Octets from before the handshake would be taken for part of the session.
+            raise ProtocolError(
+                f"{self.waits.peer} spoke before TLS had begun. If it expects STARTTLS (25, 587), the TLS mode must "
+                f"say so.",
+                phase=Phase.TLS,
+            )
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                connection.transport,
+                connection,
+                context_for(self._settings.tls),
+                server_hostname=self._settings.peer_name,
+            )
+        except ssl.SSLError as error:
+            raise handshake_error(error, self._settings, None) from error
+        if transport is None:
+            raise ConnectionResetError("the server closed the connection")
+        connection.transport = transport
+        return session_of(transport.get_extra_info("ssl_object"))
+
+
+class AsyncSmtpClient:
+    """What ``SmtpClient`` is, for asyncio; what may block, such as asking a KDC or reading a file, runs in a thread.
+
+    Made by ``open``; use it in an ``async with`` block, which ends with QUIT. Not for use by several tasks at once.
+    """
+
+    def __init__(self, settings: Settings, *, trace: TraceSink | None = None) -> None:
+        self.settings = settings
+        self._trace = trace
+
+    @classmethod
+    async def open(cls, settings: Settings, *, trace: TraceSink | None = None) -> Self:
+        """Connect, start TLS and log in, as far as the settings ask for it; see ``SmtpClient.open``.
+
+        Raises:
+            SmtpError: whatever kept the session from being opened; nothing stays open.
+        """
+        client = cls(settings, trace=trace)
+        await client._open()
+        return client
+
+    @property
+    def login(self) -> Login | None:
+        """How the client logged in; None if anonymous."""
+        return self._session.login
+
+    @property
+    def tls(self) -> TlsSession | None:
+        """The TLS session, if there is one."""
+        return self._session.wire.tls
+
+    @property
+    def extensions(self) -> Extensions:
+        """What the server offers."""
+        return self._session.wire.extensions
+
+    async def send(
+        self,
+        message: Outgoing,
+        *,
+        all_or_nothing: bool = False,
+        notification: DeliveryNotification | None = None,
+    ) -> SendResult:
+        """Send one message; see ``SmtpClient.send``."""
+        await self._make_ready()
+        return await self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
+
+    async def noop(self) -> None:
+        """Ask the server whether it is still there."""
+        await self._run(self._session.noop())
+
+    async def close(self) -> None:
+        """End the session with QUIT and close the connection."""
+        if not self._session.wire.closed:
+            with suppress(SmtpError):
+                await self._run(self._session.quit())
+        self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _open(self) -> None:
+        session = Session(self.settings, Trace(self._trace))
+        transport = AsyncTransport(self.settings)
+        await transport.connect()
+        try:
+            if (name := self.settings.ehlo_name) is None:
+                name = await asyncio.to_thread(ehlo_name, transport.local_address)
+            await transport.run(session.open(name))
+        except BaseException:
+            transport.close()
+            raise
+        self._session, self._transport = session, transport
+        self._last_used = time.monotonic()
+
+    async def _make_ready(self) -> None:
+        if not self._session.wire.closed and time.monotonic() - self._last_used > PROBE_AFTER:
+            with suppress(SmtpError):
+                await self.noop()
+        if self._session.wire.closed:
+            self._transport.close()
+            await self._open()
+
+    async def _run(self, steps: Steps[T]) -> T:
+        self._transport.waits.begin()
+        try:
+            return await self._transport.run(steps)
+        except BaseException as error:
+            if not isinstance(error, SmtpError):
+                # Interrupted in mid-conversation: nothing that is said now would be understood.
+                self._session.wire.closed = True
+            if self._session.wire.closed:
+                self._transport.close()
+            raise
+        finally:
+            self._last_used = time.monotonic()

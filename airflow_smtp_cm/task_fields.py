@@ -1,0 +1,139 @@
+"""A task's fields, as its templates left them, on their way into a message; and all that is wrong with them.
+
+With ``render_template_as_native_obj`` a template may make a number, a list or None of what would have been text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.message_id import message_id_of
+from airflow_smtp_cm.message_source import MessageSourceType, locate_attachments, read_message
+from airflow_smtp_cm.smtp.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Stands in for a sender that is missing, so that what else is wrong with the message is found, too.
+_NOBODY = "nobody@sender.invalid"
+
+
+class MailFields(Protocol):
+    """What SendMailOperator and SendMailNotifier have in common; templates may have made anything of it."""
+
+    from_email: Any
+    to: Any
+    cc: Any
+    bcc: Any
+    subject: Any
+    priority: Any
+    message_source_type: Any
+    message_source: Any
+    html_content: Any
+    attachments: Any
+    reply_to: Any
+    headers: Any
+
+
+def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) -> MailMessage:
+    """Make the message of what the templates left in the fields.
+
+    Raises:
+        InvalidMessage: everything that is wrong with the message and the connection.
+    """
+    problems = _Problems()
+    attempt = problems.attempt
+    manager = attempt(lambda: hook.connection_manager, "smtp_conn_id")
+    sender = text_of(fields.from_email) or (manager.from_email if manager else _NOBODY)
+    if not sender:
+        problems.found.append(f'from_email: Neither the task nor the connection "{hook.smtp_conn_id}" names one.')
+    kind = attempt(lambda: MessageSourceType(fields.message_source_type), "message_source_type")
+    text = attempt(lambda: read_message(kind, text_of(fields.message_source)), "message_source") if kind else None
+    attachments = attempt(lambda: locate_attachments(fields.attachments), "attachments")
+    headers = attempt(lambda: _headers_of(fields.headers), "headers")
+    if not text_of(fields.subject):
+        logger.warning("The subject is empty.")  # in SSIS's words (0x800291C6)
+    message = attempt(
+        lambda: MailMessage(
+            from_email=sender or _NOBODY,
+            to=_lines_of(fields.to),
+            cc=_lines_of(fields.cc),
+            bcc=_lines_of(fields.bcc),
+            reply_to=_lines_of(fields.reply_to),
+            subject=text_of(fields.subject),
+            text=text,
+            html=text_of(fields.html_content),
+            priority=fields.priority,
+            attachments=attachments,
+            headers=headers,
+            message_id=message_id_of(context, sender or _NOBODY),
+        )
+    )
+    if message is None or problems.found:
+        raise InvalidMessage(*problems.found)
+    return message
+
+
+class _Problems:
+    """Everything that is wrong with a task, so that its author learns it at once.
+
+    Attributes:
+        found: what is wrong, one sentence or two each.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def attempt(self, read: Callable[[], T], field: str | None = None) -> T | None:
+        """Return what ``read`` returns; if it finds something wrong, note that and return None.
+
+        Args:
+            read: reads a field, or makes something of several fields.
+            field: the field's name, unless the problems name it themselves.
+        """
+        problems: Iterable[str]
+        try:
+            return read()
+        except (InvalidMessage, SettingsError) as error:
+            problems = error.problems
+        except AirflowNotFoundException as error:
+            problems = (str(error),)
+        self.found += [f"{field}: {problem}" if field else problem for problem in problems]
+        return None
+
+
+def text_of(value: Any) -> str:
+    """Return the text of a field; None is empty."""
+    return "" if value is None else str(value)
+
+
+def _lines_of(value: Any) -> str | list[str]:
+    """Return a field of addresses as a line or several; what is neither becomes text that is no address."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return [str(line) for line in value]
+    return text_of(value)
+
+
+def _headers_of(value: Any) -> dict[str, str]:
+    """Return header fields as texts.
+
+    Raises:
+        InvalidMessage: they are no mapping.
+    """
+    if not value:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidMessage(f'It must be a mapping such as {{"X-Report": "sales"}}, not {type(value).__name__}.')
+    return {str(name): text_of(text) for name, text in value.items()}

@@ -1,0 +1,156 @@
+"""Drives the conversation without sockets: records what it says, and feeds it what a server would answer."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, TlsSession, Write
+from airflow_smtp_cm.smtp.errors import Disconnected, SmtpError
+from airflow_smtp_cm.smtp.session import Session
+from airflow_smtp_cm.smtp.settings import Settings
+from airflow_smtp_cm.smtp.trace import Trace
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.effects import Effect, Steps
+    from airflow_smtp_cm.smtp.trace import TraceEvent
+
+T = TypeVar("T")
+
+END = object()  # the server closes the connection in the orderly way
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """The connection breaks before the client has written all; these are the server's last words."""
+
+    last_words: str = ""
+
+
+class Deadlock(AssertionError):
+    """The client waits for a server that waits for the client."""
+
+
+@dataclass
+class Driver:
+    """A transport and a server in one.
+
+    What the server says is lines (``str``, CRLF is added to each), octets as they are, or several such things, one
+    after the other (a tuple). An ``SmtpError`` is what the transport reports when there is nothing more to read.
+
+    Attributes:
+        piece: how many octets the client gets to see at once, at the most.
+        writes: what the client said, one entry a write.
+        traced: the dialogue as the client traced it.
+        under_tls: what the server says as soon as TLS stands.
+    """
+
+    piece: int = 1 << 20
+    writes: list[bytes] = field(default_factory=list)
+    traced: list[TraceEvent] = field(default_factory=list)
+    under_tls: str = ""
+    _arrived: bytearray = field(default_factory=bytearray)
+    _end: object = None
+
+    def session(self, **settings: Any) -> Session:
+        """Return a session that is not yet open."""
+        return Session(Settings(host="mail.test", **settings), Trace(self.traced.append))
+
+    def opened(self, *extensions: str, **settings: Any) -> Session:
+        """Return an open session with a server that offers these extensions; what was said so far is forgotten."""
+        session = self.session(**settings)
+        self.hear("220 hi")
+        self.run(session.open("me.test"), ehlo(*extensions))
+        self.writes.clear()
+        self.traced.clear()
+        return session
+
+    def run(self, steps: Steps[T], *answers: object) -> T:
+        """Carry out a piece of the conversation.
+
+        Args:
+            steps: what the client does.
+            answers: what the server says to each write; a function is given the octets and returns it, or None: then
+                it is asked again at the next write. Writes beyond the answers get none.
+        """
+        waiting = list(answers)
+        with closing(steps):
+            try:
+                effect = next(steps)
+                while True:
+                    try:
+                        outcome = self._perform(effect, waiting)
+                    except Exception as error:  # noqa: BLE001 - as a transport does
+                        effect = steps.throw(error)
+                    else:
+                        effect = steps.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+        assert not waiting, f"the client did not want to hear {waiting}"
+        return result
+
+    def hear(self, said: object) -> None:
+        """Let the server say something."""
+        if isinstance(said, tuple):
+            for part in said:
+                self.hear(part)
+        elif isinstance(said, str):
+            self._arrived += "".join(f"{line}\r\n" for line in said.splitlines()).encode()
+        elif isinstance(said, bytes):
+            self._arrived += said
+        else:
+            self._end = said
+
+    @property
+    def said(self) -> list[str]:
+        """What the client said, line by line."""
+        return b"".join(self.writes).decode().splitlines()
+
+    @property
+    def trace(self) -> list[str]:
+        """The trace without its times."""
+        return [f"{event.direction}: {event.text}" for event in self.traced]
+
+    def _perform(self, effect: Effect, waiting: list[object]) -> Any:
+        if isinstance(effect, Write):
+            return self._write(effect.data, waiting)
+        if isinstance(effect, Read):
+            return self._read()
+        if isinstance(effect, Poll):
+            return self._read() if self._arrived or self._end is not None else None
+        if isinstance(effect, Call):
+            return effect.function()
+        assert isinstance(effect, StartTls)
+        assert not self._arrived, "said in clear, and about to be taken for part of the TLS session"
+        self.hear(self.under_tls)
+        return TlsSession(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", certificate=b"", tls_unique=None)
+
+    def _write(self, data: bytes, waiting: list[object]) -> None:
+        answer = waiting.pop(0) if waiting else ()
+        if isinstance(answer, Breaks):
+            self.hear((answer.last_words, END))
+            raise Disconnected("The connection was lost.")
+        self.writes.append(data)
+        said = answer(data) if callable(answer) else answer
+        if said is None:
+            waiting.insert(0, answer)
+        else:
+            self.hear(said)
+
+    def _read(self) -> bytes:
+        if self._arrived:
+            data = bytes(self._arrived[: self.piece])
+            del self._arrived[: self.piece]
+            return data
+        if isinstance(self._end, SmtpError):
+            raise self._end
+        if self._end is END:
+            return b""
+        raise Deadlock(self.writes)
+
+
+def ehlo(*extensions: str) -> str:
+    """Return a reply to EHLO."""
+    *others, last = ["mail.test", *extensions]
+    return "\n".join([*(f"250-{other}" for other in others), f"250 {last}"])

@@ -1,0 +1,307 @@
+"""The rules of AUTH: what is tried in which order, what may be said, and when to stop."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+
+import pytest
+
+from airflow_smtp_cm.smtp.errors import (
+    AuthenticationError,
+    AuthenticationNotOffered,
+    AuthenticationRefused,
+    CredentialError,
+    Disconnected,
+    Phase,
+    ProtocolError,
+    Refused,
+)
+from airflow_smtp_cm.smtp.replies import MAX_CHALLENGE_LINE
+from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
+from tests.smtp.driver import END, ehlo
+
+USER = Identity(username="CORP\\alice", password="secret")
+TICKET = Identity()
+
+
+@dataclass
+class Exchanges:
+    """Stands for ``sasl.Exchange``: says what it is told to, and notes what it was asked.
+
+    Attributes:
+        tokens: the first token and the answers; an exception is raised. The last one is repeated.
+        unable: what keeps a protocol from beginning.
+        complete: whether the server counts as proved after the last token.
+        tried: what was tried, in order.
+        challenges: what the server sent, decoded.
+    """
+
+    tokens: tuple[bytes | Exception, ...] = (b"first", b"answer")
+    unable: dict[str, CredentialError] = field(default_factory=dict)
+    complete: bool = True
+    tried: list[str] = field(default_factory=list)
+    challenges: list[bytes] = field(default_factory=list)
+
+    def __call__(self, attempt, windows, host, binding):
+        del windows, host, binding
+        self.tried.append(str(attempt))
+        return _Exchange(self, attempt)
+
+
+class _Exchange:
+    spn = "SMTPSVC/mail.test"
+    password_spent = False
+
+    def __init__(self, exchanges, attempt):
+        self._all = exchanges
+        self._left = list(exchanges.tokens)
+        self.attempt = attempt
+
+    def start(self) -> bytes:
+        if error := self._all.unable.get(self.attempt.protocol):
+            raise error
+        return self._say()
+
+    def respond(self, challenge: bytes) -> bytes:
+        self._all.challenges.append(challenge)
+        self.password_spent = self.attempt.protocol == "ntlm"
+        return self._say()
+
+    @property
+    def established(self) -> bool:
+        return self._all.complete
+
+    def _say(self) -> bytes:
+        token = self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        if isinstance(token, Exception):
+            raise token
+        return token
+
+
+@pytest.fixture
+def exchanges(monkeypatch) -> Exchanges:
+    exchanges = Exchanges()
+    monkeypatch.setattr("airflow_smtp_cm.smtp.authentication.Exchange", exchanges)
+    return exchanges
+
+
+@pytest.fixture
+def log_in(driver):
+    """Return a function that opens a session with a server that offers these mechanisms, and returns the session."""
+
+    def log_in(*answers, offer="GSSAPI GSS-SPNEGO NTLM", identity=TICKET, mechanism="auto", **options):
+        windows = WindowsAuthentication(identity=identity, mechanism=MechanismChoice(mechanism), **options)
+        session = driver.session(authentication=windows)
+        driver.hear("220 hi")
+        driver.run(session.open("me.test"), ehlo(f"AUTH {offer}") if offer else ehlo(), *answers)
+        return session
+
+    return log_in
+
+
+def b64(token: bytes) -> str:
+    return base64.b64encode(token).decode()
+
+
+# One exchange.
+
+
+def test_a_short_token_goes_with_the_command_and_each_challenge_is_answered(driver, exchanges, log_in):
+    exchanges.tokens = (b"first", b"second", b"")
+    session = log_in(f"334 {b64(b'challenge')}", "334 ", "235 2.7.0 welcome")
+    assert driver.said[1:] == [f"AUTH GSSAPI {b64(b'first')}", b64(b"second"), ""]
+    assert exchanges.challenges == [b"challenge", b""]
+    assert str(session.login) == "GSSAPI with Kerberos"
+
+
+@pytest.mark.parametrize(("octets", "together"), [(372, True), (373, False)])
+def test_the_first_token_goes_with_the_command_if_it_fits_in_512_octets(driver, exchanges, log_in, octets, together):
+    """RFC 4954, section 4."""
+    token = b"x" * octets
+    exchanges.tokens = (token,)
+    log_in(*(["235 ok"] if together else ["334 ", "235 ok"]))
+    lines = driver.writes[1:]
+    expected = f"AUTH GSSAPI {b64(token)}\r\n" if together else f"AUTH GSSAPI\r\n{b64(token)}\r\n"
+    assert b"".join(lines).decode() == expected
+    assert max(map(len, lines[:1])) <= 512
+
+
+@pytest.mark.parametrize("text", ["", "ntlm supported", "====", "TlRMTVNTUAA="])
+def test_what_stands_beside_the_first_334_is_no_challenge(driver, exchanges, log_in, text):
+    """Exchange and Exim write prose there."""
+    exchanges.tokens = (b"x" * 1000,)
+    log_in(f"334 {text}", "235 ok")
+    assert exchanges.challenges == []
+    assert driver.said[-1] == b64(b"x" * 1000)
+
+
+@pytest.mark.parametrize("challenge", ["YQ", "YQ=", "Y Q==", "YQ==YQ==", "=", "*", "ntlm supported", "YQ==\x00", "Ä"])
+def test_a_challenge_that_is_not_base64_ends_the_exchange(driver, exchanges, log_in, challenge):
+    with pytest.raises(AuthenticationError, match="not base64"):
+        log_in(f"334 {challenge}", "501 cancelled")
+    assert exchanges.challenges == []
+    assert driver.said[-1] == "*"
+
+
+@pytest.mark.parametrize("answer", ["501 cancelled", "500 what?", "235 ok", "421 bye", END, "what"])
+def test_a_challenge_that_the_mechanism_does_not_allow_ends_the_exchange(driver, exchanges, log_in, answer):
+    """Why it ends counts for more than what the server says to that."""
+    exchanges.tokens = (b"first", AuthenticationError("The server's part cannot be used."))
+    with pytest.raises(AuthenticationError, match="cannot be used") as raised:
+        log_in("334 YQ==", answer)
+    assert driver.said[-1] == "*"
+    assert not raised.value.transient
+
+
+def test_an_exchange_has_ten_rounds_at_the_most(driver, exchanges, log_in):
+    with pytest.raises(AuthenticationError, match="no end"):
+        log_in(*["334 YQ=="] * 11, "501 cancelled")
+    assert len(exchanges.challenges) == 10
+    assert driver.said[-2:] == [b64(b"answer"), "*"]
+
+
+@pytest.mark.parametrize("answers", [["235 welcome"], ["334 YQ==", "235 welcome"]])
+def test_a_server_that_lets_us_in_before_it_has_proved_itself_is_not_trusted(driver, exchanges, log_in, answers):
+    exchanges.complete = False
+    with pytest.raises(AuthenticationError, match="before it had proved who it is"):
+        log_in(*answers)
+    assert driver.said[-1] in (f"AUTH GSSAPI {b64(b'first')}", b64(b"answer"))
+
+
+def test_a_challenge_may_be_as_long_as_a_ticket(exchanges, log_in):
+    longest = b64(b"x" * ((MAX_CHALLENGE_LINE - 5) // 4 * 3))
+    log_in(f"334 {longest}", "235 ok")
+    assert len(exchanges.challenges) == 1
+
+
+def test_a_challenge_without_end_is_cut_off(exchanges, log_in):
+    with pytest.raises(ProtocolError, match="more than 12288 octets"):
+        log_in(b"334 " + b"x" * MAX_CHALLENGE_LINE)
+    assert exchanges.challenges == []
+
+
+# Which mechanism, and what comes after it.
+
+ALL = "NTLM GSS-SPNEGO PLAIN LOGIN GSSAPI"
+
+
+@pytest.mark.parametrize(
+    ("offer", "identity", "mechanism", "order"),
+    [
+        (ALL, TICKET, "auto", ["GSSAPI with Kerberos", "GSS-SPNEGO with Kerberos"]),
+        (ALL, TICKET, "kerberos", ["GSSAPI with Kerberos", "GSS-SPNEGO with Kerberos"]),
+        (ALL, USER, "kerberos", ["GSSAPI with Kerberos", "GSS-SPNEGO with Kerberos"]),
+        (ALL, USER, "auto", ["GSSAPI with Kerberos", "GSS-SPNEGO with Kerberos"]),
+        (ALL, USER, "ntlm", ["NTLM", "GSS-SPNEGO with NTLM", "GSSAPI with NTLM"]),
+        ("GSS-SPNEGO", TICKET, "auto", ["GSS-SPNEGO with Kerberos"]),
+        ("GSS-SPNEGO", USER, "ntlm", ["GSS-SPNEGO with NTLM"]),
+        ("NTLM", USER, "auto", ["NTLM"]),
+    ],
+)
+def test_the_order_of_mechanisms(exchanges, log_in, offer, identity, mechanism, order):
+    """All carriers of one protocol, as long as the server does not know them; never a password in clear."""
+    with pytest.raises(AuthenticationRefused, match="504") as raised:
+        log_in(*["504 5.5.4 unrecognized"] * len(order), offer=offer, identity=identity, mechanism=mechanism)
+    assert exchanges.tried == order
+    assert str(raised.value).count("504") == len(order)
+
+
+def test_ntlm_takes_over_where_kerberos_cannot_begin(driver, exchanges, log_in):
+    exchanges.unable["kerberos"] = CredentialError("There is no ticket.")
+    session = log_in("235 ok", identity=USER)
+    assert str(session.login) == "NTLM"
+    assert exchanges.tried == ["GSSAPI with Kerberos", "NTLM"]
+    assert driver.said[-1] == f"AUTH NTLM {b64(b'first')}"
+
+
+def test_if_nothing_can_begin_every_reason_is_told(driver, exchanges, log_in):
+    exchanges.unable = {"kerberos": CredentialError("There is no ticket."), "ntlm": CredentialError("No NTLM.")}
+    with pytest.raises(CredentialError, match=r"No NTLM\. Tried before: There is no ticket\."):
+        log_in(identity=USER)
+    assert driver.said == ["EHLO me.test"]
+
+
+def test_the_password_of_a_refused_account_is_not_tried_elsewhere(driver, exchanges, log_in):
+    error = CredentialError("The KDC refused the password.")
+    error.account_refused = True
+    exchanges.unable["kerberos"] = error
+    with pytest.raises(CredentialError, match="refused the password"):
+        log_in(identity=USER)
+    assert exchanges.tried == ["GSSAPI with Kerberos"]
+    assert driver.said == ["EHLO me.test"]
+
+
+def test_a_refused_ticket_may_come_by_another_carrier_but_never_as_the_weaker_ntlm(exchanges, log_in):
+    with pytest.raises(AuthenticationRefused):
+        log_in("535 no", "334 YQ==", "535 no", identity=USER)
+    assert exchanges.tried == ["GSSAPI with Kerberos", "GSS-SPNEGO with Kerberos"]
+
+
+@pytest.mark.parametrize("code", [504, 535])
+def test_a_password_is_tried_once(driver, exchanges, log_in, code):
+    """A second failure might lock the account."""
+    with pytest.raises(AuthenticationRefused, match="Check the user, the password") as raised:
+        log_in("334 YQ==", f"{code} 5.7.8 no", identity=USER, mechanism="ntlm")
+    assert exchanges.tried == ["NTLM"]
+    assert driver.said[-1] == b64(b"answer")
+    assert not raised.value.transient
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("code", [432, 451, 454])
+def test_a_server_that_cannot_judge_logins_now_is_worth_another_try_later(exchanges, log_in, before, code):
+    """RFC 4954: 454, temporary authentication failure; the domain controller cannot be reached."""
+    with pytest.raises(AuthenticationRefused, match="try again later") as raised:
+        log_in(*["334 YQ=="] * before, f"{code} 4.7.0 later", identity=USER)
+    assert raised.value.transient
+    assert len(exchanges.tried) == 1
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize(("end", "error"), [("421 4.7.0 bye", Refused), (END, Disconnected), ("what", ProtocolError)])
+def test_a_connection_that_ends_during_auth_ends_the_login(exchanges, log_in, before, end, error):
+    with pytest.raises(error) as raised:
+        log_in(*["334 YQ=="] * before, end, identity=USER)
+    assert type(raised.value) is error
+    assert raised.value.phase is Phase.AUTH
+    assert raised.value.transient is (error is not ProtocolError)
+    assert len(exchanges.tried) == 1
+
+
+@pytest.mark.parametrize(
+    ("octets", "code", "explained"),
+    [(20, 500, False), (1500, 500, True), (1500, 501, False), (9000, 501, True), (9000, 535, False)],
+)
+def test_a_token_that_may_be_too_long_is_explained(exchanges, log_in, octets, code, explained):
+    """Some servers then read its rest as commands, so nothing more is said to them."""
+    exchanges.tokens = (b"x" * octets,)
+    long = octets > 372
+    with pytest.raises(AuthenticationRefused) as raised:
+        log_in(*(["334 "] if long else []), f"{code} no", offer="GSSAPI NTLM")
+    assert ("hundreds of groups" in str(raised.value)) is explained
+
+
+@pytest.mark.parametrize("mechanism", ["auto", "kerberos", "ntlm"])
+@pytest.mark.parametrize("offer", ["", "PLAIN LOGIN CRAM-MD5"])
+def test_nothing_is_said_where_windows_authentication_is_not_offered(driver, exchanges, log_in, offer, mechanism):
+    with pytest.raises(AuthenticationNotOffered, match=f"it offers {', '.join(offer.split()) or 'no auth'}"):
+        log_in(offer=offer, identity=USER, mechanism=mechanism)
+    assert exchanges.tried == []
+    assert driver.said == ["EHLO me.test"]
+
+
+def test_who_may_go_on_anonymously_does_so_with_a_warning(driver, exchanges, log_in, caplog):
+    session = log_in(offer="PLAIN", anonymous_if_not_offered=True)
+    assert session.login is None
+    assert exchanges.tried == []
+    assert "going on anonymously" in caplog.text
+    assert driver.said == ["EHLO me.test"]
+
+
+@pytest.mark.parametrize("answers", [["535 no", "535 no"], ["334 YQ==", "454 later"]])
+def test_a_refused_login_is_never_followed_by_anonymous_mail(driver, exchanges, log_in, answers):
+    with pytest.raises(AuthenticationRefused):
+        log_in(*answers, anonymous_if_not_offered=True)
+    assert exchanges.tried
+    assert not any(line.startswith("MAIL") for line in driver.said)

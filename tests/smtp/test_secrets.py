@@ -1,0 +1,127 @@
+"""What belongs to a login never gets out: not into the trace, a log, an error or a repr."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import traceback
+
+import pytest
+import spnego
+
+from airflow_smtp_cm.smtp.effects import Write
+from airflow_smtp_cm.smtp.errors import Phase, SmtpError
+from airflow_smtp_cm.smtp.protocol import Command
+from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
+from airflow_smtp_cm.smtp.trace import Trace
+from tests.servers.people import ALICE, NTLM_USERS
+from tests.smtp.driver import END, ehlo
+
+
+class Acceptor:
+    """The server's side of AUTH NTLM, by pyspnego: a function for the driver; answers can be distorted.
+
+    Attributes:
+        secrets: every token that was exchanged.
+    """
+
+    def __init__(self, distort=None) -> None:
+        self._context = spnego.server(protocol="ntlm")
+        self._distort = distort or (lambda _, answer: answer)
+        self._round = 0
+        self.secrets: list[bytes] = []
+
+    def __call__(self, line: bytes):
+        if line == b"*\r\n":
+            return "501 5.7.0 Authentication cancelled"
+        self._round += 1
+        token = base64.b64decode(line.split()[-1])
+        self.secrets.append(token)
+        try:
+            answer = self._context.step(token)
+        except spnego.exceptions.SpnegoError:
+            said = "535 5.7.8 Authentication failed"
+        else:
+            self.secrets += [answer] if answer else []
+            said = "235 2.7.0 Welcome" if self._context.complete else f"334 {base64.b64encode(answer).decode()}"
+        return self._distort(self._round, said)
+
+
+def flip(said: str) -> str:
+    """Change a challenge here and there."""
+    token = bytearray(base64.b64decode(said.split()[1]))
+    token[12:40] = bytes(octet ^ 0xFF for octet in token[12:40])
+    return f"334 {base64.b64encode(token).decode()}"
+
+
+DISTORTIONS = {
+    "nothing": None,
+    "the challenge is changed": lambda number, said: flip(said) if number == 1 else said,
+    "the challenge is no challenge": lambda number, said: said[:36] if number == 1 else said,
+    "the challenge is not base64": lambda number, said: f"{said[:-8]}?{said[-8:]}" if number == 1 else said,
+    "the challenge has no code": lambda number, said: said[4:] if number == 1 else said,
+    "the challenge changes its code": lambda _, said: f"334-{said[4:]}\n235 {said[4:]}",
+    "the challenge has no end": lambda _, said: said.encode() * 100,
+    "the challenge comes twice": lambda number, said: (said, said) if number == 1 else said,
+    "the challenge is the end": lambda _, said: (said.encode(), END),
+    "the server repeats what it does not understand": None,
+}
+
+
+@pytest.fixture
+def ntlm_users(tmp_path, monkeypatch):
+    users = tmp_path / "users"
+    users.write_text(NTLM_USERS)
+    monkeypatch.setenv("NTLM_USER_FILE", str(users))
+
+
+@pytest.mark.usefixtures("ntlm_users")
+@pytest.mark.parametrize("password", [ALICE.password, "another-password-7"], ids=["right", "wrong"])
+@pytest.mark.parametrize("distortion", DISTORTIONS)
+def test_a_login_leaves_no_secret_behind(driver, caplog, distortion, password):
+    caplog.set_level(logging.DEBUG)
+    acceptor = Acceptor(DISTORTIONS[distortion])
+    answer = acceptor if "repeats" not in distortion else _repeating(acceptor)
+    identity = Identity(username=ALICE.down_level, password=password)
+    windows = WindowsAuthentication(identity=identity, mechanism=MechanismChoice.NTLM)
+    session = driver.session(authentication=windows)
+    # The same again by the logger that serves where nobody asks for a trace.
+    to_log = Trace()
+    session.wire.trace.sink = lambda event: (driver.traced.append(event), to_log(event.direction, event.text))
+    driver.hear("220 hi")
+    shown: list[str] = []
+    try:
+        driver.run(session.open("me.test"), ehlo("AUTH NTLM"), answer, answer)
+    except SmtpError as error:
+        shown += ["".join(traceback.format_exception(error)), str(error.command), repr(error), str(error.__dict__)]
+    assert (session.login is not None) is (distortion == "nothing" and password == ALICE.password)
+    shown += [*driver.trace, caplog.text, repr(session), repr(session.wire), repr(session.wire.settings)]
+    assert "C: AUTH NTLM ********" in driver.trace
+    everything = "\n".join(shown)
+    for secret in [password.encode(), *acceptor.secrets]:
+        for form in _forms(secret):
+            assert form not in everything
+
+
+def _repeating(acceptor):
+    def answer(line: bytes):
+        acceptor(line)
+        return f'500 5.5.1 Command unrecognized: "{line.decode().strip()}"'
+
+    return answer
+
+
+def _forms(secret: bytes) -> list[str]:
+    """Spell a secret in every way in which it might get out; of a long one, each piece that says something."""
+    pieces = [secret[start : start + 24] for start in range(0, len(secret), 24)] if len(secret) > 40 else [secret]
+    forms = [base64.b64encode(piece).decode() for piece in pieces]
+    for piece in pieces:
+        if len(piece) >= 10 and len(set(piece)) > 4:
+            forms += [repr(piece)[2:-1], binascii.hexlify(piece).decode(), piece.decode("latin-1")]
+    return [form for form in forms if len(set(form)) > 4]
+
+
+def test_what_carries_secrets_does_not_show_them():
+    assert "secret" not in repr(Write(b"secret", Phase.AUTH))
+    assert "secret" not in repr(Command(Phase.FINAL, "BDAT 6 LAST", b"secret"))

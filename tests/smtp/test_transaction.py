@@ -1,0 +1,476 @@
+"""The rules of a message: what goes together in one write, who counts, and what is certain when it breaks off."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import pytest
+
+from airflow_smtp_cm.smtp.errors import (
+    DeliveryUncertain,
+    Disconnected,
+    MessageError,
+    Phase,
+    ProtocolError,
+    RecipientsRefused,
+    Refused,
+    SmtpError,
+    TimedOut,
+)
+from airflow_smtp_cm.smtp.transaction import BLOCK, INLINE_LIMIT
+from tests.smtp.driver import END, Breaks
+from tests.smtp.outgoing import Note
+
+SILENCE = TimedOut("The server did not answer in time.")
+BDAT = ("PIPELINING", "CHUNKING")
+DATA = ("PIPELINING",)
+OFFERS = {"BDAT": BDAT, "DATA": DATA, "no pipelining": ()}
+TWO = ("bob@b.test", "carol@b.test")
+SHORT = Note(octets=b"Hi\r\n.\r\n", recipients=("bob@b.test",), sender="a@b.test")
+LARGE = b"0123456789abc\r\n" * (3 * BLOCK // 15)
+
+
+@pytest.fixture
+def send(driver):
+    """Return a function that sends a message to a server with these extensions."""
+
+    def send(offer, *answers, note=SHORT, all_or_nothing=False, session=None, **settings):
+        session = session or driver.opened(*offer, **settings)
+        steps = session.send(note, all_or_nothing=all_or_nothing, notification=None)
+        send.session = session
+        return driver.run(steps, *answers)
+
+    return send
+
+
+# What goes together.
+
+
+def test_envelope_and_content_go_in_one_write_with_pipelining_and_chunking(driver, send):
+    result = send(BDAT, "250 a\n250 b\n250 queued as 1")
+    assert driver.writes == [b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@b.test>\r\nBDAT 7 LAST\r\nHi\r\n.\r\n"]
+    assert (result.accepted, result.size, str(result.reply)) == (("bob@b.test",), 7, "250 queued as 1")
+
+
+def test_the_envelope_and_data_go_in_one_write_with_pipelining(driver, send):
+    send(DATA, "250 a\n250 b\n354 go", "250 queued")
+    assert driver.writes == [
+        b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@b.test>\r\nDATA\r\n",
+        b"Hi\r\n..\r\n.\r\n",
+    ]
+
+
+@pytest.mark.parametrize(("offer", "settings"), [((), {}), (DATA, {"pipelining": False})])
+def test_every_command_waits_for_its_reply_without_pipelining(driver, send, offer, settings):
+    send(offer, "250 a", "250 b", "354 go", "250 queued", **settings)
+    assert driver.writes == [
+        b"MAIL FROM:<a@b.test>\r\n",
+        b"RCPT TO:<bob@b.test>\r\n",
+        b"DATA\r\n",
+        b"Hi\r\n..\r\n.\r\n",
+    ]
+
+
+def test_chunking_without_pipelining_needs_no_data(driver, send):
+    send(("CHUNKING",), "250 a", "250 b", "250 queued")
+    assert driver.writes[2:] == [b"BDAT 7 LAST\r\nHi\r\n.\r\n"]
+
+
+def test_a_large_message_waits_for_its_envelope_and_goes_in_blocks(driver, send):
+    note = Note(octets=LARGE)
+    send(BDAT, "250 a\n250 b", _at_the_end("250 queued"), note=note)
+    envelope, *blocks = driver.writes
+    assert envelope.endswith(b"RCPT TO:<bob@corp.test>\r\n")
+    assert b"".join(blocks) == f"BDAT {len(LARGE)} LAST\r\n".encode() + LARGE
+    assert len(blocks) > 1
+    assert max(map(len, blocks)) < BLOCK + 2000
+
+
+def _at_the_end(reply):
+    """Answer when all of LARGE has come."""
+    left = [len(LARGE)]
+
+    def answer(block):
+        left[0] -= len(block.removeprefix(f"BDAT {len(LARGE)} LAST\r\n".encode()))
+        return None if left[0] else reply
+
+    return answer
+
+
+@pytest.mark.parametrize("octets", [INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 2 * BLOCK - 1, 2 * BLOCK])
+def test_messages_around_the_limits_arrive_whole(driver, send, octets):
+    rendering = b"x" * (octets - 2) + b"\r\n"
+    together = octets <= INLINE_LIMIT
+    left = [octets]
+
+    def answer(block):
+        left[0] -= len(block.partition(b"LAST\r\n")[2] or block)
+        return None if left[0] else ("250 a\n250 b\n250 queued" if together else "250 queued")
+
+    send(BDAT, *([] if together else ["250 a\n250 b"]), answer, note=Note(octets=rendering))
+    assert b"".join(driver.writes).endswith(f"BDAT {octets} LAST\r\n".encode() + rendering)
+
+
+@pytest.mark.parametrize("offer", [BDAT, DATA, ("CHUNKING",), ()])
+def test_all_or_nothing_lets_no_content_leave_before_every_recipient_is_accepted(driver, send, offer):
+    note = Note(recipients=TWO, octets=b"Hi\r\n")
+    replies = ["250 a\n250 b\n250 c"] if "PIPELINING" in offer else ["250 a", "250 b", "250 c"]
+    rest = ["250 queued"] if "CHUNKING" in offer else ["354 go", "250 queued"]
+    send(offer, *replies, *rest, note=note, all_or_nothing=True)
+    assert not re.search(rb"DATA|BDAT|Hi", b"".join(driver.writes[: len(replies)]))
+    assert re.match(rb"DATA|BDAT", driver.writes[len(replies)])
+
+
+@pytest.mark.parametrize("offer", [BDAT, DATA, ("CHUNKING",), ()])
+def test_all_or_nothing_lets_no_content_leave_at_all_if_anybody_is_refused(driver, send, offer):
+    replies = ["250 a\n250 b\n550 c"] if "PIPELINING" in offer else ["250 a", "250 b", "550 c"]
+    with pytest.raises(RecipientsRefused, match="Nothing was sent to anybody"):
+        send(offer, *replies, "250 reset", note=Note(recipients=TWO), all_or_nothing=True)
+    assert driver.said[-1] == "RSET"
+    assert not any(re.match("DATA|BDAT", line) for line in driver.said)
+    assert not send.session.wire.closed
+
+
+# Who counts.
+
+
+@pytest.mark.parametrize("replies", ["250 a\n550 b\n354 go", "550 a\n503 b\n354 go", "451 a\n503 b\n354 go"])
+def test_a_server_that_wants_content_for_nobody_gets_a_lone_dot(driver, send, replies):
+    """RFC 2920, section 3.1."""
+    with pytest.raises(Refused) as raised:
+        send(DATA, replies, "554 no valid recipients")
+    assert raised.value.code == int(re.search("550|451", replies)[0])
+    assert driver.writes[1:] == [b".\r\n"]
+    assert not send.session.wire.closed
+
+
+@pytest.mark.parametrize("answer", ["250 ok", "421 bye", "what", END, SILENCE, Breaks(), Breaks("421 bye")])
+def test_whatever_comes_of_the_lone_dot_the_refusal_is_the_error(send, answer):
+    with pytest.raises(RecipientsRefused, match="Nobody got the message"):
+        send(DATA, "250 a\n550 b\n354 go", answer)
+    assert send.session.wire.closed is (answer != "250 ok")
+
+
+@pytest.mark.parametrize(
+    ("offer", "answers"),
+    [
+        (BDAT, ["550 5.7.1 not you\n503 no\n503 no\n503 no"]),
+        (DATA, ["550 5.7.1 not you\n503 no\n503 no\n503 no"]),
+        ((), ["550 5.7.1 not you"]),
+    ],
+)
+def test_the_senders_error_wins_over_the_503s_that_follow_it(driver, send, offer, answers):
+    with pytest.raises(Refused, match=r"refused the sender alice@corp\.test: 550 5\.7\.1 not you") as raised:
+        send(offer, *answers, "250 reset", note=Note(recipients=TWO))
+    assert type(raised.value) is Refused
+    assert (raised.value.phase, raised.value.command) == (Phase.MAIL, "MAIL FROM:<alice@corp.test>")
+    assert driver.said[-1] == "RSET"
+    assert not send.session.wire.closed
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_the_message_goes_to_those_who_were_accepted_and_the_error_names_the_others(send, offer):
+    answers = {
+        "BDAT": ["250 a\n250 b\n550 5.1.1 c\n250 queued"],
+        "DATA": ["250 a\n250 b\n550 5.1.1 c\n354 go", "250 queued"],
+        "no pipelining": ["250 a", "250 b", "550 5.1.1 c", "354 go", "250 queued"],
+    }[offer]
+    with pytest.raises(RecipientsRefused, match=r"1 of 2 recipients: carol@b\.test: 550 5\.1\.1 c") as raised:
+        send(OFFERS[offer], *answers, note=Note(recipients=TWO))
+    assert raised.value.result.accepted == ("bob@b.test",)
+    assert not raised.value.transient
+
+
+REFUSALS = {
+    ("of the sender", "BDAT"): ["550 a\n503 b\n503 c"],
+    ("of the sender", "DATA"): ["550 a\n503 b\n503 c"],
+    ("of the sender", "no pipelining"): ["550 a"],
+    ("of the recipient", "BDAT"): ["250 a\n550 b\n503 c"],
+    ("of the recipient", "DATA"): ["250 a\n550 b\n503 c"],
+    ("of the recipient", "no pipelining"): ["250 a", "550 b"],
+}
+
+
+@pytest.mark.parametrize("answer", ["250 reset", "500 what?", "421 bye", "what", END, SILENCE, Breaks("421 bye")])
+@pytest.mark.parametrize(("refusal", "offer"), REFUSALS)
+def test_after_a_refusal_the_session_is_reset_and_if_that_fails_closed(driver, send, refusal, offer, answer):
+    """It is the refusal that is raised in any case."""
+    with pytest.raises(Refused) as raised:
+        send(OFFERS[offer], *REFUSALS[refusal, offer], answer)
+    assert raised.value.code == 550
+    assert send.session.wire.closed is (answer != "250 reset")
+    if not isinstance(answer, Breaks):
+        assert driver.said[-1] == "RSET"
+
+
+@pytest.mark.parametrize("answer", ["451 4.3.0 later", "550 5.7.1 no", "250 what?", "334 what?"])
+@pytest.mark.parametrize("offer", ["DATA", "no pipelining"])
+def test_a_server_that_takes_no_content_gets_none(driver, send, offer, answer):
+    answers = [f"250 a\n250 b\n{answer}"] if offer == "DATA" else ["250 a", "250 b", answer]
+    with pytest.raises(Refused, match=f"takes no content: {re.escape(answer)}") as raised:
+        send(OFFERS[offer], *answers, "250 reset")
+    assert raised.value.transient is answer.startswith("4")
+    assert raised.value.phase is Phase.DATA
+    assert driver.said[-1] == "RSET"
+
+
+@pytest.mark.parametrize("code", [451, 552, 554])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_a_message_that_is_refused_leaves_the_session_fit_for_the_next(driver, send, offer, code):
+    answers = {
+        "BDAT": [f"250 a\n250 b\n{code} no"],
+        "DATA": ["250 a\n250 b\n354 go", f"{code} no"],
+        "no pipelining": ["250 a", "250 b", "354 go", f"{code} no"],
+    }[offer]
+    with pytest.raises(Refused, match=f"refused the message: {code} no") as raised:
+        send(OFFERS[offer], *answers)
+    assert raised.value.transient is (code < 500)
+    driver.run(send.session.noop(), "250 ok")
+
+
+# What is certain when it breaks off.
+
+LOST = {
+    "end": END,
+    "silence": SILENCE,
+    "421": "421 4.3.2 bye",
+    "garbage": "what",
+    "half a reply": (b"250 o", END),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("offer", OFFERS)
+def test_delivery_is_uncertain_if_the_content_left_and_no_reply_came(send, offer, lost):
+    answers = {
+        "BDAT": [("250 a\n250 b", LOST[lost])],
+        "DATA": ["250 a\n250 b\n354 go", LOST[lost]],
+        "no pipelining": ["250 a", "250 b", "354 go", LOST[lost]],
+    }[offer]
+    with pytest.raises(DeliveryUncertain, match="may have been delivered or not") as raised:
+        send(OFFERS[offer], *answers)
+    assert not raised.value.transient
+    assert raised.value.phase is Phase.FINAL
+    assert raised.value.code == (421 if lost == "421" else None)
+    assert SHORT.message_id in str(raised.value)
+    assert send.session.wire.closed
+
+
+@pytest.mark.parametrize(
+    ("replies", "error", "transient"),
+    [
+        (END, DeliveryUncertain, False),
+        (SILENCE, DeliveryUncertain, False),
+        ("what", DeliveryUncertain, False),
+        (("250 a", END), DeliveryUncertain, False),
+        (("250 a\n250 b\n550 c", END), DeliveryUncertain, False),
+        (("250 a\n550 b", END), DeliveryUncertain, False),
+        (("550 a", END), Refused, False),
+        (("550 a", SILENCE), Refused, False),
+        (("450 a\n503 b", END), Refused, True),
+        (("550 a\nwhat"), Refused, False),
+        (("250 a\n550 b\n550 c", END), RecipientsRefused, False),
+        (("250 a\n450 b\n450 c", SILENCE), RecipientsRefused, True),
+        ("421 bye", Refused, True),
+        ("250 a\n421 bye", Refused, True),
+        ("250 a\n250 b\n421 bye", Refused, True),
+        ("250 a\n550 b\n421 bye", Refused, True),
+        ("250 a\n250 b\n250 c\n421 bye", DeliveryUncertain, False),
+        ("250 a\n550 b\n550 c\n421 bye", RecipientsRefused, False),
+    ],
+)
+def test_what_was_answered_before_it_broke_off_decides_whether_it_can_have_been_delivered(
+    send, replies, error, transient
+):
+    """In one flight the content has left with the envelope: only a refusal before it makes certain."""
+    with pytest.raises(SmtpError) as raised:
+        send(BDAT, replies, note=Note(recipients=TWO))
+    assert type(raised.value) is error
+    assert raised.value.transient is transient
+    assert send.session.wire.closed
+
+
+@pytest.mark.parametrize("offer", [BDAT, DATA])
+@pytest.mark.parametrize(
+    ("last_words", "error", "code"),
+    [
+        ("", Disconnected, None),
+        ("250 a", Disconnected, None),
+        ("250 a\n550 b", Disconnected, None),
+        ("250 a\n250 b\n250 c", Disconnected, None),
+        ("421 4.7.0 too many", Refused, 421),
+        ("250 a\n550 b\n421 4.7.0 too many errors", Refused, 421),
+        ("550 a", Refused, 550),
+        ("250 a\n451 b\n550 c", RecipientsRefused, 451),
+        ("250 a\n250 b\n250 c\n552 5.3.4 too big", Refused, 552),
+    ],
+)
+def test_an_envelope_that_did_not_leave_whole_was_not_delivered(driver, send, offer, last_words, error, code):
+    """Only what answers the sender, or everybody, or ends the connection, is why; one recipient's refusal is not."""
+    with pytest.raises(error) as raised:
+        send(offer, Breaks(last_words), note=Note(recipients=TWO))
+    assert type(raised.value) is error
+    assert raised.value.code == code
+    assert raised.value.transient is (code is None or code < 500) or error is RecipientsRefused
+    assert send.session.wire.closed
+    assert driver.writes == []
+
+
+def test_a_reply_to_content_that_did_not_leave_whole_is_none(send):
+    with pytest.raises(Disconnected):
+        send(BDAT, Breaks("250 a\n250 b\n250 queued"))
+
+
+@pytest.mark.parametrize("offer", [BDAT, DATA])
+@pytest.mark.parametrize(
+    ("last_words", "error", "code"),
+    [("", Disconnected, None), ("552 5.3.4 too big", Refused, 552), ("421 4.3.1 disk full", Refused, 421)],
+)
+def test_a_server_that_closes_in_the_middle_of_the_content_has_said_why(send, offer, last_words, error, code):
+    go = "250 a\n250 b" if offer is BDAT else "250 a\n250 b\n354 go"
+    with pytest.raises(error) as raised:
+        send(offer, go, Breaks(last_words), note=Note(octets=LARGE))
+    assert raised.value.code == code
+    assert raised.value.transient is (code != 552)
+    assert send.session.wire.closed
+
+
+def test_a_refusal_in_the_middle_of_the_content_is_the_reply_to_it(driver, send):
+    """The server must take the rest, for the connection to stay of use."""
+    with pytest.raises(Refused, match="552 too big"):
+        send(BDAT, "250 a\n250 b", "552 too big", note=Note(octets=LARGE))
+    assert b"".join(driver.writes).endswith(LARGE)
+    assert not send.session.wire.closed
+
+
+@pytest.mark.parametrize("surplus", ["250 queued", "354 go"])
+def test_a_reply_that_comes_before_the_content_does_not_count_for_it(driver, send, surplus):
+    with pytest.raises(ProtocolError):
+        send(DATA, f"250 a\n250 b\n354 go\n{surplus}")
+    assert len(driver.writes) == 1
+
+
+# Messages that are not what they seem.
+
+
+@dataclass
+class Hostile:
+    """Content that yields something else than it says."""
+
+    octets: bytes
+    size: int
+    error: Exception | None = None
+    body: str = "7BIT"
+    utf8: bool = False
+    open_files: list[str] = field(default_factory=list)
+
+    def chunks(self):
+        self.open_files.append("attachment")
+        try:
+            for start in range(0, len(self.octets), 50_000):
+                yield self.octets[start : start + 50_000]
+            if self.error:
+                raise self.error
+        finally:
+            self.open_files.clear()
+
+
+@dataclass(frozen=True)
+class HostileNote(Note):
+    rendering: Hostile | None = None
+
+    def content(self, **_):
+        return self.rendering
+
+
+TOO_MUCH_OR_TOO_LITTLE = [-7, -1, 1, INLINE_LIMIT]
+
+
+@pytest.mark.parametrize("difference", TOO_MUCH_OR_TOO_LITTLE)
+def test_a_short_message_that_changed_is_not_begun(driver, send, difference):
+    content = Hostile(b"x" * (1000 + difference), size=1000)
+    with pytest.raises(MessageError, match="changed while it was being sent: it had 1,000 octets"):
+        send(BDAT, note=HostileNote(rendering=content))
+    assert driver.writes == []
+    assert content.open_files == []
+    assert not send.session.wire.closed
+
+
+@pytest.mark.parametrize("offer", [BDAT, DATA, ()])
+@pytest.mark.parametrize("difference", TOO_MUCH_OR_TOO_LITTLE)
+def test_a_message_that_changes_is_not_ended(driver, send, difference, offer):
+    content = Hostile(b".\r\n" * 100_000, size=300_000 - difference)
+    with pytest.raises(MessageError, match="changed while it was being sent"):
+        send(offer, *_go_ahead(offer), note=HostileNote(rendering=content))
+    _assert_not_ended(driver, content)
+    assert send.session.wire.closed
+
+
+@pytest.mark.parametrize("error", [OSError("share is gone"), ValueError("I/O operation on closed file")])
+@pytest.mark.parametrize("size", [1000, 300_000])
+@pytest.mark.parametrize("offer", [BDAT, DATA, ()])
+def test_a_message_that_cannot_be_read_to_its_end_is_not_ended(driver, send, offer, size, error):
+    content = Hostile(b"x\r\n" * (size // 3), size=size, error=error)
+    with pytest.raises(MessageError, match=f"could not be read to its end, and was not sent: {error}") as raised:
+        send(offer, *([] if (offer, size) == (BDAT, 1000) else _go_ahead(offer)), note=HostileNote(rendering=content))
+    assert raised.value.__cause__ is error
+    _assert_not_ended(driver, content)
+    assert send.session.wire.closed is bool(driver.writes)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug"), Refused("no")])
+@pytest.mark.parametrize("offer", [BDAT, DATA, ()])
+def test_whatever_interrupts_the_content_nothing_is_said_after_it(driver, send, offer, error):
+    content = Hostile(b"x\r\n" * 100_000, size=300_000, error=error)
+    with pytest.raises(type(error)):
+        send(offer, *_go_ahead(offer), note=HostileNote(rendering=content))
+    _assert_not_ended(driver, content)
+    assert send.session.wire.closed
+
+
+@pytest.mark.parametrize("offer", [BDAT, DATA])
+def test_a_broken_connection_closes_the_files_of_the_message(send, offer):
+    content = Hostile(b"x\r\n" * 100_000, size=300_000)
+    with pytest.raises(Disconnected):
+        send(offer, *_go_ahead(offer), Breaks(), note=HostileNote(rendering=content))
+    assert content.open_files == []
+
+
+def _go_ahead(offer):
+    together = ["250 a\n250 b"] if "CHUNKING" in offer else ["250 a\n250 b\n354 go"]
+    return together if "PIPELINING" in offer else ["250 a", "250 b", "354 go"]
+
+
+def _assert_not_ended(driver, content):
+    sent = b"".join(driver.writes)
+    if bdat := re.search(rb"BDAT (\d+) LAST\r\n(.*)", sent, re.DOTALL):
+        assert len(bdat[2]) < int(bdat[1])
+    else:
+        assert not sent.endswith(b"\r\n.\r\n")
+    assert content.open_files == []
+
+
+def test_a_message_that_cannot_be_rendered_is_not_begun(driver, send):
+    class Unrenderable(Note):
+        def content(self, **_):
+            raise ValueError("Größe needs 8BITMIME")
+
+    with pytest.raises(MessageError, match=r"cannot go to mail\.test:25: Größe needs 8BITMIME"):
+        send(BDAT, note=Unrenderable())
+    assert driver.writes == []
+    assert not send.session.wire.closed
+
+
+def test_a_message_without_recipients_is_not_begun(driver, send):
+    with pytest.raises(MessageError, match="no recipient"):
+        send(BDAT, note=Note(recipients=()))
+    assert driver.writes == []
+
+
+def test_bare_line_ends_in_a_large_bdat_message_cannot_shift_what_follows(driver, send):
+    """The announced count no longer fits then, and a server would take content for commands."""
+    content = Hostile(b"x\n" * 100_000, size=200_000)
+    with pytest.raises(MessageError):
+        send(BDAT, *_go_ahead(BDAT), note=HostileNote(rendering=content))
+    _assert_not_ended(driver, content)

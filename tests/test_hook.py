@@ -1,0 +1,425 @@
+"""The hook: from a connection id to an open client, a sent message, or an answer to "Test"."""
+
+import base64
+import gc
+import json
+import logging
+
+import pytest
+from airflow.models.connection import Connection as DatabaseConnection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.sdk import Connection
+
+from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.errors import AuthenticationRefused, RecipientsRefused, SettingsError
+from airflow_smtp_cm.testing import SmtpTestServer
+from tests.connections import anonymous, connection, to_postfix, to_test_server
+from tests.servers.people import ALICE
+from tests.servers.processes import free_ports
+from tests.servers.scripted import expect, say, scripted_peer, wait_for_close
+
+
+def mail(to="bob@corp.test"):
+    return MailMessage(from_email="alice@corp.test", to=to, subject="Hello")
+
+
+MAIL = mail()
+WRONG = "Not-Her-Password-9"
+INTRODUCTION = [say("220 hi"), expect("EHLO"), say("250 hi")]
+
+
+@pytest.fixture
+def server():
+    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
+        yield server
+
+
+@pytest.fixture
+def define(monkeypatch):
+    """Return a function that defines the default connection and returns a hook for it."""
+
+    def define(text: str) -> SmtpCmHook:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", text)
+        return SmtpCmHook()
+
+    return define
+
+
+def sdk_connection(text, kind=Connection):
+    given = json.loads(text)
+    return kind(conn_id="mail", **given | {"extra": json.dumps(given["extra"])})
+
+
+# --- what Airflow expects of a hook
+
+
+def test_airflow_finds_its_way():
+    assert SmtpCmHook.conn_name_attr == "smtp_conn_id"
+    assert SmtpCmHook.default_conn_name == "smtp_cm_default"
+    assert SmtpCmHook.conn_type == "smtp_cm"
+    assert SmtpCmHook.hook_name == "SMTP Connection Manager"
+    assert SmtpCmHook().smtp_conn_id == "smtp_cm_default"
+    assert SmtpCmHook("x").smtp_conn_id == SmtpCmHook(smtp_conn_id="x").smtp_conn_id == "x"
+
+
+def test_making_one_looks_nothing_up():
+    """It is made while DAGs are parsed, too."""
+    SmtpCmHook("no such connection")
+
+
+def test_airflow_makes_it_from_a_connection(server):
+    hook = sdk_connection(to_test_server(server)).get_hook()
+
+    assert isinstance(hook, SmtpCmHook)
+    assert hook.smtp_conn_id == "mail"
+
+
+# --- get_conn
+
+
+def test_client_is_open_and_logged_in(server, define):
+    with define(to_test_server(server)).get_conn() as client:
+        assert str(client.login) == "NTLM"
+        assert client.tls.version == "TLSv1.3"
+        client.send(MAIL)
+        client.send(MAIL)
+
+    assert len(server.outbox) == 2
+
+
+def test_client_ends_with_quit(define):
+    with (
+        scripted_peer([*INTRODUCTION, expect("QUIT"), say("221 bye")]) as peer,
+        define(anonymous(peer.port)).get_conn(),
+    ):
+        pass
+
+    assert peer.commands[-1] == "QUIT"
+
+
+def test_each_client_has_a_connection_of_its_own(server, define):
+    hook = define(to_test_server(server))
+    with hook.get_conn() as one, hook.get_conn() as other:
+        one.send(MAIL)
+        other.send(MAIL)
+
+    assert len(server.outbox) == 2
+
+
+def test_missing_connection_is_named_in_ssis_words():
+    with pytest.raises(AirflowNotFoundException, match=r'^The specified connection "nowhere" does not exist\.'):
+        SmtpCmHook("nowhere").get_conn()
+
+
+def test_line_ends_of_an_id_do_not_reach_the_log():
+    with pytest.raises(AirflowNotFoundException, match=r'"a<U\+000A>b"'):
+        SmtpCmHook("a\nb").get_conn()
+
+
+def test_everything_wrong_with_the_connection_is_said_before_anything_is_sent(define):
+    with pytest.raises(SettingsError) as caught:
+        define(connection(enable_ssl="perhaps", timeout=-1)).get_conn()
+
+    assert len(caught.value.problems) == 3  # no server, either
+
+
+def test_wrong_password_is_an_error(server, define):
+    with pytest.raises(AuthenticationRefused):
+        define(to_test_server(server, password=WRONG)).get_conn()
+
+
+# --- send
+
+
+def test_message_is_sent(server, define):
+    result = define(to_test_server(server)).send(MAIL)
+
+    assert result.accepted == ("bob@corp.test",)
+    assert result.message_id == MAIL.message_id
+    assert [received.message["Message-ID"] for received in server.outbox] == [MAIL.message_id]
+
+
+def test_others_get_what_one_recipient_refuses(postfix, certificates, define):
+    message = mail("bob@corp.test; refused@corp.test")
+    with pytest.raises(RecipientsRefused) as caught:
+        define(to_postfix(postfix, certificates)).send(message)
+
+    assert caught.value.result.accepted == ("bob@corp.test",)
+    assert [refusal.address for refusal in caught.value.refused] == ["refused@corp.test"]
+    postfix.wait_for_message(message.message_id)
+
+
+def test_nobody_gets_it_if_all_or_nothing_is_asked_for(postfix, certificates, define):
+    hook = define(to_postfix(postfix, certificates))
+    message = mail("bob@corp.test; refused@corp.test")
+    with pytest.raises(RecipientsRefused) as caught:
+        hook.send(message, all_or_nothing=True)
+
+    assert caught.value.result is None
+    later = mail("bob@corp.test")
+    hook.send(later)
+    postfix.wait_for_message(later.message_id)
+    assert message.message_id not in [arrived["Message-ID"] for arrived in postfix.messages()]
+
+
+# --- from_connection
+
+
+@pytest.mark.parametrize("kind", [Connection, DatabaseConnection])
+def test_connection_at_hand_need_not_be_looked_up(server, kind):
+    hook = SmtpCmHook.from_connection(sdk_connection(to_test_server(server), kind))
+    hook.send(MAIL)
+
+    assert hook.smtp_conn_id == "mail"
+    assert len(server.outbox) == 1
+
+
+def test_connection_at_hand_is_checked_at_once():
+    with pytest.raises(SettingsError, match="server is not specified"):
+        SmtpCmHook.from_connection(sdk_connection(connection()))
+
+
+# --- test_connection
+
+
+def test_success_says_how(server, define):
+    worked, message = define(to_test_server(server)).test_connection()
+
+    assert worked
+    assert message.splitlines() == [
+        f"Connected to 127.0.0.1:{server.port} with TLSv1.3.",
+        "Logged in by NTLM.",
+        "It takes messages of up to 33,554,432 octets.",
+    ]
+    assert server.outbox == []
+
+
+def test_success_without_tls_and_login_says_so(define):
+    dialogue = [expect("NOOP"), say("250 ok"), expect("QUIT"), say("221 bye")]
+    with scripted_peer([*INTRODUCTION, *dialogue]) as peer:
+        worked, message = define(anonymous(peer.port)).test_connection()
+
+    assert worked
+    assert message.splitlines() == [
+        f"Connected to 127.0.0.1:{peer.port} without TLS.",
+        "Not logged in: mail is sent anonymously.",
+        "It names no limit for messages.",
+    ]
+
+
+def test_success_by_kerberos_says_so(postfix, kdc, certificates, define, monkeypatch):
+    monkeypatch.setenv("KRB5CCNAME", kdc.ticket())
+    hook = define(to_postfix(postfix, certificates, login=None, password=None, mechanism="auto"))
+
+    assert "Logged in by GSSAPI with Kerberos." in hook.test_connection()[1]
+
+
+def test_wrong_password_is_reported_without_it(server, define):
+    worked, message = define(to_test_server(server, password=WRONG)).test_connection()
+
+    assert not worked
+    assert "refused the login by NTLM" in message
+    assert "Check the user, the password" in message
+    assert WRONG not in message
+
+
+def test_unknown_host_is_reported(define):
+    worked, message = define(connection(host="nowhere.invalid")).test_connection()
+
+    assert not worked
+    assert message.startswith("Cannot connect to nowhere.invalid:25")
+    assert "Check the server's name." in message
+
+
+def test_closed_port_is_reported(define):
+    (port,) = free_ports(1)
+    worked, message = define(anonymous(port)).test_connection()
+
+    assert not worked
+    assert message.startswith(f"Cannot connect to 127.0.0.1:{port}")
+
+
+def test_untrusted_certificate_is_reported(server, define):
+    worked, message = define(to_test_server(server, ca_bundle=None)).test_connection()
+
+    assert not worked
+    assert "is not accepted for localhost" in message
+    assert "set the CA bundle" in message
+
+
+def test_server_without_windows_authentication_is_reported(postfix, certificates, define):
+    worked, message = define(to_postfix(postfix, certificates, "basic_only")).test_connection()
+
+    assert not worked
+    assert "it offers PLAIN, LOGIN" in message
+
+
+def test_missing_connection_is_reported():
+    worked, message = SmtpCmHook("nowhere").test_connection()
+
+    assert not worked
+    assert message.startswith('The specified connection "nowhere" does not exist.')
+
+
+def test_wrong_settings_are_reported_one_a_line(define):
+    worked, message = define(connection(timeout=-1, password=WRONG)).test_connection()
+
+    assert not worked
+    assert [line.split()[0] for line in message.splitlines()] == ["timeout", "The", "password"]
+    assert WRONG not in message
+
+
+def test_other_type_is_reported(define):
+    worked, message = define(connection(conn_type="smtp", host="mail")).test_connection()
+
+    assert not worked
+    assert message.startswith('Connection "smtp_cm_default" is not of type SMTP.')
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), KeyError("x"), RuntimeError()])
+def test_whatever_happens_is_reported(define, monkeypatch, error):
+    """Airflow's server would otherwise answer with an error of its own."""
+
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr(SmtpClient, "open", broken)
+    worked, message = define(connection(host="mail")).test_connection()
+
+    assert not worked
+    assert message == f"The test broke off: {type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [say("554 no"), wait_for_close()],
+        [say("220 hi"), expect("EHLO"), say("554 no"), wait_for_close()],
+        [*INTRODUCTION, expect("NOOP"), say("554 no"), expect("QUIT"), wait_for_close()],
+    ],
+    ids=["greeting", "EHLO", "NOOP"],
+)
+def test_connection_is_closed_whenever_it_fails(define, script):
+    with scripted_peer(script) as peer:
+        worked, message = define(anonymous(peer.port, timeout=0.2)).test_connection()
+        gc.collect()  # an open socket makes a ResourceWarning, which is an error here
+
+    assert not worked
+    assert "554 no" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "wait", "total"),
+    [({}, 10, 20), ({"timeout": 60, "total_timeout": 90}, 10, 20), ({"timeout": 3, "total_timeout": 5}, 3, 5)],
+)
+def test_wait_is_short(define, monkeypatch, given, wait, total):
+    """Somebody is watching, and the process has others to serve."""
+    asked = []
+
+    def record(settings, **_):
+        asked.append(settings.timeouts)
+        raise OSError
+
+    monkeypatch.setattr(SmtpClient, "open", record)
+    define(connection(host="mail", **given)).test_connection()
+
+    (timeouts,) = asked
+    assert timeouts.total == total
+    assert {timeouts.connect, timeouts.tls, timeouts.command, timeouts.data_block, timeouts.final} == {wait}
+
+
+def test_silent_server_is_reported(define):
+    with scripted_peer([wait_for_close()]) as peer:
+        worked, message = define(anonymous(peer.port, timeout=0.2)).test_connection()
+
+    assert not worked
+    assert f"127.0.0.1:{peer.port} did not answer in time (greeting)" in message
+
+
+def test_dialogue_can_be_watched(server, define):
+    events = []
+    define(to_test_server(server)).test_connection(trace=events.append)
+
+    said = [event.text for event in events if event.direction == "C"]
+    assert said[1:] == ["STARTTLS", said[0], "AUTH NTLM ********", "********", "NOOP", "QUIT"]
+
+
+def test_airflows_own_test_uses_it(server):
+    """What the API and the command line call."""
+    worked, message = sdk_connection(to_test_server(server)).test_connection()
+
+    assert worked, message
+
+
+# --- secrets
+
+
+def test_password_is_shown_nowhere(server, define, caplog):
+    """Neither as it is, nor in the base64 of the dialogue."""
+    hook = define(to_test_server(server))
+    with caplog.at_level(logging.DEBUG):
+        hook.send(MAIL)
+        refused = define(to_test_server(server, password=WRONG))
+        with pytest.raises(AuthenticationRefused) as caught:
+            refused.send(MAIL)
+        refused.test_connection()
+
+    assert "AUTH NTLM ********" in caplog.text
+    shown = "\n".join(
+        [caplog.text, str(caught.value), *map(repr, (caught.value, hook, hook.connection_manager, vars(hook)))]
+    )
+    for secret in (ALICE.password, WRONG):
+        assert secret not in shown
+        assert base64.b64encode(secret.encode()).decode() not in shown
+    assert "alice" in shown
+
+
+# --- Kerberos tickets of Airflow's own
+
+
+@pytest.fixture
+def kerberized(monkeypatch):
+    """Airflow as configured for Kerberos, in a process that does not know the ticket cache yet."""
+    monkeypatch.delenv("KRB5CCNAME", raising=False)
+    monkeypatch.delenv("_AIRFLOW__REEXECUTED_PROCESS", raising=False)
+    monkeypatch.setenv("AIRFLOW__CORE__SECURITY", "kerberos")
+    monkeypatch.setenv("AIRFLOW__KERBEROS__CCACHE", "/tmp/airflow_krb5_ccache")
+
+
+@pytest.mark.usefixtures("kerberized")
+class TestAirflowsTicketCache:
+    """``airflow kerberos`` renews it; Airflow's own commands name it in KRB5CCNAME, a script does not."""
+
+    def test_it_is_used(self, define):
+        assert define(connection(host="mail")).connection_manager.ccache == "/tmp/airflow_krb5_ccache"
+
+    def test_it_is_used_for_a_connection_at_hand(self):
+        hook = SmtpCmHook.from_connection(sdk_connection(connection(host="mail")))
+
+        assert hook.connection_manager.ccache == "/tmp/airflow_krb5_ccache"
+
+    def test_the_environment_comes_first(self, define, monkeypatch):
+        monkeypatch.setenv("KRB5CCNAME", "FILE:/tmp/other")
+
+        assert define(connection(host="mail")).connection_manager.ccache is None
+
+    def test_it_is_not_for_tasks_that_run_as_another_user(self, define, monkeypatch):
+        """Airflow has taken its tickets away from them."""
+        monkeypatch.setenv("_AIRFLOW__REEXECUTED_PROCESS", "1")
+
+        assert define(connection(host="mail")).connection_manager.ccache is None
+
+    @pytest.mark.parametrize("security", ["", "other"])
+    def test_it_is_for_kerberos_only(self, define, monkeypatch, security):
+        monkeypatch.setenv("AIRFLOW__CORE__SECURITY", security)
+
+        assert define(connection(host="mail")).connection_manager.ccache is None
+
+    def test_it_lets_in(self, postfix, kdc, certificates, define, monkeypatch):
+        monkeypatch.setenv("AIRFLOW__KERBEROS__CCACHE", kdc.ticket().removeprefix("FILE:"))
+        message = mail("bob@corp.test")
+        define(to_postfix(postfix, certificates, login=None, password=None, mechanism="kerberos")).send(message)
+
+        assert "Authenticated sender: alice" in postfix.wait_for_message(message.message_id)["Received"]

@@ -1,0 +1,174 @@
+"""The notifier: what it says unasked, to whom, and that it never changes itself."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.exceptions import AirflowException
+
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.errors import ConnectError
+from airflow_smtp_cm.testing import SmtpTestServer
+from tests.connections import to_test_server
+from tests.servers.people import ALICE
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """The server in this process, which the default connection leads to."""
+    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", to_test_server(server))
+        yield server
+
+
+def task_context(**changes) -> dict:
+    ti = {
+        "dag_id": "sales",
+        "task_id": "load",
+        "run_id": "manual__1",
+        "map_index": -1,
+        "try_number": 2,
+        "max_tries": 3,
+        "state": "failed",
+        "start_date": START,
+        "end_date": START + timedelta(seconds=61),
+        "log_url": "http://airflow.test/dags/sales/runs/manual__1/tasks/load?try_number=2",
+    }
+    run = SimpleNamespace(dag_id="sales", run_id="manual__1", state="running", start_date=START, end_date=None)
+    return {
+        "ti": SimpleNamespace(**ti | changes),
+        "dag_run": run,
+        "run_id": "manual__1",
+        "exception": ValueError("No <b>rows</b> & no hope"),
+    }
+
+
+def dag_context() -> dict:
+    run = SimpleNamespace(
+        dag_id="sales", run_id="manual__1", state="failed", start_date=START, end_date=START + timedelta(hours=1)
+    )
+    return {"dag_run": run, "run_id": "manual__1", "reason": "task_failure", "ti": None}
+
+
+def deadline_context() -> dict:
+    return {
+        "dag_run": {"dag_id": "sales", "dag_run_id": "manual__1", "run_id": "manual__1", "state": "running"},
+        "deadline": {"id": "1", "deadline_time": "2026-01-02T03:04:05Z"},
+    }
+
+
+def texts(received) -> tuple[str, str]:
+    body = received.message.get_body
+    return body(("plain",)).get_content(), body(("html",)).get_content()
+
+
+def test_a_task_is_named_with_state_try_exception_duration_and_links(server):
+    SendMailNotifier(to="ops@corp.test")(task_context())
+    (received,) = server.outbox
+    assert received.message["Subject"] == "sales.load: failed (try 2)"
+    text, html = texts(received)
+    for fact in (
+        "DAG: sales",
+        "Task: load",
+        "Run: manual__1",
+        "Try: 2 of 4",
+        "State: failed",
+        "Exception: ValueError: No <b>rows</b> & no hope",
+        "Duration: 0:01:01",
+        "Log: http://airflow.test/dags/sales/runs/manual__1/tasks/load?try_number=2",
+    ):
+        assert fact in text
+    assert "No &lt;b&gt;rows&lt;/b&gt; &amp; no hope" in html
+    assert '<a href="http://airflow.test/dags/sales/runs/manual__1/tasks/load?try_number=2">' in html
+
+
+def test_a_mapped_task_shows_its_index(server):
+    SendMailNotifier(to="ops@corp.test")(task_context(map_index=7))
+    assert server.outbox[0].message["Subject"] == "sales.load[7]: failed (try 2)"
+
+
+@pytest.mark.parametrize(
+    ("context", "subject"),
+    [(dag_context(), "sales: failed"), (deadline_context(), "sales: deadline missed"), ({}, "Airflow: notice")],
+    ids=["a DAG's", "a deadline's", "an empty one"],
+)
+def test_other_contexts_are_named_too(server, context, subject):
+    SendMailNotifier(to="ops@corp.test")(context)
+    assert server.outbox[0].message["Subject"] == subject
+
+
+def test_the_async_path_sends_the_same(server):
+    async def main():
+        await SendMailNotifier(to="ops@corp.test", context=deadline_context())
+
+    asyncio.run(main())
+    (received,) = server.outbox
+    assert received.identity == ALICE.down_level
+    assert received.message["Subject"] == "sales: deadline missed"
+
+
+def test_subject_and_text_of_ones_own_are_templates(server):
+    SendMailNotifier(
+        to="{{ ti.task_id }}@corp.test",
+        subject="{{ ti.task_id }} of {{ run_id }}",
+        message_source="Look: {{ ti.log_url }}",
+    )(task_context())
+    (received,) = server.outbox
+    assert received.recipients == ("load@corp.test",)
+    assert received.message["Subject"] == "load of manual__1"
+    assert received.message.get_content_type() == "text/plain"
+
+
+def test_one_instance_serves_many_contexts(server):
+    notifier = SendMailNotifier(to="ops@corp.test", subject="{{ ti.task_id }}")
+    notifier(task_context(task_id="one"))
+    notifier(task_context(task_id="two"))
+    assert [received.message["Subject"] for received in server.outbox] == ["one", "two"]
+    assert notifier.subject == "{{ ti.task_id }}"
+
+
+def test_a_dag_that_has_no_template_environment_is_no_obstacle(server):
+    """As the serialized DAG of `airflow dags test`."""
+    dag = SimpleNamespace(dag_id="sales", render_template_as_native_obj=False)
+    SendMailNotifier(to="ops@corp.test", subject="{{ dag.dag_id }}")({"dag": dag})
+    assert server.outbox[0].message["Subject"] == "sales"
+
+
+@pytest.mark.usefixtures("server")
+def test_what_is_wrong_is_said_all_at_once():
+    with pytest.raises(InvalidMessage) as raised:
+        SendMailNotifier(to="nobody", attachments="/no/such/file")(task_context())
+    assert "nobody" in str(raised.value)
+    assert "/no/such/file" in str(raised.value)
+
+
+def test_a_missing_connection_is_said():
+    with pytest.raises((AirflowException, InvalidMessage), match="does not exist"):
+        SendMailNotifier(to="ops@corp.test", smtp_conn_id="nowhere")(task_context())
+
+
+def test_a_server_that_is_away_is_said(monkeypatch):
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SMTP_CM_DEFAULT",
+        '{"conn_type": "smtp_cm", "host": "127.0.0.1", "port": 1, "extra": {"from_email": "a@corp.test"}}',
+    )
+    with pytest.raises(ConnectError):
+        SendMailNotifier(to="ops@corp.test")(task_context())
+    with pytest.raises(ConnectError):
+        asyncio.run(SendMailNotifier(to="ops@corp.test").async_notify(task_context()))
+
+
+def test_nobody_waits_longer_than_a_minute_for_a_notifier(server, monkeypatch):
+    del server
+    seen = []
+    monkeypatch.setattr(SmtpClient, "open", lambda settings: seen.append(settings.timeouts.total) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        SendMailNotifier(to="ops@corp.test")(task_context())
+    assert seen == [60.0]

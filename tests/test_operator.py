@@ -1,0 +1,722 @@
+"""The operator, without Airflow's machinery around it: what it sends, refuses, reports and keeps to itself."""
+
+import base64
+import inspect
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from structlog.testing import capture_logs
+
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, RecipientsRefused, Refused, TimedOut
+from airflow_smtp_cm.testing import SmtpTestServer
+from tests.connections import anonymous, connection, to_postfix, to_test_server
+from tests.servers.people import ALICE, REALM
+from tests.servers.postfix import SIZE_LIMIT
+from tests.servers.processes import free_ports
+from tests.servers.scripted import expect, expect_content, say, scripted_peer, wait_for_close
+
+# What SSIS says, to the letter.
+NO_RECIPIENT = "No recipient is specified."
+MALFORMED = 'It is either missing the "@" symbol or is not valid.'
+NO_SERVER = (
+    "The Simple Mail Transfer Protocol (SMTP) server is not specified. "
+    "Provide a valid name or IP address of the SMTP server."
+)
+NO_ATTACHMENT = 'Either the file "{}" does not exist or you do not have permissions to access the file.'
+
+
+@pytest.fixture
+def define(monkeypatch):
+    """Return a function that defines a connection, by default the default one."""
+
+    def define(text: str, conn_id: str = "smtp_cm_default") -> None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", text)
+
+    return define
+
+
+@pytest.fixture
+def server(define):
+    """The server in this process, which the default connection leads to."""
+    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
+        define(to_test_server(server))
+        yield server
+
+
+@pytest.fixture
+def entries():
+    """What tasks write to their log, before Airflow masks it; each with its event and log_level."""
+    with capture_logs() as entries:
+        yield entries
+
+
+def run(context=None, **fields):
+    given = {"to": "bob@corp.test", "subject": "Hello"} | fields
+    return SendMailOperator(task_id="send", **given).execute(context or {})
+
+
+@pytest.fixture
+def refusal(monkeypatch):
+    """Return a function that runs a task and returns why it fails for good, before it connects to anything."""
+
+    def opened(*_, **__):
+        pytest.fail("It connects.")
+
+    monkeypatch.setattr(SmtpClient, "open", opened)
+
+    def refusal(**fields) -> str:
+        with pytest.raises(AirflowFailException) as caught:
+            run(**fields)
+        return str(caught.value)
+
+    return refusal
+
+
+class FakeTaskInstance(SimpleNamespace):
+    """What the operator uses of Airflow's."""
+
+    def __init__(self, **changes):
+        given = {"dag_id": "d", "run_id": "r", "task_id": "send", "map_index": -1, "max_tries": 0}
+        super().__init__(pushed={}, **given | changes)
+
+    def xcom_push(self, key, value):
+        self.pushed[key] = value
+
+
+# --- what Airflow expects of an operator
+
+
+def test_arguments_are_keywords_with_defaults():
+    parameters = list(inspect.signature(SendMailOperator.__init__).parameters.values())[1:-1]
+
+    assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
+    assert {parameter.name: parameter.default for parameter in parameters} == {
+        "smtp_conn_id": "smtp_cm_default",
+        "from_email": None,
+        "to": None,
+        "cc": None,
+        "bcc": None,
+        "subject": "",
+        "priority": "Normal",
+        "message_source_type": "DirectInput",
+        "message_source": "",
+        "html_content": None,
+        "attachments": None,
+        "reply_to": None,
+        "headers": None,
+        "all_or_nothing": False,
+    }
+
+
+def test_every_argument_but_the_switch_is_templated():
+    fields = dict.fromkeys(SendMailOperator.template_fields, "{{ x }}") | {"headers": {"X-A": "{{ x }}"}}
+    operator = SendMailOperator(task_id="send", **fields)
+    operator.render_template_fields({"x": "rendered"})
+
+    assert {name: getattr(operator, name) for name in fields} == dict.fromkeys(fields, "rendered") | {
+        "headers": {"X-A": "rendered"}
+    }
+    arguments = set(inspect.signature(SendMailOperator.__init__).parameters) - {"self", "kwargs"}
+    assert arguments - fields.keys() == {"all_or_nothing"}
+
+
+@pytest.mark.parametrize("ending", [".html", ".txt", ".md", ".sql", ".j2"])
+def test_no_value_is_taken_for_a_template_file(ending):
+    """Airflow would look for a file of that name in the DAG's folder, and fail."""
+    fields = {"message_source": f"body{ending}", "html_content": f"x{ending}", "attachments": [f"/a/b{ending}"]}
+    operator = SendMailOperator(task_id="send", **fields)
+    operator.render_template_fields({})
+
+    assert {name: getattr(operator, name) for name in fields} == fields
+
+
+# --- what is sent
+
+
+def test_result_says_what_became_of_the_message(server):
+    result = run(to="bob@corp.test", cc="carol@corp.test")
+
+    (received,) = server.outbox
+    assert result.pop("seconds") > 0
+    assert result == {
+        "message_id": received.message["Message-ID"],
+        "accepted": ["bob@corp.test", "carol@corp.test"],
+        "refused": [],
+        "reply": "250 2.0.0 Kept as number 1",
+        "size": len(received.content),
+    }
+
+
+def test_result_is_plain_json(server):
+    result = run()
+
+    assert json.loads(json.dumps(result)) == result
+    assert len(server.outbox) == 1
+
+
+def test_three_entries_are_logged(server, entries):
+    """Those of SSIS's Send Mail task."""
+    result = run(to="bob@corp.test; carol@corp.test")
+
+    begin, info, end = (entry["event"] for entry in entries)
+    assert begin == "SendMailTaskBegin: The task began to send an e-mail message."
+    assert info.startswith(
+        f"SendMailTaskInfo: {result['message_id']}, {result['size']} octets, "
+        f"accepted for bob@corp.test, carol@corp.test, refused for nobody, in "
+    )
+    assert info.endswith("The server said: 250 2.0.0 Kept as number 1")
+    assert end == "SendMailTaskEnd: The task finished sending an e-mail message."
+    assert len(server.outbox) == 1
+
+
+def test_every_field_reaches_the_message(server):
+    run(
+        from_email="Sales <sales@corp.test>",
+        to='"Doe, John" <john@corp.test>; b@corp.test',
+        cc=["c@corp.test", "d@corp.test; e@corp.test"],
+        bcc="f@corp.test",
+        subject="Größe",
+        priority="High",
+        message_source="Text\n",
+        reply_to="answers@corp.test",
+        headers={"X-Report": "sales"},
+    )
+
+    (received,) = server.outbox
+    message = received.message
+    assert received.sender == "sales@corp.test"
+    assert received.recipients == tuple(f"{name}@corp.test" for name in ("john", "b", "c", "d", "e", "f"))
+    assert message["From"] == "Sales <sales@corp.test>"
+    assert message["To"] == '"Doe, John" <john@corp.test>, b@corp.test'
+    assert message["Cc"] == "c@corp.test, d@corp.test, e@corp.test"
+    assert "f@corp.test" not in received.content.decode()
+    assert message["Subject"] == "Größe"
+    assert message["Importance"] == "high"
+    assert message["Reply-To"] == "answers@corp.test"
+    assert message["X-Report"] == "sales"
+    assert message.get_content() == "Text\n"
+
+
+def test_sender_is_the_connections_unless_the_task_names_one(server):
+    run()
+    run(from_email="")
+    run(from_email="Ann <ann@corp.test>")
+
+    assert [received.message["From"] for received in server.outbox] == [
+        "Reports <reports@corp.test>",
+        "Reports <reports@corp.test>",
+        "Ann <ann@corp.test>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "types"),
+    [
+        ({}, ["text/plain"]),
+        ({"message_source": "Text"}, ["text/plain"]),
+        ({"html_content": "<p>Text"}, ["text/html"]),
+        ({"message_source": None, "html_content": "<p>Text"}, ["text/html"]),
+        (
+            {"message_source": "Text", "html_content": "<p>Text"},
+            ["multipart/alternative", "text/plain", "text/html"],
+        ),
+    ],
+)
+def test_body_has_no_more_parts_than_there_are(server, fields, types):
+    run(**fields)
+
+    assert [part.get_content_type() for part in server.outbox[0].message.walk()] == types
+
+
+@pytest.mark.parametrize("priority", ["High", "high", 1, "1"])
+def test_priority_may_be_ssis_name_or_number(server, priority):
+    run(priority=priority)
+
+    assert server.outbox[0].message["X-Priority"] == "1"
+
+
+def test_text_may_come_from_a_file_connection(server, define, tmp_path):
+    file = tmp_path / "body.txt"
+    file.write_text("From a file\n")
+    define(json.dumps({"conn_type": "fs", "extra": {"path": str(file)}}), "body")
+    run(message_source_type="FileConnection", message_source="body")
+
+    assert server.outbox[0].message.get_content() == "From a file\n"
+
+
+def test_text_may_come_from_a_variable(server, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_BODY", "From a Variable\n")
+    run(message_source_type="Variable", message_source="body")
+
+    assert server.outbox[0].message.get_content() == "From a Variable\n"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "{0}/a.csv|{0}/b.bin".format,
+        lambda folder: [f"{folder}/a.csv", f"{folder}/b.bin"],
+        lambda folder: [Path(folder, "a.csv"), f"file://{folder}/b.bin"],
+        "{}/[ab].*".format,
+    ],
+    ids=["line", "list", "path and URL", "pattern"],
+)
+def test_attachments_arrive(server, tmp_path, write):
+    octets = {"a.csv": b"x,y\r\n", "b.bin": bytes(range(256)) * 300}
+    for name, content in octets.items():
+        (tmp_path / name).write_bytes(content)
+    run(message_source="See there.", attachments=write(tmp_path))
+
+    attached = list(server.outbox[0].message.iter_attachments())
+    assert {part.get_filename(): part.get_payload(decode=True) for part in attached} == octets
+
+
+def test_what_native_templates_make_of_text_is_text_again(server):
+    """With render_template_as_native_obj a template may make a number, a list or None."""
+    run(
+        to=("bob@corp.test", "carol@corp.test"),
+        cc={"dave@corp.test"},
+        bcc=None,
+        subject=2026,
+        priority=5,
+        message_source=12.5,
+        html_content=None,
+        attachments=(),
+        headers={"X-Try": 1, "X-None": None},
+    )
+
+    (received,) = server.outbox
+    assert received.recipients == ("bob@corp.test", "carol@corp.test", "dave@corp.test")
+    assert received.message["Subject"] == "2026"
+    assert received.message["X-Priority"] == "5"
+    assert received.message["X-Try"] == "1"
+    assert received.message["X-None"] == ""
+    assert received.message.get_content() == "12.5\n"
+
+
+def test_id_of_the_connection_may_be_a_number_to_native_templates(server, define):
+    define(to_test_server(server), "42")
+    run(smtp_conn_id=42)
+
+    assert len(server.outbox) == 1
+
+
+def test_message_id_is_the_task_instances(server):
+    """Equal on every try; the rest is told of where it is made."""
+    for _ in range(2):
+        run({"ti": FakeTaskInstance()})
+    run({"ti": FakeTaskInstance(map_index=1)})
+    run()
+
+    first, again, mapped, outside = (received.message["Message-ID"] for received in server.outbox)
+    assert first == again
+    assert first.endswith("@corp.test>")
+    assert len({first, mapped, outside}) == 3
+
+
+def test_kerberos_is_enough(postfix, kdc, certificates, define, monkeypatch):
+    """No user, no password: the worker's own ticket."""
+    monkeypatch.setenv("KRB5CCNAME", kdc.ticket())
+    define(to_postfix(postfix, certificates, login=None, password=None, mechanism="auto"))
+    result = run()
+
+    assert "Authenticated sender: alice" in postfix.wait_for_message(result["message_id"])["Received"]
+
+
+def test_keytab_is_enough(postfix, kdc, certificates, define):
+    keytab = {"login": f"alice@{REALM}", "password": None, "keytab": str(kdc.alice_keytab), "mechanism": "kerberos"}
+    define(to_postfix(postfix, certificates, **keytab))
+    result = run()
+
+    assert "Authenticated sender: alice" in postfix.wait_for_message(result["message_id"])["Received"]
+
+
+# --- what is refused before anything is connected to
+
+
+@pytest.mark.parametrize("subject", ["", None])
+def test_empty_subject_is_a_warning_in_ssis_words(server, entries, subject):
+    run(subject=subject)
+
+    assert {"event": "The subject is empty.", "log_level": "warning"} in entries
+    assert server.outbox[0].message["Subject"] is None
+
+
+@pytest.mark.usefixtures("server")
+class TestRefusedMessages:
+    """Each fails at once, in SSIS's words where SSIS has any, and nothing is connected to."""
+
+    @pytest.mark.parametrize("nobody", [None, "", " ; ,", [], [""]])
+    def test_no_recipient(self, refusal, nobody):
+        assert NO_RECIPIENT in refusal(to=nobody)
+
+    @pytest.mark.parametrize("field", ["from_email", "to", "cc", "bcc", "reply_to"])
+    @pytest.mark.parametrize("address", ["bob", "@corp.test", "bob@", "b ob@corp.test", "a@b@c", "<bob@corp.test"])
+    def test_malformed_address(self, refusal, field, address):
+        problem = refusal(**{field: address})
+
+        assert problem.startswith(f'{field}: The address "{address}" is malformed. {MALFORMED}')
+
+    @pytest.mark.parametrize("field", ["to", "cc", "bcc", "reply_to"])
+    @pytest.mark.parametrize(
+        "value", [5, {"a@x.test": 1}, [["a@x.test"]], ["a@x.test", None], b"a@x.test", [1], True]
+    )
+    def test_what_is_neither_line_nor_lines(self, refusal, field, value):
+        assert MALFORMED in refusal(**{field: value})
+
+    def test_several_senders(self, refusal):
+        assert refusal(from_email="a@x.test; b@x.test").startswith("from_email: It names 2 senders")
+
+    def test_missing_attachment(self, refusal, tmp_path):
+        missing = f"{tmp_path}/none.csv"
+
+        assert refusal(attachments=[missing]) == f"attachments: {NO_ATTACHMENT.format(missing)}"
+
+    def test_pattern_without_a_file(self, refusal, tmp_path):
+        pattern = f"{tmp_path}/*.csv"
+
+        assert refusal(attachments=pattern) == f'attachments: No file matches the pattern "{pattern}".'
+
+    @pytest.mark.parametrize("value", [5, [5], [["/etc/hostname"]], [None]])
+    def test_what_is_no_attachment(self, refusal, value):
+        assert refusal(attachments=value).startswith("attachments: An attachment must be a path or a URL, not ")
+
+    def test_storage_without_its_provider(self, refusal):
+        assert 'attachments: "s3://bucket/a.csv" cannot be opened here' in refusal(attachments="s3://bucket/a.csv")
+
+    def test_missing_file_of_the_text(self, refusal, tmp_path):
+        file = f"{tmp_path}/none.txt"
+
+        assert refusal(message_source_type="FileConnection", message_source=file) == (
+            f'message_source: On operation "reading the message source", file "{file}" does not exist.'
+        )
+
+    def test_connection_that_is_no_files(self, refusal):
+        fields = {"message_source_type": "FileConnection", "message_source": "smtp_cm_default"}
+
+        assert 'message_source: Connection "smtp_cm_default" is not of type File.' in refusal(**fields)
+
+    def test_file_connection_without_a_path(self, refusal, define):
+        define(json.dumps({"conn_type": "fs"}), "body")
+        fields = {"message_source_type": "FileConnection", "message_source": "body"}
+
+        assert 'message_source: Connection "body" is empty.' in refusal(**fields)
+
+    def test_variable_that_is_no_text(self, refusal, monkeypatch):
+        monkeypatch.setattr("airflow.sdk.Variable.get", lambda *_: 5)
+        fields = {"message_source_type": "Variable", "message_source": "body"}
+
+        assert refusal(**fields) == 'message_source: Variable "body" is not of type string.'
+
+    def test_missing_variable(self, refusal):
+        fields = {"message_source_type": "Variable", "message_source": "nowhere"}
+
+        assert 'message_source: The Variable "nowhere" does not exist.' in refusal(**fields)
+
+    @pytest.mark.parametrize("kind", ["Direct Input", "", None, "{{ params.kind }}"])
+    def test_unknown_kind_of_source(self, refusal, kind):
+        shown = f'message_source_type: "{kind}" is none of DirectInput, FileConnection, Variable.'
+
+        assert refusal(message_source_type=kind) == shown
+
+    @pytest.mark.parametrize("priority", ["Urgent", 2, "", None, [1]])
+    def test_unknown_priority(self, refusal, priority):
+        assert refusal(priority=priority) == f'priority: "{priority}" is none of High, Normal, Low, 1, 3 and 5.'
+
+    @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"], ids=repr)
+    @pytest.mark.parametrize("field", ["from_email", "to", "cc", "bcc", "reply_to"])
+    def test_line_end_in_an_address(self, refusal, field, end):
+        """It could begin a header, or a command, of somebody's own."""
+        assert "holds the control character U+000" in refusal(**{field: f"bob@corp.test{end}Bcc: eve@evil.test"})
+
+    @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"], ids=repr)
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda text: {"subject": text},
+            lambda text: {"headers": {"X-A": text}},
+            lambda text: {"headers": {f"X-{text}": "a"}},
+            lambda text: {"priority": text},
+            lambda text: {"message_source_type": text},
+            lambda text: {"message_source_type": "FileConnection", "message_source": text},
+            lambda text: {"message_source_type": "Variable", "message_source": text},
+            lambda text: {"attachments": text},
+            lambda text: {"attachments": [Path("/etc/hostname"), text]},
+            lambda text: {"smtp_conn_id": text},
+        ],
+        ids=["subject", "value", "name", "priority", "kind", "file", "variable", "attachments", "attachment", "id"],
+    )
+    def test_line_end_in_another_field(self, refusal, write, end):
+        problem = refusal(**write(f"a{end}Bcc: eve@evil.test"))
+
+        assert f"a{end}" not in problem
+        assert "U+000" in problem
+
+    @pytest.mark.parametrize("headers", ["X-A: b", ["X-A"], 5, [("X-A", "b")]])
+    def test_headers_that_are_no_mapping(self, refusal, headers):
+        assert refusal(headers=headers).startswith("headers: It must be a mapping")
+
+    def test_headers_that_the_other_fields_write(self, refusal):
+        assert refusal(headers={"Bcc": "a@x.test"}).startswith('headers: The header "Bcc" is written from bcc')
+
+    def test_everything_at_once(self, refusal):
+        problems = refusal(
+            from_email="nobody",
+            to="bob",
+            cc="carol",
+            subject="a\nb",
+            priority="Urgent",
+            message_source_type="Variable",
+            message_source="nowhere",
+            attachments=["/nowhere/a|/nowhere/b", 5],
+            headers=5,
+        ).splitlines()
+
+        assert sorted(problem.split(":")[0] for problem in problems) == [
+            "attachments",
+            "cc",
+            "from_email",
+            "headers",
+            "message_source",
+            "priority",
+            "subject",
+            "to",
+        ]
+
+
+def test_text_that_mail_cannot_carry_is_refused(server, refusal, tmp_path):
+    """Such as a program, sent as the text by mistake."""
+    file = tmp_path / "body.txt"
+    file.write_bytes(b"\x7fELF\x00")
+
+    fields = {"message_source_type": "FileConnection", "message_source": str(file)}
+    assert "text: It holds the character U+0000" in refusal(**fields)
+    assert server.outbox == []
+
+
+class TestRefusedConnections:
+    """Each fails at once, in SSIS's words where SSIS has any, and nothing is connected to."""
+
+    def test_missing(self, refusal):
+        assert refusal(smtp_conn_id="nowhere", from_email="a@x.test").startswith(
+            'smtp_conn_id: The specified connection "nowhere" does not exist.'
+        )
+
+    def test_not_named(self, refusal):
+        assert 'The specified connection "" does not exist.' in refusal(smtp_conn_id=None, from_email="a@x.test")
+
+    def test_of_another_type(self, refusal, define):
+        define(connection(conn_type="smtp", host="mail"))
+
+        assert 'Connection "smtp_cm_default" is not of type SMTP.' in refusal(from_email="a@x.test")
+
+    def test_without_server(self, refusal, define):
+        define(connection(from_email="a@x.test"))
+
+        assert refusal() == f"smtp_conn_id: {NO_SERVER}"
+
+    def test_without_sender(self, refusal, define):
+        define(connection(host="mail"))
+
+        assert refusal() == 'from_email: Neither the task nor the connection "smtp_cm_default" names one.'
+
+    def test_everything_at_once(self, refusal, define):
+        """What is wrong with the connection, and with the message; but not that it has no sender: who knows."""
+        define(connection(timeout=-1, password=ALICE.password))
+
+        problems = refusal(to="bob", subject="a\nb").splitlines()
+        assert [problem.split(":")[0] for problem in problems] == [*["smtp_conn_id"] * 3, "to", "subject"]
+        assert ALICE.password not in "".join(problems)
+
+
+# --- what may be tried again, and what may not
+
+INTRODUCTION = [say("220 hi"), expect("EHLO"), say("250 hi")]
+MAIL, RCPT, DATA, CONTENT = [expect("MAIL")], [expect("RCPT")], [expect("DATA")], [expect_content()]
+OK, GO_ON = [say("250 ok")], [say("354 go on")]
+
+# What comes before the server's refusal, after which it closes the connection.
+BEFORE_REFUSAL = {
+    "greeting": [],
+    "sender": [*INTRODUCTION, *MAIL],
+    "recipient": [*INTRODUCTION, *MAIL, *OK, *RCPT],
+    "DATA": [*INTRODUCTION, *MAIL, *OK, *RCPT, *OK, *DATA],
+    "content": [*INTRODUCTION, *MAIL, *OK, *RCPT, *OK, *DATA, *GO_ON, *CONTENT],
+}
+
+
+@pytest.mark.parametrize("phase", BEFORE_REFUSAL)
+def test_permanent_refusal_fails_at_once(define, phase):
+    with scripted_peer([*BEFORE_REFUSAL[phase], say("554 5.7.1 no")]) as peer:
+        define(anonymous(peer.port))
+        with pytest.raises(AirflowFailException, match=r"554 5\.7\.1 no"):
+            run()
+
+
+@pytest.mark.parametrize(
+    ("phase", "reply"), [("greeting", "421 4.3.2 busy"), *((phase, "451 4.3.0 later") for phase in BEFORE_REFUSAL)]
+)
+def test_passing_refusal_is_left_to_airflows_retries(define, phase, reply):
+    with scripted_peer([*BEFORE_REFUSAL[phase], say(reply)]) as peer:
+        define(anonymous(peer.port))
+        with pytest.raises(Refused, match=reply) as caught:
+            run()
+
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_unreachable_server_is_left_to_airflows_retries(define):
+    (port,) = free_ports(1)
+    define(anonymous(port))
+    with pytest.raises(ConnectError):
+        run()
+
+
+def test_silent_server_is_left_to_airflows_retries(define):
+    with scripted_peer([wait_for_close()]) as peer:
+        define(anonymous(peer.port, timeout=0.2))
+        with pytest.raises(TimedOut):
+            run()
+
+
+def test_connection_lost_before_the_end_is_left_to_airflows_retries(define):
+    with scripted_peer(BEFORE_REFUSAL["DATA"]) as peer:
+        define(anonymous(peer.port))
+        with pytest.raises(Disconnected):
+            run()
+
+
+@pytest.mark.parametrize("end", [[], [wait_for_close()]], ids=["connection lost", "silence"])
+def test_message_that_may_have_arrived_is_not_sent_again(define, end):
+    with scripted_peer([*BEFORE_REFUSAL["content"], *end]) as peer:
+        define(anonymous(peer.port, timeout=0.3))
+        with pytest.raises(AirflowFailException, match="It may have been delivered or not"):
+            run()
+
+
+def test_wrong_password_fails_at_once(server, define):
+    """Another try would only lock the account."""
+    define(to_test_server(server, password="wrong"))
+    with pytest.raises(AirflowFailException, match="refused the login by NTLM"):
+        run()
+
+    assert server.outbox == []
+
+
+def test_expected_tls_fails_at_once(define):
+    with scripted_peer(INTRODUCTION) as peer:
+        define(anonymous(peer.port, enable_ssl=True))
+        with pytest.raises(AirflowFailException, match="does not offer STARTTLS"):
+            run()
+
+
+def test_blocked_sender_fails_at_once(postfix, certificates, define):
+    define(to_postfix(postfix, certificates))
+    with pytest.raises(AirflowFailException, match=r"refused the sender blocked@corp\.test: 550 5\.7\.1"):
+        run(from_email="blocked@corp.test")
+
+
+@pytest.mark.parametrize("port", ["small", "small_unannounced"])
+def test_message_that_is_too_large_fails_at_once(postfix, certificates, define, port):
+    define(to_postfix(postfix, certificates, port))
+    with pytest.raises(AirflowFailException, match=r"takes no more than|552|refused the message"):
+        run(message_source="0123456789\n" * SIZE_LIMIT)
+
+
+def test_address_beyond_ascii_fails_at_once_where_it_cannot_be_said(postfix, certificates, define):
+    define(to_postfix(postfix, certificates, "no_smtputf8"))
+    with pytest.raises(AirflowFailException, match="SMTPUTF8"):
+        run(to="bøb@corp.test")
+
+
+# --- recipients whom the server refuses
+
+
+@pytest.fixture
+def refused_by_postfix(postfix, certificates, define):
+    """Return a function that runs a task, and returns what it raised and the task instance."""
+    define(to_postfix(postfix, certificates))
+
+    def refused(error, **fields):
+        ti = FakeTaskInstance(run_id=str(fields))
+        with pytest.raises(error) as caught:
+            run({"ti": ti}, **fields)
+        return caught.value, ti
+
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("other", "reply"),
+    [("refused", "550 5.1.1 <refused@corp.test>"), ("later", "451 4.3.0 <later@corp.test>")],
+)
+def test_message_goes_to_the_others_and_the_task_fails_for_good(postfix, refused_by_postfix, entries, other, reply):
+    """To try again, also after a 4xx, would send it to the others twice."""
+    error, ti = refused_by_postfix(AirflowFailException, to=f"bob@corp.test; {other}@corp.test")
+
+    result = ti.pushed["return_value"]
+    assert result["accepted"] == ["bob@corp.test"]
+    assert result["refused"][0]["address"] == f"{other}@corp.test"
+    assert f"{other}@corp.test: {reply}" in str(error)
+    assert f"The message {result['message_id']} was delivered to the other 1." in str(error)
+    begin, info = (entry["event"] for entry in entries)
+    assert begin.startswith("SendMailTaskBegin")
+    assert f"accepted for bob@corp.test, refused for {other}@corp.test: {reply}" in info
+    postfix.wait_for_message(result["message_id"])
+
+
+def test_result_is_kept_from_xcom_if_the_task_says_so(refused_by_postfix):
+    _, ti = refused_by_postfix(AirflowFailException, to="bob@corp.test; refused@corp.test", do_xcom_push=False)
+
+    assert ti.pushed == {}
+
+
+def test_all_or_nothing_sends_to_nobody(postfix, refused_by_postfix):
+    fields = {"to": "bob@corp.test; refused@corp.test", "all_or_nothing": True, "subject": "nobody gets this"}
+    error, ti = refused_by_postfix(AirflowFailException, **fields)
+
+    assert "Nothing was sent to anybody" in str(error)
+    assert ti.pushed == {}
+    postfix.wait_for_message(run()["message_id"])
+    assert "nobody gets this" not in [arrived["Subject"] for arrived in postfix.messages()]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"to": "later@corp.test"}, {"to": "bob@corp.test; later@corp.test", "all_or_nothing": True}]
+)
+def test_refusal_that_may_pass_is_left_to_airflows_retries_if_nobody_has_the_message(refused_by_postfix, fields):
+    error, ti = refused_by_postfix(RecipientsRefused, **fields)
+
+    assert error.transient
+    assert ti.pushed == {}
+
+
+# --- secrets
+
+
+def test_password_is_shown_nowhere(server, define, caplog, entries):
+    operator = SendMailOperator(task_id="send", to="bob@corp.test", subject="Hello")
+    wrong = "Not-Her-Password-9"
+    with caplog.at_level(logging.DEBUG):
+        result = operator.execute({})
+        define(to_test_server(server, password=wrong))
+        with pytest.raises(AirflowFailException) as caught:
+            operator.execute({})
+
+    chain, error = [], caught.value
+    while error is not None:
+        chain += [str(error), repr(error)]
+        error = error.__cause__
+    fields = [repr(getattr(operator, name)) for name in operator.template_fields]
+    shown = "\n".join([caplog.text, repr(entries), *chain, repr(operator), repr(result), *fields])
+    assert "AUTH NTLM ********" in shown
+    assert "SendMailTaskEnd" in shown
+    for secret in (ALICE.password, wrong):
+        assert secret not in shown
+        assert base64.b64encode(secret.encode()).decode() not in shown

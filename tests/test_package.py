@@ -1,0 +1,222 @@
+"""The wheel: what is in it, what Airflow makes of it once it is installed, and what its imports cost."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from email.parser import BytesParser
+from importlib.metadata import Distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+AIRFLOW = Path(sys.executable).with_name("airflow")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The package as built from the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", folder, ROOT]
+    subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The folder that the wheel is unpacked in."""
+    folder = tmp_path_factory.mktemp("installed")
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def distribution(installed):
+    (found,) = installed.glob("*.dist-info")
+    return Distribution.at(found)
+
+
+@pytest.fixture(scope="module")
+def run(installed, tmp_path_factory):
+    """Return a function that runs a command where the wheel is installed, in an Airflow of its own."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    environment |= {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(installed)}
+
+    def run(*command) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=True)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def new_modules(run):
+    """Return a function that tells which modules some code imports, beyond those that other code does."""
+
+    def new_modules(code, *, after="pass") -> set[str]:
+        script = f"{after}\nimport sys\nbefore = set(sys.modules)\n{code}\nprint(*sorted(set(sys.modules) - before))"
+        return set(run(sys.executable, "-c", script).stdout.split())
+
+    return new_modules
+
+
+# --- what is in it
+
+
+def test_everything_is_in_it_and_nothing_else(installed, distribution):
+    sources = {path.relative_to(ROOT) for path in (ROOT / "airflow_smtp_cm").rglob("*") if path.suffix == ".py"}
+    sources |= {Path("airflow_smtp_cm/py.typed"), Path("airflow_smtp_cm/example_dags/send_mail.py")}
+    files = {path.relative_to(installed) for path in installed.rglob("*") if path.is_file()}
+
+    assert {path for path in files if path.suffix in {".py", ".typed"}} == sources
+    assert {path.parts[0] for path in files} == {
+        "airflow_smtp_cm",
+        f"airflow_smtp_cm-{distribution.version}.dist-info",
+    }
+
+
+def test_version_is_the_modules(distribution, run):
+    said = run(sys.executable, "-c", "import airflow_smtp_cm; print(airflow_smtp_cm.__version__)").stdout
+
+    assert said.strip() == distribution.version
+
+
+def test_licence_comes_along(distribution):
+    assert distribution.metadata["License-Expression"] == "Apache-2.0"
+    assert "Apache License" in distribution.read_text("licenses/LICENSE")
+
+
+def test_it_is_found_among_airflows_providers(distribution):
+    classifiers = distribution.metadata.get_all("Classifier")
+
+    assert "Framework :: Apache Airflow :: Provider" in classifiers
+    assert "Typing :: Typed" in classifiers
+    (entry,) = distribution.entry_points.select(group="apache_airflow_provider")
+    assert entry.load()()["package-name"] == distribution.name == canonicalize_name(distribution.name)
+
+
+def test_requirements_have_no_upper_bounds(distribution):
+    """Airflow's own constraints pin them."""
+    requirements = [Requirement(text) for text in distribution.requires]
+
+    assert {(item.name, str(item.marker)) for item in requirements} >= {
+        ("apache-airflow", "None"),
+        ("apache-airflow-providers-common-compat", "None"),
+        ("pyspnego", "None"),
+        ("pyspnego", 'extra == "kerberos"'),
+        ("aiosmtpd", 'extra == "testing"'),
+        ("trustme", 'extra == "testing"'),
+    }
+    assert {specifier.operator for item in requirements for specifier in item.specifier} == {">="}
+
+
+def test_description_is_the_readme(installed):
+    (metadata,) = installed.glob("*.dist-info/METADATA")
+    shown = BytesParser().parsebytes(metadata.read_bytes())
+
+    assert shown["Description-Content-Type"] == "text/markdown"
+    assert shown.get_payload(decode=True).decode().strip() == (ROOT / "README.md").read_text().strip()
+
+
+# --- what Airflow makes of it
+
+
+def airflow_says(run, *arguments):
+    """Return what an airflow command prints as JSON, and make sure that it complains about nothing."""
+    said = run(AIRFLOW, *arguments, "--output", "json")
+    complaints = [word for word in ("traceback", "warn", "error", "smtp") if word in said.stderr.lower()]
+    assert not complaints, said.stderr
+    return json.loads(said.stdout)
+
+
+def test_airflow_lists_the_provider(run, distribution):
+    listed = {row["package_name"]: row for row in airflow_says(run, "providers", "list")}
+
+    assert listed["airflow-smtp-cm"]["version"] == distribution.version
+    assert "Send Mail task" in listed["airflow-smtp-cm"]["description"]
+
+
+def test_airflow_knows_the_provider(run):
+    (provider,) = airflow_says(run, "providers", "get", "airflow-smtp-cm", "--full")
+
+    (connection_type,) = provider["connection-types"]
+    assert connection_type["connection-type"] == "smtp_cm"
+
+
+def test_airflow_lists_the_hook(run):
+    hooks = {row["connection_type"]: row for row in airflow_says(run, "providers", "hooks")}
+
+    assert hooks["smtp_cm"] == {
+        "connection_type": "smtp_cm",
+        "class": "airflow_smtp_cm.hooks.smtp_cm.SmtpCmHook",
+        "conn_id_attribute_name": "smtp_conn_id",
+        "package_name": "airflow-smtp-cm",
+        "hook_name": "SMTP Connection Manager",
+    }
+
+
+def test_airflow_finds_the_example(run, installed):
+    """Where examples are loaded, with those of its own providers."""
+    code = """
+import os
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "True"
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import DagBag
+paths = {bundle.name: bundle.path for bundle in DagBundlesManager().get_all_dag_bundles()}
+bag = DagBag(paths["airflow-smtp-cm-example-dags"])
+print(list(bag.dags), bag.import_errors, paths["airflow-smtp-cm-example-dags"])
+"""
+    said = run(sys.executable, "-c", code)
+
+    assert said.stdout.splitlines()[-1] == f"['send_mail'] {{}} {installed}/airflow_smtp_cm/example_dags"
+    assert "Could not load provider module" not in said.stdout + said.stderr
+
+
+def test_example_warns_of_nothing(run):
+    """Such as of what the next Airflow will have removed."""
+    code = (
+        "import airflow.sdk, warnings; warnings.simplefilter('error'); import airflow_smtp_cm.example_dags.send_mail"
+    )
+
+    assert run(sys.executable, "-c", code).stderr == ""
+
+
+# --- what its imports cost
+
+
+def test_dag_file_pays_for_the_operator_alone(new_modules):
+    """Airflow parses every DAG file again and again."""
+    code = (
+        "from airflow_smtp_cm.operators.send_mail import SendMailOperator; SendMailOperator(task_id='send', to='a@x')"
+    )
+    added = new_modules(code, after="from airflow.sdk import DAG, BaseOperator; BaseOperator(task_id='t')")
+
+    assert {name for name in added if name.startswith("airflow_smtp_cm.")} == {
+        "airflow_smtp_cm.operators",
+        "airflow_smtp_cm.operators.send_mail",
+    }
+    roots = {name.partition(".")[0] for name in added}
+    assert roots <= {"airflow", "airflow_smtp_cm"}
+
+
+def test_discovery_needs_nothing_of_airflow(new_modules):
+    """Every start of every Airflow component calls it."""
+    added = new_modules("from airflow_smtp_cm.get_provider_info import get_provider_info; get_provider_info()")
+
+    assert "airflow_smtp_cm.connection_fields" in added
+    assert {"airflow", "ssl", "socket", "spnego", "cryptography"}.isdisjoint(added)
+
+
+def test_mail_and_its_conversation_need_no_airflow(new_modules):
+    added = new_modules(
+        "import airflow_smtp_cm.connection_manager, airflow_smtp_cm.smtp.client, airflow_smtp_cm.mail"
+    )
+
+    assert "spnego" in added
+    assert "airflow" not in added

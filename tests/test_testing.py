@@ -1,0 +1,188 @@
+"""The server in the tests' own process: it keeps what it gets, and lets in nobody whom a real one would not."""
+
+import os
+import smtplib
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+
+from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.smtp.errors import AuthenticationNotOffered, AuthenticationRefused, CertificateError, Refused
+from airflow_smtp_cm.testing import SmtpTestServer
+
+ALICE = r"CORP\alice"
+PASSWORD = "Wonder-Land-1!"
+
+
+@pytest.fixture
+def server():
+    with SmtpTestServer(users={ALICE: PASSWORD}) as server:
+        yield server
+
+
+def manager(server, **properties):
+    given = {
+        "smtp_server": server.host,
+        "port": server.port,
+        "enable_ssl": True,
+        "server_name": server.server_name,
+        "ca_bundle": server.ca_bundle,
+        "use_windows_authentication": True,
+        "username": ALICE,
+        "password": PASSWORD,
+    }
+    return SmtpConnectionManager(**given | properties)
+
+
+def mail(**given):
+    return MailMessage(**{"from_email": "alice@corp.test", "to": "bob@corp.test", "subject": "Hello"} | given)
+
+
+def test_message_is_kept_with_who_sent_it_and_how(server):
+    message = mail(to="Bob <bob@corp.test>; carol@corp.test", bcc="dave@corp.test", text="Grüße\n.\n")
+    with manager(server).acquire() as client:
+        result = client.send(message)
+
+    (received,) = server.outbox
+    assert (received.identity, received.mechanism, received.tls_version) == (ALICE, "NTLM", "TLSv1.3")
+    assert received.sender == "alice@corp.test"
+    assert received.recipients == ("bob@corp.test", "carol@corp.test", "dave@corp.test")
+    assert received.message["Message-ID"] == message.message_id
+    assert received.message.get_content() == "Grüße\n.\n"
+    assert len(received.content) == result.size
+    assert str(result.reply) == "250 2.0.0 Kept as number 1"
+
+
+def test_messages_are_kept_in_order(server):
+    with manager(server).acquire() as client:
+        for number in range(3):
+            client.send(mail(subject=str(number)))
+
+    assert [received.message["Subject"] for received in server.outbox] == ["0", "1", "2"]
+
+
+def test_address_beyond_ascii_arrives(server):
+    with manager(server).acquire() as client:
+        client.send(mail(to="bøb@corp.test"))
+
+    assert server.outbox[0].recipients == ("bøb@corp.test",)
+
+
+@pytest.mark.parametrize("name", [ALICE, r"corp\ALICE", "alice", "alice@corp.test"])
+def test_users_may_be_named_in_every_way_that_windows_knows(name):
+    with SmtpTestServer(users={name: PASSWORD}) as server, manager(server, username=name).acquire() as client:
+        client.send(mail())
+
+    assert server.outbox[0].identity == name
+
+
+@pytest.mark.parametrize(
+    "who", [{"password": "wrong"}, {"username": r"CORP\mallory"}, {"username": r"OTHER\alice"}, {"username": "alice"}]
+)
+def test_wrong_identity_is_refused(server, who):
+    with pytest.raises(AuthenticationRefused, match="535"):
+        manager(server, **who).acquire()
+
+    assert server.outbox == []
+
+
+def test_login_without_the_binding_to_the_session_is_refused(server):
+    """As Exchange does with Extended Protection: the login could be another session's."""
+    with pytest.raises(AuthenticationRefused):
+        manager(server, channel_binding="none").acquire()
+
+
+def test_nobody_may_send_without_login(server):
+    anonymous = {"use_windows_authentication": False, "username": None, "password": None}
+    with manager(server, **anonymous).acquire() as client, pytest.raises(Refused, match="530"):
+        client.send(mail())
+
+    assert server.outbox == []
+
+
+def test_login_is_not_offered_in_clear(server):
+    with pytest.raises(AuthenticationNotOffered, match="no authentication at all without TLS"):
+        manager(server, enable_ssl=False, server_name=None, ca_bundle=None).acquire()
+
+
+def test_only_its_own_authority_vouches_for_it(server):
+    with pytest.raises(CertificateError):
+        manager(server, ca_bundle=None).acquire()
+
+
+def test_two_servers_know_their_own_users_only():
+    with SmtpTestServer(users={ALICE: PASSWORD}) as one, SmtpTestServer(users={r"CORP\bob": "other"}) as two:
+        manager(one).acquire().close()
+        manager(two, username=r"CORP\bob", password="other").acquire().close()
+        with pytest.raises(AuthenticationRefused):
+            manager(two).acquire()
+
+
+@pytest.mark.parametrize("before", [None, "/tmp/users"])
+def test_environment_is_left_as_it_was(monkeypatch, before):
+    """Also while the server runs: the client's side may use the same variable."""
+    monkeypatch.delenv("NTLM_USER_FILE", raising=False)
+    if before:
+        monkeypatch.setenv("NTLM_USER_FILE", before)
+    with SmtpTestServer(users={ALICE: PASSWORD}) as server:
+        monkeypatch.setenv("SET_MEANWHILE", "yes")
+        manager(server).acquire().close()
+        assert os.environ.get("NTLM_USER_FILE") == before
+
+    assert os.environ.get("NTLM_USER_FILE") == before
+    assert os.environ["SET_MEANWHILE"] == "yes"
+
+
+def test_nothing_stays_behind():
+    threads = set(threading.enumerate())
+    with SmtpTestServer(users={ALICE: PASSWORD}) as server:
+        manager(server).acquire().close()
+        folder = Path(server.ca_bundle).parent
+        assert {path.name for path in folder.iterdir()} == {"ca.pem", "users"}
+
+    assert set(threading.enumerate()) == threads
+    assert not folder.exists()
+    with socket.socket() as probe:
+        assert probe.connect_ex((server.host, server.port)) != 0
+
+
+def test_end_does_not_wait_for_a_client_that_stays():
+    with SmtpTestServer(users={ALICE: PASSWORD}) as server:
+        client = manager(server).acquire()
+
+    client.close()
+
+
+def test_server_can_run_again():
+    server = SmtpTestServer(users={ALICE: PASSWORD})
+    for number in (1, 2):
+        with server, manager(server).acquire() as client:
+            client.send(mail())
+        assert len(server.outbox) == number
+
+
+def test_server_that_never_ran_leaves_nothing_open():
+    SmtpTestServer(users={})
+
+
+@pytest.mark.parametrize("users", [{ALICE: "pass:word"}, {"CORP:alice": PASSWORD}, {ALICE: "pass\nword"}])
+def test_user_whom_the_file_cannot_hold_is_refused(users):
+    with pytest.raises(ValueError, match="colon"):
+        SmtpTestServer(users=users)
+
+
+@pytest.mark.parametrize("token", ["!!", "AAAA", "TlRMTVNTUAABAAAA", "="])
+def test_nonsense_instead_of_a_token_is_refused_and_the_server_lives(server, token):
+    with smtplib.SMTP(server.host, server.port) as plain:
+        plain.starttls(context=ssl.create_default_context(cafile=server.ca_bundle))
+        plain.ehlo()
+        code, _ = plain.docmd(f"AUTH NTLM {token}")
+        assert code in {500, 501, 535}
+
+    with manager(server).acquire() as client:
+        client.send(mail())
+    assert len(server.outbox) == 1
