@@ -62,10 +62,10 @@ def test_what_ssis_has_comes_first(connection_type):
         (name, item["label"], item["schema"].get("section"))
         for name, item in list(connection_type["conn-fields"].items())[:4]
     ] == [
-        ("connection_string", "Connection string", None),
-        ("use_windows_authentication", "Use Windows Authentication", None),
-        ("enable_ssl", "Enable SSL", None),
-        ("timeout", "Timeout", None),
+        ("use_windows_authentication", "Use Windows Authentication", "SMTP connection manager"),
+        ("enable_ssl", "Enable SSL", "SMTP connection manager"),
+        ("timeout", "Timeout", "SMTP connection manager"),
+        ("connection_string", "Connection string", "SMTP connection manager"),
     ]
 
 

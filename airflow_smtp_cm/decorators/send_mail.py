@@ -65,7 +65,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         # Not rendered: what a function has made of data is no template.
         if isinstance(returned, MailMessage):
             self.message_source = returned.text or ""
-            return self.send(returned, context)
+            return self.send(self.hook(), returned, context)
         fields = {"message_source": returned} if isinstance(returned, str) else returned
         known = {*SendMailOperator.template_fields, "all_or_nothing"}
         if not isinstance(fields, Mapping) or not fields.keys() <= known:

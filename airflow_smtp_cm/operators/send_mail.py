@@ -5,7 +5,6 @@ What sends is imported when the task runs: a DAG file that imports this module p
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -114,13 +113,14 @@ class SendMailOperator(BaseOperator):
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
         from airflow_smtp_cm.task_fields import compose  # noqa: PLC0415
 
+        hook = self.hook()
         try:
-            message = compose(self, self._hook, context)
+            message = compose(self, hook, context)
         except InvalidMessage as error:
             raise AirflowFailException(str(error)) from error
-        return self.send(message, context)
+        return self.send(hook, message, context)
 
-    def send(self, message: MailMessage, context: Context) -> dict[str, Any]:
+    def send(self, hook: SmtpCmHook, message: MailMessage, context: Context) -> dict[str, Any]:
         """Send a message that is ready, as ``execute`` does with the one that it makes of the fields."""
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - as the module says
             AirflowFailException,
@@ -131,7 +131,7 @@ class SendMailOperator(BaseOperator):
 
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            result = self._hook.send(message, all_or_nothing=self.all_or_nothing)
+            result = hook.send(message, all_or_nothing=self.all_or_nothing)
         except AirflowNotFoundException as error:
             raise AirflowFailException(str(error)) from error
         except SmtpError as error:
@@ -146,8 +146,8 @@ class SendMailOperator(BaseOperator):
         self.log.info("SendMailTaskEnd: The task finished sending an e-mail message.")
         return result.as_json()
 
-    @cached_property
-    def _hook(self) -> SmtpCmHook:
+    def hook(self) -> SmtpCmHook:
+        """Return a hook for the connection."""
         from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415 - as the module says
         from airflow_smtp_cm.task_fields import text_of  # noqa: PLC0415
 

@@ -110,9 +110,10 @@ def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes 
             f"(25, 587) or TLS from the start (465), the TLS mode must say so.",
             phase=Phase.TLS,
         )
+    problem = error.verify_message.rstrip(".")
     shown = f" {_describe(certificate)}" if certificate else ""
     return CertificateError(
-        f"The certificate of {peer} is not accepted for {settings.peer_name}: {error.verify_message}.{shown} "
+        f"The certificate of {peer} is not accepted for {settings.peer_name}: {problem}.{shown} "
         f"If the server is known under another name, set the server name; if its authority is your own, "
         f"set the CA bundle.",
         phase=Phase.TLS,
