@@ -134,7 +134,7 @@ CONNECTION_FIELDS = (
         label="Use Windows Authentication",
         type="boolean",
         description="Log in as the user above, with the password or a keytab; without a user, with the worker's own "
-        "Kerberos tickets. Off: anonymous. For basic authentication, use a connection of type SMTP.",
+        "Kerberos tickets. Off: anonymous. For basic authentication, there is the type SMTP.",
         section=_SSIS,
     ),
     ConnectionField(

@@ -19,7 +19,7 @@ import ssl
 import tempfile
 import threading
 from base64 import b64decode
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -163,7 +163,8 @@ class SmtpTestServer:
             for session in sessions:
                 transport: Any = session.transport
                 if transport:
-                    transport.abort()
+                    with suppress(AttributeError):  # before 3.11.3, Python's TLS forgets that it has closed already
+                        transport.abort()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             for task in others:
                 task.cancel()

@@ -58,14 +58,17 @@ def test_airflow_shows_the_form(monkeypatch, connection_type):
 
 
 def test_what_ssis_has_comes_first(connection_type):
+    section = "SMTP connection manager"
+
     assert [
-        (name, item["label"], item["schema"].get("section"))
-        for name, item in list(connection_type["conn-fields"].items())[:4]
+        (name, item["label"], item["schema"]["section"])
+        for name, item in list(connection_type["conn-fields"].items())[:5]
     ] == [
-        ("use_windows_authentication", "Use Windows Authentication", "SMTP connection manager"),
-        ("enable_ssl", "Enable SSL", "SMTP connection manager"),
-        ("timeout", "Timeout", "SMTP connection manager"),
-        ("connection_string", "Connection string", "SMTP connection manager"),
+        ("use_windows_authentication", "Use Windows Authentication", section),
+        ("enable_ssl", "Enable SSL", section),
+        ("timeout", "Timeout", section),
+        ("connection_string", "Connection string", section),
+        ("tls_mode", "TLS mode", "TLS"),
     ]
 
 
@@ -81,7 +84,7 @@ def test_every_field_is_explained(connection_type):
 
 
 def test_fields_of_a_section_stand_together(connection_type):
-    sections = [item["schema"].get("section") for item in connection_type["conn-fields"].values()]
+    sections = [item["schema"]["section"] for item in connection_type["conn-fields"].values()]
     changes = [section for before, section in zip([..., *sections], sections, strict=False) if section != before]
 
     assert len(changes) == len(set(changes))
@@ -103,6 +106,16 @@ def test_defaults_are_among_the_choices(connection_type):
     for name, item in connection_type["conn-fields"].items():
         if "enum" in item["schema"]:
             assert item["schema"]["default"] in item["schema"]["enum"], name
+
+
+def test_every_choice_has_a_label(connection_type):
+    choices = {
+        name: item["schema"] for name, item in connection_type["conn-fields"].items() if "enum" in item["schema"]
+    }
+
+    assert choices.keys() == {"tls_mode", "mechanism", "channel_binding"}
+    for name, schema in choices.items():
+        assert list(schema["values_display"]) == schema["enum"], name
 
 
 def test_secret_is_hidden_by_the_form_and_redacted_by_airflow(connection_type):

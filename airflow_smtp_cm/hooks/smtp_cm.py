@@ -43,6 +43,20 @@ class SmtpCmHook(BaseHook):
         super().__init__(**kwargs)
         self.smtp_conn_id = smtp_conn_id
 
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """Return the form's fields for Airflow below 3.2, which does not read the provider's metadata."""
+        from airflow_smtp_cm.connection_form import connection_form_widgets  # noqa: PLC0415 - old Airflow only
+
+        return connection_form_widgets()
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """Return how the form shows the standard fields, for Airflow below 3.2."""
+        from airflow_smtp_cm.connection_form import ui_field_behaviour  # noqa: PLC0415 - old Airflow only
+
+        return ui_field_behaviour()
+
     @classmethod
     def from_connection(cls, conn: Any) -> Self:
         """Return a hook for a Connection at hand, for where Airflow cannot look it up by its id.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.client import PROBE_AFTER
@@ -15,6 +16,7 @@ from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
 from airflow_smtp_cm.smtp.trace import Trace
+from airflow_smtp_cm.smtp.transport import MAX_UNREAD
 from airflow_smtp_cm.smtp.waits import Waits
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MAX_UNREAD = 1024 * 1024
+logger = logging.getLogger(__name__)
 
 
 class _Connection(asyncio.Protocol):
@@ -51,7 +53,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.unread += data
-        if len(self.unread) > _MAX_UNREAD:
+        if len(self.unread) > MAX_UNREAD:
             self.transport.abort()
         self._news.set()
 
@@ -130,22 +132,24 @@ class AsyncTransport:
 
     async def run(self, steps: Steps[T]) -> T:
         """Carry out a piece of the conversation and return its outcome."""
-        try:
-            effect = next(steps)
-            while True:
-                try:
-                    outcome = await self._perform(effect)
-                except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        with closing(steps):  # interrupted, it closes the files it reads at once
+            try:
+                effect = next(steps)
+                while True:
+                    try:
+                        outcome = await self._perform(effect)
+                    except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
+                        effect = steps.throw(error)
+                    else:
+                        effect = steps.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        self._connection.transport.abort()
+        with suppress(AttributeError):  # before 3.11.3, Python's TLS forgets that it has closed already
+            self._connection.transport.abort()
 
     @property
     def local_address(self) -> str:
@@ -156,13 +160,13 @@ class AsyncTransport:
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Call):
             return await asyncio.to_thread(effect.function)
-        if isinstance(effect, Poll):
-            return self._connection.poll()
         phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
         try:
             async with asyncio.timeout(self.waits.seconds(phase)):
                 if isinstance(effect, Write):
                     return await self._connection.write(effect.data)
+                if isinstance(effect, Poll):
+                    return self._connection.poll()
                 if isinstance(effect, Read):
                     return await self._connection.read()
                 return await self._start_tls()
@@ -276,10 +280,15 @@ class AsyncSmtpClient:
         self._last_used = time.monotonic()
 
     async def _make_ready(self) -> None:
-        if not self._session.wire.closed and time.monotonic() - self._last_used > PROBE_AFTER:
-            with suppress(SmtpError):
-                await self.noop()
-        if self._session.wire.closed:
+        session = self._session
+        if not session.wire.closed:
+            rested = time.monotonic() - self._last_used
+            try:
+                await self._run(session.noop() if rested > PROBE_AFTER else session.check())
+            except SmtpError as error:
+                session.wire.closed = True
+                logger.info("Opening a new session with %s: %s", session.wire.peer, error)
+        if session.wire.closed:
             self._transport.close()
             await self._open()
 

@@ -150,7 +150,7 @@ class SmtpClient:
             self._session, self._transport = self._open()
 
     def _run(self, steps: Steps[T]) -> T:
-        self._transport.begin()
+        self._transport.waits.begin()
         try:
             return self._transport.run(steps)
         except BaseException as error:

@@ -5,35 +5,24 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
-from airflow_smtp_cm.smtp.errors import (
-    ConnectError,
-    Disconnected,
-    Phase,
-    ProtocolError,
-    SettingsError,
-    TimedOut,
-    TlsError,
-)
-from airflow_smtp_cm.smtp.settings import TlsMode
+from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, session_of
+from airflow_smtp_cm.smtp.waits import TLS_ENDED, Waits
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
-    from airflow_smtp_cm.smtp.settings import Settings, Timeouts
+    from airflow_smtp_cm.smtp.settings import Settings
 
 T = TypeVar("T")
 
 _RECEIVE = 64 * 1024
 # What a server may say while we are still writing: long replies to ten thousand recipients fit.
-_MAX_UNREAD = 16 * 1024 * 1024
+MAX_UNREAD = 16 * 1024 * 1024
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
-# The ways in which ssl says that the other side has gone.
-_TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class SocketTransport:
@@ -42,6 +31,9 @@ class SocketTransport:
     Args:
         settings: where to connect, and how long each wait may last.
 
+    Attributes:
+        waits: how long each wait may last, as of now.
+
     Raises:
         SettingsError: a name in the settings can be no server's.
         ConnectError: no connection can be made.
@@ -49,17 +41,11 @@ class SocketTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._deadline: float | None = None
+        self.waits = Waits(settings)
         self._unread = bytearray()
         self._ended = False
-        self.begin()
         self._sock = self._connect()
         self._poller = select.poll()
-
-    def begin(self) -> None:
-        """Start the clock of an operation's total time."""
-        total = self._settings.timeouts.total
-        self._deadline = None if total is None else time.monotonic() + total
 
     def run(self, steps: Steps[T]) -> T:
         """Carry out a piece of the conversation and return its outcome."""
@@ -114,19 +100,12 @@ class SocketTransport:
                     return self._connect_to(family, address)
             return self._connect_to(last[0], last[4])
         except OSError as error:
-            advice = (
-                "Check the server's name."
-                if isinstance(error, socket.gaierror)
-                else "Check the server's name and port, and whether a firewall lets this machine through."
-            )
-            raise ConnectError(
-                f"Cannot connect to {settings.host}:{settings.port}: {error}. {advice}", phase=Phase.CONNECT
-            ) from error
+            raise self.waits.not_connected(error) from error
 
     def _connect_to(self, family: socket.AddressFamily, address: Any) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(self._allowance(Phase.CONNECT))
+            sock.settimeout(self.waits.seconds(Phase.CONNECT))
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
@@ -142,18 +121,18 @@ class SocketTransport:
             sock = self._sock = context.wrap_socket(
                 self._sock, server_hostname=settings.peer_name, do_handshake_on_connect=False
             )
-            sock.settimeout(self._allowance(Phase.TLS))
+            sock.settimeout(self.waits.seconds(Phase.TLS))
             sock.do_handshake()
         except TimeoutError:
-            raise self._timed_out(Phase.TLS) from None
+            raise self.waits.timed_out(Phase.TLS) from None
         except ssl.SSLCertVerificationError as error:
             raise handshake_error(error, settings, presented_certificate(sock)) from error
-        except _TLS_ENDED as error:
-            raise self._disconnected(Phase.TLS, error) from error
+        except TLS_ENDED as error:
+            raise self.waits.broken(Phase.TLS, error) from error
         except ssl.SSLError as error:
             raise handshake_error(error, settings, None) from error
         except OSError as error:
-            raise self._disconnected(Phase.TLS, error) from error
+            raise self.waits.broken(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - as above
         return session_of(sock)
 
@@ -176,14 +155,14 @@ class SocketTransport:
         return data
 
     def _write(self, data: bytes, phase: Phase) -> None:
-        self._allowance(phase)  # the total time may be up although no wait is
+        self.waits.seconds(phase)  # the total time may be up although no wait is
         rest = memoryview(data)
         while rest:
             # A server that does not get rid of its replies stops reading, so they are taken while we write; one that
             # has closed its side will never reply, so nothing more needs to leave.
             self._receive(phase)
             if self._ended:
-                raise Disconnected(f"{self._peer} closed the connection ({phase}).", phase=phase)
+                raise Disconnected(f"{self.waits.peer} closed the connection ({phase}).", phase=phase)
             try:
                 sent = self._sock.send(rest)
             except (BlockingIOError, ssl.SSLWantWriteError):
@@ -191,7 +170,7 @@ class SocketTransport:
             except ssl.SSLWantReadError:
                 self._wait(select.POLLIN, phase)
             except OSError as error:
-                raise self._disconnected(phase, error) from error
+                raise self.waits.broken(phase, error) from error
             else:
                 rest = rest[sent:]
 
@@ -202,58 +181,15 @@ class SocketTransport:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError as error:
-            raise self._disconnected(phase, error) from error
+            raise self.waits.broken(phase, error) from error
         if not data:
             self._ended = True
         self._unread += data
-        if len(self._unread) > _MAX_UNREAD:
-            raise ProtocolError(f"{self._peer} talks without listening.", phase=phase)
+        if len(self._unread) > MAX_UNREAD:
+            raise ProtocolError(f"{self.waits.peer} talks without listening.", phase=phase)
         return True
 
     def _wait(self, events: int, phase: Phase) -> None:
         self._poller.register(self._sock, events)
-        if not self._poller.poll(self._allowance(phase) * 1000):
-            raise self._timed_out(phase)
-
-    @property
-    def _peer(self) -> str:
-        return f"{self._settings.host}:{self._settings.port}"
-
-    def _allowance(self, phase: Phase) -> float:
-        """How long a wait may last, in seconds."""
-        seconds = _phase_seconds(self._settings.timeouts, phase)
-        if self._deadline is None:
-            return seconds
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise self._timed_out(phase)
-        return min(seconds, left)
-
-    def _timed_out(self, phase: Phase) -> TimedOut:
-        advice = (
-            "Perhaps this port expects TLS from the first octet."
-            if phase is Phase.GREETING and self._settings.tls.mode is not TlsMode.IMPLICIT
-            else "Raise the connection's timeout if the server is just slow."
-        )
-        return TimedOut(f"{self._peer} did not answer in time ({phase}). {advice}", phase=phase)
-
-    def _disconnected(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
-        if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_ENDED):
-            return TlsError(
-                f"The TLS session with {self._peer} broke ({phase}): {error.reason or error}.", phase=phase
-            )
-        return Disconnected(f"The connection to {self._peer} was lost ({phase}): {error}.", phase=phase)
-
-
-def _phase_seconds(timeouts: Timeouts, phase: Phase) -> float:
-    match phase:
-        case Phase.CONNECT:
-            return timeouts.connect
-        case Phase.TLS:
-            return timeouts.tls
-        case Phase.CONTENT:
-            return timeouts.data_block
-        case Phase.FINAL:
-            return timeouts.final
-        case _:
-            return timeouts.command
+        if not self._poller.poll(self.waits.seconds(phase) * 1000):
+            raise self.waits.timed_out(phase)

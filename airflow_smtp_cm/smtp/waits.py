@@ -13,6 +13,9 @@ from airflow_smtp_cm.smtp.settings import TlsMode
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.settings import Settings, Timeouts
 
+# The ways in which ssl says that the other side has gone.
+TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
 
 class Waits:
     """The waits of one connection.
@@ -56,7 +59,7 @@ class Waits:
 
     def broken(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
         """Word a connection that broke."""
-        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        if isinstance(error, ssl.SSLError) and not isinstance(error, TLS_ENDED):
             reason = error.reason or error
             return TlsError(f"The TLS session with {self.peer} broke ({phase}): {reason}.", phase=phase)
         return Disconnected(f"The connection to {self.peer} was lost ({phase}): {error}.", phase=phase)

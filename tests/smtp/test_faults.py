@@ -387,7 +387,7 @@ class Clock:
 
 def test_the_total_time_ends_an_operation_though_no_wait_is_too_long(open_client, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transport.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
     slow = [expect("MAIL"), clock.passes(3), say("250 ok"), expect("RCPT"), clock.passes(3), say("250 ok")]
     with scripted_peer([*hello(), *slow, wait_for_close()]) as peer:
         client = open_client(peer, Timeouts(total=5))
@@ -398,7 +398,7 @@ def test_the_total_time_ends_an_operation_though_no_wait_is_too_long(open_client
 
 def test_the_total_time_is_for_one_operation(open_client, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transport.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
     script = [*hello(), *[expect("NOOP"), clock.passes(3), say("250 ok")] * 3, *GOODBYE]
     with scripted_peer(script) as peer, open_client(peer, Timeouts(total=5)) as client:
         for _ in range(3):
@@ -407,7 +407,7 @@ def test_the_total_time_is_for_one_operation(open_client, monkeypatch):
 
 def test_the_total_time_ends_content_that_flows_without_a_wait(open_client, monkeypatch):
     script = [*UP_TO["DATA"], say("354 go"), wait_for_close()]
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transport.time", Clock(tick=1))
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", Clock(tick=1))
     with scripted_peer(script) as peer:
         client = open_client(peer, Timeouts(total=100))
         with pytest.raises(TimedOut, match=r"\(content\)"):
@@ -423,7 +423,7 @@ def test_the_addresses_of_a_name_share_the_total_time(monkeypatch):
         clock.now += sock.gettimeout()
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transport.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.3", "127.0.0.4"))
     with pytest.raises(ConnectError, match="Cannot connect"):

@@ -1,0 +1,375 @@
+"""TLS: which servers are trusted, what is said of those that are not, client certificates, channel bindings."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import ssl
+from types import SimpleNamespace
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.effects import TlsSession
+from airflow_smtp_cm.smtp.errors import (
+    CertificateError,
+    Phase,
+    SettingsError,
+    TimedOut,
+    TlsError,
+)
+from airflow_smtp_cm.smtp.settings import ChannelBinding, Settings, Timeouts, Tls, TlsMode
+from airflow_smtp_cm.smtp.tls import channel_binding, context_for, handshake_error
+from tests.servers.people import MAIL_HOST
+from tests.servers.processes import LOOPBACK
+from tests.servers.scripted import Step, expect, say, scripted_peer, start_tls, wait_for_close
+from tests.smtp.outgoing import Note
+
+GOODBYE = [expect("QUIT"), say("221 bye")]
+
+
+@pytest.fixture
+def connect(certificates):
+    """Return a function that opens an anonymous client under TLS."""
+
+    def connect(port, mode=TlsMode.STARTTLS, *, server_name=MAIL_HOST, timeouts=None, **tls) -> SmtpClient:
+        tls = {"ca_bundle": str(certificates.authority), **tls}
+        settings = Settings(
+            host=LOOPBACK,
+            port=port,
+            server_name=server_name,
+            tls=Tls(mode=mode, **tls),
+            timeouts=timeouts or Timeouts(),
+            ehlo_name="me.test",
+        )
+        return SmtpClient.open(settings)
+
+    return connect
+
+
+# Which servers are trusted.
+
+
+@pytest.mark.parametrize("name", [MAIL_HOST, "localhost", LOOPBACK])
+@pytest.mark.parametrize("port", ["default", "rsa_sha384"])
+def test_a_server_is_trusted_under_each_of_its_names(postfix, connect, port, name):
+    with connect(postfix.port(port), server_name=name) as client:
+        assert client.tls.version == "TLSv1.3"
+
+
+def test_tls_from_the_first_octet(postfix, dovecot, connect):
+    for port in (postfix.port("smtps"), dovecot.tls_port):
+        with connect(port, TlsMode.IMPLICIT) as client:
+            assert client.tls.version == "TLSv1.3"
+            client.noop()
+
+
+@pytest.mark.parametrize(
+    ("port", "problem", "shown"),
+    [
+        (
+            "untrusted",
+            "unable to get local issuer certificate",
+            f"It is for {MAIL_HOST}, localhost, {LOOPBACK}, issued",
+        ),
+        ("expired", "certificate has expired", "valid from 2000-01-01 to {yesterday}"),
+        ("wrong_name", f"Hostname mismatch.*{MAIL_HOST}", r"It is for elsewhere\.test, issued by .*trustme"),
+    ],
+)
+def test_a_certificate_that_is_not_to_be_trusted_is_shown(postfix, connect, port, problem, shown):
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    expected = f"not accepted for {MAIL_HOST}: .*{problem}.*{shown.format(yesterday=f'{yesterday:%Y-%m-%d}')}"
+    with pytest.raises(CertificateError, match=expected) as raised:
+        connect(postfix.port(port))
+    assert "set the server name" in str(raised.value)
+    assert "set the CA bundle" in str(raised.value)
+    assert raised.value.phase is Phase.TLS
+    assert not raised.value.transient
+
+
+def test_a_name_that_the_certificate_does_not_have_is_an_error(postfix, connect):
+    with pytest.raises(CertificateError, match=r"not accepted for other\.corp\.test"):
+        connect(postfix.port(), server_name="other.corp.test")
+
+
+def test_the_systems_authorities_are_not_asked_beside_the_given_ones_nor_the_other_way_round(postfix, connect):
+    with pytest.raises(CertificateError):
+        connect(postfix.port(), ca_bundle=None)
+
+
+@pytest.mark.parametrize("port", ["untrusted", "expired", "wrong_name"])
+def test_without_verification_any_certificate_will_do(postfix, connect, port):
+    with connect(postfix.port(port), verify=False, ca_bundle=None) as client:
+        assert client.tls.certificate
+
+
+@pytest.mark.parametrize("mode", [TlsMode.STARTTLS, TlsMode.IMPLICIT])
+def test_a_client_that_does_not_trust_the_server_says_nothing_to_it(certificates, connect, mode):
+    starttls = [say("220 hi"), expect("EHLO"), say("250-hi", "250 STARTTLS"), expect("STARTTLS"), say("220 go")]
+    script = [*(starttls if mode is TlsMode.STARTTLS else []), start_tls(certificates.untrusted), expect("EHLO")]
+    with scripted_peer(script, to_the_end=False) as peer, pytest.raises(CertificateError):
+        connect(peer.port, mode)
+    assert peer.commands in ([], ["EHLO me.test", "STARTTLS"])
+
+
+# The wrong port.
+
+
+def test_starttls_where_tls_begins_at_once_is_explained(postfix, connect):
+    with pytest.raises(TimedOut, match="Perhaps this port expects TLS from the first octet"):
+        connect(postfix.port("smtps"), timeouts=Timeouts(command=0.3))
+
+
+def test_tls_at_once_where_starttls_is_expected_is_explained(postfix, connect):
+    with pytest.raises(TlsError, match=r"If the port expects STARTTLS \(25, 587\)") as raised:
+        connect(postfix.port(), TlsMode.IMPLICIT)
+    assert not raised.value.transient
+
+
+# Client certificates.
+
+
+def encrypted(key, path, password: str) -> str:
+    private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    path.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(password.encode()),
+        )
+    )
+    return str(path)
+
+
+@pytest.fixture
+def in_one_file(certificates, tmp_path) -> str:
+    """Alice's certificate and key together."""
+    file = tmp_path / "alice.pem"
+    file.write_bytes(certificates.alice.chain.read_bytes() + certificates.alice.key.read_bytes())
+    return str(file)
+
+
+@pytest.mark.parametrize("kind", ["two files", "one file", "encrypted key"])
+def test_a_client_certificate_is_presented_to_a_server_that_asks(
+    postfix, connect, certificates, tmp_path, in_one_file, kind
+):
+    files = {
+        "two files": {
+            "client_certificate": str(certificates.alice.chain),
+            "client_key": str(certificates.alice.key),
+        },
+        "one file": {"client_certificate": in_one_file},
+        "encrypted key": {
+            "client_certificate": str(certificates.alice.chain),
+            "client_key": encrypted(certificates.alice.key, tmp_path / "key.pem", "open sesame"),
+            "client_key_password": "open sesame",
+        },
+    }[kind]
+    note = Note()
+    with connect(postfix.port("no_auth"), **files) as client:
+        client.send(note)
+    received = " ".join(postfix.wait_for_message(note.message_id)["Received"].split())
+    assert 'Client CN "alice"' in received
+    assert "(verified OK)" in received
+
+
+def demand_certificate(certificates, version=ssl.TLSVersion.TLSv1_3) -> Step:
+    def play(connection):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates.server.chain, certificates.server.key)
+        context.load_verify_locations(certificates.authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.maximum_version = version
+        connection.socket = context.wrap_socket(connection.socket, server_side=True)
+
+    return Step("demand_certificate", play)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_certificate_that_is_demanded(connect, certificates, in_one_file, version):
+    script = [demand_certificate(certificates, version), say("220 hi"), expect("EHLO"), say("250 hi"), *GOODBYE]
+    with (
+        scripted_peer(script) as peer,
+        connect(peer.port, TlsMode.IMPLICIT, client_certificate=in_one_file) as client,
+    ):
+        assert client.tls.version == version.name.replace("_", ".")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_demanded_client_certificate_that_is_not_there_is_an_error(connect, certificates, version):
+    """Under TLS 1.3 the client hears of it only after the handshake."""
+    script = [demand_certificate(certificates, version)]
+    with scripted_peer(script, to_the_end=False) as peer, pytest.raises(TlsError) as raised:
+        connect(peer.port, TlsMode.IMPLICIT)
+    assert not raised.value.transient
+
+
+@pytest.mark.parametrize("password", ["wrong", "", None, "x" * 2000])
+def test_a_key_that_the_password_does_not_open_is_an_error_and_nobody_is_asked(
+    certificates, tmp_path, password, monkeypatch
+):
+    given = []
+    load = ssl.SSLContext.load_cert_chain
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda *args, **kw: (given.append(kw), load(*args, **kw)))
+    key = encrypted(certificates.alice.key, tmp_path / "key.pem", "open sesame")
+    tls = Tls(client_certificate=str(certificates.alice.chain), client_key=key, client_key_password=password)
+    with pytest.raises(SettingsError, match="cannot be used") as raised:
+        context_for(tls)
+    assert str(tmp_path / "key.pem") in str(raised.value)
+    assert not password or password not in str(raised.value)
+    # Without a function to ask, OpenSSL asks the terminal.
+    assert callable(given[0]["password"])
+
+
+# Files.
+
+
+@pytest.mark.parametrize("content", ["missing", "a folder", "empty", "garbage", "another key"])
+@pytest.mark.parametrize("setting", ["ca_bundle", "client_certificate", "client_key"])
+def test_a_file_that_is_missing_or_holds_something_else_is_an_error(certificates, tmp_path, setting, content):
+    files = {"client_certificate": str(certificates.alice.chain), "client_key": str(certificates.alice.key)}
+    file = tmp_path / "file.pem"
+    if content == "a folder":
+        file.mkdir()
+    elif content != "missing":
+        octets = {"empty": b"", "garbage": b"garbage", "another key": certificates.server.key.read_bytes()}
+        file.write_bytes(octets[content])
+    with pytest.raises(SettingsError, match=r"The TLS files \(.*file\.pem.*\) cannot be used") as raised:
+        context_for(Tls(**{**files, setting: str(file)}))
+    assert not raised.value.transient
+
+
+def test_files_that_cannot_be_used_are_an_error_before_the_handshake_and_leave_nothing_open(connect, tmp_path):
+    script = [say("220 hi"), expect("EHLO"), say("250-hi", "250 STARTTLS"), expect("STARTTLS"), say("220 go")]
+    with scripted_peer([*script, wait_for_close()]) as peer, pytest.raises(SettingsError):
+        connect(peer.port, ca_bundle=str(tmp_path / "missing.pem"))
+
+
+def test_equal_settings_share_one_context(certificates):
+    """Making one costs as much as fifty handshakes."""
+    tls = Tls(ca_bundle=str(certificates.authority))
+    assert context_for(tls) is context_for(Tls(ca_bundle=str(certificates.authority)))
+    assert context_for(tls) is not context_for(Tls(ca_bundle=str(certificates.authority), verify=False))
+    assert context_for(tls) is not context_for(Tls())
+
+
+def test_a_file_that_was_renewed_makes_a_new_context(certificates, tmp_path):
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(certificates.authority.read_bytes())
+    before = context_for(Tls(ca_bundle=str(bundle)))
+    status = bundle.stat()
+    os.utime(bundle, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert context_for(Tls(ca_bundle=str(bundle))) is not before
+
+
+# What ties a login to the session.
+
+
+def make_certificate(key, algorithm) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
+    now = dt.datetime.now(dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=1))
+    )
+    return builder.sign(key, algorithm).public_bytes(serialization.Encoding.DER)
+
+
+def session(certificate: bytes, tls_unique: bytes | None = None) -> TlsSession:
+    return TlsSession(version="TLSv1.2", cipher="", certificate=certificate, tls_unique=tls_unique)
+
+
+@pytest.fixture(scope="module")
+def rsa_key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "used"),
+    [
+        (hashes.SHA224(), "sha224"),
+        (hashes.SHA256(), "sha256"),
+        (hashes.SHA384(), "sha384"),
+        (hashes.SHA512(), "sha512"),
+        (hashes.SHA3_256(), "sha3_256"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["RSA", "ECDSA"])
+def test_the_end_point_binding_is_the_certificates_own_hash(rsa_key, kind, algorithm, used):
+    """RFC 5929, section 4.1."""
+    certificate = make_certificate(rsa_key if kind == "RSA" else ec.generate_private_key(ec.SECP256R1()), algorithm)
+    expected = b"tls-server-end-point:" + hashlib.new(used, certificate).digest()
+    assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) == expected
+
+
+@pytest.mark.parametrize("weak", [hashes.MD5(), hashes.SHA1()])
+def test_md5_and_sha_1_are_raised_to_sha_256(monkeypatch, rsa_key, weak):
+    """No library signs with them any more; so the certificate only says that it is signed so."""
+    certificate = make_certificate(rsa_key, hashes.SHA256())
+    real = x509.load_der_x509_certificate(certificate)
+    pretender = SimpleNamespace(signature_hash_algorithm=weak, fingerprint=real.fingerprint)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.tls.x509.load_der_x509_certificate", lambda _: pretender)
+    expected = b"tls-server-end-point:" + hashlib.sha256(certificate).digest()
+    assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) == expected
+
+
+def test_a_signature_without_a_hash_of_its_own_has_no_binding():
+    certificate = make_certificate(ed25519.Ed25519PrivateKey.generate(), None)
+    assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) is None
+
+
+def test_a_signature_that_nobody_knows_has_no_binding(monkeypatch, rsa_key):
+    class Unknown:
+        @property
+        def signature_hash_algorithm(self):
+            raise UnsupportedAlgorithm("Signature algorithm OID: 1.2.3 not recognized")
+
+    monkeypatch.setattr("airflow_smtp_cm.smtp.tls.x509.load_der_x509_certificate", lambda _: Unknown())
+    certificate = make_certificate(rsa_key, hashes.SHA256())
+    assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) is None
+
+
+def test_no_binding_is_made_where_none_is_asked_for():
+    assert channel_binding(session(b"", b"finished"), ChannelBinding.NONE) is None
+
+
+def test_tls_unique_is_what_both_sides_know(connect, certificates):
+    servers = []
+
+    def start_tls_1_2(connection):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates.server.chain, certificates.server.key)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        connection.socket = context.wrap_socket(connection.socket, server_side=True)
+        servers.append(connection.socket.get_channel_binding("tls-unique"))
+
+    script = [Step("start_tls_1_2", start_tls_1_2), say("220 hi"), expect("EHLO"), say("250 hi"), *GOODBYE]
+    with scripted_peer(script) as peer, connect(peer.port, TlsMode.IMPLICIT) as client:
+        binding = channel_binding(client.tls, ChannelBinding.TLS_UNIQUE)
+    assert len(servers[0]) >= 12
+    assert binding == b"tls-unique:" + servers[0]
+
+
+def test_tls_unique_does_not_exist_in_tls_1_3(postfix, connect):
+    with connect(postfix.port()) as client, pytest.raises(SettingsError, match=r"does not exist in TLSv1\.3"):
+        channel_binding(client.tls, ChannelBinding.TLS_UNIQUE)
+
+
+@pytest.mark.parametrize("certificate", [b"", b"garbage", None])
+def test_a_certificate_that_cannot_be_read_does_not_hide_why_it_is_not_trusted(certificate):
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    said = handshake_error(error, Settings(host="mail.test"), certificate)
+    assert isinstance(said, CertificateError)
+    assert "self-signed certificate" in str(said)

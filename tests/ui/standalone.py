@@ -1,0 +1,162 @@
+"""A whole Airflow of its own, as ``airflow standalone`` runs it, and its REST API."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from tests.servers.processes import LOOPBACK, free_ports, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).parent.parent.parent
+AIRFLOW = Path(sys.executable).with_name("airflow")
+DAG = "send_mail"
+
+_START_SECONDS = 80.0
+_DAG_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+_ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standalone:
+    """A running Airflow.
+
+    Attributes:
+        url: where its UI is.
+        home: the folder with all that it writes.
+        env: the environment in which its commands speak for it.
+        api: a client of its REST API, logged in.
+    """
+
+    url: str
+    home: Path
+    env: Mapping[str, str]
+    api: httpx.Client
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run an airflow command; the result has what it printed."""
+        return subprocess.run(
+            [AIRFLOW, *arguments], env=self.env, capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS
+        )
+
+    def test_on_worker(self, connection: Mapping[str, Any]) -> tuple[bool, str]:
+        """Have a worker test a connection; return whether it succeeded, and what it said."""
+        path = "/api/v2/connections/enqueue-test"
+        token = self.api.post(path, json=connection).raise_for_status().json()["token"]
+        answer: dict[str, str] = {}
+
+        def is_done() -> bool:
+            response = self.api.get(path, headers={"Airflow-Connection-Test-Token": token})
+            answer.update(response.raise_for_status().json())
+            return answer["state"] in {"success", "failed"}
+
+        assert wait_until(is_done, _ANSWER_SECONDS), answer
+        return answer["state"] == "success", answer["result_message"]
+
+    def logs(self) -> str:
+        """Return all that it has written for people to read."""
+        files = [self.home / "output", *self.home.glob("logs/**/*.log")]
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+
+@contextmanager
+def running_airflow(home: Path) -> Iterator[Standalone]:
+    """Run it with the example DAG, from when all of its parts are up and the DAG is known.
+
+    Args:
+        home: an empty folder.
+
+    Raises:
+        RuntimeError: it does not start; with what it wrote.
+    """
+    ports = free_ports(3)
+    url = f"http://{LOOPBACK}:{ports[0]}"
+    env = _environment(home, url, ports)
+    output = home / "output"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            [AIRFLOW, "standalone"],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    with _ended_at_last(process), httpx.Client(base_url=url, trust_env=False, timeout=_ANSWER_SECONDS) as api:
+        wait_until(lambda: process.poll() is not None or _is_up(api), _START_SECONDS)
+        if process.poll() is not None or not _is_up(api):
+            raise RuntimeError(f"airflow standalone does not start:\n{output.read_text(errors='replace')}")
+        token = api.get("/auth/token").raise_for_status().json()["access_token"]
+        api.headers["Authorization"] = f"Bearer {token}"
+        if not wait_until(lambda: api.get(f"/api/v2/dags/{DAG}").is_success, _DAG_SECONDS):
+            raise RuntimeError(f"The DAG {DAG} does not show up:\n{output.read_text(errors='replace')}")
+        yield Standalone(url=url, home=home, env=env, api=api)
+
+
+def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
+    # What the tests have set for Airflow is meant for their own process.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    port, worker_logs, trigger_logs = map(str, ports)
+    return inherited | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__PORT": port,
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",  # a process each
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
+        "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for itself
+    }
+
+
+def _is_up(api: httpx.Client) -> bool:
+    with suppress(httpx.TransportError):
+        response = api.get("/api/v2/monitor/health")
+        return response.is_success and all(part["status"] == "healthy" for part in response.json().values())
+    return False
+
+
+@contextmanager
+def _ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End the whole session that the process leads after the block, or when the tests are killed before its end."""
+    # The pipe closes when they are gone, whatever ended them. A task has a process group of its own.
+    wait_and_end = ["sh", "-c", 'read -r line; pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"', "guard"]
+    with subprocess.Popen([*wait_and_end, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
+            for stop in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the first one does not reach everything
+                for pid in _living(process.pid):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, stop)
+                if wait_until(lambda: process.poll() is not None and not _living(process.pid), _STOP_SECONDS):
+                    break
+
+
+def _living(session: int) -> list[int]:
+    """Return the processes of the session that are not merely zombies."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = stat.read_text().partition(" (")
+            state, _parent, _group, of_session = rest.rpartition(")")[2].split()[:4]
+            if int(of_session) == session and state != "Z":
+                found.append(int(pid))
+    return found
