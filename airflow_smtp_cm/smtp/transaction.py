@@ -311,5 +311,8 @@ def _next_block(chunks: Generator[bytes], left: int) -> tuple[bytes, bool]:
             if size >= BLOCK and size != left:
                 return b"".join(block), False
     except (OSError, ValueError) as error:
-        raise MessageError(f"The message could not be read to its end, and was not sent: {error}") from error
+        raise MessageError(
+            f"The message could not be read to its end, and was not sent: {error}",
+            transient=isinstance(error, OSError),  # it was there when the message was made: the storage may recover
+        ) from error
     return b"".join(block), True

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # The ways in which ssl says that the other side has gone.
 TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
+# Seconds for the answer to QUIT: the work is done, and a server that dawdles holds nobody up.
+_GOODBYE = 5.0
+
 
 class Waits:
     """The waits of one connection.
@@ -84,5 +87,7 @@ def _seconds(timeouts: Timeouts, phase: Phase) -> float:
             return timeouts.data_block
         case Phase.FINAL:
             return timeouts.final
+        case Phase.QUIT:
+            return min(timeouts.command, _GOODBYE)
         case _:
             return timeouts.command
