@@ -9,14 +9,13 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.client import PROBE_AFTER
-from airflow_smtp_cm.smtp.client import _ehlo_name as ehlo_name
+from airflow_smtp_cm.smtp.client import PROBE_AFTER, ehlo_name
 from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
 from airflow_smtp_cm.smtp.trace import Trace
-from airflow_smtp_cm.smtp.transport import MAX_UNREAD
+from airflow_smtp_cm.smtp.transport import MAX_UNREAD, check_names
 from airflow_smtp_cm.smtp.waits import Waits
 
 if TYPE_CHECKING:
@@ -118,9 +117,10 @@ class AsyncTransport:
         """Connect.
 
         Raises:
+            SettingsError: a name in the settings can be no server's.
             ConnectError: no connection can be made.
-            TimedOut: nobody answers.
         """
+        check_names(self._settings)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.waits.seconds(Phase.CONNECT)):

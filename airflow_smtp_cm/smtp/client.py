@@ -130,7 +130,7 @@ class SmtpClient:
         session = Session(self.settings, Trace(self._trace))
         transport = SocketTransport(self.settings)
         try:
-            transport.run(session.open(self.settings.ehlo_name or _ehlo_name(transport.local_address)))
+            transport.run(session.open(self.settings.ehlo_name or ehlo_name(transport.local_address)))
         except BaseException:
             transport.close()
             raise
@@ -170,7 +170,7 @@ def _host_name() -> str:
     return name if "." in name else socket.getfqdn(name)  # the latter asks the DNS, which may take its time
 
 
-def _ehlo_name(local_address: str) -> str:
+def ehlo_name(local_address: str) -> str:
     """Return the machine's full name, else its address (RFC 5321, section 4.1.4)."""
     name = _host_name()
     if "." in name and name.isascii() and all(part.replace("-", "").isalnum() for part in name.split(".")):

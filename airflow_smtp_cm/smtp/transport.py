@@ -88,11 +88,7 @@ class SocketTransport:
 
     def _connect(self) -> socket.socket:
         settings = self._settings
-        for name in (settings.host, settings.peer_name):
-            try:
-                name.encode("idna")  # as socket and ssl do
-            except UnicodeError as error:
-                raise SettingsError(f"No server can have the name {name!r}: {error}.") from error
+        check_names(settings)
         try:
             *others, last = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
             for family, _, _, _, address in others:
@@ -193,3 +189,16 @@ class SocketTransport:
         self._poller.register(self._sock, events)
         if not self._poller.poll(self.waits.seconds(phase) * 1000):
             raise self.waits.timed_out(phase)
+
+
+def check_names(settings: Settings) -> None:
+    """Make sure that the server's names are names.
+
+    Raises:
+        SettingsError: one of them is not.
+    """
+    for name in (settings.host, settings.peer_name):
+        try:
+            name.encode("idna")  # as socket and ssl do
+        except UnicodeError as error:
+            raise SettingsError(f"No server can have the name {name!r}: {error}.") from error

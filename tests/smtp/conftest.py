@@ -4,9 +4,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, Settings, Tls, TlsMode, WindowsAuthentication
 from tests.servers.people import ALICE, MAIL_HOST
+from tests.servers.processes import LOOPBACK
 from tests.smtp.driver import Driver
+from tests.smtp.outgoing import SHORT
+from tests.smtp.scripts import PATIENT
 
 
 @pytest.fixture
@@ -43,3 +47,32 @@ def submission(certificates):
         return Settings(host="127.0.0.1", port=port, server_name=MAIL_HOST, tls=tls, authentication=windows, **others)
 
     return settings
+
+
+@pytest.fixture
+def open_client(certificates):
+    """Return a function that opens a client to a peer."""
+
+    def open_client(peer, timeouts=PATIENT, *, tls=TlsMode.NONE, **settings) -> SmtpClient:
+        trust = Tls(mode=tls, ca_bundle=str(certificates.authority) if tls is not TlsMode.NONE else None)
+        return SmtpClient.open(
+            Settings(host=LOOPBACK, port=peer.port, ehlo_name="me.test", tls=trust, timeouts=timeouts, **settings)
+        )
+
+    return open_client
+
+
+@pytest.fixture
+def send(driver):
+    """Return a function that sends a message through the driver to a server with these extensions.
+
+    Its attribute ``session`` is the session that it used last.
+    """
+
+    def send(offer, *answers, note=SHORT, all_or_nothing=False, session=None, **settings):
+        session = session or driver.opened(*offer, **settings)
+        steps = session.send(note, all_or_nothing=all_or_nothing, notification=None)
+        send.session = session
+        return driver.run(steps, *answers)
+
+    return send

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, TlsSession, Write
-from airflow_smtp_cm.smtp.errors import Disconnected, SmtpError
+from airflow_smtp_cm.smtp.errors import Disconnected, SmtpError, TimedOut
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.settings import Settings
 from airflow_smtp_cm.smtp.trace import Trace
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 END = object()  # the server closes the connection in the orderly way
+SILENCE = TimedOut("The server did not answer in time.")
 
 
 @dataclass(frozen=True)

@@ -42,3 +42,6 @@ class Note:
         del eight_bit, binary, utf8
         head = f"From: {self.sender}\r\nSubject: note\r\nMessage-ID: {self.message_id}\r\n\r\n"
         return Octets(self.octets if self.octets is not None else (head + self.text).encode())
+
+
+SHORT = Note(octets=b"Hi\r\n.\r\n", recipients=("bob@b.test",), sender="a@b.test")

@@ -18,11 +18,10 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.smtp.replies import MAX_LINE, MAX_LINES
 from airflow_smtp_cm.smtp.settings import Tls, TlsMode
-from tests.smtp.driver import END, Breaks, ehlo
+from tests.smtp.driver import END, SILENCE, Breaks, ehlo
 from tests.smtp.outgoing import Note
 
 STARTTLS = {"tls": Tls(mode=TlsMode.STARTTLS)}
-SILENCE = TimedOut("The server did not answer in time.")
 
 
 def send(session, note=None, **options):

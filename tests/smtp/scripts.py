@@ -1,0 +1,58 @@
+"""Pieces of what a scripted peer plays, and what a client needs to talk to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, Timeouts, WindowsAuthentication
+from tests.servers.scripted import Step, expect, expect_content, expect_octets, say
+from tests.smtp.driver import ehlo
+from tests.smtp.outgoing import Note
+
+PATIENT = Timeouts(connect=10, tls=10, command=10, data_block=10, final=10)
+IMPATIENT = Timeouts(connect=0.3, tls=0.3, command=0.3, data_block=0.3, final=0.3)
+
+NTLM = WindowsAuthentication(
+    identity=Identity(username="CORP\\alice", password="secret"), mechanism=MechanismChoice.NTLM
+)
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Content that no network swallows before its reader has read some of it."""
+
+    size: int = 64 * 1024 * 1024
+    body: str = "7BIT"
+    utf8: bool = False
+
+    def chunks(self):
+        chunk = (b"x" * 1022 + b"\r\n") * 64
+        for _ in range(self.size // len(chunk)):
+            yield chunk
+
+
+class EndlessNote(Note):
+    def content(self, **_):
+        return Endless()
+
+
+def hello(*extensions: str) -> list[Step]:
+    return [say("220 hi"), expect("EHLO"), say(ehlo(*extensions).replace("\n", "\r\n"))]
+
+
+GOODBYE = [expect("QUIT"), say("221 bye")]
+
+# What the peer plays until something goes wrong at that point.
+UP_TO: dict[str, list[Step]] = {
+    "greeting": [],
+    "EHLO": hello()[:2],
+    "STARTTLS": [*hello("STARTTLS"), expect("STARTTLS")],
+    "TLS handshake": [*hello("STARTTLS"), expect("STARTTLS"), say("220 go"), expect_octets(1)],
+    "AUTH": [*hello("AUTH NTLM"), expect("AUTH NTLM")],
+    "MAIL": [*hello(), expect("MAIL")],
+    "RCPT": [*hello(), expect("MAIL"), say("250 ok"), expect("RCPT")],
+    "DATA": [*hello(), expect("MAIL"), say("250 ok"), expect("RCPT"), say("250 ok"), expect("DATA")],
+    "QUIT": [*hello(), expect("QUIT")],
+}
+UP_TO["content"] = [*UP_TO["DATA"], say("354 go"), expect_octets(50_000)]
+UP_TO["final reply"] = [*UP_TO["DATA"], say("354 go"), expect_content()]

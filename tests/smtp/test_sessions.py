@@ -1,0 +1,285 @@
+"""A client's session over real sockets: how it is connected, how long it may last, what ends it between messages."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+
+import pytest
+
+from airflow_smtp_cm.smtp.client import PROBE_AFTER, SmtpClient, _host_name, ehlo_name
+from airflow_smtp_cm.smtp.errors import ConnectError, DeliveryUncertain, Phase, Refused, SettingsError, TimedOut
+from airflow_smtp_cm.smtp.settings import Settings, Timeouts, TlsMode
+from tests.servers.processes import LOOPBACK, free_ports
+from tests.servers.scripted import (
+    Step,
+    close,
+    expect,
+    expect_content,
+    reset,
+    say,
+    scripted_peer,
+    stop_reading,
+    wait_for_close,
+)
+from tests.smtp.outgoing import Note
+from tests.smtp.scripts import GOODBYE, NTLM, UP_TO, EndlessNote, hello
+
+# How it is connected.
+
+
+def test_nobody_listens():
+    (port,) = free_ports(1)
+    with pytest.raises(ConnectError, match=f"Cannot connect to {LOOPBACK}:{port}: .*refused.* firewall") as raised:
+        SmtpClient.open(Settings(host=LOOPBACK, port=port))
+    assert raised.value.transient
+    assert raised.value.phase is Phase.CONNECT
+
+
+def test_a_name_that_nobody_knows(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConnectError, match=r"mail\.test:25: .*not known\. Check the server's name"):
+        SmtpClient.open(Settings(host="mail.test"))
+
+
+@pytest.mark.parametrize("name", ["mail..test", ".mail.test", "x" * 64])
+@pytest.mark.parametrize("setting", ["host", "server_name"])
+def test_a_name_that_no_server_can_have(name, setting):
+    with pytest.raises(SettingsError, match=f"No server can have the name '{name}'"):
+        SmtpClient.open(Settings(**{"host": LOOPBACK, setting: name}))
+
+
+def test_every_address_of_a_name_is_tried(monkeypatch, open_client):
+    """As where IPv6 is announced and does not work."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.3", LOOPBACK))
+    with scripted_peer([*hello(), *GOODBYE]) as peer, open_client(peer):
+        pass
+
+
+def resolving_to(*addresses):
+    return lambda _, port, **__: [
+        (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)) for address in addresses
+    ]
+
+
+# Time.
+
+
+class Clock:
+    """A clock that goes on when it is told to, and by this many seconds whenever somebody looks."""
+
+    def __init__(self, tick: float = 0) -> None:
+        self.now = 0.0
+        self._tick = tick
+
+    def monotonic(self) -> float:
+        self.now += self._tick
+        return self.now
+
+    def passes(self, seconds: float) -> Step:
+        return Step("time passes", lambda _: setattr(self, "now", self.now + seconds))
+
+
+def test_the_total_time_ends_an_operation_though_no_wait_is_too_long(open_client, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
+    slow = [expect("MAIL"), clock.passes(3), say("250 ok"), expect("RCPT"), clock.passes(3), say("250 ok")]
+    with scripted_peer([*hello(), *slow, wait_for_close()]) as peer:
+        client = open_client(peer, Timeouts(total=5))
+        with pytest.raises(TimedOut, match=r"\(DATA\)") as raised:
+            client.send(Note())
+    assert raised.value.transient
+
+
+def test_the_total_time_is_for_one_operation(open_client, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
+    script = [*hello(), *[expect("NOOP"), clock.passes(3), say("250 ok")] * 3, *GOODBYE]
+    with scripted_peer(script) as peer, open_client(peer, Timeouts(total=5)) as client:
+        for _ in range(3):
+            client.noop()
+
+
+def test_the_total_time_ends_content_that_flows_without_a_wait(open_client, monkeypatch):
+    script = [*UP_TO["DATA"], say("354 go"), wait_for_close()]
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", Clock(tick=1))
+    with scripted_peer(script) as peer:
+        client = open_client(peer, Timeouts(total=100))
+        with pytest.raises(TimedOut, match=r"\(content\)"):
+            client.send(EndlessNote())
+
+
+def test_the_addresses_of_a_name_share_the_total_time(monkeypatch):
+    waits = []
+    clock = Clock()
+
+    def connect(sock, address):
+        waits.append((address[0], sock.gettimeout()))
+        clock.now += sock.gettimeout()
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.3", "127.0.0.4"))
+    with pytest.raises(ConnectError, match="Cannot connect"):
+        SmtpClient.open(Settings(host="mail.test", timeouts=Timeouts(connect=30, total=50)))
+    assert waits == [("127.0.0.2", 30), ("127.0.0.3", 20)]
+
+
+# Sessions that end between two messages.
+
+ONE_MESSAGE = [
+    expect("MAIL"),
+    say("250 ok"),
+    expect("RCPT"),
+    say("250 ok"),
+    expect("DATA"),
+    say("354 go"),
+    expect_content(),
+]
+
+
+def test_a_session_that_the_server_ended_with_421_is_opened_anew(open_client):
+    first = [*hello(), *ONE_MESSAGE, say("421 4.3.2 bye")]
+    second = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
+    with scripted_peer(first, second) as peer, open_client(peer) as client:
+        with pytest.raises(DeliveryUncertain):
+            client.send(Note())
+        assert client.send(Note()).reply.code == 250
+
+
+@pytest.mark.parametrize("words", [["421 4.4.2 idle"], ["451 4.7.0 idle"], ["250 what?"], []])
+def test_a_session_that_the_server_ended_between_two_messages_is_opened_anew(open_client, words):
+    first = [*hello(), *ONE_MESSAGE, say("250 queued"), say(*words)]
+    second = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
+    with scripted_peer(first, second) as peer, open_client(peer) as client:
+        client.send(Note())
+        wait_until_the_peer_has_closed(client)
+        assert client.send(Note()).reply.code == 250
+
+
+def wait_until_the_peer_has_closed(client) -> None:
+    poll = select.poll()
+    poll.register(client._transport._sock, select.POLLRDHUP)
+    assert poll.poll(10_000)
+
+
+@pytest.mark.parametrize("answer", [say("421 4.4.2 idle"), say("451 4.7.0 idle"), say("502 what?"), close(), reset()])
+def test_a_session_that_rested_is_probed_and_opened_anew_if_it_is_dead(open_client, monkeypatch, answer):
+    clock = Clock()
+    first = [*hello(), *ONE_MESSAGE, say("250 queued"), expect("NOOP"), answer]
+    second = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
+    with scripted_peer(first, second) as peer:
+        monkeypatch.setattr("airflow_smtp_cm.smtp.client.time", clock)
+        with open_client(peer) as client:
+            client.send(Note())
+            clock.now += PROBE_AFTER + 1
+            assert client.send(Note()).reply.code == 250
+
+
+def test_a_session_that_rested_and_lives_goes_on(open_client, monkeypatch):
+    clock = Clock()
+    message = [*ONE_MESSAGE, say("250 queued")]
+    script = [*hello(), *message, expect("NOOP"), say("250 ok"), *message, *GOODBYE]
+    with scripted_peer(script) as peer:
+        monkeypatch.setattr("airflow_smtp_cm.smtp.client.time", clock)
+        with open_client(peer) as client:
+            client.send(Note())
+            clock.now += PROBE_AFTER + 1
+            client.send(Note())
+
+
+def test_if_no_new_session_can_be_opened_that_is_the_error_and_the_next_message_tries_again(open_client):
+    first = [*hello(), *ONE_MESSAGE, say("421 4.3.2 bye")]
+    second = [say("454 4.3.2 not yet")]
+    third = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
+    with scripted_peer(first, second, third) as peer, open_client(peer) as client:
+        for error in (DeliveryUncertain, Refused):
+            with pytest.raises(error):
+                client.send(Note())
+        client.send(Note())
+
+
+# Interruptions: Airflow's own timeout is raised in a signal handler, and is no Exception.
+
+
+class Interruption(BaseException):
+    pass
+
+
+@pytest.fixture
+def interrupt():
+    """A step that interrupts the tests' main thread, wherever it is."""
+
+    def interrupted(*_):
+        raise Interruption
+
+    before = signal.signal(signal.SIGUSR1, interrupted)
+    yield Step("interrupt", lambda _: os.kill(os.getpid(), signal.SIGUSR1))
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_interruption_while_connecting_leaves_no_socket_open(monkeypatch):
+    sockets = []
+
+    def connect(sock, _):
+        sockets.append(sock)
+        raise Interruption
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    with pytest.raises(Interruption):
+        SmtpClient.open(Settings(host=LOOPBACK))
+    assert [sock.fileno() for sock in sockets] == [-1]
+
+
+@pytest.mark.parametrize("when", ["EHLO", "TLS handshake", "AUTH"])
+def test_an_interruption_of_the_opening_leaves_no_socket_open(open_client, interrupt, when):
+    settings = {"tls": TlsMode.STARTTLS} if when == "TLS handshake" else {}
+    if when == "AUTH":
+        settings["authentication"] = NTLM
+    with scripted_peer([*UP_TO[when], interrupt, wait_for_close()]) as peer, pytest.raises(Interruption):
+        open_client(peer, **settings)
+
+
+@pytest.mark.parametrize("when", ["MAIL", "content", "final reply", "QUIT"])
+def test_an_interruption_ends_the_session_without_another_word(open_client, interrupt, when):
+    end = stop_reading() if when == "content" else wait_for_close()
+    with scripted_peer([*UP_TO[when], interrupt, end]) as peer:
+        client = open_client(peer)
+        with pytest.raises(Interruption):
+            client.close() if when == "QUIT" else client.send(EndlessNote() if when == "content" else Note())
+        heard = len(peer.received)
+        client.close()
+    if when != "content":
+        assert len(peer.received) == heard
+
+
+# What it is called.
+
+
+@pytest.mark.parametrize(
+    ("host_name", "full_name", "address", "said"),
+    [
+        ("worker.corp.test", None, "10.0.0.1", "worker.corp.test"),
+        ("worker", "worker.corp.test", "10.0.0.1", "worker.corp.test"),
+        ("worker", "worker", "10.0.0.1", "[10.0.0.1]"),
+        ("worker", "worker", "2001:db8::1", "[IPv6:2001:db8::1]"),
+        ("worker", "worker", "fe80::1%eth0", "[IPv6:fe80::1]"),
+        ("my_worker.corp.test", None, "10.0.0.1", "[10.0.0.1]"),
+        ("w\N{LATIN SMALL LETTER O WITH DIAERESIS}rker.corp.test", None, "10.0.0.1", "[10.0.0.1]"),
+        ("worker..test", None, "10.0.0.1", "[10.0.0.1]"),
+        ("worker.test\r\nRSET", None, "10.0.0.1", "[10.0.0.1]"),
+    ],
+)
+def test_the_name_for_ehlo_is_the_machines_full_name_or_its_address(monkeypatch, host_name, full_name, address, said):
+    """The DNS, which may take its time, is asked only if the machine's own name is not full."""
+    monkeypatch.setattr(socket, "gethostname", lambda: host_name)
+    monkeypatch.setattr(socket, "getfqdn", lambda _: full_name or pytest.fail("the DNS was asked"))
+    _host_name.cache_clear()
+    assert ehlo_name(address) == said
+    _host_name.cache_clear()
