@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_smtp_cm.mail.characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.mail.sources import Attachment, FileLike
+from airflow_smtp_cm.mail.sources import ONE_ITEM
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_ONE_ATTACHMENT = (str, bytes, os.PathLike, FileLike, Attachment)
 
 
 class MessageSourceType(StrEnum):
@@ -77,7 +76,7 @@ def locate_attachments(attachments: Any) -> list[Any]:
         return []
     located: list[Any] = []
     problems: list[str] = []
-    several = isinstance(attachments, Iterable) and not isinstance(attachments, _ONE_ATTACHMENT)
+    several = isinstance(attachments, Iterable) and not isinstance(attachments, ONE_ITEM)
     for item in attachments if several else (attachments,):
         for name in filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,):
             try:
@@ -90,7 +89,7 @@ def locate_attachments(attachments: Any) -> list[Any]:
 
 
 def _located(item: Any) -> Any:
-    if not isinstance(item, _ONE_ATTACHMENT):
+    if not isinstance(item, ONE_ITEM):
         raise InvalidMessage(f"An attachment must be a path or a URL, not {type(item).__name__}.")
     return _storage(item) if isinstance(item, str) and "://" in item else item
 

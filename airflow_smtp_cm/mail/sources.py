@@ -114,7 +114,8 @@ class Attachment:
                 yield block
 
 
-_ONE_ITEM = (str, bytes, os.PathLike, FileLike, Attachment)
+# What is one attachment, however much one can iterate over it.
+ONE_ITEM = (str, bytes, os.PathLike, FileLike, Attachment)
 Attachments: TypeAlias = Source | Attachment | Iterable[Source | Attachment] | None
 
 
@@ -130,7 +131,7 @@ def expand(items: Attachments) -> tuple[Attachment, ...]:
     """
     attachments: list[Attachment] = []
     problems: list[str] = []
-    for item in (items,) if isinstance(items, _ONE_ITEM) else items or ():
+    for item in (items,) if isinstance(items, ONE_ITEM) else items or ():
         for source in filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,):
             try:
                 attachments += _attach(source)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.client import PROBE_AFTER, ehlo_name
+from airflow_smtp_cm.smtp.client import ClientState, ehlo_name
 from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError
 from airflow_smtp_cm.smtp.session import Session
@@ -22,18 +21,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from airflow_smtp_cm.smtp.authentication import Login
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
-    from airflow_smtp_cm.smtp.extensions import Extensions
     from airflow_smtp_cm.smtp.outgoing import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.settings import Settings
     from airflow_smtp_cm.smtp.trace import TraceSink
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 class _Connection(asyncio.Protocol):
@@ -199,7 +194,7 @@ class AsyncTransport:
         return session_of(transport.get_extra_info("ssl_object"))
 
 
-class AsyncSmtpClient:
+class AsyncSmtpClient(ClientState):
     """What ``SmtpClient`` is, for asyncio; what may block, such as asking a KDC or reading a file, runs in a thread.
 
     Made by ``open``; use it in an ``async with`` block, which ends with QUIT. Not for use by several tasks at once.
@@ -219,21 +214,6 @@ class AsyncSmtpClient:
         client = cls(settings, trace=trace)
         await client._open()
         return client
-
-    @property
-    def login(self) -> Login | None:
-        """How the client logged in; None if anonymous."""
-        return self._session.login
-
-    @property
-    def tls(self) -> TlsSession | None:
-        """The TLS session, if there is one."""
-        return self._session.wire.tls
-
-    @property
-    def extensions(self) -> Extensions:
-        """What the server offers."""
-        return self._session.wire.extensions
 
     async def send(
         self,
@@ -280,15 +260,12 @@ class AsyncSmtpClient:
         self._last_used = time.monotonic()
 
     async def _make_ready(self) -> None:
-        session = self._session
-        if not session.wire.closed:
-            rested = time.monotonic() - self._last_used
+        if not self._session.wire.closed:
             try:
-                await self._run(session.noop() if rested > PROBE_AFTER else session.check())
+                await self._run(self._probe())
             except SmtpError as error:
-                session.wire.closed = True
-                logger.info("Opening a new session with %s: %s", session.wire.peer, error)
-        if session.wire.closed:
+                self._is_gone(error)
+        if self._session.wire.closed:
             self._transport.close()
             await self._open()
 
@@ -297,11 +274,7 @@ class AsyncSmtpClient:
         try:
             return await self._transport.run(steps)
         except BaseException as error:
-            if not isinstance(error, SmtpError):
-                # Interrupted in mid-conversation: nothing that is said now would be understood.
-                self._session.wire.closed = True
-            if self._session.wire.closed:
-                self._transport.close()
+            self._broke_off(error, self._transport)
             raise
         finally:
             self._last_used = time.monotonic()

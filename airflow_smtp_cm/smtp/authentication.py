@@ -6,7 +6,6 @@ import base64
 import binascii
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,18 +47,8 @@ _MAX_ROUNDS = 10  # Windows needs 4 at the most
 _TOO_LONG = {500: _MAX_COMMAND, 501: 8000}
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """How the client logged in."""
-
-    attempt: Attempt
-
-    def __str__(self) -> str:
-        return str(self.attempt)
-
-
-def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Login | None]:
-    """Log in; None means that the server offers nothing and the settings let that pass.
+def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | None]:
+    """Log in, and return the way that worked; None: the server offers nothing and the settings let that pass.
 
     Raises:
         AuthenticationNotOffered: the server offers no mechanism that the settings allow.
@@ -91,7 +80,7 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Login | No
             for failure in failures:
                 logger.info("Logging in to %s by %s, since: %s", wire.peer, attempt, failure)
             wire.trace("*", f"logged in by {attempt}")
-            return Login(attempt)
+            return attempt
         wire.trace("*", str(failures[-1]))
     last = failures.pop()
     if failures:

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from airflow_smtp_cm.smtp.authentication import Login
+    from airflow_smtp_cm.smtp.aio import AsyncTransport
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.extensions import Extensions
     from airflow_smtp_cm.smtp.outgoing import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.sasl import Attempt
     from airflow_smtp_cm.smtp.settings import Settings
     from airflow_smtp_cm.smtp.trace import TraceSink
 
@@ -35,7 +36,52 @@ logger = logging.getLogger(__name__)
 PROBE_AFTER = 30.0
 
 
-class SmtpClient:
+class ClientState:
+    """What a client knows of its session and when to trust it, blocking or not."""
+
+    settings: Settings
+    _session: Session
+    _last_used: float
+
+    @property
+    def login(self) -> Attempt | None:
+        """How the client logged in; None if anonymous."""
+        return self._session.login
+
+    @property
+    def tls(self) -> TlsSession | None:
+        """The TLS session, if there is one."""
+        return self._session.wire.tls
+
+    @property
+    def extensions(self) -> Extensions:
+        """What the server offers."""
+        return self._session.wire.extensions
+
+    def __repr__(self) -> str:
+        state = "closed" if self._session.wire.closed else "open"
+        return f"<{type(self).__name__} {self._session.wire.peer} {state}>"
+
+    def _probe(self) -> Steps[None]:
+        """Find out whether a session that was open when it was last used still is."""
+        rested = time.monotonic() - self._last_used
+        return self._session.noop() if rested > PROBE_AFTER else self._session.check()
+
+    def _is_gone(self, error: SmtpError) -> None:
+        """Note that the probe failed: a new session is needed."""
+        self._session.wire.closed = True
+        logger.info("Opening a new session with %s: %s", self._session.wire.peer, error)
+
+    def _broke_off(self, error: BaseException, transport: SocketTransport | AsyncTransport) -> None:
+        """Close the connection after an error that leaves nothing to say on it."""
+        if not isinstance(error, SmtpError):
+            # Interrupted in mid-conversation: nothing that is said now would be understood.
+            self._session.wire.closed = True
+        if self._session.wire.closed:
+            transport.close()
+
+
+class SmtpClient(ClientState):
     """An open, logged-in session with a server, for any number of messages one after the other.
 
     Use it as a context manager: it ends with QUIT. If the server has closed the session between two messages, the
@@ -60,21 +106,6 @@ class SmtpClient:
             SmtpError: whatever kept the session from being opened; nothing stays open.
         """
         return cls(settings, trace=trace)
-
-    @property
-    def login(self) -> Login | None:
-        """How the client logged in; None if anonymous."""
-        return self._session.login
-
-    @property
-    def tls(self) -> TlsSession | None:
-        """The TLS session, if there is one."""
-        return self._session.wire.tls
-
-    @property
-    def extensions(self) -> Extensions:
-        """What the server offers."""
-        return self._session.wire.extensions
 
     def send(
         self,
@@ -122,10 +153,6 @@ class SmtpClient:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        state = "closed" if self._session.wire.closed else "open"
-        return f"<{type(self).__name__} {self._session.wire.peer} {state}>"
-
     def _open(self) -> tuple[Session, SocketTransport]:
         session = Session(self.settings, Trace(self._trace))
         transport = SocketTransport(self.settings)
@@ -137,15 +164,12 @@ class SmtpClient:
         return session, transport
 
     def _make_ready(self) -> None:
-        session = self._session
-        if not session.wire.closed:
-            rested = time.monotonic() - self._last_used
+        if not self._session.wire.closed:
             try:
-                self._run(session.noop() if rested > PROBE_AFTER else session.check())
+                self._run(self._probe())
             except SmtpError as error:
-                session.wire.closed = True
-                logger.info("Opening a new session with %s: %s", session.wire.peer, error)
-        if session.wire.closed:
+                self._is_gone(error)
+        if self._session.wire.closed:
             self._transport.close()
             self._session, self._transport = self._open()
 
@@ -154,11 +178,7 @@ class SmtpClient:
         try:
             return self._transport.run(steps)
         except BaseException as error:
-            if not isinstance(error, SmtpError):
-                # Interrupted in mid-conversation: nothing that is said now would be understood.
-                self._session.wire.closed = True
-            if self._session.wire.closed:
-                self._transport.close()
+            self._broke_off(error, self._transport)
             raise
         finally:
             self._last_used = time.monotonic()

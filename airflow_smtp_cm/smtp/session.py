@@ -11,11 +11,11 @@ from airflow_smtp_cm.smtp.protocol import Command, Wire
 from airflow_smtp_cm.smtp.transaction import Transaction
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.authentication import Login
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.outgoing import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.sasl import Attempt
     from airflow_smtp_cm.smtp.settings import Settings
     from airflow_smtp_cm.smtp.trace import Trace
 
@@ -30,7 +30,7 @@ class Session:
 
     def __init__(self, settings: Settings, trace: Trace) -> None:
         self.wire = Wire(settings, trace)
-        self.login: Login | None = None
+        self.login: Attempt | None = None
 
     def open(self, ehlo_name: str) -> Steps[None]:
         """Greet, start TLS, log in: all that the settings ask for, or an error."""

@@ -64,6 +64,7 @@ class Transaction:
     ) -> None:
         self._wire = wire
         self._message = message
+        self._recipients = message.recipients
         self._all_or_nothing = all_or_nothing
         self._notification = notification
         self._accepted: tuple[str, ...] = ()
@@ -122,7 +123,7 @@ class Transaction:
         return content
 
     def _envelope(self, content: Content) -> list[Command]:
-        recipients = self._message.recipients
+        recipients = self._recipients
         if not recipients:
             raise MessageError("The message has no recipient.")
         if not content.utf8 and not all(address.isascii() for address in (self._message.sender, *recipients)):
@@ -196,7 +197,7 @@ class Transaction:
 
     def _refusal(self, flight: Flight) -> Refused | None:
         """Note who was accepted, and return the error if that is nobody, or not enough; None while replies lack."""
-        mail, recipients = flight.replies[:1], flight.replies[1 : 1 + len(self._message.recipients)]
+        mail, recipients = flight.replies[:1], flight.replies[1 : 1 + len(self._recipients)]
         if mail and not mail[0].positive:
             return self._wire.refused(
                 f"{self._wire.peer} refused the sender {self._message.sender}",
@@ -204,9 +205,9 @@ class Transaction:
                 flight.commands[0].line,
                 mail[0],
             )
-        if len(recipients) < len(self._message.recipients):
+        if len(recipients) < len(self._recipients):
             return None
-        judged = list(zip(self._message.recipients, recipients, strict=True))
+        judged = list(zip(self._recipients, recipients, strict=True))
         self._accepted = tuple(address for address, reply in judged if reply.positive)
         self._refused = tuple(Refusal(address, reply) for address, reply in judged if not reply.positive)
         enough = self._accepted and not (self._refused and self._all_or_nothing)
