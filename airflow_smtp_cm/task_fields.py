@@ -51,7 +51,7 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
     """Make the message of what the templates left in the fields.
 
     Raises:
-        InvalidMessage: everything that is wrong with the message and the connection.
+        InvalidMessage: everything that is wrong with the message, the connection and the safety settings.
     """
     problems = _Problems()
     attempt = problems.attempt
@@ -81,9 +81,10 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
             message_id=message_id_of(context, sender or _NOBODY),
         )
     )
-    if message is None or problems.found:
+    permitted = attempt(lambda: hook.safety.applied_to(message)) if message else None
+    if permitted is None or problems.found:
         raise InvalidMessage(*problems.found)
-    return message
+    return permitted
 
 
 class _Problems:
