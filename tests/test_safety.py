@@ -15,6 +15,7 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import connection, to_test_server
+from tests.failing import fails_for_good
 from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
 from tests.smtp.outgoing import Note
@@ -201,7 +202,7 @@ def test_setting_that_says_nothing_lets_nothing_pass(configure, option, value):
     configure(**{option: value})
     with pytest.raises(SettingsError, match=rf"\[smtp_cm\] {option}: "):
         send_by_hook()
-    with pytest.raises(AirflowFailException, match=rf"\[smtp_cm\] {option}: "):
+    with fails_for_good(match=rf"\[smtp_cm\] {option}: "):
         send_by_operator()
 
 
