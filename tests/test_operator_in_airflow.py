@@ -10,9 +10,7 @@ from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk.definitions.dag import _run_task
 from airflow.utils.session import create_session
 
-from airflow_smtp_cm.testing import SmtpTestServer
-from tests.connections import anonymous, to_postfix, to_test_server
-from tests.servers.people import ALICE
+from tests.connections import anonymous, to_postfix
 from tests.servers.scripted import expect, expect_content, say, scripted_peer
 
 
@@ -24,12 +22,10 @@ def dags(airflow_db):
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(smtp_cm_server, monkeypatch):
     """The server in this process, which the tests' and the example's connections lead to."""
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        for name in ("MAIL", "SMTP_CM_DEFAULT"):
-            monkeypatch.setenv(f"AIRFLOW_CONN_{name}", to_test_server(server))
-        yield server
+    monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
+    return smtp_cm_server
 
 
 def outcome(run, task_id="send", map_index=-1):
@@ -48,7 +44,7 @@ def test_example_mails_its_report(dags, server):
     (received,) = server.outbox
     message = received.message
     assert run.state == "success"
-    assert received.identity == ALICE.down_level
+    assert received.identity == r"CORP\airflow"
     assert received.recipients == ("john@corp.test", "sales@corp.test", "archive@corp.test")
     assert message["From"] == "Reports <reports@corp.test>"
     assert message["To"] == '"Doe, John" <john@corp.test>, sales@corp.test'
@@ -185,7 +181,8 @@ def test_password_is_not_in_the_database(dags, airflow_db, server):
         dump = "\n".join(database.iterdump())
     assert run.run_id in dump
     assert server.outbox[0].message["Message-ID"] in dump
-    assert ALICE.password not in dump
+    (password,) = server.users.values()
+    assert password not in dump
 
 
 def test_a_decorated_function_mails_what_it_returns(dags, server):
