@@ -71,6 +71,43 @@ def test_mapped_tasks_send_a_message_each(dags, server, dag):
     assert {tuple(result["accepted"]): result["message_id"] for result in results} == sent
 
 
+LABELS = [
+    "To Bob <bob@corp.test>: Invoice 42",
+    "To bob@corp.test; carol@corp.test: 2026",
+    "To carol@corp.test: 2026",
+    f"To somebody-0@corp.test; somebody-1@corp.test; somebody-2@corp…: {'Long ' * 11}Long…",
+    "To bob@corp.test; carol@corp.test: ***",
+    "To bob: {{ 1 / 0 }}",
+    "To hidden recipients",
+]
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("dag", "labels"),
+    [
+        ("mapped", ["To bob@corp.test: For you alone", "To carol@corp.test: For you alone"]),
+        ("mapped_by_kwargs", LABELS),
+        ("mapped_natively", LABELS),
+        ("mapped_under_names", ["Mail for bob@corp.test", "Mail for carol@corp.test"]),
+        ("mapped_function", ["To bob@corp.test: Hello", "To carol@corp.test: For carol"]),
+    ],
+)
+def test_mapped_tasks_are_shown_by_what_they_send(dags, dag, labels):
+    """Also those that fail. What a template has made of data is no template; and no label has a secret in it."""
+    run = dags[dag].test()
+
+    tis = [run.get_task_instance("send", map_index=index) for index in range(len(labels))]
+    assert [ti.rendered_map_index for ti in tis] == labels
+
+
+def test_task_that_is_not_mapped_has_no_label(dags, server):
+    run = dags["retried"].test()
+
+    assert len(server.outbox) == 1
+    assert run.get_task_instance("send").rendered_map_index is None
+
+
 def test_lists_that_other_tasks_return_are_recipients_and_attachments(dags, server):
     assert dags["composed"].test().state == "success"
 

@@ -26,6 +26,8 @@ class SendMailOperator(BaseOperator):
     with the message or the connection fails the task at once; what may pass by itself is left to Airflow's retries.
     If the server refuses some of the recipients, the message goes to the others, and then the task fails.
 
+    Mapped tasks show recipients and subject instead of their index, unless ``map_index_template`` says otherwise.
+
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm`` (SmtpConnection).
         from_email: the sender; by default the connection's (FromLine).
@@ -100,6 +102,20 @@ class SendMailOperator(BaseOperator):
         self.reply_to = reply_to
         self.headers = headers
         self.all_or_nothing = all_or_nothing
+
+    def pre_execute(self, context: Context) -> None:
+        """Have a mapped task shown by what it sends."""
+        super().pre_execute(context)
+        # A mapped task does not get a default of this class's: Airflow passes on None.
+        if self.map_index_template is None and context["ti"].map_index not in {None, -1}:
+            context["map_index_template"] = "To {{ task.map_index_label }}"
+
+    @property
+    def map_index_label(self) -> str:
+        """To whom, and about what: short, on one line, with secrets masked."""
+        from airflow_smtp_cm.map_index import label_of  # noqa: PLC0415 - as the module says
+
+        return label_of(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the message and return what became of it.
