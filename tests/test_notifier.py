@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.exceptions import AirflowException
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
@@ -46,9 +47,20 @@ def dag_context() -> dict:
     return {"dag_run": run, "run_id": "manual__1", "reason": "task_failure", "ti": None}
 
 
+def run_context_with_its_last_task() -> dict:
+    return task_context(state=None) | {"dag_run": dag_context()["dag_run"], "reason": "task_failure"}
+
+
+def question_context(state="running") -> dict:
+    task = SimpleNamespace(
+        generate_link_to_ui=None, subject="Release?", body=None, options=["Approve", "Reject"], defaults=None
+    )
+    return task_context(state=state) | {"task": task}
+
+
 def deadline_context() -> dict:
     return {
-        "dag_run": {"dag_id": "sales", "dag_run_id": "manual__1", "run_id": "manual__1", "state": "running"},
+        "dag_run": {"dag_id": "sales", "dag_run_id": "manual__1", "state": "running", "start_date": None},
         "deadline": {"id": "1", "deadline_time": "2026-01-02T03:04:05Z"},
     }
 
@@ -85,8 +97,24 @@ def test_a_mapped_task_shows_its_index(smtp_cm_server):
 
 @pytest.mark.parametrize(
     ("context", "subject"),
-    [(dag_context(), "sales: failed"), (deadline_context(), "sales: deadline missed"), ({}, "Airflow: notice")],
-    ids=["a DAG's", "a deadline's", "an empty one"],
+    [
+        (dag_context(), "sales: failed"),
+        (run_context_with_its_last_task(), "sales: failed"),
+        ({"dag": DAG("sales", schedule=None), "reason": "timed_out"}, "sales: timed_out"),
+        (question_context(), "sales.load: Release?"),
+        (question_context(state="failed"), "sales.load: failed (try 2)"),
+        (deadline_context(), "sales: deadline missed"),
+        ({}, "Airflow: notice"),
+    ],
+    ids=[
+        "a run's",
+        "with its last task",
+        "without",
+        "a question's",
+        "one that failed",
+        "a deadline's",
+        "an empty one",
+    ],
 )
 def test_other_contexts_are_named_too(smtp_cm_server, context, subject):
     SendMailNotifier(to="ops@corp.test")(context)

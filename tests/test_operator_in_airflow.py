@@ -5,7 +5,6 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.taskinstance import clear_task_instances
 from airflow.sdk.definitions.dag import _run_task
 from airflow.utils.session import create_session
@@ -14,16 +13,9 @@ from tests.connections import anonymous, to_postfix
 from tests.servers.scripted import expect, expect_content, say, scripted_peer
 
 
-@pytest.fixture(scope="session")
-def dags(airflow_db):
-    bag = DagBag(airflow_db.parent / "dags")
-    assert bag.import_errors == {}
-    return bag.dags
-
-
 @pytest.fixture
 def server(smtp_cm_server, monkeypatch):
-    """The server in this process, which the tests' and the example's connections lead to."""
+    """The server in this process, which the DAGs' connection leads to."""
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
     return smtp_cm_server
 
@@ -36,28 +28,6 @@ def outcome(run, task_id="send", map_index=-1):
 
 def headers(name, octets):
     return re.findall(rb"^%b: (.*)\r$" % name, octets, re.MULTILINE)
-
-
-def test_example_mails_its_report(dags, server):
-    run = dags["send_mail"].test()
-
-    (received,) = server.outbox
-    message = received.message
-    assert run.state == "success"
-    assert received.identity == r"CORP\airflow"
-    assert received.recipients == ("john@corp.test", "sales@corp.test", "archive@corp.test")
-    assert message["From"] == "Reports <reports@corp.test>"
-    assert message["To"] == '"Doe, John" <john@corp.test>, sales@corp.test'
-    assert message["Subject"] == f"Sales, {run.run_id}"
-    assert message["Importance"] == "high"
-    assert message.get_body().get_content().endswith(f"Run: {run.run_id}")
-    (report,) = message.iter_attachments()
-    assert report.get_filename() == "sales.csv"
-    assert report.get_content().splitlines() == ["region,sales", "North,1200", "South,950"]
-    state, tries, result = outcome(run, "send_report")
-    assert (state, tries) == ("success", 1)
-    assert result["message_id"] == message["Message-ID"]
-    assert result["size"] == len(received.content)
 
 
 @pytest.mark.parametrize("dag", ["mapped", "mapped_over_a_task"])
