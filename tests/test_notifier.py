@@ -53,7 +53,7 @@ def run_context_with_its_last_task() -> dict:
 
 def question_context(state="running") -> dict:
     task = SimpleNamespace(
-        generate_link_to_ui=None, subject="Release?", body=None, options=["Approve", "Reject"], defaults=None
+        generate_link_to_ui=None, subject="Release\nit?", body=None, options=["Approve", "Reject"], defaults=None
     )
     return task_context(state=state) | {"task": task}
 
@@ -101,7 +101,7 @@ def test_a_mapped_task_shows_its_index(smtp_cm_server):
         (dag_context(), "sales: failed"),
         (run_context_with_its_last_task(), "sales: failed"),
         ({"dag": DAG("sales", schedule=None), "reason": "timed_out"}, "sales: timed_out"),
-        (question_context(), "sales.load: Release?"),
+        (question_context(), "sales.load: Release it?"),
         (question_context(state="failed"), "sales.load: failed (try 2)"),
         (deadline_context(), "sales: deadline missed"),
         ({}, "Airflow: notice"),

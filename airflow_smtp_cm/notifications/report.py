@@ -23,11 +23,9 @@ def headline(context: Mapping[str, Any]) -> str:
     ti, run, asking = context.get("ti"), context.get("dag_run"), _asking(context)
     if ti and not _is_about_run(context):
         task = f"{_of(ti, 'dag_id')}.{_of(ti, 'task_id')}{_map_index(ti)}"
-        return (
-            f"{task}: {asking.subject}"
-            if asking
-            else f"{task}: {_state(ti) or 'notice'} (try {_of(ti, 'try_number')})"
-        )
+        if asking:
+            return f"{task}: {' '.join(asking.subject.split())}"
+        return f"{task}: {_state(ti) or 'notice'} (try {_of(ti, 'try_number')})"
     dag_id = _of(run, "dag_id") or _of(context.get("dag"), "dag_id") or "Airflow"
     if context.get("deadline"):
         return f"{dag_id}: deadline missed"
@@ -78,7 +76,7 @@ def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _is_about_run(context: Mapping[str, Any]) -> bool:
     # Only callbacks of DAGs are told a reason; their task is the last one that mattered.
-    return "reason" in context
+    return context.get("reason") is not None
 
 
 def _asking(context: Mapping[str, Any]) -> Any:

@@ -106,7 +106,7 @@ class SendMailOperator(BaseOperator):
     def pre_execute(self, context: Context) -> None:
         """Have a mapped task shown by what it sends."""
         super().pre_execute(context)
-        # A mapped task does not get a default of this class's: Airflow passes on None.
+        # Not a default of the argument's: mapped functions, and all mapped tasks before Airflow 3.3, do not get that.
         if self.map_index_template is None and context["ti"].map_index not in {None, -1}:
             context["map_index_template"] = "To {{ task.map_index_label }}"
 
