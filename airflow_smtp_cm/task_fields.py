@@ -68,10 +68,10 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
     message = attempt(
         lambda: MailMessage(
             from_email=sender or _NOBODY,
-            to=_lines_of(fields.to),
-            cc=_lines_of(fields.cc),
-            bcc=_lines_of(fields.bcc),
-            reply_to=_lines_of(fields.reply_to),
+            to=lines_of(fields.to),
+            cc=lines_of(fields.cc),
+            bcc=lines_of(fields.bcc),
+            reply_to=lines_of(fields.reply_to),
             subject=text_of(fields.subject),
             text=text,
             html=text_of(fields.html_content),
@@ -120,7 +120,7 @@ def text_of(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _lines_of(value: Any) -> str | list[str]:
+def lines_of(value: Any) -> str | list[str]:
     """Return a field of addresses as a line or several; what is neither becomes text that is no address."""
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         return [str(line) for line in value]

@@ -36,3 +36,13 @@ def airflow_db() -> Path:
     airflow = Path(sys.executable).with_name("airflow")
     subprocess.run([airflow, "db", "migrate"], check=True, capture_output=True)
     return home / "airflow.db"
+
+
+@pytest.fixture(scope="session")
+def dags(airflow_db):
+    """Those DAGs, by id."""
+    from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415 - when its environment stands
+
+    bag = DagBag(airflow_db.parent / "dags")
+    assert bag.import_errors == {}
+    return bag.dags

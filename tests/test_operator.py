@@ -15,7 +15,7 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, RecipientsRefused, Refused, TimedOut
 from airflow_smtp_cm.testing import SmtpTestServer
-from tests.connections import anonymous, connection, to_postfix, to_test_server
+from tests.connections import anonymous, connection, to_postfix
 from tests.failing import fails_for_good
 from tests.servers.people import ALICE, REALM
 from tests.servers.postfix import SIZE_LIMIT
@@ -46,7 +46,7 @@ def define(monkeypatch):
 def server(define):
     """The server in this process, which the default connection leads to."""
     with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        define(to_test_server(server))
+        define(server.airflow_connection())
         yield server
 
 
@@ -304,7 +304,7 @@ def test_what_native_templates_make_of_text_is_text_again(server):
 
 
 def test_id_of_the_connection_may_be_a_number_to_native_templates(server, define):
-    define(to_test_server(server), "42")
+    define(server.airflow_connection(), "42")
     run(smtp_conn_id=42)
 
     assert len(server.outbox) == 1
@@ -605,7 +605,7 @@ def test_message_that_may_have_arrived_is_not_sent_again(define, end):
 
 def test_wrong_password_fails_at_once(server, define):
     """Another try would only lock the account."""
-    define(to_test_server(server, password="wrong"))
+    define(server.airflow_connection(password="wrong"))
     with fails_for_good(match="refused the login by NTLM"):
         run()
 
@@ -709,7 +709,7 @@ def test_password_is_shown_nowhere(server, define, caplog, entries):
     wrong = "Not-Her-Password-9"
     with caplog.at_level(logging.DEBUG):
         result = operator.execute({})
-        define(to_test_server(server, password=wrong))
+        define(server.airflow_connection(password=wrong))
         with fails_for_good() as caught:
             operator.execute({})
 

@@ -14,7 +14,7 @@ from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.testing import SmtpTestServer
-from tests.connections import connection, to_test_server
+from tests.connections import connection
 from tests.failing import fails_for_good
 from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
@@ -26,7 +26,7 @@ TO_MANY = [f"user{number}@corp.test" for number in range(5)]
 @pytest.fixture
 def server(monkeypatch):
     with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", to_test_server(server))
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection())
         yield server
 
 
@@ -209,7 +209,7 @@ def test_setting_that_says_nothing_lets_nothing_pass(configure, option, value):
 def test_default_sender_is_for_those_who_name_none(server, configure, monkeypatch):
     configure(default_from="Airflow <airflow@corp.test>")
     send_by_operator()
-    monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", to_test_server(server, from_email=""))
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection(from_email=""))
     send_by_operator()
     send_by_operator(from_email="ann@corp.test")
     send_by_email_backend()

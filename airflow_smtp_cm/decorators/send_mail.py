@@ -66,7 +66,8 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         returned = self.python_callable(*self.op_args, **kwargs)
         # Not rendered: what a function has made of data is no template.
         if isinstance(returned, MailMessage):
-            self.message_source = returned.text or ""
+            self.to, self.cc = list(map(str, returned.to)), list(map(str, returned.cc))
+            self.subject, self.message_source = returned.subject, returned.text or ""
             return self.deliver(context, lambda _: returned)
         fields = {"message_source": returned} if isinstance(returned, str) else returned
         known = {*SendMailOperator.template_fields, "all_or_nothing"}

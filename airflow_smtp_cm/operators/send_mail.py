@@ -32,6 +32,8 @@ class SendMailOperator(BaseOperator):
     From Airflow 3.3 on, a retry knows what the tries before it did (``durable``), and the task has a
     ``MailRetryPolicy`` unless it is given a ``retry_policy`` of its own.
 
+    Mapped tasks show recipients and subject instead of their index, unless ``map_index_template`` says otherwise.
+
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm`` (SmtpConnection).
         from_email: the sender; by default the connection's (FromLine).
@@ -122,6 +124,20 @@ class SendMailOperator(BaseOperator):
         self.all_or_nothing = all_or_nothing
         self.durable = durable
         self.on_uncertain = on_uncertain
+
+    def pre_execute(self, context: Context) -> None:
+        """Have a mapped task shown by what it sends."""
+        super().pre_execute(context)
+        # Not a default of the argument's: mapped functions, and all mapped tasks before Airflow 3.3, do not get that.
+        if self.map_index_template is None and context["ti"].map_index not in {None, -1}:
+            context["map_index_template"] = "To {{ task.map_index_label }}"
+
+    @property
+    def map_index_label(self) -> str:
+        """To whom, and about what: short, on one line, with secrets masked."""
+        from airflow_smtp_cm.map_index import label_of  # noqa: PLC0415 - as the module says
+
+        return label_of(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the message and return what became of it.

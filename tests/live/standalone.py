@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 AIRFLOW = Path(sys.executable).with_name("airflow")
-DAG = "send_mail"
+DAG_FOLDERS = (ROOT / "example_dags", ROOT / "tests" / "live" / "dags")
 
 _START_SECONDS = 80.0
 _DAG_SECONDS = 30.0
@@ -64,6 +64,33 @@ class Standalone:
         assert wait_until(is_done, _ANSWER_SECONDS), answer
         return answer["state"] == "success", answer["result_message"]
 
+    def trigger(self, dag_id: str) -> str:
+        """Start a run as people do, without a logical date; return its id."""
+        run = self.api.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None}).raise_for_status()
+        return str(run.json()["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Return a run, as the API tells of it."""
+        found: dict[str, Any] = self.api.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()
+        return found
+
+    def wait_for_end(self, dag_id: str, run_id: str) -> str:
+        """Return the state in which a run has ended."""
+        ended = {"success", "failed"}
+        wait_until(lambda: self.run(dag_id, run_id)["state"] in ended, _ANSWER_SECONDS)
+        return str(self.run(dag_id, run_id)["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return a run's task instances, as the API tells of them."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found: list[dict[str, Any]] = self.api.get(path).raise_for_status().json()["task_instances"]
+        return found
+
+    def log_of_task(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return what the first try of a task has logged."""
+        folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+        return (folder / "attempt=1.log").read_text()
+
     def logs(self) -> str:
         """Return all that it has written for people to read."""
         files = [self.home / "output", *self.home.glob("logs/**/*.log")]
@@ -71,18 +98,19 @@ class Standalone:
 
 
 @contextmanager
-def running_airflow(home: Path) -> Iterator[Standalone]:
-    """Run it with the example DAG, from when all of its parts are up and the DAG is known.
+def running_airflow(home: Path, environment: Mapping[str, str]) -> Iterator[Standalone]:
+    """Run it with the example DAGs and those of these tests, from when all of its parts are up and they are known.
 
     Args:
         home: an empty folder.
+        environment: what shall stand in the environment of all its parts.
 
     Raises:
         RuntimeError: it does not start; with what it wrote.
     """
     ports = free_ports(3)
     url = f"http://{LOOPBACK}:{ports[0]}"
-    env = _environment(home, url, ports)
+    env = _environment(home, url, ports) | environment
     output = home / "output"
     with output.open("wb") as sink:
         process = subprocess.Popen(
@@ -99,26 +127,37 @@ def running_airflow(home: Path) -> Iterator[Standalone]:
             raise RuntimeError(f"airflow standalone does not start:\n{output.read_text(errors='replace')}")
         token = api.get("/auth/token").raise_for_status().json()["access_token"]
         api.headers["Authorization"] = f"Bearer {token}"
-        if not wait_until(lambda: api.get(f"/api/v2/dags/{DAG}").is_success, _DAG_SECONDS):
-            raise RuntimeError(f"The DAG {DAG} does not show up:\n{output.read_text(errors='replace')}")
+        files = sum(len(list(folder.glob("*.py"))) for folder in DAG_FOLDERS)
+        if not wait_until(lambda: _known_files(api) == files, _DAG_SECONDS):
+            raise RuntimeError(f"Some DAG does not show up:\n{output.read_text(errors='replace')}")
         yield Standalone(url=url, home=home, env=env, api=api)
+
+
+def _known_files(api: httpx.Client) -> int:
+    dags = api.get("/api/v2/dags").raise_for_status().json()["dags"]
+    return len({dag["fileloc"] for dag in dags})
 
 
 def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
     # What the tests have set for Airflow is meant for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
+    (home / "dags").mkdir()
+    for number, folder in enumerate(DAG_FOLDERS):
+        (home / "dags" / str(number)).symlink_to(folder)
     return inherited | {
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": LOOPBACK,
         "AIRFLOW__API__PORT": port,
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",  # a process each
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
+        "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
         "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for itself

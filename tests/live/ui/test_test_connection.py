@@ -3,9 +3,9 @@
 import psutil
 import pytest
 
+from tests.live.ui.pages import ConnectionList
 from tests.servers.people import ALICE
 from tests.servers.processes import wait_until
-from tests.ui.pages import ConnectionList
 
 WRONG = "Looking-Glass-1!"
 PASSED, FAILED = "Test Connection Successful", "Test Connection Failed"
@@ -48,7 +48,7 @@ def test_it_says_how_it_got_in(page, airflow, connect, mail_server, picture):
         pytest.param({"password": WRONG}, ["535", "password"], id="password"),
         pytest.param({"host": "mail.corp.invalid"}, ["mail.corp.invalid"], id="host"),
         pytest.param({"port": 1}, ["127.0.0.1", "refused", "port"], id="port"),
-        pytest.param({"extra": {"ca_bundle": None}}, ["certificate", "localhost", "CA bundle"], id="certificate"),
+        pytest.param({"ca_bundle": None}, ["certificate", "localhost", "CA bundle"], id="certificate"),
     ],
 )
 def test_it_says_what_is_wrong_and_what_to_do(page, airflow, connect, mail_server, picture, request, changes, words):

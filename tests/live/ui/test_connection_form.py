@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
+from tests.live.ui.pages import STANDARD, ConnectionList
 from tests.servers.people import ALICE
-from tests.ui.pages import STANDARD, ConnectionList
 
 SSIS = "SMTP connection manager"
 WINDOWS = "Windows authentication"

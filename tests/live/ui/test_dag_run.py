@@ -3,19 +3,18 @@
 from playwright.sync_api import expect
 
 from tests.servers.people import ALICE
-from tests.ui.standalone import DAG
 
 
-def test_triggered_dag_sends_its_mail(page, connect, mail_server, picture):
+def test_triggered_dag_sends_its_mail(page, connect, outbox, picture):
     connect("smtp_cm_default")
-    page.goto(f"/dags/{DAG}")
+    page.goto("/dags/send_mail")
     page.get_by_role("button", name="Trigger").click()
     page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
-    page.wait_for_url(f"**/dags/{DAG}/runs/**")
+    page.wait_for_url("**/dags/send_mail/runs/**")
     expect(page.get_by_text("Success", exact=True)).to_have_count(3)
     picture("dag-run", page)
 
-    (received,) = mail_server.outbox
+    (received,) = outbox
     assert (received.identity, received.mechanism) == (ALICE.down_level, "NTLM")
     assert received.recipients == ("john@corp.test", "sales@corp.test", "archive@corp.test")
     (report,) = received.message.iter_attachments()
