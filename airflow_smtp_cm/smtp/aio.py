@@ -157,11 +157,13 @@ class AsyncTransport:
             return await asyncio.to_thread(effect.function)
         phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
         try:
-            async with asyncio.timeout(self.waits.seconds(phase)):
+            if isinstance(effect, Poll):
+                return self._connection.poll()
+            if not (isinstance(effect, Read) and effect.goes_on):
+                self.waits.start(phase)
+            async with asyncio.timeout(self.waits.left(phase)):
                 if isinstance(effect, Write):
                     return await self._connection.write(effect.data)
-                if isinstance(effect, Poll):
-                    return self._connection.poll()
                 if isinstance(effect, Read):
                     return await self._connection.read()
                 return await self._start_tls()

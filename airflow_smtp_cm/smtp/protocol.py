@@ -149,8 +149,10 @@ class Wire:
             ProtocolError: it broke the rules; the connection is over.
         """
         with self._closed_by_error():
+            goes_on = False
             while (reply := self._next_reply(phase, command)) is None:
-                data = yield Read(phase)
+                data = yield Read(phase, goes_on=goes_on)
+                goes_on = True
                 if not data:
                     raise Disconnected(
                         f"{self.peer} closed the connection instead of answering {command or phase}.",
