@@ -1,7 +1,5 @@
 r"""An SMTP server that lets in Windows identities only, in this process: to try a DAG's mail without a real server.
 
-::
-
     with SmtpTestServer(users={r"CORP\alice": "secret"}) as server:
         ...  # send to server.host, server.port, trusting server.ca_bundle
         assert server.outbox[0].message["Subject"] == "Report"
