@@ -43,9 +43,6 @@ class SendMailOperator(BaseOperator):
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
         all_or_nothing: send to nobody if the server refuses anybody.
-
-    Returns:
-        As XCom: message id, accepted and refused addresses, the server's final reply, size in octets, seconds.
     """
 
     template_fields: Sequence[str] = (
@@ -103,6 +100,9 @@ class SendMailOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the message and return what became of it.
+
+        Returns:
+            Message id, accepted and refused addresses, the server's final reply, size in octets, seconds; for XCom.
 
         Raises:
             AirflowFailException: it cannot be sent, now or later, or part of its recipients have it already.
