@@ -1,11 +1,12 @@
-# make demo: see it work.  make test: check everything.  Both make what they need.
+# make demo: see it work.  make test: check everything.  make docs: the pages, into .build/site.
+# All make what they need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test lint clean
+.PHONY: venv demo test lint docs clean
 
 venv: $(VENV)/installed
 
@@ -26,7 +27,7 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 
 test:
 	tests/install_servers.sh
-	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint docs
 	$(BIN)/pytest
 
 lint:
@@ -34,6 +35,10 @@ lint:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The theme's makers advertise at every build.
+docs: $(VENV)/installed-for-tests
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) .build

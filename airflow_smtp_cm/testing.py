@@ -1,7 +1,5 @@
 """An SMTP server that lets in Windows identities only, in this process: to try a DAG's mail without a real server.
 
-::
-
     with SmtpTestServer() as server:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection())
         ...  # run the DAG

@@ -254,7 +254,7 @@ def test_without_the_extra_a_test_that_needs_it_says_so_and_others_run(users_pyt
 # --- what its imports cost
 
 
-def test_dag_file_pays_for_the_operator_alone(new_modules):
+def test_dag_file_pays_for_the_operator_and_its_retry_policy_alone(new_modules):
     """Airflow parses every DAG file again and again."""
     code = (
         "from airflow_smtp_cm.operators.send_mail import SendMailOperator; SendMailOperator(task_id='send', to='a@x')"
@@ -264,6 +264,7 @@ def test_dag_file_pays_for_the_operator_alone(new_modules):
     assert {name for name in added if name.startswith("airflow_smtp_cm.")} == {
         "airflow_smtp_cm.operators",
         "airflow_smtp_cm.operators.send_mail",
+        "airflow_smtp_cm.retry_policy",
     }
     roots = {name.partition(".")[0] for name in added}
     assert roots <= {"airflow", "airflow_smtp_cm"}

@@ -1,6 +1,6 @@
 """What can be wrong with a message, worded for its author.
 
-::
+It is one of these:
 
     InvalidMessage (ValueError)         found when the message is built; lists every problem
     |-- InvalidAddress                  found in a line of addresses

@@ -57,9 +57,6 @@ class SendMailOperator(BaseOperator):
             delivered: ``fail``, without a retry, so that a person can find out; ``resend`` it in the next try, with
             the same Message-ID; or ``assume_sent``.
 
-    Returns:
-        As XCom: message id, accepted and refused addresses, the server's final reply, size in octets, seconds.
-
     Raises:
         ValueError: ``on_uncertain`` is none of these.
     """
@@ -141,6 +138,9 @@ class SendMailOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the message and return what became of it.
+
+        Returns:
+            Message id, accepted and refused addresses, the server's final reply, size in octets, seconds; for XCom.
 
         Raises:
             AirflowFailException: it must not be tried again, or cannot be sent and Airflow has no retry policies.

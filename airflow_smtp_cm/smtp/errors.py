@@ -1,7 +1,5 @@
 """What can go wrong, and for whom it is worded.
 
-::
-
     SmtpError
     |-- SettingsError (ValueError)          the connection's settings cannot work; nothing was sent
     |-- MessageError (ValueError)           this message cannot go to this server; nothing was sent
