@@ -1,11 +1,14 @@
-# make demo: see it work.  make test: check everything.  Both make what they need.
+# make demo: see it work.  make test: check everything.  make fuzz: look for what no test knows.  All make what they need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test lint clean
+FUZZED := .build/fuzz
+SECONDS := 30
+
+.PHONY: venv demo test lint fuzz clean
 
 venv: $(VENV)/installed
 
@@ -34,6 +37,13 @@ lint:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What is new stays below .build; what broke something is there as TARGET-crash-...
+fuzz: $(VENV)/installed-for-tests
+	for target in $$($(BIN)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)'); do \
+		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
+			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
+	done
 
 clean:
 	rm -rf $(VENV) .build
