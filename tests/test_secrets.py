@@ -160,7 +160,7 @@ def hook():
         result = client.send(MailMessage(from_email="alice@corp.test", to="bob@corp.test", subject="Hello"))
         session = client._session
         known = [client, client.login, client.tls, client.extensions, result, session, session.wire]
-        return [*shown, *map(repr, known), repr(vars(session.wire)), str(result.as_json())]
+        return [*shown, *map(repr, known), repr(vars(used)), repr(vars(session.wire)), str(result.as_json())]
 
 
 def test_button():
