@@ -1,12 +1,15 @@
 # make demo: see it work.  make test: check everything.  make docs: the pages, into .build/site.
-# All make what they need.
+# make fuzz: look for what no test knows.  All make what they need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test lint docs clean
+FUZZED := .build/fuzz
+SECONDS := 30
+
+.PHONY: venv demo test lint docs fuzz clean
 
 venv: $(VENV)/installed
 
@@ -39,6 +42,13 @@ lint:
 # The theme's makers advertise at every build.
 docs: $(VENV)/installed-for-tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# What is new stays below .build; what broke something is there as TARGET-crash-...
+fuzz: $(VENV)/installed-for-tests
+	for target in $$($(BIN)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)'); do \
+		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
+			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
+	done
 
 clean:
 	rm -rf $(VENV) .build

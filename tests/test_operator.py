@@ -1,9 +1,7 @@
 """The operator, without Airflow's machinery around it: what it sends, refuses, reports and keeps to itself."""
 
-import base64
 import inspect
 import json
-import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -699,28 +697,3 @@ def test_refusal_that_may_pass_is_left_to_airflows_retries_if_nobody_has_the_mes
 
     assert error.transient
     assert ti.pushed == {}
-
-
-# --- secrets
-
-
-def test_password_is_shown_nowhere(server, define, caplog, entries):
-    operator = SendMailOperator(task_id="send", to="bob@corp.test", subject="Hello")
-    wrong = "Not-Her-Password-9"
-    with caplog.at_level(logging.DEBUG):
-        result = operator.execute({})
-        define(server.airflow_connection(password=wrong))
-        with fails_for_good() as caught:
-            operator.execute({})
-
-    chain, error = [], caught.value
-    while error is not None:
-        chain += [str(error), repr(error)]
-        error = error.__cause__
-    fields = [repr(getattr(operator, name)) for name in operator.template_fields]
-    shown = "\n".join([caplog.text, repr(entries), *chain, repr(operator), repr(result), *fields])
-    assert "AUTH NTLM ********" in shown
-    assert "SendMailTaskEnd" in shown
-    for secret in (ALICE.password, wrong):
-        assert secret not in shown
-        assert base64.b64encode(secret.encode()).decode() not in shown

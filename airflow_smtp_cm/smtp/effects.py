@@ -53,7 +53,7 @@ class StartTls:
 class Call:
     """Call a function that may block (a file, a KDC); the outcome is what it returns, or its exception."""
 
-    function: Callable[[], Any]
+    function: Callable[[], Any] = field(repr=False)  # may be bound to a login token
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.smtp.effects import Poll, Read, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import Reply, ReplyParser
-from airflow_smtp_cm.smtp.trace import REDACTED, Trace
+from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.trace import Trace
 
 CLOSING = 421  # "service not available, closing transmission channel": may answer any command
-CONTINUE = 334  # a challenge during AUTH
 GO_AHEAD = 354  # the content may come after DATA
 _INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: GO_AHEAD}
 
@@ -228,10 +227,7 @@ class Wire:
             raise
         if reply is None:
             return None
-        if secret and reply.code == CONTINUE:
-            self.trace("S", f"{reply.code} {REDACTED}")
-            return reply
-        if secret:
+        if secret and reply.code != CONTINUE:
             reply = reply.without_tokens()
         self.trace("S", str(reply))
         if reply.code == CLOSING:
