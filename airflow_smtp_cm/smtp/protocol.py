@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.smtp.effects import Poll, Read, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
+from airflow_smtp_cm.smtp.replies import Reply, ReplyParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -227,7 +227,7 @@ class Wire:
             raise
         if reply is None:
             return None
-        if secret and reply.code != CONTINUE:
+        if secret and not reply.secret:
             reply = reply.without_tokens()
         self.trace("S", str(reply))
         if reply.code == CLOSING:

@@ -15,7 +15,7 @@ MAX_CHALLENGE_LINE = 12 * 1024
 MAX_REPLY = 64 * 1024
 MAX_LINES = 128
 
-CONTINUE = 334  # a challenge during AUTH: its text is a token
+CONTINUE = 334  # a challenge during AUTH
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
@@ -31,10 +31,12 @@ class Reply:
     Attributes:
         code: the reply code, 200 to 599.
         lines: the text of each line, without the code, at least one; U+FFFD stands for control characters.
+        secret: whether the text is a login token, so that it is not to be shown.
     """
 
     code: int
     lines: tuple[str, ...]
+    secret: bool = False
 
     @property
     def enhanced_code(self) -> str | None:
@@ -63,7 +65,7 @@ class Reply:
 
     def __str__(self) -> str:
         """Return the reply as people may see it."""
-        return f"{self.code} {REDACTED if self.code == CONTINUE else self.text}".rstrip()
+        return f"{self.code} {REDACTED if self.secret else self.text}".rstrip()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
@@ -128,7 +130,7 @@ class ReplyParser:
         if match[2] == b"-":
             self._code = code
             return None
-        reply = Reply(code, tuple(self._lines))
+        reply = Reply(code, tuple(self._lines), secret=self.secret and code == CONTINUE)
         self._code, self._lines, self._size = None, [], 0
         return reply
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 
@@ -13,6 +14,7 @@ def main() -> None:
     # What parses the server's tokens counts, too: it is what they are to get through.
     with atheris.instrument_imports(include=["airflow_smtp_cm", "spnego"]):
         harness = import_module(f"tests.fuzz.{target}")
+    logging.disable()
     atheris.Setup([program, *options], harness.one_input)
     atheris.Fuzz()
 

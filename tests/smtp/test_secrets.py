@@ -114,4 +114,5 @@ def test_what_carries_secrets_does_not_show_them():
     assert "secret" not in repr(Write(b"secret", Phase.AUTH))
     assert "secret" not in repr(Command(Phase.FINAL, "BDAT 6 LAST", b"secret"))
     assert "secret" not in repr(Call(partial(print, b"secret")))
-    assert "secret" not in f"{Reply(334, ('secret',))} {Reply(334, ('secret',))!r}"
+    challenge = Reply(334, ("secret",), secret=True)
+    assert "secret" not in f"{challenge} {challenge!r}"
