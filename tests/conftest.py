@@ -36,3 +36,10 @@ def airflow_db() -> Path:
     airflow = Path(sys.executable).with_name("airflow")
     subprocess.run([airflow, "db", "migrate"], check=True, capture_output=True)
     return home / "airflow.db"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Kerberos bindings, which are not installed beside every Airflow."""
+    for item in items:
+        if "kdc" in getattr(item, "fixturenames", ()):
+            item.add_marker("kerberos")

@@ -7,8 +7,7 @@ import logging
 
 import pytest
 from airflow.models.connection import Connection as DatabaseConnection
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
-from airflow.sdk import Connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
@@ -346,9 +345,10 @@ def test_dialogue_can_be_watched(server, define):
     assert said[1:] == ["STARTTLS", said[0], "AUTH NTLM ********", "********", "NOOP", "QUIT"]
 
 
-def test_airflows_own_test_uses_it(server):
+def test_airflows_own_test_uses_it(server, monkeypatch):
     """What the API and the command line call."""
-    worked, message = sdk_connection(to_test_server(server)).test_connection()
+    monkeypatch.setenv("AIRFLOW_CONN_MAIL", to_test_server(server))
+    worked, message = sdk_connection(to_test_server(server), DatabaseConnection).test_connection()
 
     assert worked, message
 

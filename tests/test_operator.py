@@ -8,13 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
-from structlog.testing import capture_logs
+from airflow.providers.common.compat.sdk import AirflowFailException, Variable
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, RecipientsRefused, Refused, TimedOut
 from airflow_smtp_cm.testing import SmtpTestServer
+from tests.airflow_versions import captured_log, looks_variables_up
 from tests.connections import anonymous, connection, to_postfix, to_test_server
 from tests.servers.people import ALICE, REALM
 from tests.servers.postfix import SIZE_LIMIT
@@ -51,8 +51,8 @@ def server(define):
 
 @pytest.fixture
 def entries():
-    """What tasks write to their log, before Airflow masks it; each with its event and log_level."""
-    with capture_logs() as entries:
+    """What tasks write to their log, before Airflow masks it; each with its event."""
+    with captured_log() as entries:
         yield entries
 
 
@@ -409,11 +409,12 @@ class TestRefusedMessages:
         assert 'message_source: Connection "body" is empty.' in refusal(**fields)
 
     def test_variable_that_is_no_text(self, refusal, monkeypatch):
-        monkeypatch.setattr("airflow.sdk.Variable.get", lambda *_: 5)
+        monkeypatch.setattr(Variable, "get", lambda *_: 5)
         fields = {"message_source_type": "Variable", "message_source": "body"}
 
         assert refusal(**fields) == 'message_source: Variable "body" is not of type string.'
 
+    @looks_variables_up
     def test_missing_variable(self, refusal):
         fields = {"message_source_type": "Variable", "message_source": "nowhere"}
 
