@@ -56,6 +56,11 @@ def entries():
         yield entries
 
 
+def _of_the_task(entries):
+    # Airflow 3.1 has a word on the type of the connection, too.
+    return [entry["event"] for entry in entries if entry["event"].startswith("SendMailTask")]
+
+
 def run(context=None, **fields):
     given = {"to": "bob@corp.test", "subject": "Hello"} | fields
     return SendMailOperator(task_id="send", **given).execute(context or {})
@@ -164,7 +169,7 @@ def test_three_entries_are_logged(server, entries):
     """Those of SSIS's Send Mail task."""
     result = run(to="bob@corp.test; carol@corp.test")
 
-    begin, info, end = (entry["event"] for entry in entries)
+    begin, info, end = _of_the_task(entries)
     assert begin == "SendMailTaskBegin: The task began to send an e-mail message."
     assert info.startswith(
         f"SendMailTaskInfo: {result['message_id']}, {result['size']} octets, "
@@ -666,7 +671,7 @@ def test_message_goes_to_the_others_and_the_task_fails_for_good(postfix, refused
     assert result["refused"][0]["address"] == f"{other}@corp.test"
     assert f"{other}@corp.test: {reply}" in str(error)
     assert f"The message {result['message_id']} was delivered to the other 1." in str(error)
-    begin, info = (entry["event"] for entry in entries)
+    begin, info = _of_the_task(entries)
     assert begin.startswith("SendMailTaskBegin")
     assert f"accepted for bob@corp.test, refused for {other}@corp.test: {reply}" in info
     postfix.wait_for_message(result["message_id"])
