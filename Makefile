@@ -1,5 +1,5 @@
-# make demo: see it work.  make test: check everything.  make docs: the pages, into .build/site.
-# make fuzz: look for what no test knows.  All make what they need.
+# make demo: see it work.  make test: check everything.  make test-matrix: check every Airflow that it runs on.
+# make docs: the pages, into .build/site.  make fuzz: look for what no test knows.  Each makes what it needs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,13 @@ PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --q
 FUZZED := .build/fuzz
 SECONDS := 30
 
-.PHONY: venv demo test lint docs fuzz clean
+# All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
+AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
+# The tests of the wheel and of the documentation are not about Airflow.
+AIRFLOW_TESTS := $(filter-out tests/test_package.py tests/test_docs.py,$(wildcard tests/test_*.py))
+
+.PHONY: venv demo test test-matrix lint docs fuzz clean
+.PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
 
@@ -32,6 +38,18 @@ test:
 	tests/install_servers.sh
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint docs
 	$(BIN)/pytest
+	$(MAKE) --no-print-directory test-airflow-$(firstword $(AIRFLOW_VERSIONS))
+
+test-matrix: $(AIRFLOW_VERSIONS:%=test-airflow-%)
+
+test-airflow-%: .build/airflow-%/installed
+	.build/airflow-$*/bin/pytest -m 'not kerberos' $(AIRFLOW_TESTS)
+
+.build/airflow-%/installed: tests/airflow_versions/constraints-%.txt pyproject.toml $(VENV)/installed-for-tests
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/airflow-$*
+	$(BIN)/uv pip install --quiet --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
+		'apache-airflow==$*.*' --editable '.[testing]' --group test-airflow
+	touch $@
 
 lint:
 	$(BIN)/ruff check

@@ -9,8 +9,11 @@ import pytest
 
 from airflow_smtp_cm.delivery import KEY
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from tests.airflow_versions import AIRFLOW
 from tests.connections import anonymous
 from tests.servers.scripted import Step, expect, expect_content, reset, say, scripted_peer, wait_for_close
+
+pytestmark = pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow below 3.3 has no task state store")
 
 BOB, CAROL, DAVE = "bob@corp.test", "carol@corp.test", "dave@corp.test"
 

@@ -5,8 +5,7 @@ import json
 
 import pytest
 from airflow.models.connection import Connection as DatabaseConnection
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
-from airflow.sdk import Connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
@@ -344,9 +343,10 @@ def test_dialogue_can_be_watched(server, define):
     assert said[1:] == ["STARTTLS", said[0], "AUTH NTLM ********", "********", "NOOP", "QUIT"]
 
 
-def test_airflows_own_test_uses_it(server):
+def test_airflows_own_test_uses_it(server, monkeypatch):
     """What the API and the command line call."""
-    worked, message = sdk_connection(server.airflow_connection()).test_connection()
+    monkeypatch.setenv("AIRFLOW_CONN_MAIL", server.airflow_connection())
+    worked, message = sdk_connection(server.airflow_connection(), DatabaseConnection).test_connection()
 
     assert worked, message
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
-from structlog.testing import capture_logs
+from airflow.providers.common.compat.sdk import AirflowFailException, Variable
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, RecipientsRefused, Refused, TimedOut
 from airflow_smtp_cm.testing import SmtpTestServer
+from tests.airflow_versions import captured_log, looks_variables_up
 from tests.connections import anonymous, connection, to_postfix
 from tests.failing import fails_for_good
 from tests.servers.people import ALICE, REALM
@@ -50,9 +50,14 @@ def server(define):
 
 @pytest.fixture
 def entries():
-    """What tasks write to their log, before Airflow masks it; each with its event and log_level."""
-    with capture_logs() as entries:
+    """What tasks write to their log, before Airflow masks it; each with its event."""
+    with captured_log() as entries:
         yield entries
+
+
+def _of_the_task(entries):
+    # Airflow 3.1 has a word on the type of the connection, too.
+    return [entry["event"] for entry in entries if entry["event"].startswith("SendMailTask")]
 
 
 def run(context=None, **fields):
@@ -165,7 +170,7 @@ def test_three_entries_are_logged(server, entries):
     """Those of SSIS's Send Mail task."""
     result = run(to="bob@corp.test; carol@corp.test")
 
-    begin, info, end = (entry["event"] for entry in entries)
+    begin, info, end = _of_the_task(entries)
     assert begin == "SendMailTaskBegin: The task began to send an e-mail message."
     assert info.startswith(
         f"SendMailTaskInfo: {result['message_id']}, {result['size']} octets, "
@@ -410,11 +415,12 @@ class TestRefusedMessages:
         assert 'message_source: Connection "body" is empty.' in refusal(**fields)
 
     def test_variable_that_is_no_text(self, refusal, monkeypatch):
-        monkeypatch.setattr("airflow.sdk.Variable.get", lambda *_: 5)
+        monkeypatch.setattr(Variable, "get", lambda *_: 5)
         fields = {"message_source_type": "Variable", "message_source": "body"}
 
         assert refusal(**fields) == 'message_source: Variable "body" is not of type string.'
 
+    @looks_variables_up
     def test_missing_variable(self, refusal):
         fields = {"message_source_type": "Variable", "message_source": "nowhere"}
 
@@ -666,7 +672,7 @@ def test_message_goes_to_the_others_and_the_task_fails_for_good(postfix, refused
     assert result["refused"][0]["address"] == f"{other}@corp.test"
     assert f"{other}@corp.test: {reply}" in str(error)
     assert f"The message {result['message_id']} was delivered to the other 1." in str(error)
-    begin, info = (entry["event"] for entry in entries)
+    begin, info = _of_the_task(entries)
     assert begin.startswith("SendMailTaskBegin")
     assert f"accepted for bob@corp.test, refused for {other}@corp.test: {reply}" in info
     postfix.wait_for_message(result["message_id"])
@@ -680,9 +686,9 @@ def test_result_is_kept_from_xcom_if_the_task_says_so(refused_by_postfix):
 
 def test_all_or_nothing_sends_to_nobody(postfix, refused_by_postfix):
     fields = {"to": "bob@corp.test; refused@corp.test", "all_or_nothing": True, "subject": "nobody gets this"}
-    error, ti = refused_by_postfix(RecipientsRefused, **fields)
+    error, ti = refused_by_postfix((AirflowFailException, RecipientsRefused), **fields)
 
-    assert not error.transient
+    assert not getattr(error, "transient", False)
     assert "Nothing was sent to anybody" in str(error)
     assert ti.pushed == {}
     postfix.wait_for_message(run()["message_id"])

@@ -3,11 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.retry_policy import MailRetryPolicy
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationRefused,
     CertificateError,
@@ -22,6 +20,14 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.smtp.replies import Reply
 from airflow_smtp_cm.smtp.result import Refusal
+from tests.airflow_versions import AIRFLOW
+
+if AIRFLOW < (3, 3):
+    pytest.skip("Airflow below 3.3 has no retry policies", allow_module_level=True)
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from airflow_smtp_cm.retry_policy import MailRetryPolicy
 
 MINUTE = timedelta(minutes=1)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.smtp.effects import Poll, Read, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import Reply, ReplyParser
+from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

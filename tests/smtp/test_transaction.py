@@ -197,11 +197,11 @@ def test_a_server_that_takes_no_content_gets_none(driver, send, offer, answer):
     assert driver.said[-1] == "RSET"
 
 
-@pytest.mark.parametrize(("answer", "shown"), [("250 what?", "250 what?"), ("334 what?", "334 ********")])
+@pytest.mark.parametrize("answer", ["250 what?", "334 what?"])
 @pytest.mark.parametrize("offer", ["DATA", "no pipelining"])
-def test_a_server_that_answers_data_with_something_else_has_lost_count(driver, send, offer, answer, shown):
+def test_a_server_that_answers_data_with_something_else_has_lost_count(driver, send, offer, answer):
     answers = [f"250 a\n250 b\n{answer}"] if offer == "DATA" else ["250 a", "250 b", answer]
-    with pytest.raises(ProtocolError, match=f"answered DATA with {re.escape(shown)}") as raised:
+    with pytest.raises(ProtocolError, match=f"answered DATA with {re.escape(answer)}") as raised:
         send(OFFERS[offer], *answers)
     assert raised.value.phase is Phase.DATA
     assert driver.said[-1] == "DATA"
