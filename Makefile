@@ -11,8 +11,9 @@ SECONDS := 30
 
 # All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
 AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
-# The tests of the wheel and of the documentation are not about Airflow.
-AIRFLOW_TESTS := $(filter-out tests/test_package.py tests/test_docs.py,$(wildcard tests/test_*.py))
+# Those of the wheel, the documentation, huge fields and secrets say nothing more of another Airflow.
+OTHER_TESTS := $(addprefix tests/test_,package.py docs.py oversized.py secrets.py)
+AIRFLOW_TESTS := $(filter-out $(OTHER_TESTS),$(wildcard tests/test_*.py))
 
 .PHONY: venv demo test test-matrix lint docs fuzz clean
 .PRECIOUS: .build/airflow-%/installed

@@ -14,7 +14,6 @@ from contextlib import closing, contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from cryptography.hazmat.primitives import serialization
 from spnego._ntlm_raw.crypto import ntowfv1, ntowfv2
 from structlog.testing import capture_logs
@@ -302,14 +301,15 @@ def test_no_secret_gets_out_of_what_tries_a_dag(monkeypatch, capfd, tap, way, pa
     assert_hidden(everything, *secrets_of(ALICE.password, WRONG), *tap.tokens)
 
 
-def test_the_password_is_not_in_airflows_database_nor_in_what_its_tasks_print(airflow_db, monkeypatch, capfd, tap):
+def test_the_password_is_not_in_airflows_database_nor_in_what_its_tasks_print(
+    dags, airflow_db, monkeypatch, capfd, tap
+):
     """Neither in rendered templates nor in XCom nor anywhere else, whether the login succeeds or not."""
-    dag = DagBag(airflow_db.parent / "dags").dags["retried"]
     states = []
     with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server, loud_logs() as log:
         for password in (ALICE.password, WRONG):
             monkeypatch.setenv("AIRFLOW_CONN_MAIL", server.airflow_connection(password=password))
-            states.append(dag.test().state)
+            states.append(dags["retried"].test().state)
     with closing(sqlite3.connect(airflow_db)) as database:
         dump = "\n".join(database.iterdump())
     assert states == ["success", "failed"]
