@@ -11,8 +11,8 @@ SECONDS := 30
 
 # All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
 AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
-# Those of the wheel, the documentation, huge fields and secrets say nothing more of another Airflow.
-OTHER_TESTS := $(addprefix tests/test_,package.py docs.py oversized.py secrets.py)
+# Those of the wheel, the documentation, hostile fields and secrets say nothing more of another Airflow.
+OTHER_TESTS := $(addprefix tests/test_,package.py docs.py hostile_fields.py oversized.py secrets.py)
 AIRFLOW_TESTS := $(filter-out $(OTHER_TESTS),$(wildcard tests/test_*.py))
 
 .PHONY: venv demo test test-matrix lint docs fuzz clean

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_smtp_cm.email_backend import send_email
 from airflow_smtp_cm.get_provider_info import get_provider_info
@@ -69,7 +69,7 @@ def send_by_operator(**fields):
 
 
 def send_by_notifier(**fields):
-    SendMailNotifier(**{"to": "bob@corp.test", "subject": "Hello"} | fields)({"dag": DAG("sales", schedule=None)})
+    SendMailNotifier(**{"to": "bob@corp.test", "subject": "Hello"} | fields).notify({})
 
 
 def send_by_async_notifier(**fields):
