@@ -1,4 +1,5 @@
-# make demo: see it work.  make test: check everything.  make docs: the pages, into .build/site.
+# make demo: see it work.  make test: check everything.  make load: tens of thousands of messages.
+# make docs: the pages, into .build/site.
 # All make what they need.
 
 PYTHON ?= python3
@@ -6,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test lint docs clean
+.PHONY: venv demo test load lint docs clean
 
 venv: $(VENV)/installed
 
@@ -29,6 +30,12 @@ test:
 	tests/install_servers.sh
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint docs
 	$(BIN)/pytest
+
+# Some minutes; in benchmarks/load.py stands what it does.
+load:
+	tests/install_servers.sh
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	$(BIN)/python -m benchmarks.load
 
 lint:
 	$(BIN)/ruff check
