@@ -1,5 +1,6 @@
 # make demo: see it work.  make test: check everything.  make test-matrix: check every Airflow that it runs on.
-# make docs: the pages, into .build/site.  make fuzz: look for what no test knows.  Each makes what it needs.
+# make docs: the pages, into .build/site.  make fuzz: look for what no test knows.
+# make load: tens of thousands of messages.  Each makes what it needs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
 OTHER_TESTS := $(addprefix tests/test_,package.py docs.py hostile_fields.py oversized.py secrets.py)
 AIRFLOW_TESTS := $(filter-out $(OTHER_TESTS),$(wildcard tests/test_*.py))
 
-.PHONY: venv demo test test-matrix lint docs fuzz clean
+.PHONY: venv demo test test-matrix load lint docs fuzz clean
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
@@ -51,6 +52,12 @@ test-airflow-%: .build/airflow-%/installed
 	$(BIN)/uv pip install --quiet --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
 		'apache-airflow==$*.*' --editable '.[testing]' --group test-airflow
 	touch $@
+
+# Some minutes; in benchmarks/load.py stands what it does.
+load:
+	tests/install_servers.sh
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	$(BIN)/python -m benchmarks.load
 
 lint:
 	$(BIN)/ruff check
