@@ -1,17 +1,23 @@
-# make demo: see it work.  make test: check everything.  make test-matrix: check every Airflow that it runs on.
-# Each makes what it needs.
+# make demo: see it work.  make test: check everything.  make docs: the pages, into .build/site.
+# make test-matrix: check every Airflow that it runs on.  make fuzz: look for what no test knows.
+# All make what they need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
+FUZZED := .build/fuzz
+SECONDS := 30
+
 # All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
 AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
-# The package's own test is about the wheel, and not about Airflow.
-AIRFLOW_TESTS := $(filter-out tests/test_package.py,$(wildcard tests/test_*.py))
+# What Airflow has a part in.
+AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form connection_manager delivery email_backend \
+	examples hook message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
+	testing))
 
-.PHONY: venv demo test test-matrix lint clean
+.PHONY: venv demo test test-matrix lint docs fuzz clean
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
@@ -33,7 +39,7 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 
 test:
 	tests/install_servers.sh
-	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint docs
 	$(BIN)/pytest
 	$(MAKE) --no-print-directory test-airflow-$(firstword $(AIRFLOW_VERSIONS))
 
@@ -53,6 +59,17 @@ lint:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The theme's makers advertise at every build.
+docs: $(VENV)/installed-for-tests
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# What is new stays below .build; what broke something is there as TARGET-crash-...
+fuzz: $(VENV)/installed-for-tests
+	for target in $$($(BIN)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)'); do \
+		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
+			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
+	done
 
 clean:
 	rm -rf $(VENV) .build

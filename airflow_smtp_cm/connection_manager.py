@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.connection_fields import ConnectionField
     from airflow_smtp_cm.smtp.client import SmtpClient
+    from airflow_smtp_cm.smtp.outgoing import MessagePolicy
     from airflow_smtp_cm.smtp.trace import TraceSink
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class SmtpConnectionManager:
         anonymous_if_not_offered: go on without login if the server offers no Windows mechanism at all.
         ccache: name of the Kerberos ticket cache to use instead of the process's default. It belongs to the
             machine: no connection has it.
+        message_policy: what every message goes through before it is sent. It belongs to the site: no connection
+            has it.
         from_email: the sender of messages that name none.
         ehlo_name: what to say at EHLO; None means the machine's fully qualified name, else its address.
         pipelining: whether to use PIPELINING where it is offered.
@@ -102,6 +105,7 @@ class SmtpConnectionManager:
     channel_binding: ChannelBinding = ChannelBinding.TLS_SERVER_END_POINT
     anonymous_if_not_offered: bool = False
     ccache: str | None = None
+    message_policy: MessagePolicy | None = None
     from_email: str | None = None
     ehlo_name: str | None = None
     pipelining: bool = True
@@ -167,7 +171,7 @@ class SmtpConnectionManager:
         return manager
 
     def to_airflow(self, conn_id: str) -> Any:
-        """Return Airflow's Connection that ``from_airflow`` reads back, but for the name and ``ccache``.
+        """Return Airflow's Connection that ``from_airflow`` reads back, but for the name and what no connection has.
 
         The one place here that needs Airflow.
         """
@@ -216,6 +220,7 @@ class SmtpConnectionManager:
             timeouts=timeouts,
             ehlo_name=self.ehlo_name,
             pipelining=self.pipelining,
+            message_policy=self.message_policy,
         )
 
     def _authentication(self) -> WindowsAuthentication:

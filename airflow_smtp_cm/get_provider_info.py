@@ -36,6 +36,28 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "send_mail", "class-name": "airflow_smtp_cm.decorators.send_mail.send_mail_task"}
         ],
         "cli": ["airflow_smtp_cm.cli.get_cli_commands"],
+        "config": {
+            "smtp_cm": {
+                "description": "What this deployment lets out by mail, whatever its DAGs say.",
+                "options": {
+                    "redirect_all_to": _option(
+                        "Addresses that get every message instead of its recipients, as in a staging environment. "
+                        "The original ones stand in the subject and in the headers X-Original-To, X-Original-Cc and "
+                        "X-Original-Bcc.",
+                        example="staging@example.com",
+                    ),
+                    "allowed_recipient_domains": _option(
+                        "Domains to which mail may be sent, redirected or not; a message to any other is refused "
+                        "before anything is sent. Empty: any domain.",
+                        example="example.com, example.org",
+                    ),
+                    "default_from": _option(
+                        "The sender of messages where neither the task nor the connection names one.",
+                        example="Airflow <airflow@example.com>",
+                    ),
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,
@@ -49,6 +71,16 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {item.name: _conn_field(item) for item in CONNECTION_FIELDS},
             }
         ],
+    }
+
+
+def _option(description: str, *, example: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": example,
+        "default": "",
     }
 
 

@@ -51,7 +51,7 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
     """Make the message of what the templates left in the fields.
 
     Raises:
-        InvalidMessage: everything that is wrong with the message and the connection.
+        InvalidMessage: everything that is wrong with the message, the connection and the safety settings.
     """
     problems = _Problems()
     attempt = problems.attempt
@@ -68,10 +68,10 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
     message = attempt(
         lambda: MailMessage(
             from_email=sender or _NOBODY,
-            to=_lines_of(fields.to),
-            cc=_lines_of(fields.cc),
-            bcc=_lines_of(fields.bcc),
-            reply_to=_lines_of(fields.reply_to),
+            to=lines_of(fields.to),
+            cc=lines_of(fields.cc),
+            bcc=lines_of(fields.bcc),
+            reply_to=lines_of(fields.reply_to),
             subject=text_of(fields.subject),
             text=text,
             html=text_of(fields.html_content),
@@ -81,9 +81,10 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
             message_id=message_id_of(context, sender or _NOBODY),
         )
     )
-    if message is None or problems.found:
+    permitted = attempt(lambda: hook.safety.applied_to(message)) if message else None
+    if permitted is None or problems.found:
         raise InvalidMessage(*problems.found)
-    return message
+    return permitted
 
 
 class _Problems:
@@ -119,7 +120,7 @@ def text_of(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _lines_of(value: Any) -> str | list[str]:
+def lines_of(value: Any) -> str | list[str]:
     """Return a field of addresses as a line or several; what is neither becomes text that is no address."""
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         return [str(line) for line in value]

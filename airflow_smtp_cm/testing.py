@@ -1,19 +1,21 @@
-r"""An SMTP server that lets in Windows identities only, in this process: to try a DAG's mail without a real server.
+"""An SMTP server that lets in Windows identities only, in this process: to try a DAG's mail without a real server.
 
-::
-
-    with SmtpTestServer(users={r"CORP\alice": "secret"}) as server:
-        ...  # send to server.host, server.port, trusting server.ca_bundle
+    with SmtpTestServer() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection())
+        ...  # run the DAG
         assert server.outbox[0].message["Subject"] == "Report"
 
-It needs the extra ``airflow-smtp-cm[testing]``. NTLM is judged by pyspnego's acceptor, with channel bindings.
+The fixture ``smtp_cm_server`` does the first two lines (see ``pytest_plugin``). It needs the extra
+``airflow-smtp-cm[testing]``. NTLM is judged by pyspnego's acceptor, with channel bindings.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
+import secrets
 import socket
 import ssl
 import tempfile
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope, Session
 
 HOST = "127.0.0.1"
+
+# Those of an Airflow connection that are not in its extra.
+_STANDARD_FIELDS = ("conn_type", "description", "host", "port", "login", "password")
 
 _user_file = threading.Lock()
 
@@ -78,12 +83,13 @@ class SmtpTestServer:
     r"""A server on a free port of 127.0.0.1, for the duration of a ``with`` block.
 
     Args:
-        users: passwords by name, as ``DOMAIN\user``.
+        users: passwords by name, as ``DOMAIN\user``; by default one user, with a password made up at random.
 
     Raises:
         ValueError: a name or a password has a colon or a line end in it, which pyspnego's file of users cannot hold.
 
     Attributes:
+        users: whom it lets in: passwords by name.
         host: where it listens.
         port: where it listens.
         server_name: the name in its certificate.
@@ -94,9 +100,9 @@ class SmtpTestServer:
     host = HOST
     server_name = "localhost"
 
-    def __init__(self, users: Mapping[str, str]) -> None:
-        self._users = users
-        if any(set(":\r\n") & set(f"{name}{password}") for name, password in users.items()):
+    def __init__(self, users: Mapping[str, str] | None = None) -> None:
+        self.users = {r"CORP\airflow": secrets.token_urlsafe()} if users is None else users
+        if any(set(":\r\n") & set(f"{name}{password}") for name, password in self.users.items()):
             raise ValueError("A user's name or password cannot have a colon or a line end in it here.")
         self._stack = ExitStack()
         self.outbox: list[ReceivedMessage] = []
@@ -117,11 +123,34 @@ class SmtpTestServer:
     ) -> None:
         self._stack.close()
 
+    def airflow_connection(self, **changes: Any) -> str:
+        """Return an Airflow connection to the server, for its first user: the JSON that ``AIRFLOW_CONN_...`` takes.
+
+        Args:
+            changes: what shall be otherwise: fields of every connection, such as ``password``, and of the type
+                ``smtp_cm``, such as ``from_email``.
+        """
+        login, password = next(iter(self.users.items()))
+        extra = {
+            "conn_type": "smtp_cm",
+            "host": self.host,
+            "port": self.port,
+            "login": login,
+            "password": password,
+            "use_windows_authentication": True,
+            "enable_ssl": True,
+            "server_name": self.server_name,
+            "ca_bundle": self.ca_bundle,
+            "from_email": "Reports <reports@corp.test>",
+        } | changes
+        standard = {name: extra.pop(name) for name in _STANDARD_FIELDS if name in extra}
+        return json.dumps(standard | {"extra": extra})
+
     def _write_users(self, folder: Path) -> Path:
         file = folder / "users"
         file.touch(mode=0o600)
         with file.open("w") as lines:
-            for name, password in self._users.items():
+            for name, password in self.users.items():
                 domain, _, user = name.rpartition("\\")
                 lines.write(f"{domain}:{user}:{password}\n")
         return file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,28 +13,13 @@ ROOT = Path(__file__).parent.parent
 AIRFLOW_HOME = ROOT / ".build" / "demo"
 DATABASE = AIRFLOW_HOME / "airflow.db"
 AIRFLOW = Path(sys.executable).with_name("airflow")
-USER, PASSWORD = r"CORP\alice", "Wonder-Land-1!"
 
 
 def environment(server: SmtpTestServer) -> dict[str, str]:
     """Return an environment with an Airflow of its own, and the connection to the server."""
-    connection = {
-        "conn_type": "smtp_cm",
-        "host": server.host,
-        "port": server.port,
-        "login": USER,
-        "password": PASSWORD,
-        "extra": {
-            "use_windows_authentication": True,
-            "enable_ssl": True,
-            "server_name": server.server_name,
-            "ca_bundle": server.ca_bundle,
-            "from_email": "Reports <reports@corp.test>",
-        },
-    }
     return os.environ | {
         "AIRFLOW_HOME": str(AIRFLOW_HOME),
-        "AIRFLOW_CONN_SMTP_CM_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_SMTP_CM_DEFAULT": server.airflow_connection(),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{DATABASE}",
@@ -55,7 +39,7 @@ def airflow(*arguments: str, env: dict[str, str]) -> None:
 def main() -> None:
     """Run the demo."""
     AIRFLOW_HOME.mkdir(parents=True, exist_ok=True)
-    with SmtpTestServer(users={USER: PASSWORD}) as server:
+    with SmtpTestServer() as server:
         env = environment(server)
         if not DATABASE.exists():
             print("Making Airflow's database ...", flush=True)

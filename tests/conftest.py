@@ -38,6 +38,14 @@ def airflow_db() -> Path:
     return home / "airflow.db"
 
 
+@pytest.fixture(scope="session")
+def dags(airflow_db):
+    """Those DAGs, by id."""
+    from tests.airflow_versions import load_dags  # noqa: PLC0415 - when its environment stands
+
+    return load_dags(airflow_db.parent / "dags")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs Kerberos bindings, which are not installed beside every Airflow."""
     for item in items:

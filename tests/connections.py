@@ -9,7 +9,6 @@ from tests.servers.people import ALICE, MAIL_HOST
 from tests.servers.processes import LOOPBACK
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.testing import SmtpTestServer
     from tests.servers.certificates import Certificates
     from tests.servers.postfix import Postfix
 
@@ -20,22 +19,6 @@ def connection(**given: Any) -> str:
     """Return a connection of type smtp_cm; what is no standard field goes into its extra."""
     standard = {name: given.pop(name) for name in _STANDARD_FIELDS if name in given}
     return json.dumps({"conn_type": "smtp_cm", **standard, "extra": given})
-
-
-def to_test_server(server: SmtpTestServer, **changes: Any) -> str:
-    """Return a connection by which alice logs in to the server in this process; it must know her."""
-    given = {
-        "host": server.host,
-        "port": server.port,
-        "login": ALICE.down_level,
-        "password": ALICE.password,
-        "use_windows_authentication": True,
-        "enable_ssl": True,
-        "server_name": server.server_name,
-        "ca_bundle": server.ca_bundle,
-        "from_email": "Reports <reports@corp.test>",
-    }
-    return connection(**given | changes)
 
 
 def to_postfix(postfix: Postfix, certificates: Certificates, port: str = "default", **changes: Any) -> str:

@@ -11,7 +11,6 @@ import pytest
 
 from airflow_smtp_cm.testing import SmtpTestServer
 from tests.airflow_versions import AIRFLOW
-from tests.connections import to_test_server
 from tests.servers.people import ALICE
 
 COMMAND = Path(sys.executable).with_name("airflow")
@@ -43,7 +42,7 @@ def server():
 
 def test_test_logs_in_and_sends_when_asked(airflow, server):
     outcome = airflow(
-        "smtp-cm", "test", "mail", "--to", "bob@corp.test", "--trace", AIRFLOW_CONN_MAIL=to_test_server(server)
+        "smtp-cm", "test", "mail", "--to", "bob@corp.test", "--trace", AIRFLOW_CONN_MAIL=server.airflow_connection()
     )
     assert outcome.returncode == 0, outcome.stderr
     assert "Logged in by NTLM" in outcome.stdout
@@ -53,7 +52,7 @@ def test_test_logs_in_and_sends_when_asked(airflow, server):
 
 
 def test_test_fails_with_the_reason_and_without_the_password(airflow, server):
-    outcome = airflow("smtp-cm", "test", "mail", AIRFLOW_CONN_MAIL=to_test_server(server, password="not-this-one"))
+    outcome = airflow("smtp-cm", "test", "mail", AIRFLOW_CONN_MAIL=server.airflow_connection(password="not-this-one"))
     assert outcome.returncode == 1
     assert "refused the login by NTLM" in outcome.stderr
     assert "not-this-one" not in outcome.stdout + outcome.stderr

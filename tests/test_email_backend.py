@@ -5,16 +5,12 @@ from __future__ import annotations
 import pytest
 
 from airflow_smtp_cm.email_backend import readable, send_email
-from airflow_smtp_cm.testing import SmtpTestServer
-from tests.connections import to_test_server
-from tests.servers.people import ALICE
 
 
 @pytest.fixture
-def server(monkeypatch):
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        monkeypatch.setenv("AIRFLOW_CONN_MAIL", to_test_server(server))
-        yield server
+def server(smtp_cm_server, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
+    return smtp_cm_server
 
 
 @pytest.mark.parametrize(

@@ -13,24 +13,9 @@ from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError
-from airflow_smtp_cm.testing import SmtpTestServer
-from tests.airflow_versions import AIRFLOW
-from tests.connections import to_test_server
-from tests.servers.people import ALICE
-
-since_3_1 = pytest.mark.skipif(
-    AIRFLOW < (3, 1), reason="Airflow below 3.1 has no deadlines, awaits no notifier, and always names the DAG"
-)
+from tests.airflow_versions import AIRFLOW, since_3_1
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """The server in this process, which the default connection leads to."""
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", to_test_server(server))
-        yield server
 
 
 def task_context(**changes) -> dict:
@@ -64,9 +49,20 @@ def dag_context() -> dict:
     return {"dag": dag, "dag_run": run, "run_id": "manual__1", "reason": "task_failure", "ti": None}
 
 
+def run_context_with_its_last_task() -> dict:
+    return task_context(state=None) | {"dag_run": dag_context()["dag_run"], "reason": "task_failure"}
+
+
+def question_context(state="running") -> dict:
+    task = SimpleNamespace(
+        generate_link_to_ui=None, subject="Release\nit?", body=None, options=["Approve", "Reject"], defaults=None
+    )
+    return task_context(state=state) | {"task": task}
+
+
 def deadline_context() -> dict:
     return {
-        "dag_run": {"dag_id": "sales", "dag_run_id": "manual__1", "run_id": "manual__1", "state": "running"},
+        "dag_run": {"dag_id": "sales", "dag_run_id": "manual__1", "state": "running", "start_date": None},
         "deadline": {"id": "1", "deadline_time": "2026-01-02T03:04:05Z"},
     }
 
@@ -76,9 +72,9 @@ def texts(received) -> tuple[str, str]:
     return body(("plain",)).get_content(), body(("html",)).get_content()
 
 
-def test_a_task_is_named_with_state_try_exception_duration_and_links(server):
+def test_a_task_is_named_with_state_try_exception_duration_and_links(smtp_cm_server):
     SendMailNotifier(to="ops@corp.test")(task_context())
-    (received,) = server.outbox
+    (received,) = smtp_cm_server.outbox
     assert received.message["Subject"] == "sales.load: failed (try 2)"
     text, html = texts(received)
     for fact in (
@@ -96,70 +92,74 @@ def test_a_task_is_named_with_state_try_exception_duration_and_links(server):
     assert '<a href="http://airflow.test/dags/sales/runs/manual__1/tasks/load?try_number=2">' in html
 
 
-def test_the_runs_page_is_linked(server, monkeypatch):
+def test_the_runs_page_is_linked(smtp_cm_server, monkeypatch):
     section, page = ("API", "runs/manual__1") if AIRFLOW >= (3, 0) else ("WEBSERVER", "grid?dag_run_id=manual__1")
     monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", "http://airflow.test/mail/")
     SendMailNotifier(to="ops@corp.test")(task_context())
-    assert f"Run in Airflow: http://airflow.test/mail/dags/sales/{page}\n" in texts(server.outbox[0])[0]
+    assert f"Run in Airflow: http://airflow.test/mail/dags/sales/{page}\n" in texts(smtp_cm_server.outbox[0])[0]
 
 
-def test_a_mapped_task_shows_its_index(server):
+def test_a_mapped_task_shows_its_index(smtp_cm_server):
     SendMailNotifier(to="ops@corp.test")(task_context(map_index=7))
-    assert server.outbox[0].message["Subject"] == "sales.load[7]: failed (try 2)"
+    assert smtp_cm_server.outbox[0].message["Subject"] == "sales.load[7]: failed (try 2)"
 
 
 @pytest.mark.parametrize(
     ("context", "subject"),
     [
-        pytest.param(dag_context(), "sales: failed", id="a DAG's"),
+        pytest.param(dag_context(), "sales: failed", id="a run's"),
+        pytest.param(run_context_with_its_last_task(), "sales: failed", id="with its last task"),
+        pytest.param({"dag": DAG("sales", schedule=None), "reason": "timed_out"}, "sales: timed_out", id="without"),
+        pytest.param(question_context(), "sales.load: Release it?", id="a question's"),
+        pytest.param(question_context(state="failed"), "sales.load: failed (try 2)", id="one that failed"),
         pytest.param(deadline_context(), "sales: deadline missed", id="a deadline's", marks=since_3_1),
         pytest.param({}, "Airflow: notice", id="an empty one", marks=since_3_1),
     ],
 )
-def test_other_contexts_are_named_too(server, context, subject):
+def test_other_contexts_are_named_too(smtp_cm_server, context, subject):
     SendMailNotifier(to="ops@corp.test")(context)
-    assert server.outbox[0].message["Subject"] == subject
+    assert smtp_cm_server.outbox[0].message["Subject"] == subject
 
 
 @since_3_1
-def test_the_async_path_sends_the_same(server):
+def test_the_async_path_sends_the_same(smtp_cm_server):
     async def main():
         await SendMailNotifier(to="ops@corp.test", context=deadline_context())
 
     asyncio.run(main())
-    (received,) = server.outbox
-    assert received.identity == ALICE.down_level
+    (received,) = smtp_cm_server.outbox
+    assert received.identity == r"CORP\airflow"
     assert received.message["Subject"] == "sales: deadline missed"
 
 
-def test_subject_and_text_of_ones_own_are_templates(server):
+def test_subject_and_text_of_ones_own_are_templates(smtp_cm_server):
     SendMailNotifier(
         to="{{ ti.task_id }}@corp.test",
         subject="{{ ti.task_id }} of {{ run_id }}",
         message_source="Look: {{ ti.log_url }}",
     )(task_context())
-    (received,) = server.outbox
+    (received,) = smtp_cm_server.outbox
     assert received.recipients == ("load@corp.test",)
     assert received.message["Subject"] == "load of manual__1"
     assert received.message.get_content_type() == "text/plain"
 
 
-def test_one_instance_serves_many_contexts(server):
+def test_one_instance_serves_many_contexts(smtp_cm_server):
     notifier = SendMailNotifier(to="ops@corp.test", subject="{{ ti.task_id }}")
     notifier(task_context(task_id="one"))
     notifier(task_context(task_id="two"))
-    assert [received.message["Subject"] for received in server.outbox] == ["one", "two"]
+    assert [received.message["Subject"] for received in smtp_cm_server.outbox] == ["one", "two"]
     assert notifier.subject == "{{ ti.task_id }}"
 
 
-def test_a_dag_that_has_no_template_environment_is_no_obstacle(server):
+def test_a_dag_that_has_no_template_environment_is_no_obstacle(smtp_cm_server):
     """As the serialized DAG of `airflow dags test`."""
     dag = SimpleNamespace(dag_id="sales", render_template_as_native_obj=False)
     SendMailNotifier(to="ops@corp.test", subject="{{ dag.dag_id }}")({"dag": dag})
-    assert server.outbox[0].message["Subject"] == "sales"
+    assert smtp_cm_server.outbox[0].message["Subject"] == "sales"
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("smtp_cm_server")
 def test_what_is_wrong_is_said_all_at_once():
     with pytest.raises(InvalidMessage) as raised:
         SendMailNotifier(to="nobody", attachments="/no/such/file").notify(task_context())
@@ -183,8 +183,8 @@ def test_a_server_that_is_away_is_said(monkeypatch):
         asyncio.run(SendMailNotifier(to="ops@corp.test").async_notify(task_context()))
 
 
-def test_nobody_waits_longer_than_a_minute_for_a_notifier(server, monkeypatch):
-    del server
+@pytest.mark.usefixtures("smtp_cm_server")
+def test_nobody_waits_longer_than_a_minute_for_a_notifier(monkeypatch):
     seen = []
     monkeypatch.setattr(SmtpClient, "open", lambda settings: seen.append(settings.timeouts.total) or 1 / 0)
     with pytest.raises(ZeroDivisionError):

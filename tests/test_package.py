@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 AIRFLOW = Path(sys.executable).with_name("airflow")
+EXAMPLES = sorted(ROOT.glob("example_dags/*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,8 @@ def new_modules(run):
 
 def test_everything_is_in_it_and_nothing_else(installed, distribution):
     sources = {path.relative_to(ROOT) for path in (ROOT / "airflow_smtp_cm").rglob("*") if path.suffix == ".py"}
-    sources |= {Path("airflow_smtp_cm/py.typed"), Path("airflow_smtp_cm/example_dags/send_mail.py")}
+    sources |= {"airflow_smtp_cm" / path.relative_to(ROOT) for path in EXAMPLES}
+    sources |= {Path("airflow_smtp_cm/py.typed")}
     files = {path.relative_to(installed) for path in installed.rglob("*") if path.is_file()}
 
     assert {path for path in files if path.suffix in {".py", ".typed"}} == sources
@@ -161,7 +163,7 @@ def test_airflow_lists_the_hook(run):
     }
 
 
-def test_airflow_finds_the_example(run, installed):
+def test_airflow_finds_the_examples(run, installed):
     """Where examples are loaded, with those of its own providers."""
     code = """
 import os
@@ -170,27 +172,89 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import DagBag
 paths = {bundle.name: bundle.path for bundle in DagBundlesManager().get_all_dag_bundles()}
 bag = DagBag(paths["airflow-smtp-cm-example-dags"])
-print(list(bag.dags), bag.import_errors, paths["airflow-smtp-cm-example-dags"])
+files = {dag.fileloc for dag in bag.dags.values()}
+print(len(files), bag.import_errors, paths["airflow-smtp-cm-example-dags"])
 """
     said = run(sys.executable, "-c", code)
 
-    assert said.stdout.splitlines()[-1] == f"['send_mail'] {{}} {installed}/airflow_smtp_cm/example_dags"
+    assert said.stdout.splitlines()[-1] == f"{len(EXAMPLES)} {{}} {installed}/airflow_smtp_cm/example_dags"
     assert "Could not load provider module" not in said.stdout + said.stderr
 
 
-def test_example_warns_of_nothing(run):
+def test_examples_warn_of_nothing(run):
     """Such as of what the next Airflow will have removed."""
-    code = (
-        "import airflow.sdk, warnings; warnings.simplefilter('error'); import airflow_smtp_cm.example_dags.send_mail"
-    )
+    modules = ", ".join(f"airflow_smtp_cm.example_dags.{path.stem}" for path in EXAMPLES)
+    code = f"import airflow.sdk, warnings; warnings.simplefilter('error'); import {modules}"
 
     assert run(sys.executable, "-c", code).stderr == ""
+
+
+# --- what pytest makes of it
+
+USERS_DAG = """
+from airflow.sdk import DAG
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+
+with DAG("report") as dag:
+    SendMailOperator(task_id="send", to="bob@corp.test", subject="Figures")
+"""
+
+USERS_TEST = """
+from dags.report import dag
+
+
+def test_the_figures_are_mailed(smtp_cm_server):
+    assert dag.test().state == "success"
+    (received,) = smtp_cm_server.outbox
+    assert received.recipients == ("bob@corp.test",)
+    assert received.message["Subject"] == "Figures"
+
+
+def test_that_mails_nothing():
+    pass
+"""
+
+
+@pytest.fixture
+def users_pytest(installed, airflow_db, tmp_path):
+    """Return a function that runs pytest on a user's test of a DAG, after a line of Python."""
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "report.py").write_text(USERS_DAG)
+    (tmp_path / "test_report.py").write_text(USERS_TEST)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment |= {
+        "PYTHONPATH": str(installed),
+        "AIRFLOW_HOME": str(airflow_db.parent),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+    }
+
+    def users_pytest(*arguments, before="pass") -> subprocess.CompletedProcess[str]:
+        code = f"import sys; {before}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+        command = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    return users_pytest
+
+
+@pytest.mark.parametrize("arguments", [[], ["-p", "airflow_smtp_cm.pytest_plugin"]], ids=["by itself", "by -p"])
+def test_users_test_their_dags_mail(users_pytest, arguments):
+    outcome = users_pytest(*arguments)
+
+    assert "2 passed" in outcome.stdout, outcome.stdout
+
+
+@pytest.mark.parametrize("missing", ["aiosmtpd", "trustme"])
+def test_without_the_extra_a_test_that_needs_it_says_so_and_others_run(users_pytest, missing):
+    outcome = users_pytest(before=f"sys.modules['{missing}'] = None")
+
+    assert "1 passed, 1 error" in outcome.stdout, outcome.stdout
+    assert "It needs the extra: pip install 'airflow-smtp-cm[testing]'" in outcome.stdout
 
 
 # --- what its imports cost
 
 
-def test_dag_file_pays_for_the_operator_alone(new_modules):
+def test_dag_file_pays_for_the_operator_and_its_retry_policy_alone(new_modules):
     """Airflow parses every DAG file again and again."""
     code = (
         "from airflow_smtp_cm.operators.send_mail import SendMailOperator; SendMailOperator(task_id='send', to='a@x')"
@@ -200,9 +264,16 @@ def test_dag_file_pays_for_the_operator_alone(new_modules):
     assert {name for name in added if name.startswith("airflow_smtp_cm.")} == {
         "airflow_smtp_cm.operators",
         "airflow_smtp_cm.operators.send_mail",
+        "airflow_smtp_cm.retry_policy",
     }
     roots = {name.partition(".")[0] for name in added}
     assert roots <= {"airflow", "airflow_smtp_cm"}
+
+
+def test_every_start_of_pytest_pays_next_to_nothing(new_modules):
+    added = new_modules("import airflow_smtp_cm.pytest_plugin", after="import pytest")
+
+    assert added == {"airflow_smtp_cm", "airflow_smtp_cm.pytest_plugin"}
 
 
 def test_discovery_needs_nothing_of_airflow(new_modules):

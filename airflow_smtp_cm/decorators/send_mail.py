@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
+    from airflow_smtp_cm.delivery import OnUncertain
+
 
 class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
     """Calls a function, and sends what it returns."""
@@ -64,8 +66,9 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         returned = self.python_callable(*self.op_args, **kwargs)
         # Not rendered: what a function has made of data is no template.
         if isinstance(returned, MailMessage):
-            self.message_source = returned.text or ""
-            return self.send(self.hook(), returned, context)
+            self.to, self.cc = list(map(str, returned.to)), list(map(str, returned.cc))
+            self.subject, self.message_source = returned.subject, returned.text or ""
+            return self.deliver(context, lambda _: returned)
         fields = {"message_source": returned} if isinstance(returned, str) else returned
         known = {*SendMailOperator.template_fields, "all_or_nothing"}
         if not isinstance(fields, Mapping) or not fields.keys() <= known:
@@ -95,6 +98,8 @@ def send_mail_task(
     reply_to: str | Sequence[str] | None = None,
     headers: Mapping[str, str] | None = None,
     all_or_nothing: bool = False,
+    durable: bool = True,
+    on_uncertain: OnUncertain = "fail",
     **kwargs: Any,
 ) -> TaskDecorator:
     """Make a task of a function that returns what to mail: a text, a MailMessage or a dict of operator fields.
@@ -113,6 +118,8 @@ def send_mail_task(
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
         all_or_nothing: send to nobody if the server refuses anybody.
+        durable: keep a record of what was sent; see SendMailOperator.
+        on_uncertain: what to do if nobody can know whether the message was delivered; see SendMailOperator.
         kwargs: what every task takes.
     """
     return task_decorator_factory(
@@ -130,6 +137,8 @@ def send_mail_task(
         reply_to=reply_to,
         headers=headers,
         all_or_nothing=all_or_nothing,
+        durable=durable,
+        on_uncertain=on_uncertain,
         **kwargs,
     )
 

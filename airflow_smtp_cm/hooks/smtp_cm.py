@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_smtp_cm.connection_fields import CONNECTION_TYPE
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail.characters import visible
+from airflow_smtp_cm.safety import SafetySettings
 from airflow_smtp_cm.smtp.errors import SmtpError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class SmtpCmHook(BaseHook):
             SettingsError: everything that is wrong with the connection.
         """
         hook = cls(conn.conn_id)
-        hook.connection_manager = _manager(conn)
+        hook.connection_manager = hook._manager(conn)
         return hook
 
     @cached_property
@@ -84,7 +85,16 @@ class SmtpCmHook(BaseHook):
                 f'The specified connection "{visible(self.smtp_conn_id)}" does not exist. Add it under Admin > '
                 f"Connections, with the type SMTP Connection Manager."
             ) from error
-        return _manager(conn)
+        return self._manager(conn)
+
+    @cached_property
+    def safety(self) -> SafetySettings:
+        """What this Airflow lets out.
+
+        Raises:
+            SettingsError: its configuration says nothing that can be kept to.
+        """
+        return SafetySettings.from_config()
 
     def get_conn(self) -> SmtpClient:
         """Connect, start TLS and log in (SSIS AcquireConnection); use it in a ``with`` block, which ends with QUIT.
@@ -102,8 +112,10 @@ class SmtpCmHook(BaseHook):
             all_or_nothing: send to nobody if the server refuses anybody.
 
         Raises:
+            InvalidMessage: the safety settings do not let it pass.
             SmtpError: see ``SmtpClient.send``.
         """
+        message = self.safety(message)
         with self.get_conn() as client:
             return client.send(message, all_or_nothing=all_or_nothing)
 
@@ -129,9 +141,14 @@ class SmtpCmHook(BaseHook):
             self.log.exception("The test of the connection %s broke off.", visible(self.smtp_conn_id))
             return False, f"The test broke off: {type(error).__name__}: {error}"
 
-
-def _manager(conn: Any) -> SmtpConnectionManager:
-    return replace(SmtpConnectionManager.from_airflow(conn), ccache=_airflow_ticket_cache())
+    def _manager(self, conn: Any) -> SmtpConnectionManager:
+        manager = SmtpConnectionManager.from_airflow(conn)
+        return replace(
+            manager,
+            ccache=_airflow_ticket_cache(),
+            message_policy=self.safety,
+            from_email=manager.from_email or self.safety.default_from,
+        )
 
 
 def _airflow_ticket_cache() -> str | None:

@@ -1,6 +1,6 @@
 """What can be wrong with a message, worded for its author.
 
-::
+It is one of these:
 
     InvalidMessage (ValueError)         found when the message is built; lists every problem
     |-- InvalidAddress                  found in a line of addresses
@@ -10,6 +10,8 @@
 """
 
 from __future__ import annotations
+
+MAX_PROBLEMS = 100  # of a kind that are worth telling; after that, nobody has meant what stands there
 
 
 class InvalidMessage(ValueError):

@@ -1,7 +1,8 @@
-"""What a notifier says unasked: what happened to which task or run, when, why, and where to look.
+"""What a notifier says unasked: what happened to which task or run, when, why, and where to look; or what is asked.
 
-Airflow hands notifiers contexts of many kinds: a task's, a DAG's (with or without a task), a deadline's (a run and
-the deadline, as plain mappings), an approval's. Whatever a context lacks is left out.
+Airflow hands notifiers contexts of many kinds: a task's, a run's (with the last task that mattered, or none), a
+deadline's (a run and the deadline, as plain mappings), that of a task which asks people (human in the loop). Whatever
+a context lacks is left out.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ _LONGEST_EXCEPTION = 4000  # characters; the rest is in the log
 
 
 def headline(context: Mapping[str, Any]) -> str:
-    """Return a subject: what it is about, and its state."""
-    ti, run = context.get("ti"), context.get("dag_run")
-    if ti:
+    """Return a subject: what it is about, and its state, or what is asked."""
+    ti, run, asking = context.get("ti"), context.get("dag_run"), _asking(context)
+    if ti and not _is_about_run(context):
         task = f"{_of(ti, 'dag_id')}.{_of(ti, 'task_id')}{_map_index(ti)}"
+        if asking:
+            return f"{task}: {' '.join(asking.subject.split())}"
         return f"{task}: {_state(ti) or 'notice'} (try {_of(ti, 'try_number')})"
-    if run and context.get("deadline"):
-        return f"{_of(run, 'dag_id')}: deadline missed"
-    if run:
-        return f"{_of(run, 'dag_id')}: {_state(run) or 'notice'}"
-    return f"{_of(context.get('dag'), 'dag_id') or 'Airflow'}: notice"
+    dag_id = _of(run, "dag_id") or _of(context.get("dag"), "dag_id") or "Airflow"
+    if context.get("deadline"):
+        return f"{dag_id}: deadline missed"
+    return f"{dag_id}: {_state(run) or context.get('reason') or 'notice'}"
 
 
 def facts(context: Mapping[str, Any]) -> dict[str, str]:
@@ -51,22 +53,46 @@ def as_html(known: Mapping[str, str]) -> str:
 
 
 def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    ti, run, deadline = context.get("ti"), context.get("dag_run"), context.get("deadline")
+    ti, run = context.get("ti"), context.get("dag_run")
+    subject = run if _is_about_run(context) else ti or run
     dag_id = _of(ti, "dag_id") or _of(run, "dag_id") or _of(context.get("dag"), "dag_id")
-    run_id = _of(ti, "run_id") or _of(run, "run_id") or context.get("run_id")
+    run_id = _of(ti, "run_id") or _of(run, "run_id") or _of(run, "dag_run_id") or context.get("run_id")
+    if asking := _asking(context):
+        yield from _question(asking, ti)
     yield "DAG", dag_id
     yield "Task", f"{_of(ti, 'task_id')}{_map_index(ti)}" if ti else None
     yield "Run", run_id
-    yield "Try", _tries(ti)
-    yield "State", _state(ti or run)
+    yield "Try", _tries(ti) if subject is ti else None
+    yield "State", _state(subject)
     yield "Reason", context.get("reason")
     yield "Exception", _exception(context.get("exception"))
-    yield "Deadline", _of(deadline, "deadline_time")
-    yield "Start", _of(ti or run, "start_date")
-    yield "Duration", _duration(ti or run)
+    yield "Deadline", _written(_moment(_of(context.get("deadline"), "deadline_time")))
+    yield "Start", _written(_moment(_of(subject, "start_date")))
+    yield "Duration", _duration(subject)
     yield "Log", _of(ti, "log_url")
     if dag_id and run_id:
         yield "Run in Airflow", _run_page(dag_id, run_id)
+
+
+def _is_about_run(context: Mapping[str, Any]) -> bool:
+    # Only callbacks of DAGs are told a reason; their task is the last one that mattered.
+    return context.get("reason") is not None
+
+
+def _asking(context: Mapping[str, Any]) -> Any:
+    """Return the operator if it is asking people, as those of the standard provider do while they run."""
+    task = context.get("task")
+    return task if hasattr(task, "generate_link_to_ui") and _state(context.get("ti")) == "running" else None
+
+
+def _question(asking: Any, ti: Any) -> Iterator[tuple[str, Any]]:
+    yield "Question", asking.subject
+    yield "Details", asking.body
+    yield "Options", ", ".join(asking.options)
+    yield "Default", ", ".join(asking.defaults or ())
+    yield "Answer by", _written(_moment(_of(_of(asking, "hitl_summary"), "timeout_datetime")))
+    # Where the UI shows the question; the operator's own link lacks the path of Airflow behind a proxy.
+    yield "Answer in Airflow", f"{_of(ti, 'log_url').partition('?')[0]}/required_actions"
 
 
 def _of(thing: Any, name: str) -> Any:
@@ -97,11 +123,20 @@ def _exception(exception: Any) -> str | None:
     return f"{name}{exception}"[:_LONGEST_EXCEPTION]
 
 
+def _moment(value: Any) -> datetime | None:
+    """Return a time of a context; that of a deadline has it as text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.strftime("%Y-%m-%d %H:%M:%S %Z") if moment else None
+
+
 def _duration(thing: Any) -> timedelta | None:
-    start, end = _of(thing, "start_date"), _of(thing, "end_date")
-    if not isinstance(start, datetime):
+    start, end = _moment(_of(thing, "start_date")), _moment(_of(thing, "end_date"))
+    if not start:
         return None
-    seconds = ((end if isinstance(end, datetime) else datetime.now(start.tzinfo)) - start).total_seconds()
+    seconds = ((end or datetime.now(start.tzinfo)) - start).total_seconds()
     return timedelta(seconds=round(seconds))
 
 

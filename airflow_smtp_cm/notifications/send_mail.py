@@ -26,9 +26,13 @@ _PATIENCE = 60.0
 class SendMailNotifier(BaseNotifier):
     """Sends one message about what has happened.
 
-    For callbacks of tasks and DAGs, deadline alerts (with ``AsyncCallback`` and ``SyncCallback``) and whatever else
-    takes a notifier. One instance can serve any number of them. Without subject and text of your own, it says what
-    happened to which task or run, when, why, and where to look.
+    For callbacks of tasks and DAGs, deadline alerts (with ``AsyncCallback`` and ``SyncCallback``), operators that
+    ask people (``ApprovalOperator`` and its like) and whatever else takes a notifier. One instance can serve any
+    number of them. Without subject and text of your own, it says what happened to which task or run, when, why, and
+    where to look; or what is asked, and where to answer.
+
+    Airflow 3.3 refuses a ``SyncCallback`` the connections of its own database: there the connection must be in the
+    workers' environment (``AIRFLOW_CONN_...``) or in a secrets backend of theirs.
 
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm``.
@@ -152,8 +156,14 @@ class SendMailNotifier(BaseNotifier):
             known = facts(context)
             fields.message_source, fields.html_content = as_text(known), as_html(known)
         hook = SmtpCmHook(text_of(fields.smtp_conn_id))
-        # Each notice is a message of its own: no Message-ID of the task's.
-        message = compose(fields, hook, {})
+        try:
+            # Each notice is a message of its own: no Message-ID of the task's.
+            message = compose(fields, hook, {})
+        except PermissionError as error:  # Airflow's, when it denies a connection
+            raise PermissionError(
+                f"{error} If this is a SyncCallback, use an AsyncCallback, or define the connection in the workers' "
+                f"environment, as AIRFLOW_CONN_{hook.smtp_conn_id.upper()}, or in a secrets backend of theirs."
+            ) from error
         manager = hook.connection_manager
         total = min(manager.total_timeout or _PATIENCE, _PATIENCE)
         return message, replace(manager, total_timeout=total).settings()

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_smtp_cm.delivery import OnUncertain
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
+
+_ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
 
 
 class SendMailOperator(BaseOperator):
@@ -25,6 +28,11 @@ class SendMailOperator(BaseOperator):
     Line fields take what SSIS's take, ``a@x; b@y``, and display names, commas and lists besides. Whatever is wrong
     with the message or the connection fails the task at once; what may pass by itself is left to Airflow's retries.
     If the server refuses some of the recipients, the message goes to the others, and then the task fails.
+
+    From Airflow 3.3 on, a retry knows what the tries before it did (``durable``), and the task has a
+    ``MailRetryPolicy`` unless it is given a ``retry_policy`` of its own.
+
+    Mapped tasks show recipients and subject instead of their index, unless ``map_index_template`` says otherwise.
 
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm`` (SmtpConnection).
@@ -43,9 +51,14 @@ class SendMailOperator(BaseOperator):
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
         all_or_nothing: send to nobody if the server refuses anybody.
+        durable: keep a record of what was sent in Airflow's task state store, so that an automatic retry sends to
+            nobody twice; to clear the task always means to send again. It has no effect below Airflow 3.3.
+        on_uncertain: what to do if the whole message has left, or may have, and nobody can know whether it was
+            delivered: ``fail``, without a retry, so that a person can find out; ``resend`` it in the next try, with
+            the same Message-ID; or ``assume_sent``.
 
-    Returns:
-        As XCom: message id, accepted and refused addresses, the server's final reply, size in octets, seconds.
+    Raises:
+        ValueError: ``on_uncertain`` is none of these.
     """
 
     template_fields: Sequence[str] = (
@@ -83,8 +96,14 @@ class SendMailOperator(BaseOperator):
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
         all_or_nothing: bool = False,
+        durable: bool = True,
+        on_uncertain: OnUncertain = "fail",
         **kwargs: Any,
     ) -> None:
+        if on_uncertain not in _ON_UNCERTAIN:
+            raise ValueError(f"on_uncertain must be one of {', '.join(_ON_UNCERTAIN)}, not {on_uncertain!r}.")
+        if kwargs.get("retry_policy") is None:
+            kwargs |= _default_retry_policy()
         super().__init__(**kwargs)
         self.smtp_conn_id = smtp_conn_id
         self.from_email = from_email
@@ -100,48 +119,67 @@ class SendMailOperator(BaseOperator):
         self.reply_to = reply_to
         self.headers = headers
         self.all_or_nothing = all_or_nothing
+        self.durable = durable
+        self.on_uncertain = on_uncertain
+
+    def pre_execute(self, context: Context) -> None:
+        """Have a mapped task shown by what it sends."""
+        super().pre_execute(context)
+        # Not a default of the argument's: mapped functions, and all mapped tasks before Airflow 3.3, do not get that.
+        if self.map_index_template is None and context["ti"].map_index not in {None, -1}:
+            context["map_index_template"] = "To {{ task.map_index_label }}"
+
+    @property
+    def map_index_label(self) -> str:
+        """To whom, and about what: short, on one line, with secrets masked."""
+        from airflow_smtp_cm.map_index import label_of  # noqa: PLC0415 - as the module says
+
+        return label_of(self)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the message and return what became of it.
 
+        Returns:
+            Message id, accepted and refused addresses, the server's final reply, size in octets, seconds; for XCom.
+
         Raises:
-            AirflowFailException: it cannot be sent, now or later, or part of its recipients have it already.
-            SmtpError: it could not be sent now; trying again may help.
+            AirflowFailException: it must not be tried again, or cannot be sent and Airflow has no retry policies.
+            InvalidMessage: everything that is wrong with it.
+            AirflowNotFoundException: there is no such connection.
+            SmtpError: it could not be sent.
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task_fields import compose  # noqa: PLC0415 - as the module says
 
-        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
-        from airflow_smtp_cm.task_fields import compose  # noqa: PLC0415
+        return self.deliver(context, lambda hook: compose(self, hook, context))
 
-        hook = self.hook()
-        try:
-            message = compose(self, hook, context)
-        except InvalidMessage as error:
-            raise AirflowFailException(str(error)) from error
-        return self.send(hook, message, context)
-
-    def send(self, hook: SmtpCmHook, message: MailMessage, context: Context) -> dict[str, Any]:
-        """Send a message that is ready, as ``execute`` does with the one that it makes of the fields."""
+    def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
+        """Do the same with a message that ``compose`` makes, unless an earlier try has left nothing to do."""
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - as the module says
             AirflowFailException,
             AirflowNotFoundException,
         )
 
+        from airflow_smtp_cm.delivery import Delivery  # noqa: PLC0415
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
         from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError  # noqa: PLC0415
 
+        delivery = Delivery(
+            context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
+        )
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            result = hook.send(message, all_or_nothing=self.all_or_nothing)
-        except AirflowNotFoundException as error:
-            raise AirflowFailException(str(error)) from error
-        except SmtpError as error:
+            result = delivery.earlier_result()
+            if result is None:
+                hook = self.hook()
+                result = delivery.send(hook, compose(hook))
+        except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
             if isinstance(error, RecipientsRefused) and error.result is not None:
                 self._report(error.result)
                 if self.do_xcom_push and "ti" in context:
                     context["ti"].xcom_push(key="return_value", value=error.result.as_json())
-            if error.transient:
-                raise
-            raise AirflowFailException(str(error)) from error
+            if self._must_not_be_retried(error):
+                raise AirflowFailException(str(error)) from error
+            raise
         self._report(result)
         self.log.info("SendMailTaskEnd: The task finished sending an e-mail message.")
         return result.as_json()
@@ -152,6 +190,17 @@ class SendMailOperator(BaseOperator):
         from airflow_smtp_cm.task_fields import text_of  # noqa: PLC0415
 
         return SmtpCmHook(text_of(self.smtp_conn_id))
+
+    def _must_not_be_retried(self, error: Exception) -> bool:
+        """Return whether it takes more than a retry policy's word to keep Airflow from another try."""
+        from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused  # noqa: PLC0415 - as the module says
+
+        if getattr(error, "transient", False):
+            return False
+        somebody_may_have_it = isinstance(error, DeliveryUncertain) or (
+            isinstance(error, RecipientsRefused) and error.result is not None
+        )
+        return somebody_may_have_it or getattr(self, "retry_policy", None) is None
 
     def _report(self, result: SendResult) -> None:
         refused = "; ".join(map(str, result.refused)) or "nobody"
@@ -164,3 +213,12 @@ class SendMailOperator(BaseOperator):
             result.seconds,
             result.reply,
         )
+
+
+def _default_retry_policy() -> dict[str, Any]:
+    """Return the argument that gives a task our retry policy, where Airflow has such policies."""
+    try:
+        from airflow_smtp_cm.retry_policy import MailRetryPolicy  # noqa: PLC0415 - only if a task needs it
+    except ImportError:
+        return {}
+    return {"retry_policy": MailRetryPolicy()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.client import ClientState, ehlo_name
 from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
-from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError
+from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
 from airflow_smtp_cm.smtp.trace import Trace
@@ -157,11 +157,13 @@ class AsyncTransport:
             return await asyncio.to_thread(effect.function)
         phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
         try:
-            async with asyncio.timeout(self.waits.seconds(phase)):
+            if isinstance(effect, Poll):
+                return self._connection.poll()
+            if not (isinstance(effect, Read) and effect.goes_on):
+                self.waits.start(phase)
+            async with asyncio.timeout(self.waits.left(phase)):
                 if isinstance(effect, Write):
                     return await self._connection.write(effect.data)
-                if isinstance(effect, Poll):
-                    return self._connection.poll()
                 if isinstance(effect, Read):
                     return await self._connection.read()
                 return await self._start_tls()
@@ -191,7 +193,12 @@ class AsyncTransport:
         if transport is None:
             raise ConnectionResetError("the server closed the connection")
         connection.transport = transport
-        return session_of(transport.get_extra_info("ssl_object"))
+        try:
+            return session_of(transport.get_extra_info("ssl_object"))
+        except ValueError as error:  # what ended it, asyncio keeps to itself
+            raise TlsError(
+                f"The TLS session with {self.waits.peer} broke as soon as it stood.", phase=Phase.TLS
+            ) from error
 
 
 class AsyncSmtpClient(ClientState):

@@ -26,9 +26,15 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Wait for octets; the outcome is at least one octet, or ``b""`` once the server has closed the connection."""
+    """Wait for octets; the outcome is at least one octet, or ``b""`` once the server has closed the connection.
+
+    Attributes:
+        phase: how long it may take.
+        goes_on: whether this is still the wait of the ``Read`` before, which brought no more than a part of a reply.
+    """
 
     phase: Phase
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class StartTls:
 class Call:
     """Call a function that may block (a file, a KDC); the outcome is what it returns, or its exception."""
 
-    function: Callable[[], Any]
+    function: Callable[[], Any] = field(repr=False)  # may be bound to a login token
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,11 @@
 """What can go wrong, and for whom it is worded.
 
-::
-
     SmtpError
     |-- SettingsError (ValueError)          the connection's settings cannot work; nothing was sent
     |-- MessageError (ValueError)           this message cannot go to this server; nothing was sent
     |-- ConnectError (ConnectionError)      no TCP connection to the server
     |-- Disconnected (ConnectionError)      the server closed the connection, or the network did
-    |-- TimedOut (TimeoutError)             the server kept silent for too long
+    |-- TimedOut (TimeoutError)             the server did not answer in time
     |-- ProtocolError                       the server broke the rules of SMTP
     |-- TlsError
     |   |-- StartTlsNotOffered              TLS is asked for, and the server does not offer it
@@ -131,7 +129,7 @@ class Disconnected(SmtpError, ConnectionError):
 
 
 class TimedOut(SmtpError, TimeoutError):
-    """The server kept silent for longer than the phase allows; nothing was delivered."""
+    """The server did not answer, or not to the end, in the time that the phase allows; nothing was delivered."""
 
     transient = True
 

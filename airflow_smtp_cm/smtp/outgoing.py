@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
@@ -58,3 +58,7 @@ class Outgoing(Protocol):
         Raises:
             ValueError: the message cannot be rendered without what is not offered; worded for its author.
         """
+
+
+MessagePolicy: TypeAlias = "Callable[[Outgoing], Outgoing]"
+"""What a site lets out: returns the message that may be sent instead of the one it gets, or raises an error."""

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.smtp.effects import Poll, Read, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import Reply, ReplyParser
-from airflow_smtp_cm.smtp.trace import REDACTED, Trace
+from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.trace import Trace
 
 CLOSING = 421  # "service not available, closing transmission channel": may answer any command
-CONTINUE = 334  # a challenge during AUTH
+GO_AHEAD = 354  # the content may come after DATA
+_INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: GO_AHEAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +150,10 @@ class Wire:
             ProtocolError: it broke the rules; the connection is over.
         """
         with self._closed_by_error():
+            goes_on = False
             while (reply := self._next_reply(phase, command)) is None:
-                data = yield Read(phase)
+                data = yield Read(phase, goes_on=goes_on)
+                goes_on = True
                 if not data:
                     raise Disconnected(
                         f"{self.peer} closed the connection instead of answering {command or phase}.",
@@ -158,6 +161,14 @@ class Wire:
                         command=command,
                     )
                 self._parser.feed(data)
+            if not _answers(reply, phase):
+                raise ProtocolError(
+                    f"{self.peer} answered {command or phase} with {reply}, which is no answer to that: it has lost "
+                    f"count of its replies.",
+                    phase=phase,
+                    command=command,
+                    reply=reply,
+                )
             return reply
 
     def expect(self, command: Command, what: str) -> Steps[Reply]:
@@ -183,12 +194,16 @@ class Wire:
         with self._closed_by_error():
             arrived: bytes | None = None
             unasked = self._next_reply(phase)
-            # While we send the content, its refusal may come.
-            while unasked is None and phase is not Phase.CONTENT and (arrived := (yield Poll(phase))):
+            while unasked is None and (arrived := (yield Poll(phase))):
                 self._parser.feed(arrived)
                 unasked = self._next_reply(phase)
             if arrived == b"":
                 raise Disconnected(f"{self.peer} closed the connection.", phase=phase)
+            if phase is Phase.CONTENT:
+                if unasked is None and not self._parser.idle:
+                    unasked = yield from self.reply(phase)
+                if unasked is not None and unasked.code // 100 in (4, 5):
+                    raise self.refused(f"{self.peer} refused the message half-way", phase, None, unasked)
             if unasked is not None or not self._parser.idle:
                 raise ProtocolError(f"{self.peer} sent more than it was asked for.", phase=phase)
 
@@ -212,10 +227,7 @@ class Wire:
             raise
         if reply is None:
             return None
-        if secret and reply.code == CONTINUE:
-            self.trace("S", f"{reply.code} {REDACTED}")
-            return reply
-        if secret:
+        if secret and reply.code != CONTINUE:
             reply = reply.without_tokens()
         self.trace("S", str(reply))
         if reply.code == CLOSING:
@@ -241,3 +253,17 @@ class Wire:
         except SmtpError:
             self.closed = True
             raise
+
+
+def _answers(reply: Reply, phase: Phase) -> bool:
+    """Whether a reply can be the one to what was said last; an extra one before it would be taken for the next."""
+    match reply.code // 100:
+        case 3:
+            return reply.code == _INTERMEDIATE.get(phase)
+        case 2 if phase is Phase.DATA:
+            return False
+        case 2 if phase is Phase.FINAL:
+            # About an address (RFC 3463, section 3.2): a recipient was accepted, not the content.
+            return not (reply.enhanced_code or "").startswith("2.1.")
+        case _:
+            return True

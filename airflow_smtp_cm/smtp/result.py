@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.smtp.replies import Reply
+
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.replies import Reply
+    from collections.abc import Mapping
+    from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,11 @@ class Refusal:
 
     address: str
     reply: Reply
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what ``as_json`` wrote."""
+        return cls(written["address"], Reply(written["code"], (written["text"],)))
 
     def __str__(self) -> str:
         return f"{self.address}: {self.reply}"
@@ -37,7 +45,8 @@ class SendResult:
         message_id: the Message-ID, angle brackets included.
         accepted: the addresses that the server accepted, in the order they were given.
         refused: the addresses that it refused.
-        reply: its final reply, where most servers name the queue id.
+        reply: its final reply, where most servers name the queue id; None if none came, and the message is assumed
+            to be sent.
         size: octets of content that were sent, before dot-stuffing.
         seconds: from the first command to the final reply.
     """
@@ -45,9 +54,22 @@ class SendResult:
     message_id: str
     accepted: tuple[str, ...]
     refused: tuple[Refusal, ...]
-    reply: Reply
+    reply: Reply | None
     size: int
     seconds: float
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what ``as_json`` wrote."""
+        code, _, text = (written["reply"] or "").partition(" ")
+        return cls(
+            message_id=written["message_id"],
+            accepted=tuple(written["accepted"]),
+            refused=tuple(map(Refusal.from_json, written["refused"])),
+            reply=Reply(int(code), (text,)) if code else None,
+            size=written["size"],
+            seconds=written["seconds"],
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain lists, texts and numbers, for XCom and logs."""
@@ -55,7 +77,7 @@ class SendResult:
             "message_id": self.message_id,
             "accepted": list(self.accepted),
             "refused": [refusal.as_json() for refusal in self.refused],
-            "reply": str(self.reply),
+            "reply": str(self.reply) if self.reply else None,
             "size": self.size,
             "seconds": round(self.seconds, 6),
         }

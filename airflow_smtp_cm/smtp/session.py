@@ -42,7 +42,9 @@ class Session:
     def send(
         self, message: Outgoing, *, all_or_nothing: bool, notification: DeliveryNotification | None
     ) -> Steps[SendResult]:
-        """Send one message."""
+        """Send one message, as far as the policy lets it pass."""
+        if (policy := self.wire.settings.message_policy) is not None:
+            message = policy(message)
         transaction = Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification)
         return (yield from transaction.run())
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
+    from airflow_smtp_cm.smtp.outgoing import MessagePolicy
+
 
 class TlsMode(StrEnum):
     """When TLS begins."""
@@ -139,6 +141,7 @@ class Settings:
         timeouts: how long each wait may last.
         ehlo_name: what to say at EHLO; None means the machine's fully qualified name, else its address.
         pipelining: whether to use PIPELINING where it is offered (RFC 2920).
+        message_policy: what every message goes through before it is sent; None lets all of them pass as they are.
     """
 
     host: str
@@ -149,6 +152,7 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     ehlo_name: str | None = None
     pipelining: bool = True
+    message_policy: MessagePolicy | None = None
 
     @property
     def peer_name(self) -> str:

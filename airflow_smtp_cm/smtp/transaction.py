@@ -18,7 +18,7 @@ from airflow_smtp_cm.smtp.errors import (
     Refused,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.protocol import Command, Flight
+from airflow_smtp_cm.smtp.protocol import GO_AHEAD, Command, Flight
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 BLOCK = 128 * 1024
 # A message of one block travels with its envelope; a larger one waits until somebody has accepted it.
 INLINE_LIMIT = BLOCK
-
-GO_AHEAD = 354
 
 
 class _Encoder(Protocol):

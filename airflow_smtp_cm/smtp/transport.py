@@ -77,7 +77,7 @@ class SocketTransport:
         if isinstance(effect, Write):
             return self._write(effect.data, effect.phase)
         if isinstance(effect, Read):
-            return self._read(effect.phase)
+            return self._read(effect)
         if isinstance(effect, Poll):
             return self._poll(effect.phase)
         if isinstance(effect, Call):
@@ -132,14 +132,16 @@ class SocketTransport:
         sock.setblocking(False)  # noqa: FBT003 - as above
         return session_of(sock)
 
-    def _read(self, phase: Phase) -> bytes:
+    def _read(self, effect: Read) -> bytes:
+        if not effect.goes_on:
+            self.waits.start(effect.phase)
         if not self._unread and not self._ended:
             if _QUICKACK is not None:
                 # A server that answers in two writes waits for our acknowledgement between them.
                 with suppress(OSError):
                     self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-            while not self._receive(phase):
-                self._wait(select.POLLIN, phase)
+            while not self._receive(effect.phase):
+                self._wait(select.POLLIN, effect.phase)
         return self._take()
 
     def _poll(self, phase: Phase) -> bytes | None:
@@ -151,7 +153,7 @@ class SocketTransport:
         return data
 
     def _write(self, data: bytes, phase: Phase) -> None:
-        self.waits.seconds(phase)  # the total time may be up although no wait is
+        self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
         rest = memoryview(data)
         while rest:
             # A server that does not get rid of its replies stops reading, so they are taken while we write; one that
@@ -187,7 +189,7 @@ class SocketTransport:
 
     def _wait(self, events: int, phase: Phase) -> None:
         self._poller.register(self._sock, events)
-        if not self._poller.poll(self.waits.seconds(phase) * 1000):
+        if not self._poller.poll(self.waits.left(phase) * 1000):
             raise self.waits.timed_out(phase)
 
 

@@ -37,19 +37,30 @@ class Waits:
         total = self._settings.timeouts.total
         self._deadline = None if total is None else time.monotonic() + total
 
-    def seconds(self, phase: Phase) -> float:
-        """How long a wait that begins now may last.
+    def start(self, phase: Phase) -> None:
+        """Let a wait begin."""
+        until = time.monotonic() + _seconds(self._settings.timeouts, phase)
+        self._until = until if self._deadline is None else min(until, self._deadline)
+
+    def left(self, phase: Phase) -> float:
+        """How many seconds the wait that began last may still take.
 
         Raises:
-            TimedOut: the operation's total time is used up.
+            TimedOut: none.
         """
-        seconds = _seconds(self._settings.timeouts, phase)
-        if self._deadline is None:
-            return seconds
-        left = self._deadline - time.monotonic()
+        left = self._until - time.monotonic()
         if left <= 0:
             raise self.timed_out(phase)
-        return min(seconds, left)
+        return left
+
+    def seconds(self, phase: Phase) -> float:
+        """How many seconds a wait that begins now may take.
+
+        Raises:
+            TimedOut: none, since the operation's total time is used up.
+        """
+        self.start(phase)
+        return self.left(phase)
 
     def timed_out(self, phase: Phase) -> TimedOut:
         """Word a wait that lasted too long."""

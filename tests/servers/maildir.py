@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Which = str | Callable[[EmailMessage], bool]
 
 _DELIVERY_SECONDS = 15.0
+_HEADERS = 10_000  # octets that hold them
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Maildir:
     def messages(self) -> list[EmailMessage]:
         """Return all messages so far, in order of arrival."""
         return [_parse(octets) for octets in self._contents()]
+
+    def copies(self) -> Counter[str]:
+        """Count the messages so far by their Message-ID."""
+        return Counter(str(_parse(octets[:_HEADERS])["Message-ID"]) for octets in self._contents())
 
     def wait_for(self, which: Which) -> EmailMessage:
         """Return the first message with this Message-ID, or that fulfils this condition, when it has arrived.

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from tests.servers.maildir import Maildir, Which
 from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, NTLM_USERS
-from tests.servers.processes import LOOPBACK, free_ports, running
+from tests.servers.processes import LOOPBACK, free_ports, running, wait_until
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Mapping
     from email.message import EmailMessage
     from pathlib import Path
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from tests.servers.kdc import Kdc
 
 SIZE_LIMIT = 20_000
-MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster")
+# The last two are the fault bed's, whose large messages would be in the way of whoever looks for his own.
+MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster", "first", "last")
 # Answers to MAIL and RCPT, on every port.
 SENDERS = {f"blocked@{MAIL_DOMAIN}": "550 5.7.1 Not from you"}
 RECIPIENTS = {
@@ -109,6 +111,20 @@ class Postfix:
     def wait_for_octets(self, which: Which, user: str = BOB.name) -> bytes:
         """Wait for a message as ``wait_for_message`` does, and return it as Postfix wrote it, line ends LF."""
         return self._mailbox(user).wait_for_octets(which)
+
+    def copies(self, user: str = BOB.name) -> Counter[str]:
+        """Count what has been delivered to the user, by Message-ID."""
+        return self._mailbox(user).copies()
+
+    def wait_until_idle(self) -> None:
+        """Wait until every message that was taken has been delivered.
+
+        Raises:
+            AssertionError: some remain.
+        """
+        queues = [self.folder / "spool" / queue for queue in ("maildrop", "incoming", "active", "deferred")]
+        if not wait_until(lambda: not any(file.is_file() for queue in queues for file in queue.rglob("*")), 30):
+            raise AssertionError(f"messages remain in {queues}")
 
     def _mailbox(self, user: str) -> Maildir:
         return Maildir(self.folder / "mail" / user)

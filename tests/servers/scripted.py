@@ -40,7 +40,7 @@ class Step(NamedTuple):
     """One step of a script: how an error names it, and what it does."""
 
     name: str
-    play: Callable[[_Connection], object]
+    play: Callable[[Connection], object]
 
 
 def say(*parts: str | bytes) -> Step:
@@ -131,14 +131,14 @@ class Peer:
                     return
                 if number == len(self._scripts):
                     self._listener.close()
-                if not self._play(script, _Connection(self, accepted)):
+                if not self._play(script, Connection(self, accepted)):
                     return
 
     def _accept(self) -> socket.socket | None:
         ready, _, _ = select.select([self._listener, self._end_of_block], [], [])
         return self._listener.accept()[0] if self._listener in ready else None
 
-    def _play(self, script: Sequence[Step], connection: _Connection) -> bool:
+    def _play(self, script: Sequence[Step], connection: Connection) -> bool:
         try:
             for step in [*script, close()]:
                 step.play(connection)
@@ -153,7 +153,7 @@ class Peer:
         return False
 
 
-class _Connection:
+class Connection:
     """One accepted connection; ``OSError`` comes of its end and of the client's silence."""
 
     def __init__(self, peer: Peer, accepted: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -75,9 +76,6 @@ UNUSUALLY: dict[tuple[str, str], tuple[type[SmtpError], bool]] = {
     # who is refused is a recipient
     ("RCPT", "4xx"): (RecipientsRefused, True),
     ("RCPT", "5xx"): (RecipientsRefused, False),
-    # what is said before the end of the content is no reply, but the reason for closing the connection
-    ("content", "garbage"): (Disconnected, True),
-    ("content", "endless line"): (Disconnected, True),
     # nobody knows
     **{
         ("final reply", fault): (DeliveryUncertain, False)
@@ -204,6 +202,15 @@ def test_a_server_that_refuses_in_the_middle_and_closes_has_refused(open_client,
     assert raised.value.phase in (Phase.CONTENT, Phase.FINAL)
 
 
+def test_a_refusal_in_the_middle_is_heard_to_its_end(open_client):
+    pause = Step("pause", lambda _: time.sleep(0.2))
+    script = [*UP_TO["content"], say(b"552 5.3.4 too"), pause, say(" big"), stop_reading()]
+    with scripted_peer(script) as peer:
+        client = open_client(peer)
+        with pytest.raises(Refused, match=r"half-way: 552 5\.3\.4 too big$"):
+            client.send(EndlessNote())
+
+
 def tls_close() -> Step:
     """End TLS in the orderly way, without waiting for the client's part in that."""
 
@@ -249,7 +256,10 @@ def test_a_long_envelope_does_not_stop_a_server_that_answers_meanwhile(open_clie
 
 
 def test_a_server_that_talks_without_end_while_we_write_is_cut_off(open_client):
-    with scripted_peer([*UP_TO["content"], say(b"250 ok\r\n" * 10_000_000)], to_the_end=False) as peer:
+    recipients = tuple(f"{'x' * 200}{number}@b.test" for number in range(30_000))
+    script = [*hello("PIPELINING"), expect("MAIL"), say(b"250 ok\r\n" * 10_000_000)]
+    with scripted_peer(script, to_the_end=False) as peer:
         client = open_client(peer)
+        client._transport._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
         with pytest.raises(ProtocolError, match="talks without listening"):
-            client.send(EndlessNote())
+            client.send(Note(recipients=recipients))

@@ -24,6 +24,7 @@ from tests.servers.scripted import (
     stop_reading,
     wait_for_close,
 )
+from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import GOODBYE, NTLM, UP_TO, EndlessNote, hello
 
@@ -68,21 +69,6 @@ def resolving_to(*addresses):
 
 
 # Time.
-
-
-class Clock:
-    """A clock that goes on when it is told to, and by this many seconds whenever somebody looks."""
-
-    def __init__(self, tick: float = 0) -> None:
-        self.now = 0.0
-        self._tick = tick
-
-    def monotonic(self) -> float:
-        self.now += self._tick
-        return self.now
-
-    def passes(self, seconds: float) -> Step:
-        return Step("time passes", lambda _: setattr(self, "now", self.now + seconds))
 
 
 def test_the_total_time_ends_an_operation_though_no_wait_is_too_long(open_client, monkeypatch):

@@ -186,7 +186,7 @@ def test_after_a_refusal_the_session_is_reset_and_if_that_fails_closed(driver, s
         assert driver.said[-1] == "RSET"
 
 
-@pytest.mark.parametrize("answer", ["451 4.3.0 later", "550 5.7.1 no", "250 what?", "334 what?"])
+@pytest.mark.parametrize("answer", ["451 4.3.0 later", "550 5.7.1 no"])
 @pytest.mark.parametrize("offer", ["DATA", "no pipelining"])
 def test_a_server_that_takes_no_content_gets_none(driver, send, offer, answer):
     answers = [f"250 a\n250 b\n{answer}"] if offer == "DATA" else ["250 a", "250 b", answer]
@@ -195,6 +195,17 @@ def test_a_server_that_takes_no_content_gets_none(driver, send, offer, answer):
     assert raised.value.transient is answer.startswith("4")
     assert raised.value.phase is Phase.DATA
     assert driver.said[-1] == "RSET"
+
+
+@pytest.mark.parametrize(("answer", "shown"), [("250 what?", "250 what?"), ("334 what?", "334 ********")])
+@pytest.mark.parametrize("offer", ["DATA", "no pipelining"])
+def test_a_server_that_answers_data_with_something_else_has_lost_count(driver, send, offer, answer, shown):
+    answers = [f"250 a\n250 b\n{answer}"] if offer == "DATA" else ["250 a", "250 b", answer]
+    with pytest.raises(ProtocolError, match=f"answered DATA with {re.escape(shown)}") as raised:
+        send(OFFERS[offer], *answers)
+    assert raised.value.phase is Phase.DATA
+    assert driver.said[-1] == "DATA"
+    assert send.session.wire.closed
 
 
 @pytest.mark.parametrize("code", [451, 552, 554])
@@ -219,6 +230,8 @@ LOST = {
     "421": "421 4.3.2 bye",
     "garbage": "what",
     "half a reply": (b"250 o", END),
+    "the reply to DATA": "354 go",
+    "the reply to a recipient": "250 2.1.5 ok",
 }
 
 
@@ -234,7 +247,7 @@ def test_delivery_is_uncertain_if_the_content_left_and_no_reply_came(send, offer
         send(OFFERS[offer], *answers)
     assert not raised.value.transient
     assert raised.value.phase is Phase.FINAL
-    assert raised.value.code == (421 if lost == "421" else None)
+    assert raised.value.code == {"421": 421, "the reply to DATA": 354, "the reply to a recipient": 250}.get(lost)
     assert SHORT.message_id in str(raised.value)
     assert send.session.wire.closed
 
@@ -318,12 +331,22 @@ def test_a_server_that_closes_in_the_middle_of_the_content_has_said_why(send, of
     assert send.session.wire.closed
 
 
-def test_a_refusal_in_the_middle_of_the_content_is_the_reply_to_it(driver, send):
-    """The server must take the rest, for the connection to stay of use."""
-    with pytest.raises(Refused, match="552 too big"):
+def test_after_a_refusal_in_the_middle_of_the_content_the_rest_does_not_leave(driver, send):
+    """Without it the server would take whatever is said next for content, so that is the end of the session."""
+    with pytest.raises(Refused, match="half-way: 552 too big") as raised:
         send(BDAT, "250 a\n250 b", "552 too big", note=Note(octets=LARGE))
-    assert b"".join(driver.writes).endswith(LARGE)
-    assert not send.session.wire.closed
+    assert not raised.value.transient
+    assert raised.value.phase is Phase.CONTENT
+    assert len(b"".join(driver.writes)) < len(LARGE)
+    assert send.session.wire.closed
+
+
+@pytest.mark.parametrize("said", ["250 queued", "354 go", "what?"])
+def test_whatever_else_is_said_in_the_middle_of_the_content_ends_it_before_its_end(driver, send, said):
+    with pytest.raises(ProtocolError):
+        send(BDAT, "250 a\n250 b", said, note=Note(octets=LARGE))
+    assert len(b"".join(driver.writes)) < len(LARGE)
+    assert send.session.wire.closed
 
 
 @pytest.mark.parametrize("surplus", ["250 queued", "354 go"])

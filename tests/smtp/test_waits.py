@@ -7,6 +7,12 @@ import pytest
 from airflow_smtp_cm.smtp.errors import Phase, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Timeouts
 from airflow_smtp_cm.smtp.waits import Waits
+from tests.smtp.clock import Clock
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", Clock())
 
 
 def seconds(phase: Phase, timeouts: Timeouts) -> float:

@@ -1,0 +1,130 @@
+"""Safety settings: what a deployment lets out, whatever its DAGs say (Airflow's configuration, ``[smtp_cm]``)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_smtp_cm.mail.addresses import Address, parse_line
+from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.smtp.errors import SettingsError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from airflow_smtp_cm.smtp.outgoing import Outgoing
+
+_SECTION = "smtp_cm"
+_SEPARATORS = re.compile(r"[\s,;]+")
+_NAMED_IN_A_SUBJECT = 3  # recipients; all of them are in the headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetySettings:
+    """What a deployment lets out; called with a message, it returns what may be sent in its place.
+
+    Attributes:
+        redirect_all_to: who gets every message instead of its recipients; if empty, nothing is redirected.
+        allowed_recipient_domains: where mail may go, redirected or not; if empty, anywhere.
+        default_from: the sender where neither the message nor the connection names one.
+    """
+
+    redirect_all_to: tuple[Address, ...] = ()
+    allowed_recipient_domains: frozenset[str] = frozenset()
+    default_from: str | None = None
+
+    @classmethod
+    def from_config(cls) -> Self:
+        """Read Airflow's configuration.
+
+        Raises:
+            SettingsError: an option has a value that says nothing; no message may pass then.
+        """
+        problems: list[str] = []
+        redirect: tuple[Address, ...] = ()
+        try:
+            redirect = parse_line(_option("redirect_all_to"))
+        except InvalidAddress as error:
+            problems += [f"[{_SECTION}] redirect_all_to: {problem}" for problem in error.problems]
+        domains: set[str] = set()
+        for domain in filter(None, _SEPARATORS.split(_option("allowed_recipient_domains"))):
+            try:
+                domains.add(Address("", "anybody", domain).domain.lower())
+            except InvalidAddress as error:
+                problems += [f"[{_SECTION}] allowed_recipient_domains: {problem}" for problem in error.problems]
+        if problems:
+            raise SettingsError(*problems)
+        return cls(
+            redirect_all_to=redirect,
+            allowed_recipient_domains=frozenset(domains),
+            default_from=_option("default_from") or None,
+        )
+
+    def __call__(self, message: Outgoing) -> Outgoing:
+        """Return the message that may be sent: the same, or a redirected one.
+
+        Raises:
+            InvalidMessage: it may not go to its recipients, or cannot be redirected.
+        """
+        if isinstance(message, MailMessage):
+            return self.applied_to(message)
+        if not self._is_redirected(message):
+            raise InvalidMessage(
+                f"Only a MailMessage can be redirected as [{_SECTION}] redirect_all_to demands, "
+                f"not {type(message).__name__}."
+            )
+        self._check_domains(message)
+        return message
+
+    def applied_to(self, message: MailMessage) -> MailMessage:
+        """Do the same for a message as people write it.
+
+        Raises:
+            InvalidMessage: it may not go to its recipients.
+        """
+        if not self._is_redirected(message):
+            message = self._redirected(message)
+        self._check_domains(message)
+        return message
+
+    def _is_redirected(self, message: Outgoing) -> bool:
+        redirect = {address.addr_spec for address in self.redirect_all_to}
+        return not redirect or redirect.issuperset(message.recipients)
+
+    def _redirected(self, message: MailMessage) -> MailMessage:
+        lines = {"To": message.to, "Cc": message.cc, "Bcc": message.bcc}
+        return replace(
+            message,
+            to=self.redirect_all_to,
+            cc=(),
+            bcc=(),
+            subject=f"[to {_named(message.recipients)}] {message.subject}".rstrip(),
+            headers={
+                **message.headers,
+                **{f"X-Original-{name}": ", ".join(map(str, line)) for name, line in lines.items() if line},
+            },
+        )
+
+    def _check_domains(self, message: Outgoing) -> None:
+        allowed = self.allowed_recipient_domains
+        outside = [address for address in message.recipients if address.rpartition("@")[2].lower() not in allowed]
+        if allowed and outside:
+            raise InvalidMessage(
+                f"This Airflow may not send mail to {', '.join(outside)}: [{_SECTION}] allowed_recipient_domains "
+                f"has {', '.join(sorted(allowed))} only. Nothing was sent."
+            )
+
+
+def _option(name: str) -> str:
+    value: str | None = conf.get(_SECTION, name, fallback=None)
+    return (value or "").strip()
+
+
+def _named(recipients: tuple[str, ...]) -> str:
+    named = ", ".join(recipients[:_NAMED_IN_A_SUBJECT])
+    more = len(recipients) - _NAMED_IN_A_SUBJECT
+    return f"{named} and {more} more" if more > 0 else named

@@ -1,0 +1,70 @@
+"""What MkDocs takes from the code when it builds the pages: the connection's fields, and the example DAGs.
+
+A page asks for it with a link such as ``[Generated: connection_fields TLS](...)`` on a line of its own: whoever reads
+the page unbuilt gets to the source.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
+from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_smtp_cm.connection_fields import ConnectionField
+
+_ROOT = Path(__file__).parent.parent
+_MARK = re.compile(r"^\[Generated: (\w+) ?(.*?)\]\(.*\)$", re.MULTILINE)
+_DEFAULTS = {item.name: item.default for item in fields(SmtpConnectionManager)}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put what is generated in place of the links (MkDocs calls this for each page)."""
+    return _MARK.sub(lambda mark: _GENERATORS[mark[1]](mark[2]), markdown)
+
+
+def connection_fields(section: str) -> str:
+    """Return a section of the connection's form as a table.
+
+    Raises:
+        ValueError: there is no such section.
+    """
+    rows = [_row(item) for item in CONNECTION_FIELDS if item.section == section]
+    if not rows:
+        raise ValueError(f"The connection's form has no section {section!r}.")
+    return "\n".join(["| In the form | In the extra | If left out | Meaning |", "|---|---|---|---|", *rows])
+
+
+def example_dags(_: str) -> str:
+    """Return the example DAGs, each under the first line of its docstring."""
+    return "\n\n".join(map(_example, sorted((_ROOT / "example_dags").glob("*.py"))))
+
+
+def _row(item: ConnectionField) -> str:
+    meaning = [escape(item.description), *(f"`{value}`: {label}" for value, label in item.choices.items())]
+    return f"| {item.label} | `{item.name}` | {_default(item)} | {'<br>'.join(meaning)} |"
+
+
+def _default(item: ConnectionField) -> str:
+    default = _DEFAULTS.get(item.name)
+    return "&ndash;" if default is None else f"`{str(default).lower()}`"
+
+
+def _example(path: Path) -> str:
+    code = path.read_text()
+    title = (ast.get_docstring(ast.parse(code)) or path.stem).splitlines()[0].rstrip(".")
+    return f'## {title}\n\n```python title="{path.name}"\n{code}```'
+
+
+_GENERATORS: dict[str, Callable[[str], str]] = {
+    "connection_fields": connection_fields,
+    "example_dags": example_dags,
+}

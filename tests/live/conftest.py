@@ -1,0 +1,86 @@
+"""A running Airflow and a mail server: both start when a test first asks for them, and run until the last is done."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from airflow_smtp_cm.testing import SmtpTestServer
+from tests.live.standalone import running_airflow
+from tests.servers.people import ALICE
+from tests.servers.processes import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_smtp_cm.testing import ReceivedMessage
+    from tests.live.standalone import Standalone
+
+_MAIL_SECONDS = 45.0  # callbacks of DAGs wait for the DAG processor
+
+
+@pytest.fixture(scope="package")
+def mail_server() -> Iterator[SmtpTestServer]:
+    """The server that lets alice in; it knows her by NTLM."""
+    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
+        yield server
+
+
+@pytest.fixture
+def outbox(mail_server: SmtpTestServer) -> list[ReceivedMessage]:
+    """What the mail server has received since the test began."""
+    mail_server.outbox.clear()
+    return mail_server.outbox
+
+
+class Mails(Protocol):
+    """What ``mails`` returns."""
+
+    def __call__(self, subject: str, number: int = 1) -> list[ReceivedMessage]: ...
+
+
+@pytest.fixture
+def mails(outbox: list[ReceivedMessage]) -> Mails:
+    """A function that waits for a number of mails whose subjects begin with some words, and returns them."""
+
+    def mails(subject: str, number: int = 1) -> list[ReceivedMessage]:
+        def found() -> list[ReceivedMessage]:
+            return [received for received in outbox if received.message["Subject"].startswith(subject)]
+
+        assert wait_until(lambda: len(found()) >= number, _MAIL_SECONDS), [got.message["Subject"] for got in outbox]
+        return found()
+
+    return mails
+
+
+@pytest.fixture(scope="package")
+def airflow(tmp_path_factory: pytest.TempPathFactory, mail_server: SmtpTestServer) -> Iterator[Standalone]:
+    """A running Airflow; in its environment there is the connection ``of_workers``, to the mail server."""
+    environment = {"AIRFLOW_CONN_OF_WORKERS": mail_server.airflow_connection()}
+    with running_airflow(tmp_path_factory.mktemp("airflow"), environment) as airflow:
+        yield airflow
+
+
+class Connect(Protocol):
+    """What ``connect`` returns."""
+
+    def __call__(self, conn_id: str, **changes: Any) -> dict[str, Any]: ...
+
+
+@pytest.fixture
+def connect(airflow: Standalone, mail_server: SmtpTestServer) -> Iterator[Connect]:
+    """A function that adds a connection to the mail server by the REST API, for the time of the test."""
+    conn_ids = []
+
+    def connect(conn_id: str, **changes: Any) -> dict[str, Any]:
+        connection = json.loads(mail_server.airflow_connection(**changes))
+        connection |= {"connection_id": conn_id, "extra": json.dumps(connection["extra"])}
+        airflow.api.post("/api/v2/connections", json=connection).raise_for_status()
+        conn_ids.append(conn_id)
+        return connection
+
+    yield connect
+    for conn_id in conn_ids:
+        airflow.api.delete(f"/api/v2/connections/{conn_id}").raise_for_status()

@@ -1,0 +1,15 @@
+"""What notifiers write, read back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.testing import ReceivedMessage
+
+
+def facts_of(received: ReceivedMessage) -> dict[str, str]:
+    """Return what a mail tells unasked, by name."""
+    body = received.message.get_body(("plain",))
+    assert body is not None
+    return dict(line.split(": ", 1) for line in body.get_content().splitlines())

@@ -1,0 +1,201 @@
+"""A whole Airflow of its own, as ``airflow standalone`` runs it, and its REST API."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from tests.servers.processes import LOOPBACK, free_ports, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).parent.parent.parent
+AIRFLOW = Path(sys.executable).with_name("airflow")
+DAG_FOLDERS = (ROOT / "example_dags", ROOT / "tests" / "live" / "dags")
+
+_START_SECONDS = 80.0
+_DAG_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+_ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standalone:
+    """A running Airflow.
+
+    Attributes:
+        url: where its UI is.
+        home: the folder with all that it writes.
+        env: the environment in which its commands speak for it.
+        api: a client of its REST API, logged in.
+    """
+
+    url: str
+    home: Path
+    env: Mapping[str, str]
+    api: httpx.Client
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run an airflow command; the result has what it printed."""
+        return subprocess.run(
+            [AIRFLOW, *arguments], env=self.env, capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS
+        )
+
+    def test_on_worker(self, connection: Mapping[str, Any]) -> tuple[bool, str]:
+        """Have a worker test a connection; return whether it succeeded, and what it said."""
+        path = "/api/v2/connections/enqueue-test"
+        token = self.api.post(path, json=connection).raise_for_status().json()["token"]
+        answer: dict[str, str] = {}
+
+        def is_done() -> bool:
+            response = self.api.get(path, headers={"Airflow-Connection-Test-Token": token})
+            answer.update(response.raise_for_status().json())
+            return answer["state"] in {"success", "failed"}
+
+        assert wait_until(is_done, _ANSWER_SECONDS), answer
+        return answer["state"] == "success", answer["result_message"]
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run as people do, without a logical date; return its id."""
+        run = self.api.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None}).raise_for_status()
+        return str(run.json()["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Return a run, as the API tells of it."""
+        found: dict[str, Any] = self.api.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()
+        return found
+
+    def wait_for_end(self, dag_id: str, run_id: str) -> str:
+        """Return the state in which a run has ended."""
+        ended = {"success", "failed"}
+        wait_until(lambda: self.run(dag_id, run_id)["state"] in ended, _ANSWER_SECONDS)
+        return str(self.run(dag_id, run_id)["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return a run's task instances, as the API tells of them."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found: list[dict[str, Any]] = self.api.get(path).raise_for_status().json()["task_instances"]
+        return found
+
+    def log_of_task(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return what the first try of a task has logged."""
+        folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+        return (folder / "attempt=1.log").read_text()
+
+    def logs(self) -> str:
+        """Return all that it has written for people to read."""
+        files = [self.home / "output", *self.home.glob("logs/**/*.log")]
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+
+@contextmanager
+def running_airflow(home: Path, environment: Mapping[str, str]) -> Iterator[Standalone]:
+    """Run it with the example DAGs and those of these tests, from when all of its parts are up and they are known.
+
+    Args:
+        home: an empty folder.
+        environment: what shall stand in the environment of all its parts.
+
+    Raises:
+        RuntimeError: it does not start; with what it wrote.
+    """
+    ports = free_ports(3)
+    url = f"http://{LOOPBACK}:{ports[0]}"
+    env = _environment(home, url, ports) | environment
+    output = home / "output"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            [AIRFLOW, "standalone"],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    with _ended_at_last(process), httpx.Client(base_url=url, trust_env=False, timeout=_ANSWER_SECONDS) as api:
+        wait_until(lambda: process.poll() is not None or _is_up(api), _START_SECONDS)
+        if process.poll() is not None or not _is_up(api):
+            raise RuntimeError(f"airflow standalone does not start:\n{output.read_text(errors='replace')}")
+        token = api.get("/auth/token").raise_for_status().json()["access_token"]
+        api.headers["Authorization"] = f"Bearer {token}"
+        files = sum(len(list(folder.glob("*.py"))) for folder in DAG_FOLDERS)
+        if not wait_until(lambda: _known_files(api) == files, _DAG_SECONDS):
+            raise RuntimeError(f"Some DAG does not show up:\n{output.read_text(errors='replace')}")
+        yield Standalone(url=url, home=home, env=env, api=api)
+
+
+def _known_files(api: httpx.Client) -> int:
+    dags = api.get("/api/v2/dags").raise_for_status().json()["dags"]
+    return len({dag["fileloc"] for dag in dags})
+
+
+def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
+    # What the tests have set for Airflow is meant for their own process.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    port, worker_logs, trigger_logs = map(str, ports)
+    (home / "dags").mkdir()
+    for number, folder in enumerate(DAG_FOLDERS):
+        (home / "dags" / str(number)).symlink_to(folder)
+    return inherited | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__PORT": port,
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",  # a process each
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
+        "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
+        "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for itself
+    }
+
+
+def _is_up(api: httpx.Client) -> bool:
+    with suppress(httpx.TransportError):
+        response = api.get("/api/v2/monitor/health")
+        return response.is_success and all(part["status"] == "healthy" for part in response.json().values())
+    return False
+
+
+@contextmanager
+def _ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End the whole session that the process leads after the block, or when the tests are killed before its end."""
+    # The pipe closes when they are gone, whatever ended them. A task has a process group of its own.
+    wait_and_end = ["sh", "-c", 'read -r line; pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"', "guard"]
+    with subprocess.Popen([*wait_and_end, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
+            for stop in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the first one does not reach everything
+                for pid in _living(process.pid):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, stop)
+                if wait_until(lambda: process.poll() is not None and not _living(process.pid), _STOP_SECONDS):
+                    break
+
+
+def _living(session: int) -> list[int]:
+    """Return the processes of the session that are not merely zombies."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = stat.read_text().partition(" (")
+            state, _parent, _group, of_session = rest.rpartition(")")[2].split()[:4]
+            if int(of_session) == session and state != "Z":
+                found.append(int(pid))
+    return found

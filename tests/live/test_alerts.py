@@ -1,0 +1,113 @@
+"""What Airflow itself says something about: failures, deadlines, questions; from wherever it does so.
+
+All runs are manual ones, without a logical date.
+"""
+
+import re
+import socket
+
+import pytest
+
+from tests.live.mails import facts_of
+from tests.servers.processes import LOOPBACK, wait_until
+
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+
+
+@pytest.fixture(autouse=True)
+def connection(connect):
+    """The connection that Airflow's alerts go through."""
+    connect("smtp_cm_default")
+
+
+def test_a_failed_task_is_reported_by_the_worker(airflow, mails):
+    run = airflow.trigger("failure_alert")
+
+    (received,) = mails("failure_alert.load_orders: failed (try 1)")
+    facts = facts_of(received)
+    assert received.message["Importance"] == "high"
+    assert facts.keys() >= {"DAG", "Task", "Try", "State", "Start", "Duration", "Log"}
+    assert facts["Run"] == run
+    assert facts["Exception"] == "ValueError: No orders of yesterday"
+    assert facts["Run in Airflow"].startswith(f"{airflow.url}/dags/failure_alert/runs/manual__")
+    assert airflow.run("failure_alert", run)["logical_date"] is None
+
+
+def test_a_failed_run_is_reported_by_the_dag_processor(airflow, mails):
+    run = airflow.trigger("failed_run")
+
+    (received,) = mails("failed_run: failed")
+    facts = facts_of(received)
+    assert (facts["Run"], facts["Task"]) == (run, "fail")
+    assert (facts["State"], facts["Reason"]) == ("failed", "task_failure")
+    assert "Try" not in facts
+    assert f"{airflow.url}/dags/failed_run/runs/" in facts["Log"]
+
+
+def test_a_missed_deadline_is_reported_by_the_triggerer(airflow, mails):
+    """With AsyncCallback, while the run goes on."""
+    run = airflow.trigger("deadline_alert")
+
+    (received,) = mails("deadline_alert: deadline missed")
+    facts = facts_of(received)
+    assert (facts["Run"], facts["State"]) == (run, "running")
+    assert re.fullmatch(MOMENT, facts["Deadline"])
+    assert re.fullmatch(MOMENT, facts["Start"])
+    assert facts["Run in Airflow"].startswith(f"{airflow.url}/dags/deadline_alert/runs/manual__")
+
+
+def test_a_missed_deadline_is_reported_by_a_worker(airflow, connect, mails):
+    """With SyncCallback, by a connection of the worker's environment. Alerts that fail say why."""
+    connect("elsewhere", host="mail.corp.invalid")
+    run = airflow.trigger("late")
+
+    (received,) = mails("late: deadline missed")
+    facts = facts_of(received)
+    assert facts["Run"] == run
+    assert re.fullmatch(MOMENT, facts["Deadline"])
+    # Airflow gives it no connection of its database.
+    denied = "define the connection in the workers' environment, as AIRFLOW_CONN_SMTP_CM_DEFAULT"
+    for reason in (denied, "mail.corp.invalid"):
+        assert wait_until(lambda reason=reason: reason in airflow.logs(), 30), reason
+
+
+def test_a_question_is_asked_with_all_that_is_known_of_it(airflow, mails):
+    run = airflow.trigger("approval")
+
+    (received,) = mails("approval.release: ")
+    facts = facts_of(received)
+    assert received.message["Subject"] == f"approval.release: {facts['Question']}"
+    assert facts["Question"] == f"Release the report of {run}?"
+    assert facts["Details"] == "It has **12** rows."
+    assert (facts["Options"], facts["Default"]) == ("Approve, Reject", "Reject")
+    assert re.fullmatch(MOMENT, facts["Answer by"])
+    assert facts["Answer in Airflow"].endswith("/tasks/release/required_actions")
+
+
+def test_a_notifier_that_fails_says_why_and_holds_nobody_up(airflow, connect, mails):
+    """Whether its server is nowhere or says nothing; those after it notify all the same."""
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        connect("elsewhere", host="mail.corp.invalid")
+        connect("silent", port=silent.getsockname()[1], timeout=1)
+        run = airflow.trigger("told_by_one")
+
+        mails("told_by_one.fail: failed")
+        assert airflow.wait_for_end("told_by_one", run) == "failed"
+    log = airflow.log_of_task("told_by_one", run, "fail")
+    reasons = re.findall(r"Failed to send notification \(sync\): ([^\"]+)", log)
+    assert len(reasons) == 2
+    assert "mail.corp.invalid" in reasons[0]
+    assert "did not answer in time" in reasons[1]
+
+
+def test_airflows_own_alerts_are_readable_and_from_the_connections_sender(airflow, mails):
+    run = airflow.trigger("old_alerts")
+
+    received = mails("Airflow alert: old_alerts.fail", 2)
+    assert [mail.message["Subject"] for mail in received] == [
+        f"Airflow alert: old_alerts.fail ({run}, try {number})" for number in (1, 2)
+    ]
+    for number, mail in enumerate(received, 1):
+        assert mail.recipients == ("ops@corp.test", "dba@corp.test")
+        assert mail.message["From"] == "Reports <reports@corp.test>"
+        assert f"Try {number} out of 2<br>Exception:<br>No rows" in mail.message.get_content()

@@ -1,0 +1,78 @@
+"""A browser before the running Airflow: it starts when a test first asks for it, and runs until the last is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.servers.requirements import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize
+
+    from airflow_smtp_cm.testing import SmtpTestServer
+    from tests.live.standalone import Standalone
+
+_CHROMIUM = "/usr/bin/chromium"
+_FLAGS = (
+    "--no-sandbox",  # it refuses to run as root with it
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_PATIENCE = 30_000  # milliseconds, for whatever a page waits for
+
+
+@pytest.fixture(scope="package")
+def browser(mail_server: SmtpTestServer) -> Iterator[Browser]:  # noqa: ARG001 - see below
+    """Chromium."""
+    require("chromium")
+    expect.set_options(timeout=_PATIENCE)
+    # From here on this thread runs Playwright's event loop, and can run no other: the mail server has to stand.
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS) as browser,
+    ):
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def context(browser: Browser, airflow: Standalone) -> Iterator[BrowserContext]:
+    """What the pages share: a cache, for one."""
+    size: ViewportSize = {"width": 1280, "height": 640}
+    with browser.new_context(base_url=airflow.url, viewport=size, locale="en-US") as context:
+        context.set_default_timeout(_PATIENCE)
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page of Airflow's UI."""
+    with context.new_page() as page:
+        yield page
+
+
+class Picture(Protocol):
+    """What ``picture`` returns."""
+
+    def __call__(self, name: str, shown: Page | Locator) -> None: ...
+
+
+@pytest.fixture
+def picture() -> Picture:
+    """A function that saves a picture for the documentation, in the folder ``SCREENSHOTS`` of the environment."""
+
+    def picture(name: str, shown: Page | Locator) -> None:
+        if folder := os.environ.get("SCREENSHOTS"):
+            shown.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+    return picture

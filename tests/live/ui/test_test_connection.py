@@ -1,0 +1,76 @@
+"""Test connection: the same answer to whoever asks, in words that help, and without the password."""
+
+import psutil
+import pytest
+
+from tests.live.ui.pages import ConnectionList
+from tests.servers.people import ALICE
+from tests.servers.processes import wait_until
+
+WRONG = "Looking-Glass-1!"
+PASSED, FAILED = "Test Connection Successful", "Test Connection Failed"
+
+
+def one_line(text):
+    """Return the text as a notification shows it; the commands break lines, too."""
+    return " ".join(text.split())
+
+
+def sockets_to(port):
+    """Return the sockets that a client of the port has not closed."""
+    unclosed = {psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT, psutil.CONN_SYN_SENT}
+    return [
+        socket
+        for socket in psutil.net_connections("tcp")
+        if socket.raddr and socket.raddr.port == port and socket.status in unclosed
+    ]
+
+
+def test_it_says_how_it_got_in(page, airflow, connect, mail_server, picture):
+    connection = connect("mail")
+    notification = ConnectionList(page).test("mail")
+    picture("test-connection", page)
+
+    title, message = notification.inner_text().splitlines()
+    assert title == PASSED
+    assert f"{mail_server.host}:{mail_server.port}" in message
+    assert "TLSv1.3" in message
+    assert "NTLM" in message
+    succeeded, on_worker = airflow.test_on_worker(connection)
+    assert (succeeded, one_line(on_worker)) == (True, message)
+    assert "Connection success!" in airflow.command("connections", "test", "mail").stdout
+    assert wait_until(lambda: not sockets_to(mail_server.port), 10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"password": WRONG}, ["535", "password"], id="password"),
+        pytest.param({"host": "mail.corp.invalid"}, ["mail.corp.invalid"], id="host"),
+        pytest.param({"port": 1}, ["127.0.0.1", "refused", "port"], id="port"),
+        pytest.param({"ca_bundle": None}, ["certificate", "localhost", "CA bundle"], id="certificate"),
+    ],
+)
+def test_it_says_what_is_wrong_and_what_to_do(page, airflow, connect, mail_server, picture, request, changes, words):
+    connection = connect("mail", **changes)
+    notification = ConnectionList(page).test("mail")
+    picture(f"test-connection-{request.node.callspec.id}", notification)
+
+    title, message = notification.inner_text().splitlines()
+    assert title == FAILED
+    assert [word for word in words if word not in message] == []
+    succeeded, on_worker = airflow.test_on_worker(connection)
+    assert (succeeded, one_line(on_worker)) == (False, message)
+    by_command = airflow.command("connections", "test", "mail").stdout
+    assert one_line(by_command.partition("Connection failed!")[2]) == message
+    assert [secret for secret in (ALICE.password, WRONG) if secret in message] == []
+    assert wait_until(lambda: not sockets_to(mail_server.port), 10)
+
+
+def test_no_log_has_a_password(airflow, connect):
+    """Neither of this test nor of those before it."""
+    assert airflow.test_on_worker(connect("mail", password=WRONG))[0] is False
+
+    logs = airflow.logs()
+    assert "connection" in logs
+    assert [secret for secret in (ALICE.password, WRONG) if secret in logs] == []

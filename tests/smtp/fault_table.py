@@ -1,0 +1,268 @@
+"""What is right wherever and however a dialogue breaks: one declaration, for the tests and for docs/faults.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal
+
+from airflow_smtp_cm.smtp.errors import (
+    AuthenticationRefused,
+    ConnectError,
+    DeliveryUncertain,
+    Disconnected,
+    ProtocolError,
+    RecipientsRefused,
+    Refused,
+    SmtpError,
+    StartTlsNotOffered,
+    TimedOut,
+    TlsError,
+)
+from tests.servers.faulty_proxy import Fault, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIRST, LAST = "first", "last"  # the recipients' mailboxes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes of one message to two recipients.
+
+    Attributes:
+        error: the error's class; None is success.
+        transient: whether Airflow may try again.
+        delivered: whether Postfix delivers to the recipients; None: to the one who was not refused.
+        session: what becomes of the session: it goes ``on``; it is ``ended`` by closing the connection, without
+            another word; or it has ended before, and the message goes over a ``second`` one.
+    """
+
+    error: type[SmtpError] | None = None
+    transient: bool = False
+    delivered: bool | None = False
+    session: Literal["on", "ended", "second"] = "ended"
+
+    def __str__(self) -> str:
+        copies = "not delivered" if self.delivered is False else "delivered"
+        if self.error is None:
+            return "delivered, new session" if self.session == "second" else "delivered"
+        if self.error is DeliveryUncertain:
+            return f"uncertain, {copies}"
+        return f"{'retriable' if self.transient else 'final'} `{self.error.__name__}`"
+
+
+OUTCOMES = {
+    "ok": Outcome(delivered=True, session="on"),
+    "ok end": Outcome(delivered=True),
+    "ok 2nd": Outcome(delivered=True, session="second"),
+    "noconn": Outcome(ConnectError, transient=True),
+    "lost": Outcome(Disconnected, transient=True),
+    "slow": Outcome(TimedOut, transient=True),
+    "bye": Outcome(Refused, transient=True),
+    "later": Outcome(Refused, transient=True, session="on"),
+    "never": Outcome(Refused, session="on"),
+    "later!": Outcome(Refused, transient=True),
+    "never!": Outcome(Refused),
+    "notls4": Outcome(StartTlsNotOffered, transient=True),
+    "notls5": Outcome(StartTlsNotOffered),
+    "tls": Outcome(TlsError),
+    "auth4": Outcome(AuthenticationRefused, transient=True),
+    "auth5": Outcome(AuthenticationRefused),
+    "other": Outcome(RecipientsRefused, delivered=None, session="on"),
+    "rules": Outcome(ProtocolError),
+    "maybe0": Outcome(DeliveryUncertain),
+    "maybe1": Outcome(DeliveryUncertain, delivered=True),
+}
+
+COLUMNS = (
+    Fault.SILENCE,
+    Fault.DRIP,
+    Fault.RESET,
+    Fault.HALF_CLOSE,
+    Fault.CLOSING,
+    Fault.LATER,
+    Fault.NEVER,
+    Fault.GARBAGE,
+    Fault.ENDLESS_LINE,
+    Fault.ENDLESS_CONTINUATION,
+    Fault.CODES,
+    Fault.OCTETS,
+    Fault.EARLY,
+    Fault.DOUBLED,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """One way in which a message goes.
+
+    Attributes:
+        title: what the page calls it.
+        port: the port of ``Postfix`` that makes the client go it.
+        flights: what the client says, as ``FaultyProxy.received`` counts it; a flight leaves in one write.
+        outcomes: row by row and column by column, the right outcome; "-" is a cell that cannot be.
+    """
+
+    title: str
+    port: str
+    flights: tuple[tuple[str, ...], ...]
+    outcomes: dict[Point, dict[Fault, str]]
+
+
+def _grid(text: str) -> dict[Point, dict[Fault, str]]:
+    rows = (line.split("|") for line in text.strip().splitlines()[1:])
+    return {
+        Point(name.strip()): dict(zip(COLUMNS, (word.strip() for word in words), strict=True))
+        for name, *words in rows
+    }
+
+
+_OPENING = (("EHLO",), ("STARTTLS",), ("EHLO",), ("AUTH",), ("response",))
+_QUIT = ("QUIT",)
+
+OPENING = Way(
+    "Opening the session",
+    "ntlm_only",
+    (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
+    _grid("""
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+connect       |noconn|-     |noconn|-     |-     |-     |-     |-     |-     |-     |-     |-     |-     |-
+greeting      |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |-     |rules
+EHLO          |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
+STARTTLS      |slow  |slow  |lost  |lost  |notls4|notls4|notls5|rules |rules |rules |rules |ok    |rules |rules
+TLS handshake |slow  |slow  |lost  |lost  |tls   |tls   |tls   |tls   |tls   |tls   |tls   |ok    |rules |tls
+EHLO under TLS|slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
+AUTH          |slow  |slow  |lost  |lost  |bye   |auth4 |auth5 |rules |rules |rules |rules |ok    |rules |rules
+AUTH response |slow  |slow  |lost  |lost  |bye   |auth4 |auth5 |rules |rules |rules |rules |ok    |rules |ok 2nd
+"""),
+)
+
+BDAT = Way(
+    "BDAT: the envelope and the content in one flight",
+    "default",
+    (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
+    _grid("""
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+MAIL          |maybe1|maybe1|maybe1|maybe1|bye   |later |never |maybe1|maybe1|maybe1|maybe1|ok    |ok 2nd|maybe1
+first RCPT    |maybe1|maybe1|maybe1|maybe1|bye   |other |other |maybe1|maybe1|maybe1|maybe1|ok    |ok    |maybe1
+last RCPT     |maybe1|maybe1|maybe1|maybe1|bye   |other |other |maybe1|maybe1|maybe1|maybe1|ok    |ok    |maybe1
+DATA/BDAT     |maybe0|maybe0|maybe0|maybe0|maybe0|later |never |maybe0|maybe0|maybe0|maybe0|ok    |ok    |ok end
+mid-content   |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
+final reply   |maybe1|maybe1|maybe1|maybe1|maybe0|later |never |maybe1|maybe1|maybe1|maybe1|ok    |ok    |ok end
+QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok end|ok
+"""),
+)
+
+DATA = Way(
+    "DATA: the envelope and DATA in one flight, then the content",
+    "no_chunking",
+    (*_OPENING, ("MAIL", "RCPT", "RCPT", "DATA"), ("content",), _QUIT),
+    _grid("""
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
+first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
+last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
+DATA/BDAT     |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok    |rules
+mid-content   |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
+final reply   |maybe1|maybe1|maybe1|maybe1|maybe0|later |never |maybe1|maybe1|maybe1|maybe1|ok    |rules |ok end
+QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok end|ok
+"""),
+)
+
+ONE_BY_ONE = Way(
+    "Without PIPELINING: one command at a time, DATA",
+    "bare",
+    (*_OPENING, ("MAIL",), ("RCPT",), ("RCPT",), ("DATA",), ("content",), _QUIT),
+    _grid("""
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
+first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |rules |rules
+last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |rules |rules
+DATA/BDAT     |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |rules |rules
+mid-content   |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
+final reply   |maybe1|maybe1|maybe1|maybe1|maybe0|later |never |maybe1|maybe1|maybe1|maybe1|ok    |rules |ok end
+QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok end|ok
+"""),
+)
+
+WAYS = (OPENING, BDAT, DATA, ONE_BY_ONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One way to break one dialogue."""
+
+    way: Way
+    point: Point
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.way.port}-{self.point}-{self.fault}"
+
+    @property
+    def outcome(self) -> Outcome:
+        return OUTCOMES[self.way.outcomes[self.point][self.fault]]
+
+    @property
+    def delivered(self) -> dict[str, int]:
+        """How many copies each recipient gets."""
+        if self.outcome.delivered is None:
+            refused = FIRST if self.point is Point.FIRST_RCPT else LAST
+            return {FIRST: 1, LAST: 1} | {refused: 0}
+        return dict.fromkeys((FIRST, LAST), int(self.outcome.delivered))
+
+    @property
+    def received(self) -> list[list[str]]:
+        """What the server hears, connection after connection; the client asks a session that is still on for NOOP."""
+        if self.point is Point.CONNECT:
+            return []
+        *sent, quit_ = everything = [command for flight in self.way.flights for command in flight]
+        match self.outcome:
+            case Outcome(error=None, session="on"):
+                return [everything]
+            case Outcome(error=None, session="ended"):
+                return [sent]
+            case Outcome(session="second"):
+                return [everything[: everything.index("MAIL")], everything]
+            case Outcome(session="on"):
+                given_up = self.point is Point.MAIL or (self.point is Point.DATA and "DATA" in sent)
+                return [[*(self._heard if given_up else sent), *(["RSET"] if given_up else []), "NOOP", quit_]]
+            case _:
+                return [self._heard]
+
+    @property
+    def _heard(self) -> list[str]:
+        """What has been said when it breaks."""
+        everything = [command for flight in self.way.flights for command in flight]
+        at = _POSITIONS.get(self.point, len(everything) - (1 if self.point is Point.QUIT else 2))
+        if self.fault is Fault.CLOSING:
+            return everything[: at + 1]  # the server hears no more
+        if self.fault is Fault.EARLY and self.point not in (Point.TLS, Point.CONTENT):
+            at -= 1
+        ends = accumulate(len(flight) for flight in self.way.flights)
+        return everything[: next(end for end in ends if end > at)] if at >= 0 else []
+
+
+_POSITIONS = {
+    Point.GREETING: -1,
+    Point.EHLO: 0,
+    Point.STARTTLS: 1,
+    Point.TLS: 1,
+    Point.EHLO_UNDER_TLS: 2,
+    Point.AUTH: 3,
+    Point.AUTH_RESPONSE: 4,
+    Point.MAIL: 5,
+    Point.FIRST_RCPT: 6,
+    Point.LAST_RCPT: 7,
+    Point.DATA: 8,
+    Point.CONTENT: 8,
+}
+
+
+def cells() -> Iterator[Cell]:
+    """Return all cells that can be."""
+    for way in WAYS:
+        for point, row in way.outcomes.items():
+            yield from (Cell(way, point, fault) for fault, word in row.items() if word != "-")

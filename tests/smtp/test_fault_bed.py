@@ -1,0 +1,200 @@
+"""Every point of the dialogue with Postfix broken in every way: the right error, and the message once or not at all.
+
+What is right stands in ``fault_table``; docs/faults.md shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.smtp.settings import Timeouts
+from tests.servers.faulty_proxy import Fault, FaultyProxy, Point
+from tests.servers.processes import LOOPBACK, free_ports
+from tests.servers.scripted import scripted_peer
+from tests.smtp.conftest import FAULTS_PLAYED
+from tests.smtp.fault_page import as_played, page
+from tests.smtp.fault_table import FIRST, LAST, Cell, cells
+from tests.smtp.outgoing import Note
+from tests.smtp.scripts import PATIENT
+
+# More than the network takes before somebody reads it, and more than one block.
+LARGE = "0123456789\r\n" * 700_000
+
+WAIT = 4.0  # each wait of a client whose server dawdles; in time, even a busy one answers
+SLACK = 10.0  # what a busy machine may add; a client that hangs takes longer
+IMPATIENT = Timeouts(connect=WAIT, tls=WAIT, command=WAIT, data_block=WAIT, final=WAIT)
+DAWDLING = (Fault.SILENCE, Fault.DRIP)
+
+# Cells that are played at once: few that work, many that wait.
+WORKING, WAITING = 4, 24
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of a cell."""
+
+    error: type[SmtpError] | None
+    transient: bool
+    session_on: bool
+    received: list[list[str]]
+    client_left: list[bool]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell that was played."""
+
+    seen: Seen
+    seconds: float
+    message_id: str
+
+
+def blocking(settings, note):
+    """Send a note; return the error, if any, and whether the session was still on."""
+    error = None
+    try:
+        client = SmtpClient.open(settings)
+    except SmtpError as failure:
+        return failure, False
+    try:
+        client.send(note)
+    except SmtpError as failure:
+        error = failure
+    if not is_on(client):
+        return error, False  # nobody closes it: it must have done so itself
+    if error:
+        client.noop()
+    client.close()
+    return error, True
+
+
+async def on_asyncio(settings, note):
+    """Do the same."""
+    error = None
+    try:
+        client = await AsyncSmtpClient.open(settings)
+    except SmtpError as failure:
+        return failure, False
+    try:
+        await client.send(note)
+    except SmtpError as failure:
+        error = failure
+    if not is_on(client):
+        return error, False
+    if error:
+        await client.noop()
+    await client.close()
+    return error, True
+
+
+CLIENTS = {"blocking": blocking, "asyncio": lambda settings, note: asyncio.run(on_asyncio(settings, note))}
+
+
+def is_on(client) -> bool:
+    return repr(client).endswith("open>")
+
+
+def play(cell: Cell, client: str, settings, certificates) -> Run:
+    """Break the dialogue."""
+    text = LARGE if cell.point is Point.CONTENT else "Hello.\r\n"
+    note = Note(recipients=(f"{FIRST}@corp.test", f"{LAST}@corp.test"), text=text)
+    proxy = FaultyProxy(settings.port, certificates, cell.point, cell.fault)
+    opened = unreachable(cell.fault) if cell.point is Point.CONNECT else through(proxy)
+    with opened as port:
+        timeouts = IMPATIENT if cell.fault in DAWDLING else PATIENT
+        started = time.monotonic()
+        error, on = CLIENTS[client](replace(settings, port=port, timeouts=timeouts), note)
+        seconds = time.monotonic() - started
+        proxy.client_is_back.set()
+    return Run(
+        Seen(
+            error=type(error) if error else None,
+            transient=error is not None and error.transient,
+            session_on=on,
+            received=proxy.received,
+            client_left=proxy.left,
+        ),
+        seconds,
+        note.message_id,
+    )
+
+
+@contextmanager
+def through(proxy):
+    with scripted_peer([proxy.step], [proxy.step], to_the_end=False) as peer:
+        yield peer.port
+
+
+@contextmanager
+def unreachable(fault: Fault):
+    """Yield a port where no connection can be made."""
+    if fault is Fault.RESET:
+        yield from free_ports(1)
+        return
+    with socket.create_server((LOOPBACK, 0), backlog=0) as listener, socket.socket() as first:
+        first.connect(listener.getsockname())  # there is no room for another
+        yield listener.getsockname()[1]
+
+
+CELLS = [(cell, client) for client in CLIENTS for cell in cells()]
+
+
+@pytest.fixture(scope="module")
+def runs(request, postfix, certificates, submission):
+    """All cells that were selected, played side by side."""
+    selected = [item.callspec.params for item in request.session.items if "cell" in getattr(item, "fixturenames", ())]
+    with ThreadPoolExecutor(WORKING) as working, ThreadPoolExecutor(WAITING) as waiting:
+        yield {
+            (cell, client): (waiting if cell.fault in DAWDLING else working).submit(
+                play, cell, client, submission(postfix.port(cell.way.port)), certificates
+            )
+            for cell, client in ((params["cell"], params["client"]) for params in selected)
+        }
+
+
+@pytest.mark.parametrize(("cell", "client"), CELLS, ids=str)
+def test_the_client_does_the_one_right_thing(runs, cell, client):
+    run = runs[cell, client].result()
+    assert run.seen == right(cell)
+    assert run.seconds < WAIT + SLACK
+
+
+def right(cell: Cell) -> Seen:
+    outcome = cell.outcome
+    return Seen(
+        error=outcome.error,
+        transient=outcome.transient,
+        session_on=outcome.error is None or outcome.session == "on",
+        received=cell.received,
+        client_left=[cell.fault is not Fault.RESET] * len(cell.received),
+    )
+
+
+def test_postfix_delivers_each_message_as_often_as_the_table_says(runs, postfix, request):
+    played = {key: run.result() for key, run in runs.items()}
+    postfix.wait_until_idle()
+    delivered = {who: postfix.copies(who) for who in (FIRST, LAST)}
+    copies = {
+        (cell, client): {who: counted[run.message_id] for who, counted in delivered.items()}
+        for (cell, client), run in played.items()
+    }
+    wrong = {key: found for key, found in copies.items() if found != key[0].delivered}
+    failed = {cell for (cell, client), run in played.items() if run.seen != right(cell) or (cell, client) in wrong}
+    request.config.stash[FAULTS_PLAYED] = as_played({cell for cell, _ in played}, failed)
+    assert wrong == {}
+
+
+def test_the_page_in_the_docs_is_the_table():
+    page_in_docs = Path(__file__).parents[2] / "docs" / "faults.md"
+    assert page_in_docs.read_text() == page(), "python -m tests.smtp.fault_page > docs/faults.md writes it anew"

@@ -1,0 +1,235 @@
+"""Safety settings: where mail may go, whatever the DAGs say."""
+
+import asyncio
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_smtp_cm.email_backend import send_email
+from airflow_smtp_cm.get_provider_info import get_provider_info
+from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.testing import SmtpTestServer
+from tests.airflow_versions import since_3_1
+from tests.connections import connection
+from tests.failing import fails_for_good
+from tests.servers.people import ALICE
+from tests.servers.processes import free_ports
+from tests.smtp.outgoing import Note
+
+TO_MANY = [f"user{number}@corp.test" for number in range(5)]
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection())
+        yield server
+
+
+@pytest.fixture
+def unreachable(monkeypatch):
+    """A connection to where nobody listens: what tries to connect fails in another way."""
+    (port,) = free_ports(1)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SMTP_CM_DEFAULT", connection(host="127.0.0.1", port=port, from_email="a@corp.test")
+    )
+
+
+@pytest.fixture
+def configure(monkeypatch):
+    """Return a function that sets options of [smtp_cm]."""
+
+    def configure(**options: str) -> None:
+        for name, value in options.items():
+            monkeypatch.setenv(f"AIRFLOW__SMTP_CM__{name.upper()}", value)
+
+    return configure
+
+
+def mail(**changes):
+    return MailMessage(**{"from_email": "alice@corp.test", "to": "bob@corp.test", "subject": "Hello"} | changes)
+
+
+def send_by_hook(**fields):
+    SmtpCmHook().send(mail(**fields))
+
+
+def send_by_client(**fields):
+    with SmtpCmHook().get_conn() as client:
+        client.send(mail(**fields))
+
+
+def send_by_operator(**fields):
+    SendMailOperator(task_id="send", **{"to": "bob@corp.test", "subject": "Hello"} | fields).execute({})
+
+
+def send_by_notifier(**fields):
+    SendMailNotifier(**{"to": "bob@corp.test", "subject": "Hello"} | fields).notify({})
+
+
+def send_by_async_notifier(**fields):
+    async def notify():
+        await SendMailNotifier(**{"to": "bob@corp.test", "subject": "Hello"} | fields, context={})
+
+    asyncio.run(notify())
+
+
+def send_by_email_backend(to="bob@corp.test", subject="Hello", **fields):
+    send_email(to, subject, "Text", **fields)
+
+
+WAYS_THAT_CONNECT = [
+    send_by_hook,
+    send_by_operator,
+    send_by_notifier,
+    pytest.param(send_by_async_notifier, marks=since_3_1),
+    send_by_email_backend,
+]
+
+
+@pytest.mark.parametrize("send", [*WAYS_THAT_CONNECT, send_by_client])
+def test_redirected_message_goes_nowhere_else_and_says_where_it_would_have_gone(server, configure, send):
+    configure(redirect_all_to="Staging <staging@corp.test>; ops@corp.test")
+    send(to="Bob <bob@corp.test>", cc="carol@corp.test", bcc="dave@corp.test")
+
+    (received,) = server.outbox
+    message = received.message
+    assert received.recipients == ("staging@corp.test", "ops@corp.test")
+    assert message["To"] == "Staging <staging@corp.test>, ops@corp.test"
+    assert message["Cc"] is None
+    assert message["Subject"] == "[to bob@corp.test, carol@corp.test, dave@corp.test] Hello"
+    assert message["X-Original-To"] == "Bob <bob@corp.test>"
+    assert message["X-Original-Cc"] == "carol@corp.test"
+    assert message["X-Original-Bcc"] == "dave@corp.test"
+
+
+def test_subject_names_a_few_of_many_and_the_header_all(server, configure):
+    configure(redirect_all_to="staging@corp.test")
+    send_by_hook(to=TO_MANY)
+
+    (received,) = server.outbox
+    message = received.message
+    assert message["Subject"] == "[to user0@corp.test, user1@corp.test, user2@corp.test and 2 more] Hello"
+    assert message["X-Original-To"] == ", ".join(TO_MANY)
+
+
+def test_message_keeps_all_else_when_it_is_redirected(server, configure):
+    configure(redirect_all_to="staging@corp.test")
+    original = mail(text="Text", html="<p>Text</p>", priority="High", headers={"X-Report": "sales"})
+    SmtpCmHook().send(original)
+
+    (received,) = server.outbox
+    message = received.message
+    assert [message[name] for name in ("From", "Message-ID", "X-Priority", "X-Report")] == [
+        "alice@corp.test",
+        original.message_id,
+        "1",
+        "sales",
+    ]
+    assert message.get_body(("html",)).get_content() == "<p>Text</p>"
+
+
+def test_message_to_where_all_go_is_as_it_was(server, configure):
+    configure(redirect_all_to="staging@corp.test")
+    send_by_hook(to="staging@corp.test")
+
+    assert server.outbox[0].message["Subject"] == "Hello"
+    assert server.outbox[0].message["X-Original-To"] is None
+
+
+def test_what_cannot_be_redirected_is_not_sent(server, configure):
+    configure(redirect_all_to="staging@corp.test")
+    with (
+        SmtpCmHook().get_conn() as client,
+        pytest.raises(InvalidMessage, match="Only a MailMessage can be redirected"),
+    ):
+        client.send(Note())
+
+    assert server.outbox == []
+
+
+@pytest.mark.parametrize("send", WAYS_THAT_CONNECT)
+@pytest.mark.usefixtures("unreachable")
+def test_message_to_another_domain_is_refused_before_connecting(configure, send):
+    configure(allowed_recipient_domains="corp.test, example.org")
+    with pytest.raises((InvalidMessage, AirflowFailException)) as raised:
+        send(to="bob@corp.test", cc="eve@evil.test", bcc="mallory@sub.corp.test")
+
+    assert "may not send mail to eve@evil.test, mallory@sub.corp.test" in str(raised.value)
+    assert "allowed_recipient_domains has corp.test, example.org only" in str(raised.value)
+
+
+def test_open_client_sends_nothing_to_another_domain(server, configure):
+    configure(allowed_recipient_domains="corp.test")
+    with SmtpCmHook().get_conn() as client:
+        for message in (mail(cc="eve@evil.test"), Note(recipients=("eve@evil.test",))):
+            with pytest.raises(InvalidMessage, match=r"may not send mail to eve@evil\.test"):
+                client.send(message)
+        client.send(mail())
+
+    assert len(server.outbox) == 1
+
+
+@pytest.mark.parametrize("domains", ["CORP.test", "example.org;corp.test", " example.org\n corp.test ", ""])
+def test_message_to_an_allowed_domain_passes(server, configure, domains):
+    configure(allowed_recipient_domains=domains)
+    send_by_hook(to="bob@Corp.TEST")
+
+    assert len(server.outbox) == 1
+
+
+def test_domain_may_be_written_in_any_script(server, configure):
+    configure(allowed_recipient_domains="bücher.test")
+    send_by_hook(to="bob@xn--bcher-kva.test")
+
+    assert len(server.outbox) == 1
+
+
+def test_domains_are_those_of_the_redirection(server, configure):
+    """In staging, the recipients of production need not be allowed."""
+    configure(redirect_all_to="staging@corp.test", allowed_recipient_domains="corp.test")
+    send_by_hook(to="customer@example.org")
+    configure(redirect_all_to="staging@example.org")
+    with pytest.raises(InvalidMessage, match=r"may not send mail to staging@example\.org"):
+        send_by_hook()
+
+    assert [received.recipients for received in server.outbox] == [("staging@corp.test",)]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("redirect_all_to", "staging"), ("allowed_recipient_domains", "corp.test, @corp.test")]
+)
+@pytest.mark.usefixtures("unreachable")
+def test_setting_that_says_nothing_lets_nothing_pass(configure, option, value):
+    configure(**{option: value})
+    with pytest.raises(SettingsError, match=rf"\[smtp_cm\] {option}: "):
+        send_by_hook()
+    with fails_for_good(match=rf"\[smtp_cm\] {option}: "):
+        send_by_operator()
+
+
+def test_default_sender_is_for_those_who_name_none(server, configure, monkeypatch):
+    configure(default_from="Airflow <airflow@corp.test>")
+    send_by_operator()
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection(from_email=""))
+    send_by_operator()
+    send_by_operator(from_email="ann@corp.test")
+    send_by_email_backend()
+
+    assert [received.message["From"] for received in server.outbox] == [
+        "Reports <reports@corp.test>",
+        "Airflow <airflow@corp.test>",
+        "ann@corp.test",
+        "Airflow <airflow@corp.test>",
+    ]
+
+
+def test_airflow_documents_the_settings():
+    options = get_provider_info()["config"]["smtp_cm"]["options"]
+
+    assert options.keys() == {"redirect_all_to", "allowed_recipient_domains", "default_from"}
