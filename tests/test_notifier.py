@@ -13,11 +13,7 @@ from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError
-from tests.airflow_versions import AIRFLOW
-
-since_3_1 = pytest.mark.skipif(
-    AIRFLOW < (3, 1), reason="Airflow below 3.1 has no deadlines, awaits no notifier, and always names the DAG"
-)
+from tests.airflow_versions import AIRFLOW, since_3_1
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

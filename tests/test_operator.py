@@ -686,7 +686,7 @@ def test_result_is_kept_from_xcom_if_the_task_says_so(refused_by_postfix):
 
 def test_all_or_nothing_sends_to_nobody(postfix, refused_by_postfix):
     fields = {"to": "bob@corp.test; refused@corp.test", "all_or_nothing": True, "subject": "nobody gets this"}
-    error, ti = refused_by_postfix((AirflowFailException, RecipientsRefused), **fields)
+    error, ti = refused_by_postfix((RecipientsRefused, AirflowFailException), **fields)
 
     assert not getattr(error, "transient", False)
     assert "Nothing was sent to anybody" in str(error)
