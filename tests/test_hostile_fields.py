@@ -103,7 +103,7 @@ def test_control_characters_are_refused_before_anybody_is_connected_to(way, plac
     fine = "/etc/hostname" if "attach" in place or "file" in place else FINE.get(place, "bob@corp.test")
     for control in UNSENDABLE if place in BODIES else CONTROLS:
         texts = [f"{fine}{control}Bcc: eve@evil.test"]
-        if "attach" not in place:  # white space around a path is dropped, line ends among it
+        if control == "\n" and "attach" not in place:  # where white space around a path is dropped
             texts += [f"{fine}{control}", f"{control}{fine}"]
         for text in texts:
             fields = {"to": "bob@corp.test", "subject": "Hello"} | PLACES[place]("{{ text }}")

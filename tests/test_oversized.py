@@ -64,7 +64,7 @@ def message(**fields):
 
 # Where each shape is awkward for somebody: nothing to break a line at, white space only, half of an encoded word,
 # characters of four octets, and what cannot be told apart.
-SHAPES = ["x", " ", "=? ", "\N{SLIGHTLY SMILING FACE}", '"', "(", "<", "\\", ";", "a@", "[", "*"]
+SHAPES = ["x", " ", "=? ", "\N{SLIGHTLY SMILING FACE}", '"', "(", ";", "["]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

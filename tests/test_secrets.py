@@ -47,7 +47,7 @@ class Tap:
 
     Attributes:
         login: octets of AUTH exchanges, of both sides.
-        shown: the repr of each effect, and in the middle of each login that of every object of this package.
+        shown: the repr of each effect, and in the middle of the login that of every object of ``PACKAGES``.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Tap:
         octets = effect.data if isinstance(effect, Write) else outcome
         if octets:
             self.login.append(octets)
-        if isinstance(effect, Write):
+        if isinstance(effect, Write) and len(self.login) == 3:  # a proof, after AUTH and a challenge
             ours = _classes()
             for item in [item for item in gc.get_objects() if type(item) in ours]:
                 with suppress(AttributeError):  # a client that is being opened has no session yet
@@ -265,7 +265,7 @@ def run(way) -> tuple[bool, list[str]]:
 
 
 @pytest.mark.parametrize("kind", CONNECTIONS)
-@pytest.mark.parametrize("way", [operator, notifier_on_asyncio, command_line], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", [operator, command_line], ids=lambda way: way.__name__)
 def test_no_secret_gets_out(postfix, kdc, certificates, encrypted_key, monkeypatch, capfd, tap, way, kind):
     changes, lets_in = CONNECTIONS[kind]
     given = dict(changes)
