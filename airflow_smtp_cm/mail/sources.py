@@ -137,9 +137,11 @@ def expand(items: Attachments) -> tuple[Attachment, ...]:
         InvalidAttachment: names every file that is missing or not readable, and every pattern without a file, up to
             some hundred.
     """
+    if items is None:  # most messages; to tell one item from several takes longer than all the rest of them
+        return ()
     attachments: list[Attachment] = []
     problems: list[str] = []
-    for source in _sources((items,) if isinstance(items, ONE_ITEM) else items or ()):
+    for source in _sources((items,) if isinstance(items, ONE_ITEM) else items):
         try:
             attachments += _attach(source)
         except InvalidAttachment as error:

@@ -180,23 +180,23 @@ class Bulk:
         """Send the content of one message and the envelope of the next; return the latter if it may go on."""
         wire = self._wire
         waiting = [following.message] if following else []
+        octets = (current.content if current else b"") + (following.flight.encode() if following else b"")
         broken: SmtpError | None = None
-        if current is not None:
-            try:
-                yield from wire.write(current.content, Phase.CONTENT)
-            except SmtpError as error:  # the end of the content has not left
-                wire.closed = True
+        try:
+            yield from wire.nothing_unasked(Phase.CONTENT if current else Phase.MAIL)
+        except SmtpError as error:  # nothing has left
+            if current is None:
+                self._leave(error, *waiting)
+            else:
                 self._put_back(*waiting)
                 yield from self._fail(current, error)
-                return None
-        if following is not None:
-            write = wire.write_on if current else wire.write
-            try:
-                yield from write(following.flight.encode(), Phase.MAIL)
-            except SmtpError as error:
-                broken = error
+            return None
+        try:
+            yield from wire.write_on(octets, Phase.CONTENT)
+        except SmtpError as error:
+            broken = error
         if current is not None:
-            try:
+            try:  # whatever the server had said before still counts
                 reply = yield from wire.reply(Phase.FINAL, "the content")
             except SmtpError as error:
                 broken = error

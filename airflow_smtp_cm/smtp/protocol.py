@@ -5,7 +5,6 @@ Nothing here, nor in what builds on it, does I/O: every method that has to is a 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from airflow_smtp_cm.smtp.extensions import Extensions
 from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.settings import Settings
@@ -146,8 +145,11 @@ class Wire:
 
     def write_on(self, data: bytes, phase: Phase) -> Steps[None]:
         """Send octets while replies to earlier ones are still to come."""
-        with self._closed_by_error():
+        try:
             yield Write(data, phase)
+        except SmtpError:
+            self.closed = True
+            raise
 
     def reply(self, phase: Phase, command: str | None = None) -> Steps[Reply]:
         """Wait for one reply.
@@ -161,7 +163,7 @@ class Wire:
             Disconnected: the server closed the connection instead.
             ProtocolError: it broke the rules; the connection is over.
         """
-        with self._closed_by_error():
+        try:
             goes_on = False
             while (reply := self._next_reply(phase, command)) is None:
                 data = yield Read(phase, goes_on=goes_on)
@@ -181,7 +183,10 @@ class Wire:
                     command=command,
                     reply=reply,
                 )
-            return reply
+        except SmtpError:
+            self.closed = True
+            raise
+        return reply
 
     def expect(self, command: Command, what: str) -> Steps[Reply]:
         """Send one command; anything but a positive reply is an error that begins with ``what``."""
@@ -203,7 +208,7 @@ class Wire:
             ProtocolError: it said something else, which would be taken for the reply to the next command; after
                 STARTTLS it is an attempt to inject text into the TLS session.
         """
-        with self._closed_by_error():
+        try:
             arrived: bytes | None = None
             unasked = self._next_reply(phase)
             while unasked is None and (arrived := (yield Poll(phase))):
@@ -218,6 +223,9 @@ class Wire:
                     raise self.refused(f"{self.peer} refused the message half-way", phase, None, unasked)
             if unasked is not None or not self._parser.idle:
                 raise ProtocolError(f"{self.peer} sent more than it was asked for.", phase=phase)
+        except SmtpError:
+            self.closed = True
+            raise
 
     def _put(self, data: bytes, phase: Phase) -> Steps[None]:
         yield from self.nothing_unasked(phase)
@@ -256,14 +264,6 @@ class Wire:
         except SmtpError:
             return
         raise self.refused(f"{self.peer} closed the connection", phase, None, reply)
-
-    @contextmanager
-    def _closed_by_error(self) -> Iterator[None]:
-        try:
-            yield
-        except SmtpError:
-            self.closed = True
-            raise
 
 
 def _answers(reply: Reply, phase: Phase) -> bool:

@@ -172,17 +172,18 @@ class SocketTransport:
         self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
         rest = memoryview(data)
         while rest:
-            # A server that does not get rid of its replies stops reading, so they are taken while we write; one that
-            # has closed its side will never reply, so nothing more needs to leave.
-            self._receive(phase)
+            # One that has closed its side will never reply, so nothing more needs to leave.
             if self._ended:
                 raise Disconnected(f"{self.waits.peer} closed the connection ({phase}).", phase=phase)
             try:
                 sent = self._sock.send(rest)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._wait(select.POLLIN | select.POLLOUT, phase)
+                # A server that does not get rid of its replies stops reading, so they are taken while we write.
+                self._receive(phase)
             except ssl.SSLWantReadError:
                 self._wait(select.POLLIN, phase)
+                self._receive(phase)
             except OSError as error:
                 raise self.waits.broken(phase, error) from error
             else:
