@@ -14,13 +14,13 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from tests import connections
 from tests.live.standalone import ROOT, running_airflow
-from tests.load import MAILBOX, Cost, copies, message_ids, send_from_new_process, to_postfix
+from tests.load import MAILBOX, MAY_GROW_KIB, Cost, copies, message_ids, send_from_new_process, to_postfix
 from tests.servers.certificates import make_certificates
 from tests.servers.kdc import running_kdc
 from tests.servers.people import MAIL_DOMAIN
@@ -65,27 +65,24 @@ class Load:
 
     def one_task(self, airflow: Standalone) -> None:
         """Send all in one session of one task."""
-        run = airflow.trigger("load_in_one_task", case="one-task", messages=MESSAGES)
-        airflow.wait_for_end("load_in_one_task", run, _RUN_SECONDS)
-        cost = Cost(**airflow.returned("load_in_one_task", run, "send_all"))
-        self._report_sent("one task with one client", "one-task", cost)
+        cost = _run(airflow, "load_in_one_task", "send_all", case="one-task", messages=MESSAGES)
+        self._report_sent("one task with one client", "one-task", Cost(**cost))
 
     def mapped_tasks(self, airflow: Standalone) -> None:
         """Send each message in a task of its own."""
         started = perf_counter()
         to = f"{MAILBOX}+mapped@{MAIL_DOMAIN}"
-        run = airflow.trigger("load_in_mapped_tasks", to=to, tasks=MAPPED_TASKS)
-        state = airflow.wait_for_end("load_in_mapped_tasks", run, _RUN_SECONDS)
+        sent = _run(airflow, "load_in_mapped_tasks", "gather", to=to, tasks=MAPPED_TASKS)
         seconds = perf_counter() - started
-        sent = airflow.returned("load_in_mapped_tasks", run, "gather")
+        ids = sorted({task["message_id"] for task in sent})
         peaks = [task["peak_kib"] for task in sent]
         left_open = sum(task["files_after"] != task["files_before"] for task in sent)
         self._report(
             f"{MAPPED_TASKS} mapped tasks, {PARALLELISM} at once",
-            list({task["message_id"] for task in sent}),
+            ids,
             seconds,
             f"memory of a task {_mib(min(peaks))} to {_mib(max(peaks))} MiB, files left open by {left_open} tasks",
-            holds=state == "success" and len(sent) == MAPPED_TASKS and not left_open,
+            holds=len(ids) == MAPPED_TASKS and not left_open,
         )
 
     def _from_new_process(self, port: str, case: str, messages: int) -> Cost:
@@ -97,7 +94,8 @@ class Load:
             name,
             message_ids(case, cost.messages),
             cost.seconds,
-            f"memory {_mib(cost.early_kib)} MiB after a tenth, {_mib(cost.peak_kib)} MiB after all, "
+            f"memory {_mib(cost.early_kib)} MiB after a tenth, {_mib(cost.peak_kib)} MiB after all "
+            f"(it may grow by {_mib(MAY_GROW_KIB)}), "
             f"files open {cost.files_before} before, {cost.files_after} after",
             holds=cost.is_flat and cost.put_off == put_off,
         )
@@ -111,7 +109,7 @@ class Load:
         times = ", ".join(f"{number:,} {times}x" for times, number in delivered.items())
         print(
             f"{name}: {'ok' if holds else 'NOT OK'}",
-            f"{len(ids):,} messages in {seconds:.1f} s, {len(ids) / seconds:.0f}/s; delivered: {times}",
+            f"{len(ids):,} messages in {seconds:.1f} s, {len(ids) / seconds:.3g}/s; delivered: {times}",
             f"{cost}; connections left: {connections}",
             sep="\n    ",
             flush=True,
@@ -124,6 +122,15 @@ class Load:
             bool(found.raddr) and found.raddr.port in ports and found.status != psutil.CONN_TIME_WAIT
             for found in psutil.net_connections("tcp")
         )
+
+
+def _run(airflow: Standalone, dag_id: str, task_id: str, **params: object) -> Any:
+    """Run a DAG and return what its last task returned."""
+    run = airflow.trigger(dag_id, **params)
+    state = airflow.wait_for_end(dag_id, run, _RUN_SECONDS)
+    if state != "success":
+        raise RuntimeError(f"The run of {dag_id} is {state} after at most {_RUN_SECONDS:.0f} s.\n{airflow.logs()}")
+    return airflow.returned(dag_id, run, task_id)
 
 
 def _mib(kib: int) -> str:

@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from tests.servers.postfix import Postfix
 
 MAILBOX = "many"
+MAY_GROW_KIB = 2048
 
-_SESSION_ENDED = 421
-
-# Of each message; so large that whoever keeps messages needs more memory than is allowed.
+# To each message; so large that whoever keeps what it was sent as needs more memory than that.
 _ATTACHED = b"0123456789,0123456789,0123456789\n" * 300
-_MAY_GROW_KIB = 2048
+_SESSION_ENDED = 421
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ class Cost:
     @property
     def is_flat(self) -> bool:
         """Whether memory did not grow with the number of messages, and nothing was left open."""
-        return self.peak_kib - self.early_kib <= _MAY_GROW_KIB and self.files_after == self.files_before
+        return self.peak_kib - self.early_kib <= MAY_GROW_KIB and self.files_after == self.files_before
 
 
 def send(open_client: Callable[[], SmtpClient], case: str, messages: int, *, threads: int = 1) -> Cost:
