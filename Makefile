@@ -1,12 +1,14 @@
 # make demo: see it work.  make test: check everything.  make docs: the pages, into .build/site.
+# make bench: measure it beside its peers, in ten minutes, or with QUICK=1 in one.
 # All make what they need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODEMAILER := nodemailer@10.6.1
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test lint docs clean
+.PHONY: venv demo test lint docs bench clean
 
 venv: $(VENV)/installed
 
@@ -39,6 +41,12 @@ lint:
 # The theme's makers advertise at every build.
 docs: $(VENV)/installed-for-tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench:
+	tests/install_servers.sh
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	if command -v npm >/dev/null; then npm install --silent --prefix .build/bench $(NODEMAILER); fi
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) .build
