@@ -10,12 +10,12 @@ import json
 from pathlib import Path
 
 from benchmarks.bed import Bed
-from benchmarks.cases import one_connection
+from benchmarks.cases import attachments, connections, imports, one_connection, recipients
 from benchmarks.report import markdown
 from benchmarks.sinks import Unavailable
 
 HERE = Path(__file__).parent
-CASES = (*one_connection.CASES,)
+CASES = (*one_connection.CASES, *recipients.CASES, *attachments.CASES, *connections.CASES, *imports.CASES)
 
 
 def main() -> None:

@@ -47,6 +47,20 @@ class Results:
             Row(case=case, client=client, unit=unit, values=tuple(measured)) for client, measured in values.items()
         ]
 
+    def add_costs(self, rows: Mapping[str, str], measured: Mapping[str, Sequence[tuple[float, ...]]]) -> None:
+        """Add several rows for each client.
+
+        Args:
+            rows: their cases and units.
+            measured: for each client, the values for the rows in every round; a client that has fewer lacks the last
+                rows.
+        """
+        for number, (case, unit) in enumerate(rows.items()):
+            values = {
+                client: [costs[number] for costs in each if number < len(costs)] for client, each in measured.items()
+            }
+            self.add(case, unit, {client: each for client, each in values.items() if each})
+
     def find(self, case: str, client: str) -> Row | None:
         """Return the client's row of the case, if it was measured."""
         return next((row for row in self.rows if (row.case, row.client) == (case, client)), None)

@@ -27,6 +27,8 @@ SMTP_SOURCE = Path("/usr/sbin/smtp-source")
 
 _PYTHON = {
     "airflow-smtp-cm": "airflow_smtp_cm",
+    "airflow-smtp-cm-bulk": "airflow_smtp_cm",
+    "airflow-smtp-cm-binarymime": "airflow_smtp_cm",
     "airflow-smtp-cm-async": "airflow_smtp_cm_async",
     "hook": "hook",
     "smtplib": "standard_library",
