@@ -56,10 +56,8 @@ class Results:
                 rows.
         """
         for number, (case, unit) in enumerate(rows.items()):
-            values = {
-                client: [costs[number] for costs in each if number < len(costs)] for client, each in measured.items()
-            }
-            self.add(case, unit, {client: each for client, each in values.items() if each})
+            known = {client: each for client, each in measured.items() if number < len(each[0])}
+            self.add(case, unit, {client: [costs[number] for costs in each] for client, each in known.items()})
 
     def find(self, case: str, client: str) -> Row | None:
         """Return the client's row of the case, if it was measured."""

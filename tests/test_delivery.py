@@ -9,6 +9,7 @@ import pytest
 
 from airflow_smtp_cm.delivery import KEY
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from tests.airflow_versions import keeps_state
 from tests.connections import anonymous
 from tests.servers.scripted import Step, expect, expect_content, reset, say, scripted_peer, wait_for_close
 
@@ -68,6 +69,7 @@ def headers(name, peer):
 # --- sent
 
 
+@keeps_state
 def test_retry_of_a_try_that_sent_the_message_sends_nothing_and_returns_its_result(play):
     state, tries, result, peer = play("failing_after_sending", dialogue("250 ok"))
 
@@ -77,6 +79,7 @@ def test_retry_of_a_try_that_sent_the_message_sends_nothing_and_returns_its_resu
     assert headers("Message-ID", peer) == [result["message_id"].encode()]
 
 
+@keeps_state
 def test_it_does_so_in_every_further_try(play):
     state, tries, _, peer = play("failing_after_sending", dialogue("250 ok"), failures=2)
 
@@ -84,6 +87,7 @@ def test_it_does_so_in_every_further_try(play):
     assert len(headers("Message-ID", peer)) == 1
 
 
+@keeps_state
 def test_record_is_written_before_the_content_leaves_and_after_the_final_reply(play, record):
     before, seen = record(), []
     look = Step("look", lambda _: seen.append(record()))
@@ -100,6 +104,7 @@ def test_record_is_written_before_the_content_leaves_and_after_the_final_reply(p
     assert record()["result"] == result
 
 
+@keeps_state
 def test_every_mapped_task_has_a_record_of_its_own(dags, smtp_cm_server, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
     run = dags["failing_after_sending_to_each"].test()
@@ -118,6 +123,7 @@ def test_without_a_record_a_retry_sends_the_message_again_under_the_same_id(play
 # --- sent to some
 
 
+@keeps_state
 def test_retry_sends_only_to_those_who_were_put_off(play):
     state, tries, result, peer = play(
         "in_doubt_fail",
@@ -133,6 +139,7 @@ def test_retry_sends_only_to_those_who_were_put_off(play):
     assert len(set(headers("Message-ID", peer))) == 1
 
 
+@keeps_state
 def test_retry_leaves_out_those_who_were_refused_for_good_and_names_them_at_last(play):
     state, tries, result, peer = play(
         "in_doubt_fail",
@@ -147,6 +154,7 @@ def test_retry_leaves_out_those_who_were_refused_for_good_and_names_them_at_last
     assert [(refusal["address"], refusal["code"]) for refusal in result["refused"]] == [(DAVE, 550)]
 
 
+@keeps_state
 def test_those_who_are_put_off_every_time_are_named_when_the_tries_are_up(play):
     state, tries, result, _ = play(
         "in_doubt_fail",
@@ -170,6 +178,7 @@ def test_refused_for_good_is_not_tried_again(play):
     assert result["accepted"] == [BOB]
 
 
+@keeps_state
 def test_retry_tries_everybody_if_nobody_was_accepted_and_some_may_be_later(play):
     state, tries, result, _ = play(
         "in_doubt_fail",
@@ -228,6 +237,7 @@ def test_message_in_doubt_counts_as_sent_if_that_is_asked_for(play, end):
     assert headers("Message-ID", peer) == [result["message_id"].encode()]
 
 
+@keeps_state
 def test_retry_of_a_try_that_was_ended_while_it_waited_for_the_reply_sends_nothing_and_fails(play, record, capsys):
     state, tries, _, peer = play("impatient", dialogue("250 ok", final=wait_for_close()))
 
@@ -239,6 +249,7 @@ def test_retry_of_a_try_that_was_ended_while_it_waited_for_the_reply_sends_nothi
     assert "clear the task to send the message again" in said
 
 
+@keeps_state
 def test_doubt_about_those_who_were_put_off_does_not_touch_the_others(play):
     state, tries, result, peer = play(
         "in_doubt_resend",
@@ -253,6 +264,7 @@ def test_doubt_about_those_who_were_put_off_does_not_touch_the_others(play):
     assert result["accepted"] == [BOB, CAROL]
 
 
+@keeps_state
 def test_message_that_broke_off_for_certain_is_sent_by_the_retry(play, record):
     broken = dialogue("250 ok", final="451 4.3.0 disk full")
     state, tries, _, peer = play("in_doubt_fail", broken, dialogue("250 ok"))

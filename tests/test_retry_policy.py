@@ -3,11 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.retry_policy import MailRetryPolicy
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationRefused,
     CertificateError,
@@ -22,6 +20,11 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.smtp.replies import Reply
 from airflow_smtp_cm.smtp.result import Refusal
+
+policies = pytest.importorskip(
+    "airflow.sdk.definitions.retry_policy", reason="Airflow below 3.3 has no retry policies"
+)
+from airflow_smtp_cm.retry_policy import MailRetryPolicy  # noqa: E402 - which is one
 
 MINUTE = timedelta(minutes=1)
 
@@ -57,7 +60,7 @@ def decide(error, try_number=1, task=None):
 def test_what_does_not_pass_by_itself_fails_at_once_and_says_why(error):
     decision = decide(error)
 
-    assert decision.action is RetryAction.FAIL
+    assert decision.action is policies.RetryAction.FAIL
     assert decision.reason == str(error)
 
 
@@ -80,7 +83,7 @@ def test_what_does_not_pass_by_itself_fails_at_once_and_says_why(error):
 def test_what_may_pass_is_tried_again_after_a_delay_that_fits(error, kind, minutes):
     decision = decide(error)
 
-    assert decision.action is RetryAction.RETRY
+    assert decision.action is policies.RetryAction.RETRY
     assert decision.retry_delay == minutes * MINUTE
     assert decision.reason.startswith(kind)
     assert decision.reason.endswith(str(error))
@@ -96,7 +99,7 @@ def test_delay_grows_from_try_to_try_up_to_an_hour():
 def test_delay_of_the_tasks_own_stands(own):
     decision = decide(ConnectError("no route"), task=SendMailOperator(task_id="send", **own))
 
-    assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, None)
+    assert (decision.action, decision.retry_delay) == (policies.RetryAction.RETRY, None)
 
 
 def test_task_that_says_nothing_of_delays_gets_the_policys():
@@ -104,11 +107,11 @@ def test_task_that_says_nothing_of_delays_gets_the_policys():
 
 
 def test_what_is_no_trouble_with_mail_is_left_to_airflow():
-    assert decide(RuntimeError("a bug")).action is RetryAction.DEFAULT
+    assert decide(RuntimeError("a bug")).action is policies.RetryAction.DEFAULT
 
 
 def test_operator_has_it_unless_it_is_given_another():
-    own = ExceptionRetryPolicy(rules=[RetryRule(ConnectError, RetryAction.FAIL)])
+    own = policies.ExceptionRetryPolicy(rules=[policies.RetryRule(ConnectError, policies.RetryAction.FAIL)])
 
     assert isinstance(SendMailOperator(task_id="send").retry_policy, MailRetryPolicy)
     assert SendMailOperator(task_id="send", retry_policy=own).retry_policy is own

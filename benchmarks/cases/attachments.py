@@ -23,7 +23,7 @@ _FOR_THE_LARGEST = (OURS, _BINARYMIME, "hook", "nodemailer", "smtp-source")
 
 _MEGABYTE = 1_000_000
 _KIB_A_MIB = 1024
-_SMALL = 100_000  # octets; by then a client has loaded all that it needs
+_SMALL = 1_000  # octets; then a client has loaded all that it needs, and no large buffer yet
 
 
 def _measure(megabytes: int, clients: tuple[str, ...], name: str, bed: Bed) -> None:

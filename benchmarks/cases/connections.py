@@ -37,7 +37,7 @@ def _measure(name: str, clients: tuple[str, ...], bed: Bed) -> None:
 
 
 def _environment(bed: Bed) -> dict[str, str]:
-    """Return where the clients find a ticket, and whom to trust: the system's authorities, which take time, and ours."""
+    """Return where the clients find a ticket, and whom they trust: the system's authorities, too, which take time."""
     authority = bed.servers.certificates.authority
     trusted = bed.folder / "trusted.pem"
     of_system = ssl.get_default_verify_paths().cafile

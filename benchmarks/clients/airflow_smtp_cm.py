@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail import MailMessage
-from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from benchmarks.clients import Client
 from benchmarks.job import SENDER, TEXT
@@ -48,10 +47,7 @@ class AirflowSmtpCm(Client):
             self.client.send(message(mail))
 
     def send_bulk(self, mails: Iterable[Mail]) -> None:
-        if not hasattr(SmtpClient, "send_all"):
-            self.send(mails)
-            return
-        for outcome in self.client.send_all(map(message, mails)):  # type: ignore[attr-defined]
+        for outcome in self.client.send_all(map(message, mails)):
             if isinstance(outcome, Exception):
                 raise outcome
 

@@ -16,7 +16,7 @@ import httpx
 from tests.servers.processes import LOOPBACK, free_ports, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent.parent
 AIRFLOW = Path(sys.executable).with_name("airflow")
@@ -26,6 +26,7 @@ _START_SECONDS = 80.0
 _DAG_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0
+_RUN_PAUSE_SECONDS = 0.5  # so that asking for a run does not hold it up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,20 +65,20 @@ class Standalone:
         assert wait_until(is_done, _ANSWER_SECONDS), answer
         return answer["state"] == "success", answer["result_message"]
 
-    def trigger(self, dag_id: str) -> str:
+    def trigger(self, dag_id: str, **params: Any) -> str:
         """Start a run as people do, without a logical date; return its id."""
-        run = self.api.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None}).raise_for_status()
-        return str(run.json()["dag_run_id"])
+        run = self.api.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})
+        return str(run.raise_for_status().json()["dag_run_id"])
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return a run, as the API tells of it."""
         found: dict[str, Any] = self.api.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()
         return found
 
-    def wait_for_end(self, dag_id: str, run_id: str) -> str:
-        """Return the state in which a run has ended."""
+    def wait_for_end(self, dag_id: str, run_id: str, seconds: float = _ANSWER_SECONDS) -> str:
+        """Return the state in which a run has ended, or is after so many seconds."""
         ended = {"success", "failed"}
-        wait_until(lambda: self.run(dag_id, run_id)["state"] in ended, _ANSWER_SECONDS)
+        wait_until(lambda: self.run(dag_id, run_id)["state"] in ended, seconds, pause=_RUN_PAUSE_SECONDS)
         return str(self.run(dag_id, run_id)["state"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -85,6 +86,11 @@ class Standalone:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         found: list[dict[str, Any]] = self.api.get(path).raise_for_status().json()["task_instances"]
         return found
+
+    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return what a task has returned."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self.api.get(path).raise_for_status().json()["value"]
 
     def log_of_task(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Return what the first try of a task has logged."""
@@ -98,19 +104,25 @@ class Standalone:
 
 
 @contextmanager
-def running_airflow(home: Path, environment: Mapping[str, str]) -> Iterator[Standalone]:
-    """Run it with the example DAGs and those of these tests, from when all of its parts are up and they are known.
+def running_airflow(
+    home: Path, environment: Mapping[str, str], dag_folders: Sequence[Path] = DAG_FOLDERS
+) -> Iterator[Standalone]:
+    """Run it from when all of its parts are up and its DAGs are known.
 
     Args:
         home: an empty folder.
         environment: what shall stand in the environment of all its parts.
+        dag_folders: where its DAGs are; by default, the examples and those of these tests.
 
     Raises:
         RuntimeError: it does not start; with what it wrote.
     """
     ports = free_ports(3)
     url = f"http://{LOOPBACK}:{ports[0]}"
-    env = _environment(home, url, ports) | environment
+    env = {**_environment(home, url, ports), **environment}
+    (home / "dags").mkdir()
+    for number, folder in enumerate(dag_folders):
+        (home / "dags" / str(number)).symlink_to(folder)
     output = home / "output"
     with output.open("wb") as sink:
         process = subprocess.Popen(
@@ -127,7 +139,7 @@ def running_airflow(home: Path, environment: Mapping[str, str]) -> Iterator[Stan
             raise RuntimeError(f"airflow standalone does not start:\n{output.read_text(errors='replace')}")
         token = api.get("/auth/token").raise_for_status().json()["access_token"]
         api.headers["Authorization"] = f"Bearer {token}"
-        files = sum(len(list(folder.glob("*.py"))) for folder in DAG_FOLDERS)
+        files = sum(len(list(folder.glob("*.py"))) for folder in dag_folders)
         if not wait_until(lambda: _known_files(api) == files, _DAG_SECONDS):
             raise RuntimeError(f"Some DAG does not show up:\n{output.read_text(errors='replace')}")
         yield Standalone(url=url, home=home, env=env, api=api)
@@ -142,9 +154,6 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
     # What the tests have set for Airflow is meant for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
-    (home / "dags").mkdir()
-    for number, folder in enumerate(DAG_FOLDERS):
-        (home / "dags" / str(number)).symlink_to(folder)
     return inherited | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
