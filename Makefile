@@ -1,6 +1,7 @@
 # make demo: see it work.  make test: check everything.  make test-matrix: check every Airflow that it runs on.
 # make docs: the pages, into .build/site.  make fuzz: look for what no test knows.
-# make load: tens of thousands of messages.  Each makes what it needs.
+# make load: tens of thousands of messages.  make bench: measure it beside its peers, in ten minutes, or with QUICK=1
+# in one.  Each makes what it needs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +9,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
 FUZZED := .build/fuzz
+NODEMAILER := nodemailer@10.6.1
 SECONDS := 30
 
 # All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
@@ -17,7 +19,7 @@ AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form con
 	examples hook message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
 	testing))
 
-.PHONY: venv demo test test-matrix load lint docs fuzz clean
+.PHONY: venv demo test test-matrix load lint docs fuzz bench clean
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
@@ -69,6 +71,12 @@ lint:
 # The theme's makers advertise at every build.
 docs: $(VENV)/installed-for-tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench:
+	tests/install_servers.sh
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	if command -v npm >/dev/null; then npm install --silent --prefix .build/bench $(NODEMAILER); fi
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # What is new stays below .build; what broke something is there as TARGET-crash-...
 fuzz: $(VENV)/installed-for-tests

@@ -67,6 +67,11 @@ PORTS = {
     # SIZE_LIMIT octets a message, announced or not
     "small": f"message_size_limit={SIZE_LIMIT}",
     "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",
+    # takes any message from anybody, logged in or not, to anybody, and throws it away
+    "discarding": (
+        "mynetworks=127.0.0.1 smtpd_relay_restrictions=permit_mynetworks,reject "
+        "smtpd_sender_restrictions=check_sender_access,static:discard"
+    ),
     # MESSAGES_A_SESSION, then 421 at the next MAIL
     "throttled": "smtpd_sender_restrictions=check_policy_service,unix:private/throttle",
 }
@@ -254,6 +259,8 @@ smtpd_error_sleep_time = 0
 smtpd_soft_error_limit = 1000
 smtpd_hard_error_limit = 1000
 smtpd_client_connection_count_limit = 0
+# what is discarded is never delivered, and holds nobody up
+in_flow_delay = 0
 """
 
 
