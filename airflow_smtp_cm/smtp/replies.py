@@ -149,4 +149,4 @@ def _decode(text: bytes) -> str:
         decoded = text.decode()
     except UnicodeDecodeError:
         decoded = text.decode("latin-1")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", decoded)
+    return decoded if decoded.isprintable() else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", decoded)
