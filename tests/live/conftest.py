@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -72,15 +72,9 @@ class Connect(Protocol):
 @pytest.fixture
 def connect(airflow: Standalone, mail_server: SmtpTestServer) -> Iterator[Connect]:
     """A function that adds a connection to the mail server by the REST API, for the time of the test."""
-    conn_ids = []
+    with ExitStack() as connections:
 
-    def connect(conn_id: str, **changes: Any) -> dict[str, Any]:
-        connection = json.loads(mail_server.airflow_connection(**changes))
-        connection |= {"connection_id": conn_id, "extra": json.dumps(connection["extra"])}
-        airflow.api.post("/api/v2/connections", json=connection).raise_for_status()
-        conn_ids.append(conn_id)
-        return connection
+        def connect(conn_id: str, **changes: Any) -> dict[str, Any]:
+            return connections.enter_context(airflow.connected(conn_id, mail_server.airflow_connection(**changes)))
 
-    yield connect
-    for conn_id in conn_ids:
-        airflow.api.delete(f"/api/v2/connections/{conn_id}").raise_for_status()
+        yield connect

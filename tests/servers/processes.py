@@ -36,13 +36,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_until(met: Callable[[], object], seconds: float) -> bool:
+def wait_until(met: Callable[[], object], seconds: float, pause: float = _POLL_SECONDS) -> bool:
     """Look again and again until the condition is met; False if it still is not after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not met():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
     return True
 
 
