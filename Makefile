@@ -1,12 +1,26 @@
-# make demo: see it work.  make test: check everything.  make docs: the pages, into .build/site.
-# All make what they need.
+# make demo: see it work.  make test: check everything.  make test-matrix: check every Airflow that it runs on.
+# make docs: the pages, into .build/site.  make fuzz: look for what no test knows.
+# make load: tens of thousands of messages.  make bench: measure it beside its peers, in ten minutes, or with QUICK=1
+# in one.  Each makes what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: venv demo test lint docs clean
+FUZZED := .build/fuzz
+NODEMAILER := nodemailer@10.6.1
+SECONDS := 30
+
+# All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
+AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
+# What Airflow has a part in.
+AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form connection_manager delivery email_backend \
+	examples hook message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
+	testing))
+
+.PHONY: venv demo test test-matrix load lint docs fuzz bench clean
+.PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
 
@@ -29,6 +43,24 @@ test:
 	tests/install_servers.sh
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint docs
 	$(BIN)/pytest
+	$(MAKE) --no-print-directory test-airflow-$(firstword $(AIRFLOW_VERSIONS))
+
+test-matrix: $(AIRFLOW_VERSIONS:%=test-airflow-%)
+
+test-airflow-%: .build/airflow-%/installed
+	.build/airflow-$*/bin/pytest -m 'not kerberos' $(AIRFLOW_TESTS)
+
+.build/airflow-%/installed: tests/airflow_versions/constraints-%.txt pyproject.toml $(VENV)/installed-for-tests
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/airflow-$*
+	$(BIN)/uv pip install --quiet --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
+		'apache-airflow==$*.*' --editable '.[testing]' --group test-airflow
+	touch $@
+
+# Some minutes; in benchmarks/load.py stands what it does.
+load:
+	tests/install_servers.sh
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	$(BIN)/python -m benchmarks.load
 
 lint:
 	$(BIN)/ruff check
@@ -39,6 +71,19 @@ lint:
 # The theme's makers advertise at every build.
 docs: $(VENV)/installed-for-tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench:
+	tests/install_servers.sh
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	if command -v npm >/dev/null; then npm install --silent --prefix .build/bench $(NODEMAILER); fi
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+# What is new stays below .build; what broke something is there as TARGET-crash-...
+fuzz: $(VENV)/installed-for-tests
+	for target in $$($(BIN)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)'); do \
+		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
+			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
+	done
 
 clean:
 	rm -rf $(VENV) .build

@@ -30,6 +30,7 @@ _NO_SERVER = (
 )
 _NOT_IN_A_HOST = frozenset("/\\@;=,*?\"'<>()")
 _SPN = re.compile(r"[^/@]+/[^/@]+")
+_MAX_TEXT = 4096  # characters: paths can be as long, and all else is shorter
 _ADDRESS = re.compile(r"[^@]+@[^@]+")  # enough to see a mistake; whoever sends parses it
 
 
@@ -40,6 +41,9 @@ def problems_of(manager: SmtpConnectionManager, *, unreadable: Container[str] = 
         manager: the properties.
         unreadable: properties that could not be read from their source, so that nothing follows from them.
     """
+    if too_long := [item.name for item in fields(manager) if _is_too_long(item.name, getattr(manager, item.name))]:
+        yield f"{_are(too_long)} longer than {_MAX_TEXT:,} characters."
+        return
     if "smtp_server" not in unreadable:
         yield from _server_problems(manager)
     yield from _option_problems(manager)
@@ -124,6 +128,10 @@ def _tls_problems(manager: SmtpConnectionManager) -> Iterator[str]:
             yield f"{_are(given)} set, and enable_ssl is off: switch it on, or remove what needs it."
     elif not manager.client_certificate and (given := changed(manager, "client_key", "client_key_password")):
         yield f"{_are(given)} given without client_certificate."
+
+
+def _is_too_long(name: str, value: object) -> bool:
+    return isinstance(value, str) and len(value) > _MAX_TEXT and name != "description"
 
 
 def _is_word(text: str) -> bool:

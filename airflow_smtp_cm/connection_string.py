@@ -65,6 +65,7 @@ _NOT_KINGSWAYSOFT = (
 )
 
 _BOOLEANS = {"true": True, "false": False}
+_MAX_LENGTH = 1000  # characters; the longest server name has 255, and the rest is shorter
 _DIGITS = re.compile(r"[0-9]{1,10}")
 _LONGEST = 2**31 - 1  # SSIS's Timeout has 32 bits
 _TIMEOUT = f"Timeout must be a whole number of milliseconds from 1 to {_LONGEST}."
@@ -125,6 +126,8 @@ class ConnectionString:
             SettingsError: everything that is wrong with it. No value and no unknown key is repeated: it might be a
                 password, or a piece of one.
         """
+        if len(text) > _MAX_LENGTH:
+            raise SettingsError(f"The connection string is longer than {_MAX_LENGTH:,} characters.")
         items = [item.strip() for item in text.split(";") if item.strip()]
         if "=" not in text and len(items) == 1:
             items = [f"SmtpServer={items[0]}"]

@@ -153,7 +153,12 @@ def _decode(content: bytes, name: str) -> str:
 
 
 def _read_variable(name: str) -> str:
-    value = Variable.get(name, None)
+    try:
+        value = Variable.get(name, None)
+    except ImportError as error:  # what Airflow 3.0 raises
+        raise InvalidMessage(
+            f'The Variable "{visible(name)}" cannot be looked up here: Airflow 3.0 does so in running tasks only.'
+        ) from error
     if value is None:
         raise InvalidMessage(f'The Variable "{visible(name)}" does not exist. Add it under Admin > Variables.')
     if not isinstance(value, str):

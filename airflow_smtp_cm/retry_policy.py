@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.errors import SmtpError
     from airflow_smtp_cm.smtp.replies import Reply
 
-_THROTTLED = 421
+_CLOSING = 421
+_LOCAL_ERROR = 451  # with 4.7.x, a matter of policy: how Exchange and others throttle
 _LONGEST_DELAY = timedelta(hours=1)
 
 
@@ -69,11 +70,12 @@ def _kind_of(error: SmtpError) -> _Kind:
         reply = next(refusal.reply for refusal in error.refused if refusal.reply.transient)
     if reply is None:
         return _NETWORK
-    if reply.code == _THROTTLED:
+    if reply.code == _CLOSING:
         return _BUSY
     if error.phase is Phase.RCPT:
         return _GREYLISTED
-    return _BUSY if (reply.enhanced_code or "").startswith("4.7.") else _OTHER
+    throttled = reply.code == _LOCAL_ERROR and (reply.enhanced_code or "").startswith("4.7.")
+    return _BUSY if throttled else _OTHER
 
 
 def _has_delay_of_its_own(context: Any) -> bool:

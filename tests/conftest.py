@@ -41,8 +41,13 @@ def airflow_db() -> Path:
 @pytest.fixture(scope="session")
 def dags(airflow_db):
     """Those DAGs, by id."""
-    from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415 - when its environment stands
+    from tests.airflow_versions import load_dags  # noqa: PLC0415 - when its environment stands
 
-    bag = DagBag(airflow_db.parent / "dags")
-    assert bag.import_errors == {}
-    return bag.dags
+    return load_dags(airflow_db.parent / "dags")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Kerberos bindings, which are not installed beside every Airflow."""
+    for item in items:
+        if "kdc" in getattr(item, "fixturenames", ()):
+            item.add_marker("kerberos")

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from airflow_smtp_cm.testing import SmtpTestServer
+from tests.airflow_versions import AIRFLOW
 from tests.servers.people import ALICE
 
-AIRFLOW = Path(sys.executable).with_name("airflow")
+COMMAND = Path(sys.executable).with_name("airflow")
+pytestmark = pytest.mark.skipif(AIRFLOW < (3, 2), reason="Airflow below 3.2 knows no commands of providers")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def airflow(tmp_path_factory):
 
     def airflow(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [AIRFLOW, *arguments], env=own | environment, capture_output=True, text=True, check=False
+            [COMMAND, *arguments], env=own | environment, capture_output=True, text=True, check=False
         )
 
     assert airflow("db", "migrate").returncode == 0

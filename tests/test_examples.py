@@ -1,5 +1,7 @@
 """The example DAGs do what they say. That of the deadline runs in tests/live: only a scheduler looks at deadlines."""
 
+from tests.airflow_versions import DAG_TEST_TELLS_WHY
+
 
 def test_a_report_is_mailed_with_its_file(dags, smtp_cm_server):
     run = dags["send_mail"].test()
@@ -30,7 +32,8 @@ def test_a_failure_is_told_without_any_template(dags, smtp_cm_server):
     assert received.recipients == ("ops@corp.test",)
     assert received.message["Subject"] == "failure_alert.load_orders: failed (try 1)"
     assert received.message["Importance"] == "high"
-    assert "ValueError: No orders of yesterday" in received.message.get_body(("plain",)).get_content()
+    if DAG_TEST_TELLS_WHY:
+        assert "ValueError: No orders of yesterday" in received.message.get_body(("plain",)).get_content()
 
 
 def test_every_customer_gets_an_invoice_of_their_own(dags, smtp_cm_server):

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.exceptions import AirflowException
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowException
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError
+from tests.airflow_versions import AIRFLOW, since_3_1
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -33,6 +33,7 @@ def task_context(**changes) -> dict:
     }
     run = SimpleNamespace(dag_id="sales", run_id="manual__1", state="running", start_date=START, end_date=None)
     return {
+        "dag": DAG("sales", schedule=None),
         "ti": SimpleNamespace(**ti | changes),
         "dag_run": run,
         "run_id": "manual__1",
@@ -44,7 +45,8 @@ def dag_context() -> dict:
     run = SimpleNamespace(
         dag_id="sales", run_id="manual__1", state="failed", start_date=START, end_date=START + timedelta(hours=1)
     )
-    return {"dag_run": run, "run_id": "manual__1", "reason": "task_failure", "ti": None}
+    dag = DAG("sales", schedule=None)
+    return {"dag": dag, "dag_run": run, "run_id": "manual__1", "reason": "task_failure", "ti": None}
 
 
 def run_context_with_its_last_task() -> dict:
@@ -90,6 +92,13 @@ def test_a_task_is_named_with_state_try_exception_duration_and_links(smtp_cm_ser
     assert '<a href="http://airflow.test/dags/sales/runs/manual__1/tasks/load?try_number=2">' in html
 
 
+def test_the_runs_page_is_linked(smtp_cm_server, monkeypatch):
+    section, page = ("API", "runs/manual__1") if AIRFLOW >= (3, 0) else ("WEBSERVER", "grid?dag_run_id=manual__1")
+    monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", "http://airflow.test/mail/")
+    SendMailNotifier(to="ops@corp.test")(task_context())
+    assert f"Run in Airflow: http://airflow.test/mail/dags/sales/{page}\n" in texts(smtp_cm_server.outbox[0])[0]
+
+
 def test_a_mapped_task_shows_its_index(smtp_cm_server):
     SendMailNotifier(to="ops@corp.test")(task_context(map_index=7))
     assert smtp_cm_server.outbox[0].message["Subject"] == "sales.load[7]: failed (try 2)"
@@ -98,22 +107,13 @@ def test_a_mapped_task_shows_its_index(smtp_cm_server):
 @pytest.mark.parametrize(
     ("context", "subject"),
     [
-        (dag_context(), "sales: failed"),
-        (run_context_with_its_last_task(), "sales: failed"),
-        ({"dag": DAG("sales", schedule=None), "reason": "timed_out"}, "sales: timed_out"),
-        (question_context(), "sales.load: Release it?"),
-        (question_context(state="failed"), "sales.load: failed (try 2)"),
-        (deadline_context(), "sales: deadline missed"),
-        ({}, "Airflow: notice"),
-    ],
-    ids=[
-        "a run's",
-        "with its last task",
-        "without",
-        "a question's",
-        "one that failed",
-        "a deadline's",
-        "an empty one",
+        pytest.param(dag_context(), "sales: failed", id="a run's"),
+        pytest.param(run_context_with_its_last_task(), "sales: failed", id="with its last task"),
+        pytest.param({"dag": DAG("sales", schedule=None), "reason": "timed_out"}, "sales: timed_out", id="without"),
+        pytest.param(question_context(), "sales.load: Release it?", id="a question's"),
+        pytest.param(question_context(state="failed"), "sales.load: failed (try 2)", id="one that failed"),
+        pytest.param(deadline_context(), "sales: deadline missed", id="a deadline's", marks=since_3_1),
+        pytest.param({}, "Airflow: notice", id="an empty one", marks=since_3_1),
     ],
 )
 def test_other_contexts_are_named_too(smtp_cm_server, context, subject):
@@ -121,6 +121,7 @@ def test_other_contexts_are_named_too(smtp_cm_server, context, subject):
     assert smtp_cm_server.outbox[0].message["Subject"] == subject
 
 
+@since_3_1
 def test_the_async_path_sends_the_same(smtp_cm_server):
     async def main():
         await SendMailNotifier(to="ops@corp.test", context=deadline_context())
@@ -161,14 +162,14 @@ def test_a_dag_that_has_no_template_environment_is_no_obstacle(smtp_cm_server):
 @pytest.mark.usefixtures("smtp_cm_server")
 def test_what_is_wrong_is_said_all_at_once():
     with pytest.raises(InvalidMessage) as raised:
-        SendMailNotifier(to="nobody", attachments="/no/such/file")(task_context())
+        SendMailNotifier(to="nobody", attachments="/no/such/file").notify(task_context())
     assert "nobody" in str(raised.value)
     assert "/no/such/file" in str(raised.value)
 
 
 def test_a_missing_connection_is_said():
     with pytest.raises((AirflowException, InvalidMessage), match="does not exist"):
-        SendMailNotifier(to="ops@corp.test", smtp_conn_id="nowhere")(task_context())
+        SendMailNotifier(to="ops@corp.test", smtp_conn_id="nowhere").notify(task_context())
 
 
 def test_a_server_that_is_away_is_said(monkeypatch):
@@ -177,7 +178,7 @@ def test_a_server_that_is_away_is_said(monkeypatch):
         '{"conn_type": "smtp_cm", "host": "127.0.0.1", "port": 1, "extra": {"from_email": "a@corp.test"}}',
     )
     with pytest.raises(ConnectError):
-        SendMailNotifier(to="ops@corp.test")(task_context())
+        SendMailNotifier(to="ops@corp.test").notify(task_context())
     with pytest.raises(ConnectError):
         asyncio.run(SendMailNotifier(to="ops@corp.test").async_notify(task_context()))
 
@@ -187,5 +188,5 @@ def test_nobody_waits_longer_than_a_minute_for_a_notifier(monkeypatch):
     seen = []
     monkeypatch.setattr(SmtpClient, "open", lambda settings: seen.append(settings.timeouts.total) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        SendMailNotifier(to="ops@corp.test")(task_context())
+        SendMailNotifier(to="ops@corp.test").notify(task_context())
     assert seen == [60.0]

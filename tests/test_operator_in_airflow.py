@@ -5,10 +5,9 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from airflow.models.taskinstance import clear_task_instances
-from airflow.sdk.definitions.dag import _run_task
-from airflow.utils.session import create_session
+from airflow.models.variable import Variable
 
+from tests.airflow_versions import AIRFLOW, DAG_TEST_TELLS_WHY, clear_and_run
 from tests.connections import anonymous, to_postfix
 from tests.servers.scripted import expect, expect_content, say, scripted_peer
 
@@ -98,6 +97,20 @@ def test_native_templates_work(dags, server):
     assert [part.get_filename() for part in message.iter_attachments()] == ["one.txt", "two.bin"]
 
 
+def test_text_comes_from_a_variable_of_airflows_database(dags, server):
+    Variable.set("terms", "Thirty days.")
+
+    assert dags["from_variable"].test().state == "success"
+    assert server.outbox[0].message.get_content() == "Thirty days.\n"
+
+
+def test_missing_variable_is_not_tried_again(dags, server):
+    Variable.delete("terms")
+
+    assert outcome(dags["from_variable"].test()) == ("failed", 1, None)
+    assert server.outbox == []
+
+
 INTRODUCTION = [say("220 hi"), expect("EHLO"), say("250 hi")]
 MESSAGE = [
     *(expect("MAIL"), say("250 ok"), expect("RCPT"), say("250 ok")),
@@ -122,13 +135,7 @@ def test_message_that_a_user_sends_again_is_a_new_one(dags, server):
     """By clearing the task: a server that drops duplicates must not drop it."""
     dag = dags["retried"]
     (ti,) = dag.test().get_task_instances()
-    with create_session() as session:
-        ti = session.merge(ti)
-        clear_task_instances([ti], session)
-        ti.try_number += 1
-        session.flush()
-        session.expunge_all()
-    _run_task(ti=ti, task=dag.get_task("send"))
+    clear_and_run(dag, ti)
 
     first, second = (received.message["Message-ID"] for received in server.outbox)
     assert first != second
@@ -168,7 +175,9 @@ def test_refusal_that_does_not_pass_takes_every_try(dags, postfix, certificates,
     assert outcome(dags["retried"].test(run_conf={"to": "later@corp.test"})) == ("failed", 3, None)
 
 
-@pytest.mark.parametrize(("other", "tried"), [("refused@corp.test", 1), ("later@corp.test", 3)])
+@pytest.mark.parametrize(
+    ("other", "tried"), [("refused@corp.test", 1), ("later@corp.test", 3 if AIRFLOW >= (3, 3) else 1)]
+)
 def test_who_has_the_message_is_known_though_the_task_fails(dags, postfix, certificates, monkeypatch, other, tried):
     """And nobody gets it twice, whatever the reply to the others."""
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", to_postfix(postfix, certificates))
@@ -186,6 +195,8 @@ def test_password_is_not_in_the_database(dags, airflow_db, server):
 
     with closing(sqlite3.connect(airflow_db)) as database:
         dump = "\n".join(database.iterdump())
+    # Airflow 2 keeps XCom as octets.
+    dump += "".join(bytes.fromhex(octets).decode("latin-1") for octets in re.findall("X'([0-9A-F]+)'", dump))
     assert run.run_id in dump
     assert server.outbox[0].message["Message-ID"] in dump
     (password,) = server.users.values()
@@ -209,4 +220,5 @@ def test_a_failed_task_is_reported_by_its_notifier(dags, server):
 
     (received,) = server.outbox
     assert received.message["Subject"] == "failing.fail: failed (try 1)"
-    assert "Exception: ValueError: No rows" in received.message.get_body(("plain",)).get_content()
+    if DAG_TEST_TELLS_WHY:
+        assert "Exception: ValueError: No rows" in received.message.get_body(("plain",)).get_content()

@@ -11,8 +11,8 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
-from airflow.providers_manager import ProviderInfo, ProvidersManager
-from airflow.sdk.log import redact
+from airflow.providers.common.compat.sdk import redact
+from airflow.providers_manager import ProvidersManager
 
 from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
@@ -42,19 +42,14 @@ def test_metadata_are_plain_json():
     assert json.loads(json.dumps(get_provider_info())) == get_provider_info()
 
 
-def test_airflow_shows_the_form(monkeypatch, connection_type):
-    """Airflow's own code turns the metadata into the form, without a complaint."""
+def test_airflow_shows_the_form(connection_type):
+    """Of the metadata, or of the hook below 3.2."""
     manager = ProvidersManager()
-    monkeypatch.setattr(manager, "_provider_dict", {"airflow-smtp-cm": ProviderInfo("0", get_provider_info())})
-    for name in ("_connection_form_widgets", "_field_behaviours", "_hook_name_dict"):
-        monkeypatch.setattr(manager, name, {})
-    manager._load_ui_metadata()
+    ours = [name for name in manager.connection_form_widgets if name.startswith("extra__smtp_cm__")]
 
-    assert [widget.field_name for widget in manager._connection_form_widgets.values()] == list(
-        connection_type["conn-fields"]
-    )
-    assert manager._hook_name_dict == {"smtp_cm": "SMTP Connection Manager"}
-    assert manager._field_behaviours["smtp_cm"]["relabeling"] == {"host": "SMTP server", "login": "User"}
+    assert [name.removeprefix("extra__smtp_cm__") for name in ours] == list(connection_type["conn-fields"])
+    assert manager.hooks["smtp_cm"].hook_name == "SMTP Connection Manager"
+    assert manager.field_behaviours["smtp_cm"]["relabeling"] == {"host": "SMTP server", "login": "User"}
 
 
 def test_what_ssis_has_comes_first(connection_type):

@@ -14,6 +14,7 @@ from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.testing import SmtpTestServer
+from tests.airflow_versions import since_3_1
 from tests.connections import connection
 from tests.failing import fails_for_good
 from tests.servers.people import ALICE
@@ -68,7 +69,7 @@ def send_by_operator(**fields):
 
 
 def send_by_notifier(**fields):
-    SendMailNotifier(**{"to": "bob@corp.test", "subject": "Hello"} | fields)({})
+    SendMailNotifier(**{"to": "bob@corp.test", "subject": "Hello"} | fields).notify({})
 
 
 def send_by_async_notifier(**fields):
@@ -82,7 +83,13 @@ def send_by_email_backend(to="bob@corp.test", subject="Hello", **fields):
     send_email(to, subject, "Text", **fields)
 
 
-WAYS_THAT_CONNECT = [send_by_hook, send_by_operator, send_by_notifier, send_by_async_notifier, send_by_email_backend]
+WAYS_THAT_CONNECT = [
+    send_by_hook,
+    send_by_operator,
+    send_by_notifier,
+    pytest.param(send_by_async_notifier, marks=since_3_1),
+    send_by_email_backend,
+]
 
 
 @pytest.mark.parametrize("send", [*WAYS_THAT_CONNECT, send_by_client])

@@ -11,11 +11,13 @@ from functools import lru_cache
 import idna
 
 from airflow_smtp_cm.mail.characters import forbidden, visible
-from airflow_smtp_cm.mail.errors import InvalidAddress
+from airflow_smtp_cm.mail.errors import MAX_PROBLEMS, InvalidAddress
 
 MAX_LOCAL_PART = 64  # octets (RFC 5321, section 4.5.3.1.1)
 MAX_ADDRESS = 254  # octets: a path of 256 (section 4.5.3.1.3) less its angle brackets
 MAX_DOMAIN = 255  # octets (section 4.5.3.1.2)
+MAX_LINE = 1024 * 1024  # characters: ten thousand recipients with long names, more than servers take
+MAX_DISPLAY_NAME = 256  # characters, as many as Active Directory's have
 
 # RFC 5322, section 3.2.3, and what RFC 6531, section 3.3, adds to it.
 _ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
@@ -71,6 +73,8 @@ class Address:
         if character := forbidden(f"{self.display_name}{self.local_part}{self.domain}"):
             raise InvalidAddress(f"It holds the control character {character}.")
         object.__setattr__(self, "display_name", self.display_name.strip())
+        if len(self.display_name) > MAX_DISPLAY_NAME:
+            raise InvalidAddress(f"The name is longer than {MAX_DISPLAY_NAME} characters.")
         object.__setattr__(self, "domain", _ascii_domain(self.domain))
         if not self.local_part:
             raise InvalidAddress('Nothing stands before the "@".')
@@ -107,8 +111,10 @@ def parse_line(text: str) -> tuple[Address, ...]:
     (``Doe John (IT) <j@x>``). A name need not be quoted unless it holds a separator.
 
     Raises:
-        InvalidAddress: names every item that is no address.
+        InvalidAddress: names every item that is no address, up to a hundred.
     """
+    if len(text) > MAX_LINE:
+        raise InvalidAddress(f'The address line "{visible(text)}" is longer than {MAX_LINE:,} characters.')
     if character := forbidden(text):
         raise InvalidAddress(f'The address line "{visible(text)}" holds the control character {character}.')
     addresses: list[Address] = []
@@ -118,6 +124,8 @@ def parse_line(text: str) -> tuple[Address, ...]:
             addresses.append(_read(item))
         except InvalidAddress as error:
             problems.append(_MALFORMED.format(visible(_written_out(item)), error))
+            if len(problems) == MAX_PROBLEMS:
+                break
     if problems:
         raise InvalidAddress(*problems)
     return tuple(addresses)
@@ -127,7 +135,7 @@ def parse_lines(lines: Addresses) -> tuple[Address, ...]:
     """Read one line of addresses, or several, or addresses already read; None means no address.
 
     Raises:
-        InvalidAddress: names every item that is no address.
+        InvalidAddress: names every item that is no address, up to some hundred.
     """
     addresses: list[Address] = []
     problems: list[str] = []
@@ -139,6 +147,8 @@ def parse_lines(lines: Addresses) -> tuple[Address, ...]:
             addresses += parse_line(line)
         except InvalidAddress as error:
             problems += error.problems
+            if len(problems) >= MAX_PROBLEMS:
+                break
     if problems:
         raise InvalidAddress(*problems)
     return tuple(addresses)

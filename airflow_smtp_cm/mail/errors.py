@@ -11,6 +11,8 @@ It is one of these:
 
 from __future__ import annotations
 
+MAX_PROBLEMS = 100  # of a kind that are worth telling; after that, nobody has meant what stands there
+
 
 class InvalidMessage(ValueError):
     """A message, or a part of one, cannot be sent as it is.

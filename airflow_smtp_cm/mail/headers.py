@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_LINE = 998  # octets, without CRLF (RFC 5322, section 2.1.1)
 MAX_NAME = 76  # octets of a header's name: what goes on one line with its colon
+# Octets of a text in UTF-8: encoded, it stays below the 102,400 octets after which Postfix cuts a field off.
+MAX_TEXT = 32 * 1024
 
 _LINE = 78  # what lines should keep to (RFC 5322, section 2.1.1)
 _LONGEST_WORD = MAX_LINE - MAX_NAME - len(": ")  # what surely fits, unbroken, even on the first line
@@ -28,7 +30,6 @@ _LONGEST_PHRASE = 60  # characters of a name that are worth leaving as they are;
 _CHARACTERS_A_PARAMETER = 75  # of a file name: they take 12 octets each at the most (RFC 2231)
 # Can stand between double quotes as it is; a semicolon could too, but is taken for the end by careless readers.
 _PLAIN_FILE_NAME = re.compile(r"[ !#-:<-\[\]-~]{1,255}")
-_LIKE_ENCODED = re.compile(r"=\?.*\?=")
 _SINGLE_SPACE = re.compile(r"(?<! ) (?! )")  # to break a line elsewhere would make one of white space only
 
 
@@ -92,7 +93,7 @@ def _mailbox(address: Address) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    if text.isascii() and text == text.strip() and not _LIKE_ENCODED.search(text):
+    if text.isascii() and text == text.strip() and "?=" not in text.partition("=?")[2]:
         words = _SINGLE_SPACE.split(text)
         if max(map(len, words)) <= _LONGEST_WORD:
             return words

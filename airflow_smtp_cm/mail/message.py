@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.mail.addresses import parse_lines
 from airflow_smtp_cm.mail.characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
-from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME
+from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT
 from airflow_smtp_cm.mail.mime import render
 from airflow_smtp_cm.mail.sources import expand
 
@@ -213,6 +213,8 @@ def _one_address(line: str | Address) -> Address:
 def _one_line(text: str) -> str:
     if character := forbidden(text):
         raise InvalidMessage(f'"{visible(text)}" holds the control character {character}.')
+    if (size := len(text.encode())) > MAX_TEXT:
+        raise InvalidMessage(f"It has {size:,} octets, and servers cut or refuse more than {MAX_TEXT:,}.")
     return text
 
 
@@ -241,6 +243,8 @@ def _header_problems(name: str, value: str) -> Iterator[str]:
         yield f'"{visible(name)}" is no header name: 1 to {MAX_NAME} visible ASCII characters without a colon.'
     if character := forbidden(value):
         yield f'The value of "{visible(name)}" holds the control character {character}.'
+    elif (size := len(value.encode())) > MAX_TEXT:
+        yield f'The value of "{visible(name)}" has {size:,} octets, and servers cut or refuse more than {MAX_TEXT:,}.'
 
 
 def _message_id(message_id: str | None) -> str | None:

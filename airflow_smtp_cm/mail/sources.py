@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import io
 import mimetypes
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
 
 from airflow_smtp_cm.mail.characters import forbidden, visible
-from airflow_smtp_cm.mail.errors import InvalidAttachment, SourceChanged
+from airflow_smtp_cm.mail.errors import MAX_PROBLEMS, InvalidAttachment, SourceChanged
 
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
@@ -23,6 +24,10 @@ _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105  # RFC 2045, section 5.1
 _MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
 _PATTERN = re.compile(r"[*?[]")
 _MAX_MEDIA_TYPE = 255  # octets; it stands on one header line, with room to spare
+_MAX_NAME = 1024  # characters: no storage has longer names
+_MAX_PATTERN = 4096  # characters: no file system has longer paths
+# What says that there is no such file, of errors that Python has no class for.
+_NO_SUCH_FILE = (errno.ENAMETOOLONG, errno.ELOOP)
 
 # What mail is full of and the table lacks before Python 3.14.
 _OFFICE_TYPES = {
@@ -83,8 +88,10 @@ class Attachment:
 
     def __init__(self, source: Source, name: str | None = None, media_type: str | None = None) -> None:
         name = _own_name(source) if name is None else name
-        media_type = _guess(name) if media_type is None else media_type
-        problems = [*_name_problems(name), *_media_type_problems(media_type)]
+        problems = list(_name_problems(name))
+        if media_type is None:
+            media_type = DEFAULT_MEDIA_TYPE if problems else _guess(name)
+        problems += _media_type_problems(media_type)
         try:
             size = _size(source)
         except InvalidAttachment as error:
@@ -127,19 +134,28 @@ def expand(items: Attachments) -> tuple[Attachment, ...]:
     Path objects and other sources are taken as they are.
 
     Raises:
-        InvalidAttachment: names every file that is missing or not readable, and every pattern without a file.
+        InvalidAttachment: names every file that is missing or not readable, and every pattern without a file, up to
+            some hundred.
     """
+    if items is None:  # most messages; to tell one item from several takes longer than all the rest of them
+        return ()
     attachments: list[Attachment] = []
     problems: list[str] = []
-    for item in (items,) if isinstance(items, ONE_ITEM) else items or ():
-        for source in filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,):
-            try:
-                attachments += _attach(source)
-            except InvalidAttachment as error:
-                problems += error.problems
+    for source in _sources((items,) if isinstance(items, ONE_ITEM) else items):
+        try:
+            attachments += _attach(source)
+        except InvalidAttachment as error:
+            problems += error.problems
+            if len(problems) >= MAX_PROBLEMS:
+                break
     if problems:
         raise InvalidAttachment(*problems)
     return tuple(attachments)
+
+
+def _sources(items: Iterable[Source | Attachment]) -> Iterator[Source | Attachment]:
+    for item in items:
+        yield from filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,)
 
 
 def _attach(source: Source | Attachment) -> tuple[Attachment, ...]:
@@ -150,6 +166,8 @@ def _attach(source: Source | Attachment) -> tuple[Attachment, ...]:
         return (Attachment(source),)
     if character := forbidden(source):
         raise InvalidAttachment(f'The pattern "{visible(source)}" holds the control character {character}.')
+    if len(source) > _MAX_PATTERN:
+        raise InvalidAttachment(f'The pattern "{visible(source)}" is longer than {_MAX_PATTERN:,} characters.')
     found = glob.glob(source, recursive=True)  # noqa: PTH207
     files = sorted(path for path in found if not os.path.isdir(path))  # noqa: PTH112
     if not files:
@@ -184,7 +202,10 @@ def _size(source: Source) -> int:
         is_file = stat.S_IFMT(getattr(status, "st_mode", 0)) in (0, stat.S_IFREG, stat.S_IFLNK)
         if is_file:
             path.open("rb").close()
-    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError) as error:  # ValueError: no such name
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError | ValueError)
+        if not missing and getattr(error, "errno", None) not in _NO_SUCH_FILE:
+            raise
         raise InvalidAttachment(
             f'Either the file "{shown}" does not exist or you do not have permissions to access the file.'
         ) from error
@@ -206,6 +227,8 @@ def _name_problems(name: str) -> Iterator[str]:
         yield "An attachment has no name; give it one."
     elif character := forbidden(name):
         yield f'The file name "{visible(name)}" holds the control character {character}.'
+    elif len(name) > _MAX_NAME:
+        yield f'The file name "{visible(name)}" is longer than {_MAX_NAME:,} characters.'
 
 
 def _media_type_problems(media_type: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 _LONGEST_EXCEPTION = 4000  # characters; the rest is in the log
 
@@ -70,8 +71,7 @@ def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "Duration", _duration(subject)
     yield "Log", _of(ti, "log_url")
     if dag_id and run_id:
-        base = conf.get("api", "base_url", fallback=None)
-        yield "Run in Airflow", f"{base.rstrip('/')}/dags/{dag_id}/runs/{quote(run_id)}" if base else None
+        yield "Run in Airflow", _run_page(dag_id, run_id)
 
 
 def _is_about_run(context: Mapping[str, Any]) -> bool:
@@ -138,6 +138,12 @@ def _duration(thing: Any) -> timedelta | None:
         return None
     seconds = ((end or datetime.now(start.tzinfo)) - start).total_seconds()
     return timedelta(seconds=round(seconds))
+
+
+def _run_page(dag_id: str, run_id: str) -> str | None:
+    base = conf.get("api" if AIRFLOW_V_3_0_PLUS else "webserver", "base_url", fallback=None)
+    page = f"runs/{quote(run_id)}" if AIRFLOW_V_3_0_PLUS else f"grid?dag_run_id={quote(run_id)}"
+    return f"{base.rstrip('/')}/dags/{dag_id}/{page}" if base else None
 
 
 def _cell(value: str) -> str:

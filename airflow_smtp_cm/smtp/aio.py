@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from contextlib import closing, suppress
+from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_smtp_cm.smtp.bulk import Bulk
 from airflow_smtp_cm.smtp.client import ClientState, ehlo_name
-from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
@@ -18,6 +19,7 @@ from airflow_smtp_cm.smtp.transport import MAX_UNREAD, check_names
 from airflow_smtp_cm.smtp.waits import Waits
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
     from types import TracebackType
     from typing import Self
 
@@ -128,18 +130,30 @@ class AsyncTransport:
     async def run(self, steps: Steps[T]) -> T:
         """Carry out a piece of the conversation and return its outcome."""
         with closing(steps):  # interrupted, it closes the files it reads at once
-            try:
-                effect = next(steps)
-                while True:
-                    try:
-                        outcome = await self._perform(effect)
-                    except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
-                        effect = steps.throw(error)
-                    else:
-                        effect = steps.send(outcome)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
+            ended = await self._advance(steps)
+        assert isinstance(ended, Finished), ended  # noqa: S101 - only ``stream`` is given what settles messages
+        return ended.value
+
+    async def stream(self, steps: Steps[None]) -> AsyncGenerator[SendResult | SmtpError]:
+        """Carry out a piece of the conversation, and yield what becomes of each message in it."""
+        with closing(steps):
+            while isinstance(settled := await self._advance(steps), Settled):
+                yield settled.outcome
+                self.waits.begin()
+
+    async def _advance(self, steps: Steps[T]) -> Settled | Finished[T]:
+        try:
+            effect = next(steps)
+            while not isinstance(effect, Settled):
+                try:
+                    outcome = await self._perform(effect)
+                except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(outcome)
+        except StopIteration as stop:
+            return Finished(stop.value)
+        return effect
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
@@ -232,6 +246,22 @@ class AsyncSmtpClient(ClientState):
         """Send one message; see ``SmtpClient.send``."""
         await self._make_ready()
         return await self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
+
+    async def send_all(
+        self, messages: Iterable[Outgoing], *, all_or_nothing: bool = False
+    ) -> AsyncGenerator[SendResult | SmtpError]:
+        """Send any number of messages, each on the heels of the one before; see ``SmtpClient.send_all``."""
+        for bulk in Bulk.sessions(messages, all_or_nothing=all_or_nothing):
+            await self._make_ready()
+            try:
+                async with aclosing(self._transport.stream(self._session.send_all(bulk))) as outcomes:
+                    async for outcome in outcomes:
+                        yield outcome
+            except BaseException as error:
+                self._broke_off(error, self._transport)
+                raise
+            finally:
+                self._last_used = time.monotonic()
 
     async def noop(self) -> None:
         """Ask the server whether it is still there."""

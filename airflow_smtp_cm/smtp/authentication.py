@@ -18,7 +18,8 @@ from airflow_smtp_cm.smtp.errors import (
     Phase,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.protocol import CONTINUE, Command
+from airflow_smtp_cm.smtp.protocol import Command
+from airflow_smtp_cm.smtp.replies import CONTINUE
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding

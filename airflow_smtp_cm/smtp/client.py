@@ -9,12 +9,14 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_smtp_cm.smtp.bulk import Bulk
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.trace import Trace
 from airflow_smtp_cm.smtp.transport import SocketTransport
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
     from types import TracebackType
     from typing import Self
 
@@ -131,6 +133,37 @@ class SmtpClient(ClientState):
         """
         self._make_ready()
         return self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
+
+    def send_all(
+        self, messages: Iterable[Outgoing], *, all_or_nothing: bool = False
+    ) -> Generator[SendResult | SmtpError]:
+        """Send any number of messages, each on the heels of the one before.
+
+        Where the server offers PIPELINING, messages leave before the replies to those before them are there. If the
+        server ends the session, or the network does, the rest goes over a new one. To take no more of the results
+        ends the session, and what has left until then stays without a result.
+
+        Args:
+            messages: what to send; taken as they are needed, some dozens ahead of the results.
+            all_or_nothing: send a message to nobody if the server refuses anybody; each message then waits for the
+                one before.
+
+        Yields:
+            For each message, in order, its result, or the error that ``send`` would raise for it.
+
+        Raises:
+            SmtpError: no session can be opened any more, or the server ended one before it took a single message.
+                Messages without a result have not been sent.
+        """
+        for bulk in Bulk.sessions(messages, all_or_nothing=all_or_nothing):
+            self._make_ready()
+            try:
+                yield from self._transport.stream(self._session.send_all(bulk))
+            except BaseException as error:
+                self._broke_off(error, self._transport)
+                raise
+            finally:
+                self._last_used = time.monotonic()
 
     def noop(self) -> None:
         """Ask the server whether it is still there."""

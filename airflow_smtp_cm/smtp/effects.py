@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.errors import Phase
+    from airflow_smtp_cm.smtp.errors import Phase, SmtpError
+    from airflow_smtp_cm.smtp.result import SendResult
 
 T = TypeVar("T")
 
@@ -53,7 +54,21 @@ class StartTls:
 class Call:
     """Call a function that may block (a file, a KDC); the outcome is what it returns, or its exception."""
 
-    function: Callable[[], Any]
+    function: Callable[[], Any] = field(repr=False)  # may be bound to a login token
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Not for the transport, but for whoever it works for: what became of one message of many."""
+
+    outcome: SendResult | SmtpError
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[T]):
+    """What the transport makes of the end of a piece of the conversation."""
+
+    value: T
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +89,4 @@ class TlsSession:
 
 
 Effect: TypeAlias = Write | Read | Poll | StartTls | Call
-Steps: TypeAlias = Generator[Effect, Any, T]
+Steps: TypeAlias = Generator[Effect | Settled, Any, T]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.replies import Reply
 
 _UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # servers kept this spelling for clients older than RFC 2554
+_SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870, section 3
 _EXCHANGE_AUTH = "X-EXPS"  # Exchange's list for its own kind, which holds mechanisms that AUTH does not take
 
 
@@ -55,4 +57,4 @@ class Extensions:
     def size_limit(self) -> int | None:
         """The largest message the server takes, in octets (RFC 1870); None if it names no limit."""
         limit = self.keywords.get("SIZE", "")
-        return int(limit) or None if limit.isascii() and limit.isdigit() else None
+        return int(limit) or None if _SIZE.fullmatch(limit) else None

@@ -5,24 +5,22 @@ Nothing here, nor in what builds on it, does I/O: every method that has to is a 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Poll, Read, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import Reply, ReplyParser
-from airflow_smtp_cm.smtp.trace import REDACTED, Trace
+from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.trace import Trace
 
 CLOSING = 421  # "service not available, closing transmission channel": may answer any command
-CONTINUE = 334  # a challenge during AUTH
 GO_AHEAD = 354  # the content may come after DATA
 _INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: GO_AHEAD}
 
@@ -59,6 +57,10 @@ class Flight:
     commands: Sequence[Command]
     replies: list[Reply] = field(default_factory=list)
     left: bool = False
+
+    def encode(self) -> bytes:
+        """Return the octets to send."""
+        return b"".join([command.encode() for command in self.commands])
 
 
 class Wire:
@@ -109,22 +111,25 @@ class Wire:
             return
         broken: Disconnected | None = None
         try:
-            octets = b"".join([command.encode() for command in flight.commands])
-            yield from self._put(octets, flight.commands[0].phase)
+            yield from self._put(flight.encode(), flight.commands[0].phase)
             flight.left = True
             for command in flight.commands:
                 self.trace("C", command.line)
         except Disconnected as error:
             broken = error
         try:
-            for command in flight.commands:
-                flight.replies.append((yield from self.reply(command.phase, command.line)))
+            yield from self.hear(flight)
         except SmtpError as error:
             if broken is not None and not isinstance(error, Refused):
                 raise broken from error
             raise
         if broken is not None and flight.replies[-1].positive:
             raise broken
+
+    def hear(self, flight: Flight) -> Steps[None]:
+        """Take every reply to a flight that has left."""
+        for command in flight.commands:
+            flight.replies.append((yield from self.reply(command.phase, command.line)))
 
     def write(self, data: bytes, phase: Phase) -> Steps[None]:
         """Send octets; if the connection breaks, the server's parting words become the error.
@@ -136,6 +141,14 @@ class Wire:
             yield from self._put(data, phase)
         except Disconnected:
             yield from self._parting_words(phase)
+            raise
+
+    def write_on(self, data: bytes, phase: Phase) -> Steps[None]:
+        """Send octets while replies to earlier ones are still to come."""
+        try:
+            yield Write(data, phase)
+        except SmtpError:
+            self.closed = True
             raise
 
     def reply(self, phase: Phase, command: str | None = None) -> Steps[Reply]:
@@ -150,7 +163,7 @@ class Wire:
             Disconnected: the server closed the connection instead.
             ProtocolError: it broke the rules; the connection is over.
         """
-        with self._closed_by_error():
+        try:
             goes_on = False
             while (reply := self._next_reply(phase, command)) is None:
                 data = yield Read(phase, goes_on=goes_on)
@@ -170,7 +183,10 @@ class Wire:
                     command=command,
                     reply=reply,
                 )
-            return reply
+        except SmtpError:
+            self.closed = True
+            raise
+        return reply
 
     def expect(self, command: Command, what: str) -> Steps[Reply]:
         """Send one command; anything but a positive reply is an error that begins with ``what``."""
@@ -192,7 +208,7 @@ class Wire:
             ProtocolError: it said something else, which would be taken for the reply to the next command; after
                 STARTTLS it is an attempt to inject text into the TLS session.
         """
-        with self._closed_by_error():
+        try:
             arrived: bytes | None = None
             unasked = self._next_reply(phase)
             while unasked is None and (arrived := (yield Poll(phase))):
@@ -207,11 +223,13 @@ class Wire:
                     raise self.refused(f"{self.peer} refused the message half-way", phase, None, unasked)
             if unasked is not None or not self._parser.idle:
                 raise ProtocolError(f"{self.peer} sent more than it was asked for.", phase=phase)
+        except SmtpError:
+            self.closed = True
+            raise
 
     def _put(self, data: bytes, phase: Phase) -> Steps[None]:
         yield from self.nothing_unasked(phase)
-        with self._closed_by_error():
-            yield Write(data, phase)
+        yield from self.write_on(data, phase)
 
     def _next_reply(self, phase: Phase, command: str | None = None) -> Reply | None:
         """Return the next reply that is there, if one is.
@@ -228,10 +246,7 @@ class Wire:
             raise
         if reply is None:
             return None
-        if secret and reply.code == CONTINUE:
-            self.trace("S", f"{reply.code} {REDACTED}")
-            return reply
-        if secret:
+        if secret and not reply.secret:
             reply = reply.without_tokens()
         self.trace("S", str(reply))
         if reply.code == CLOSING:
@@ -249,14 +264,6 @@ class Wire:
         except SmtpError:
             return
         raise self.refused(f"{self.peer} closed the connection", phase, None, reply)
-
-    @contextmanager
-    def _closed_by_error(self) -> Iterator[None]:
-        try:
-            yield
-        except SmtpError:
-            self.closed = True
-            raise
 
 
 def _answers(reply: Reply, phase: Phase) -> bool:

@@ -15,22 +15,28 @@ MAX_CHALLENGE_LINE = 12 * 1024
 MAX_REPLY = 64 * 1024
 MAX_LINES = 128
 
+CONTINUE = 334  # a challenge during AUTH
+
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
+# In a log they would forge lines, or give a terminal orders; base64 and whatever else has a meaning has none of them.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _TOKEN = re.compile(r"[A-Za-z0-9+/]{40,}=*")  # the shortest token, NTLM's first, is longer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reply:
     """One complete reply of the server.
 
     Attributes:
         code: the reply code, 200 to 599.
-        lines: the text of each line, without the code, at least one.
+        lines: the text of each line, without the code, at least one; U+FFFD stands for control characters.
+        secret: whether the text is a login token, so that it is not to be shown.
     """
 
     code: int
     lines: tuple[str, ...]
+    secret: bool = False
 
     @property
     def enhanced_code(self) -> str | None:
@@ -58,7 +64,11 @@ class Reply:
         return Reply(self.code, tuple(_TOKEN.sub(REDACTED, line) for line in self.lines))
 
     def __str__(self) -> str:
-        return f"{self.code} {self.text}".rstrip()
+        """Return the reply as people may see it."""
+        return f"{self.code} {REDACTED if self.secret else self.text}".rstrip()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
 
 
 class ReplyParser:
@@ -120,7 +130,7 @@ class ReplyParser:
         if match[2] == b"-":
             self._code = code
             return None
-        reply = Reply(code, tuple(self._lines))
+        reply = Reply(code, tuple(self._lines), secret=self.secret and code == CONTINUE)
         self._code, self._lines, self._size = None, [], 0
         return reply
 
@@ -136,6 +146,7 @@ def shorten(octets: bytes, limit: int = 80) -> str:
 
 def _decode(text: bytes) -> str:
     try:
-        return text.decode()
+        decoded = text.decode()
     except UnicodeDecodeError:
-        return text.decode("latin-1")
+        decoded = text.decode("latin-1")
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", decoded)

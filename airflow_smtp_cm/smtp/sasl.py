@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.smtp.settings import WindowsAuthentication
 
-# At DEBUG pyspnego writes tokens to its log.
-logging.getLogger("spnego").setLevel(logging.INFO)
+# At DEBUG pyspnego writes tokens to its log, here and wherever else. A filter holds whatever level somebody sets.
+for _module in ("_gss", "_negotiate", "_ntlm", "_sspi"):
+    logging.getLogger(f"spnego.{_module}").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 MechanismName = Literal["GSSAPI", "GSS-SPNEGO", "NTLM"]
 Protocol = Literal["kerberos", "ntlm"]
@@ -100,12 +101,13 @@ class Exchange:
                 return self._context.step(challenge) or b""
         except AuthenticationError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever pyspnego lets through
+            cause = None if isinstance(error, UnicodeError) else error  # whose repr has all that was to be decoded
             raise AuthenticationError(
                 f"The server's part of the {self.attempt} exchange cannot be used: {error}. If the server's name "
                 f"({self.spn}) or the channel binding is wrong, this is how it shows.",
                 phase=Phase.AUTH,
-            ) from error
+            ) from cause
         raise AuthenticationError(f"The server left out its part of the {self.attempt} exchange.", phase=Phase.AUTH)
 
     @property

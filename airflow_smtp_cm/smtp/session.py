@@ -11,6 +11,7 @@ from airflow_smtp_cm.smtp.protocol import Command, Wire
 from airflow_smtp_cm.smtp.transaction import Transaction
 
 if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.bulk import Bulk
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.outgoing import Outgoing
@@ -42,11 +43,13 @@ class Session:
     def send(
         self, message: Outgoing, *, all_or_nothing: bool, notification: DeliveryNotification | None
     ) -> Steps[SendResult]:
-        """Send one message, as far as the policy lets it pass."""
-        if (policy := self.wire.settings.message_policy) is not None:
-            message = policy(message)
+        """Send one message."""
         transaction = Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification)
         return (yield from transaction.run())
+
+    def send_all(self, bulk: Bulk) -> Steps[None]:
+        """Send as many of the messages as this session takes."""
+        return bulk.run(self.wire)
 
     def noop(self) -> Steps[None]:
         """Ask the server whether it is still there."""

@@ -73,6 +73,7 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
 
     Raises:
         SettingsError: tls-unique is asked for, and this session has none.
+        CertificateError: the certificate cannot be read.
     """
     if kind is ChannelBinding.NONE:
         return None
@@ -83,7 +84,14 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
                 f"Use tls-server-end-point, which Exchange checks too."
             )
         return b"tls-unique:" + session.tls_unique
-    certificate = x509.load_der_x509_certificate(session.certificate)
+    try:
+        certificate = x509.load_der_x509_certificate(session.certificate)
+    except ValueError as error:
+        raise CertificateError(
+            f"The server's certificate cannot be read ({error}), so the login cannot be bound to it. Have it "
+            f"replaced, or set the channel binding to none if the server does not demand one.",
+            phase=Phase.AUTH,
+        ) from error
     try:
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:

@@ -62,7 +62,6 @@ class Transaction:
     ) -> None:
         self._wire = wire
         self._message = message
-        self._recipients = message.recipients
         self._all_or_nothing = all_or_nothing
         self._notification = notification
         self._accepted: tuple[str, ...] = ()
@@ -77,16 +76,67 @@ class Transaction:
             RecipientsRefused: it refused recipients; ``result`` tells whether the others have the message.
             DeliveryUncertain: the whole content left and no reply came back.
         """
-        started = time.monotonic()
-        content: Content = yield Call(self._render)
-        envelope = self._envelope(content)
+        yield from self.prepare()
+        return (yield from self.carry_out())
+
+    def carry_out(self) -> Steps[SendResult]:
+        """Send the message, once it is prepared; see ``run``."""
         chunking = "CHUNKING" in self._wire.extensions
         together = self._wire.pipelining and not self._all_or_nothing
-        if together and chunking and content.size <= INLINE_LIMIT:
-            reply = yield from self._in_one_flight(content, envelope)
+        if together and chunking and self.is_small:
+            reply = yield from self._in_one_flight()
         else:
-            data_joins = together and not chunking
-            reply = yield from self._in_turns(content, envelope, chunking=chunking, data_joins=data_joins)
+            reply = yield from self._in_turns(chunking=chunking, data_joins=together and not chunking)
+        return self.conclude(reply)
+
+    def prepare(self) -> Steps[None]:
+        """Render the message for this server, as far as the site's policy lets it pass.
+
+        Raises:
+            MessageError: it cannot go there.
+        """
+        self._started = time.monotonic()
+        if (policy := self._wire.settings.message_policy) is not None:
+            self._message = policy(self._message)
+        self._recipients = self._message.recipients
+        self._content: Content = yield Call(self._render)
+        self._envelope = self._commands()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the content, once prepared, is small enough to be in memory as a whole."""
+        return self._content.size <= INLINE_LIMIT
+
+    def bdat_flight(self) -> Steps[Flight]:
+        """Return envelope and content together (RFC 3030).
+
+        Raises:
+            MessageError: the content cannot be read.
+        """
+        encoder = _for_bdat(self._content)
+        payload = encoder.feed((yield from self._whole_content())) + encoder.finish()
+        return Flight([*self._envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)])
+
+    def data_flight(self) -> Flight:
+        """Return the envelope and DATA."""
+        return Flight([*self._envelope, Command(Phase.DATA, "DATA")])
+
+    def data_lines(self) -> Steps[bytes]:
+        """Return the content as DATA needs it, its end included.
+
+        Raises:
+            MessageError: it cannot be read.
+        """
+        encoder = DataLines()
+        return encoder.feed((yield from self._whole_content())) + encoder.finish()
+
+    def conclude(self, reply: Reply) -> SendResult:
+        """Return what became of the message, by the final reply.
+
+        Raises:
+            Refused: it was refused.
+            RecipientsRefused: it was refused for some.
+        """
         if not reply.positive:
             raise self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
         result = SendResult(
@@ -94,8 +144,8 @@ class Transaction:
             accepted=self._accepted,
             refused=self._refused,
             reply=reply,
-            size=content.size,
-            seconds=time.monotonic() - started,
+            size=self._content.size,
+            seconds=time.monotonic() - self._started,
         )
         if self._refused:
             raise self._recipients_refused(result)
@@ -120,8 +170,8 @@ class Transaction:
             )
         return content
 
-    def _envelope(self, content: Content) -> list[Command]:
-        recipients = self._recipients
+    def _commands(self) -> list[Command]:
+        content, recipients = self._content, self._recipients
         if not recipients:
             raise MessageError("The message has no recipient.")
         if not content.utf8 and not all(address.isascii() for address in (self._message.sender, *recipients)):
@@ -131,59 +181,61 @@ class Transaction:
         mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
         return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
 
-    def _in_one_flight(self, content: Content, envelope: list[Command]) -> Steps[Reply]:
+    def _whole_content(self) -> Steps[bytes]:
+        octets: bytes
+        with closing(self._content.chunks()) as chunks:
+            octets, last = yield Call(partial(_next_block, chunks, self._content.size))
+        if not last or len(octets) != self._content.size:
+            raise _changed(self._content)
+        return octets
+
+    def _in_one_flight(self) -> Steps[Reply]:
         """Envelope and content together, BDAT: one round trip."""
-        with closing(content.chunks()) as chunks:
-            payload, last = yield Call(partial(_next_block, chunks, content.size))
-        if not last or len(payload) != content.size:
-            raise _changed(content)
-        encoder = _for_bdat(content)
-        payload = encoder.feed(payload) + encoder.finish()
-        flight = Flight([*envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)])
+        flight = yield from self.bdat_flight()
         try:
             yield from self._fly(flight)
         except SmtpError as error:
             # A server that refuses the envelope has not come as far as the content.
             refused = isinstance(error, Refused) and error.phase is not Phase.FINAL
             if flight.left and not refused:
-                raise self._uncertain(error) from error
+                raise self.uncertain(error) from error
             raise
-        yield from self._judge(flight)
+        yield from self.judge(flight)
         return flight.replies[-1]
 
-    def _in_turns(
-        self, content: Content, envelope: list[Command], *, chunking: bool, data_joins: bool
-    ) -> Steps[Reply]:
+    def _in_turns(self, *, chunking: bool, data_joins: bool) -> Steps[Reply]:
         """The envelope first, then the content for those whom the server has accepted."""
-        data = Command(Phase.DATA, "DATA")
-        flight = Flight([*envelope, data] if data_joins else envelope)
+        flight = self.data_flight() if data_joins else Flight(self._envelope)
         yield from self._fly(flight)
-        go_ahead = flight.replies[-1] if data_joins else None
-        yield from self._judge(flight, go_ahead)
+        yield from self.judge(flight)
         if chunking:
-            return (yield from self._content(content, f"BDAT {content.size} LAST"))
-        if go_ahead is None:
-            go_ahead = yield from self._wire.command(data)
-        if go_ahead.code != GO_AHEAD:
-            yield from self._reset()
-            raise self._wire.refused(f"{self._wire.peer} takes no content", Phase.DATA, "DATA", go_ahead)
-        return (yield from self._content(content))
+            return (yield from self._stream_content(f"BDAT {self._content.size} LAST"))
+        if not data_joins:
+            yield from self.go_ahead((yield from self._wire.command(Command(Phase.DATA, "DATA"))))
+        return (yield from self._stream_content())
 
     def _fly(self, flight: Flight) -> Steps[None]:
         """Send the envelope and what goes with it; a refusal counts for more than that the connection broke later."""
         try:
             yield from self._wire.fly(flight)
         except SmtpError as error:
-            if (refusal := self._refusal(flight)) is not None:
+            if (refusal := self.refusal(flight)) is not None:
                 raise refusal from error
             raise
 
-    def _judge(self, flight: Flight, go_ahead: Reply | None = None) -> Steps[None]:
-        """Note who was accepted; end the transaction if nobody was, or if that is not enough."""
-        refusal = self._refusal(flight)
+    def judge(self, flight: Flight) -> Steps[None]:
+        """Note who was accepted; end the transaction if nobody was, if that is not enough, or if DATA was refused.
+
+        Raises:
+            Refused: so it was.
+        """
+        refusal = self.refusal(flight)
+        answer = flight.replies[-1] if flight.commands[-1].phase is Phase.DATA else None
         if refusal is None:
+            if answer is not None:
+                yield from self.go_ahead(answer)
             return
-        if go_ahead is not None and go_ahead.code == GO_AHEAD:
+        if answer is not None and answer.code == GO_AHEAD:
             # The server wants content for nobody (RFC 2920, section 3.1). Whatever comes of it closes the connection
             # at the worst; it is the first error that counts.
             with suppress(SmtpError):
@@ -193,7 +245,13 @@ class Transaction:
             yield from self._reset()
         raise refusal
 
-    def _refusal(self, flight: Flight) -> Refused | None:
+    def go_ahead(self, reply: Reply) -> Steps[None]:
+        """Make sure that the reply to DATA asks for the content."""
+        if reply.code != GO_AHEAD:
+            yield from self._reset()
+            raise self._wire.refused(f"{self._wire.peer} takes no content", Phase.DATA, "DATA", reply)
+
+    def refusal(self, flight: Flight) -> Refused | None:
         """Note who was accepted, and return the error if that is nobody, or not enough; None while replies lack."""
         mail, recipients = flight.replies[:1], flight.replies[1 : 1 + len(self._recipients)]
         if mail and not mail[0].positive:
@@ -211,22 +269,23 @@ class Transaction:
         enough = self._accepted and not (self._refused and self._all_or_nothing)
         return None if enough else self._recipients_refused(None)
 
-    def _content(self, content: Content, bdat: str | None = None) -> Steps[Reply]:
-        """Stream the content, after the BDAT command if that announces it, and return the final reply."""
+    def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
+        """Send the content block by block, after BDAT if that announces it, and return the final reply."""
         wire = self._wire
         try:
-            yield from self._stream(content, bdat)
+            yield from self._stream(bdat)
         except BaseException:
             # A message that has begun and cannot be ended: only the end of the connection keeps it from delivery.
             wire.closed = True
             raise
-        wire.trace("C", f"{bdat or 'content'} ({content.size} octets)")
+        wire.trace("C", f"{bdat or 'content'} ({self._content.size} octets)")
         try:
             return (yield from wire.reply(Phase.FINAL, bdat or "the content"))
         except SmtpError as error:
-            raise self._uncertain(error) from error
+            raise self.uncertain(error) from error
 
-    def _stream(self, content: Content, bdat: str | None) -> Steps[None]:
+    def _stream(self, bdat: str | None) -> Steps[None]:
+        content = self._content
         encoder = _for_bdat(content) if bdat else DataLines()
         head = f"{bdat}\r\n".encode() if bdat else b""
         size, last = 0, False
@@ -251,7 +310,8 @@ class Transaction:
         except SmtpError:
             self._wire.closed = True
 
-    def _uncertain(self, error: SmtpError) -> DeliveryUncertain:
+    def uncertain(self, error: SmtpError) -> DeliveryUncertain:
+        """Word what became of a message that has left, if the connection broke before the final reply."""
         self._wire.closed = True
         why = str(error).rstrip(".")
         return DeliveryUncertain(

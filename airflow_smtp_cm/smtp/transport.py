@@ -8,13 +8,17 @@ import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, session_of
 from airflow_smtp_cm.smtp.waits import TLS_ENDED, Waits
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
+    from airflow_smtp_cm.smtp.errors import SmtpError
+    from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.settings import Settings
 
 T = TypeVar("T")
@@ -50,18 +54,30 @@ class SocketTransport:
     def run(self, steps: Steps[T]) -> T:
         """Carry out a piece of the conversation and return its outcome."""
         with closing(steps):  # interrupted, it closes the files it reads at once
-            try:
-                effect = next(steps)
-                while True:
-                    try:
-                        outcome = self._perform(effect)
-                    except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
-                        effect = steps.throw(error)
-                    else:
-                        effect = steps.send(outcome)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
+            ended = self._advance(steps)
+        assert isinstance(ended, Finished), ended  # noqa: S101 - only ``stream`` is given what settles messages
+        return ended.value
+
+    def stream(self, steps: Steps[None]) -> Generator[SendResult | SmtpError]:
+        """Carry out a piece of the conversation, and yield what becomes of each message in it."""
+        with closing(steps):
+            while isinstance(settled := self._advance(steps), Settled):
+                yield settled.outcome
+                self.waits.begin()
+
+    def _advance(self, steps: Steps[T]) -> Settled | Finished[T]:
+        try:
+            effect = next(steps)
+            while not isinstance(effect, Settled):
+                try:
+                    outcome = self._perform(effect)
+                except Exception as error:  # noqa: BLE001 - the conversation decides what an error means
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(outcome)
+        except StopIteration as stop:
+            return Finished(stop.value)
+        return effect
 
     def close(self) -> None:
         """Close the socket, whatever state it is in."""
@@ -156,17 +172,18 @@ class SocketTransport:
         self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
         rest = memoryview(data)
         while rest:
-            # A server that does not get rid of its replies stops reading, so they are taken while we write; one that
-            # has closed its side will never reply, so nothing more needs to leave.
-            self._receive(phase)
+            # One that has closed its side will never reply, so nothing more needs to leave.
             if self._ended:
                 raise Disconnected(f"{self.waits.peer} closed the connection ({phase}).", phase=phase)
             try:
                 sent = self._sock.send(rest)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._wait(select.POLLIN | select.POLLOUT, phase)
+                # A server that does not get rid of its replies stops reading, so they are taken while we write.
+                self._receive(phase)
             except ssl.SSLWantReadError:
                 self._wait(select.POLLIN, phase)
+                self._receive(phase)
             except OSError as error:
                 raise self.waits.broken(phase, error) from error
             else:

@@ -6,7 +6,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.sdk import Param, dag, task
+from airflow.providers.common.compat.sdk import Param, dag, task
 
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
@@ -93,11 +93,26 @@ def native() -> None:
     [found, written] >> send
 
 
+@dag(schedule=None)
+def from_variable() -> None:
+    """Send the text of an Airflow Variable."""
+    SendMailOperator(
+        task_id="send",
+        smtp_conn_id="mail",
+        to="bob@corp.test",
+        subject="Terms",
+        message_source_type="Variable",
+        message_source="terms",
+        **AT_ONCE,
+    )
+
+
 retried()
 mapped()
 mapped_over_a_task()
 composed()
 native()
+from_variable()
 
 
 @dag(schedule=None)

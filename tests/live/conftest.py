@@ -58,7 +58,14 @@ def mails(outbox: list[ReceivedMessage]) -> Mails:
 @pytest.fixture(scope="package")
 def airflow(tmp_path_factory: pytest.TempPathFactory, mail_server: SmtpTestServer) -> Iterator[Standalone]:
     """A running Airflow; in its environment there is the connection ``of_workers``, to the mail server."""
-    environment = {"AIRFLOW_CONN_OF_WORKERS": mail_server.airflow_connection()}
+    environment = {
+        "AIRFLOW_CONN_OF_WORKERS": mail_server.airflow_connection(),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        # Soon, but not before a worker on a busy machine has had several chances to show that it lives.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # the first answer takes long on a busy machine
+    }
     with running_airflow(tmp_path_factory.mktemp("airflow"), environment) as airflow:
         yield airflow
 

@@ -139,7 +139,7 @@ class Stage:
 
         assert wait_until(is_done, _PATIENCE_SECONDS), f"{len(self._held)} tasks do not come"
         for dag, run, _ in self._runs.values():
-            self.airflow.wait_for_end(dag, run)
+            self.airflow.wait_for_end(dag, run, _PATIENCE_SECONDS)
 
     def clear(self, name: str) -> None:
         """Clear a task."""
@@ -149,14 +149,14 @@ class Stage:
     def seen(self, name: str) -> Seen:
         """Wait for the end of a task's run, and return what came of it."""
         dag, run, map_index = self._runs[name]
-        self.airflow.wait_for_end(dag, run)
+        self.airflow.wait_for_end(dag, run, _PATIENCE_SECONDS)
         self._postfix.wait_until_idle()
         (task,) = [task for task in self.airflow.tasks(dag, run) if task["map_index"] == map_index]
         where = (dag, run, task["task_id"])
         return Seen(
             state=task["state"],
             tries=task["try_number"],
-            result=self.airflow.result(*where, map_index=map_index),
+            result=self.airflow.returned(*where, map_index=map_index),
             delivered=self.delivered(name),
             log=self.airflow.log_of_task(*where, number=task["try_number"], map_index=map_index),
         )

@@ -17,7 +17,7 @@ import httpx
 from tests.servers.processes import LOOPBACK, free_ports, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent.parent
 AIRFLOW = Path(sys.executable).with_name("airflow")
@@ -27,9 +27,8 @@ _START_SECONDS = 80.0
 _DAG_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0
-_RUN_SECONDS = 120.0
 _LOCKED_TIMES = 10
-_API_POLL_SECONDS = 0.3  # whoever asks more often keeps it from its work
+_RUN_PAUSE_SECONDS = 0.5  # so that asking for a run does not hold it up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +78,9 @@ class Standalone:
         finally:
             self._ask("DELETE", f"/api/v2/connections/{conn_id}")
 
-    def trigger(self, dag_id: str, **conf: Any) -> str:
+    def trigger(self, dag_id: str, **params: Any) -> str:
         """Start a run as people do, without a logical date; return its id."""
-        asked = {"logical_date": None, "conf": conf}
+        asked = {"logical_date": None, "conf": params}
         return str(self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", asked).json()["dag_run_id"])
 
     def clear(self, dag_id: str, run_id: str) -> None:
@@ -94,10 +93,10 @@ class Standalone:
         found: dict[str, Any] = self.api.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()
         return found
 
-    def wait_for_end(self, dag_id: str, run_id: str) -> str:
-        """Return the state in which a run has ended."""
+    def wait_for_end(self, dag_id: str, run_id: str, seconds: float = _ANSWER_SECONDS) -> str:
+        """Return the state in which a run has ended, or is after so many seconds."""
         ended = {"success", "failed"}
-        wait_until(lambda: self.run(dag_id, run_id)["state"] in ended, _RUN_SECONDS, _API_POLL_SECONDS)
+        wait_until(lambda: self.run(dag_id, run_id)["state"] in ended, seconds, pause=_RUN_PAUSE_SECONDS)
         return str(self.run(dag_id, run_id)["state"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -106,7 +105,7 @@ class Standalone:
         found: list[dict[str, Any]] = self.api.get(path).raise_for_status().json()["task_instances"]
         return found
 
-    def result(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
+    def returned(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
         """Return what a task has returned; None if nothing."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         response = self.api.get(path, params={"map_index": map_index})
@@ -123,29 +122,35 @@ class Standalone:
         files = [self.home / "output", *self.home.glob("logs/**/*.log")]
         return "\n".join(file.read_text(errors="replace") for file in files)
 
-    def _ask(self, method: str, path: str, json: Any = None) -> httpx.Response:
+    def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """Have something changed; whatever SQLite's lock has kept from being changed is asked for again."""
         for _ in range(_LOCKED_TIMES):
-            response = self.api.request(method, path, json=json)
+            response = self.api.request(method, path, json=body)
             if response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
                 break
         return response.raise_for_status()
 
 
 @contextmanager
-def running_airflow(home: Path, environment: Mapping[str, str]) -> Iterator[Standalone]:
-    """Run it with the example DAGs and those of these tests, from when all of its parts are up and they are known.
+def running_airflow(
+    home: Path, environment: Mapping[str, str], dag_folders: Sequence[Path] = DAG_FOLDERS
+) -> Iterator[Standalone]:
+    """Run it from when all of its parts are up and its DAGs are known.
 
     Args:
         home: an empty folder.
         environment: what shall stand in the environment of all its parts.
+        dag_folders: where its DAGs are; by default, the examples and those of these tests.
 
     Raises:
         RuntimeError: it does not start; with what it wrote.
     """
     ports = free_ports(3)
     url = f"http://{LOOPBACK}:{ports[0]}"
-    env = _environment(home, url, ports) | environment
+    env = {**_environment(home, url, ports), **environment}
+    (home / "dags").mkdir()
+    for number, folder in enumerate(dag_folders):
+        (home / "dags" / str(number)).symlink_to(folder)
     output = home / "output"
     with output.open("wb") as sink:
         process = subprocess.Popen(
@@ -162,7 +167,7 @@ def running_airflow(home: Path, environment: Mapping[str, str]) -> Iterator[Stan
             raise RuntimeError(f"airflow standalone does not start:\n{output.read_text(errors='replace')}")
         token = api.get("/auth/token").raise_for_status().json()["access_token"]
         api.headers["Authorization"] = f"Bearer {token}"
-        files = sum(len(list(folder.glob("*.py"))) for folder in DAG_FOLDERS)
+        files = sum(len(list(folder.glob("*.py"))) for folder in dag_folders)
         if not wait_until(lambda: _known_files(api) == files, _DAG_SECONDS):
             raise RuntimeError(f"Some DAG does not show up:\n{output.read_text(errors='replace')}")
         yield Standalone(url=url, home=home, env=env, api=api)
@@ -177,9 +182,6 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
     # What the tests have set for Airflow is meant for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
-    (home / "dags").mkdir()
-    for number, folder in enumerate(DAG_FOLDERS):
-        (home / "dags" / str(number)).symlink_to(folder)
     return inherited | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
@@ -188,17 +190,13 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PARALLELISM": "4",  # a process each
+        "AIRFLOW__CORE__PARALLELISM": "2",  # a process each
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
         "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
-        # Soon, but not before a worker on a busy machine has had several chances to show that it lives.
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # the first answer takes long on a busy machine
         "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for itself
     }
 

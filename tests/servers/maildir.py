@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.parser import BytesParser
+from email.parser import BytesHeaderParser, BytesParser
 from email.policy import default
 from typing import TYPE_CHECKING
 
 from tests.servers.processes import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # A Message-ID, or a condition.
@@ -34,7 +35,7 @@ class Maildir:
 
     def copies(self) -> Counter[str]:
         """Count the messages so far by their Message-ID."""
-        return Counter(str(_parse(octets[:_HEADERS])["Message-ID"]) for octets in self._contents())
+        return Counter(_message_id(file) for file in self._files())
 
     def wait_for(self, which: Which) -> EmailMessage:
         """Return the first message with this Message-ID, or that fulfils this condition, when it has arrived.
@@ -58,12 +59,20 @@ class Maildir:
         raise AssertionError(f"{which} has not arrived in {self.folder}, only {arrived}")
 
     def _contents(self) -> list[bytes]:
-        files = sorted(self.folder.glob("new/*"), key=lambda file: file.stat().st_mtime_ns)
-        return [file.read_bytes() for file in files]
+        return [file.read_bytes() for file in sorted(self._files(), key=lambda file: file.stat().st_mtime_ns)]
+
+    def _files(self) -> Iterator[Path]:
+        return self.folder.glob("new/*")
 
 
 def _fits(message: EmailMessage, which: Which) -> bool:
     return message["Message-ID"] == which if isinstance(which, str) else which(message)
+
+
+def _message_id(file: Path) -> str:
+    with file.open("rb") as octets:
+        headers = BytesHeaderParser(EmailMessage, policy=default).parsebytes(octets.read(_HEADERS))
+    return str(headers["Message-ID"])
 
 
 def _parse(octets: bytes) -> EmailMessage:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.servers.maildir import Maildir, Which
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
     from email.message import EmailMessage
-    from pathlib import Path
 
     from tests.servers.certificates import Certificate, Certificates
     from tests.servers.kdc import Kdc
 
 SIZE_LIMIT = 20_000
-# The last two are the fault bed's, whose large messages would be in the way of whoever looks for his own.
-MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster", "first", "last")
+MESSAGES_A_SESSION = 20
+# The last three get what would be in the way of whoever looks for his own: large messages, and very many.
+MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster", "first", "last", "many")
 # Answers to MAIL and RCPT, on every port.
 SENDERS = {f"blocked@{MAIL_DOMAIN}": "550 5.7.1 Not from you"}
 RECIPIENTS = {
@@ -60,9 +61,19 @@ PORTS = {
     "bare": (
         "smtpd_discard_ehlo_keywords=pipelining,size,vrfy,etrn,enhancedstatuscodes,8bitmime,dsn,smtputf8,chunking"
     ),
+    # ends a session with 421 after some errors
+    "few_errors": "smtpd_hard_error_limit=5",
+    "few_errors_no_chunking": "smtpd_hard_error_limit=5 smtpd_discard_ehlo_keywords=chunking",
     # SIZE_LIMIT octets a message, announced or not
     "small": f"message_size_limit={SIZE_LIMIT}",
     "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",
+    # takes any message from anybody, logged in or not, to anybody, and throws it away
+    "discarding": (
+        "mynetworks=127.0.0.1 smtpd_relay_restrictions=permit_mynetworks,reject "
+        "smtpd_sender_restrictions=check_sender_access,static:discard"
+    ),
+    # MESSAGES_A_SESSION, then 421 at the next MAIL
+    "throttled": "smtpd_sender_restrictions=check_policy_service,unix:private/throttle",
 }
 # Ports that show another certificate, named as in ``Certificates``.
 CERTIFICATES = ("rsa_sha384", "expired", "wrong_name", "untrusted")
@@ -83,6 +94,7 @@ virtual   unix - n n - - virtual
 anvil     unix - - n - 1 anvil
 postlog   unix-dgram n - n - 1 postlogd
 """
+_THROTTLE = Path(__file__).with_name("throttle.sh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +128,14 @@ class Postfix:
         """Count what has been delivered to the user, by Message-ID."""
         return self._mailbox(user).copies()
 
-    def wait_until_idle(self) -> None:
+    def wait_until_idle(self, seconds: float = 30) -> None:
         """Wait until every message that was taken has been delivered.
 
         Raises:
             AssertionError: some remain.
         """
         queues = [self.folder / "spool" / queue for queue in ("maildrop", "incoming", "active", "deferred")]
-        if not wait_until(lambda: not any(file.is_file() for queue in queues for file in queue.rglob("*")), 30):
+        if not wait_until(lambda: not any(file.is_file() for queue in queues for file in queue.rglob("*")), seconds):
             raise AssertionError(f"messages remain in {queues}")
 
     def _mailbox(self, user: str) -> Maildir:
@@ -141,7 +153,8 @@ def running_postfix(folder: Path, kdc: Kdc, certificates: Certificates) -> Itera
     _write_map(folder / "etc/senders", SENDERS)
     _write_map(folder / "etc/recipients", RECIPIENTS)
     (folder / "etc/main.cf").write_text(_main_cf(folder, kdc, certificates))
-    (folder / "etc/master.cf").write_text(_master_cf(postfix.ports, certificates))
+    (folder / "etc/master.cf").write_text(_master_cf(folder, postfix.ports, certificates))
+    shutil.copy(_THROTTLE, folder / "etc")  # where nobody may read it
     for file in (folder / "etc").iterdir():
         os.utime(file, (0, 0))  # Postfix waits until a file is seconds old, lest somebody is still writing it
     with running(
@@ -246,6 +259,8 @@ smtpd_error_sleep_time = 0
 smtpd_soft_error_limit = 1000
 smtpd_hard_error_limit = 1000
 smtpd_client_connection_count_limit = 0
+# what is discarded is never delivered, and holds nobody up
+in_flow_delay = 0
 """
 
 
@@ -253,11 +268,12 @@ def _tls(certificate: Certificate) -> list[str]:
     return [f"smtpd_tls_cert_file={certificate.chain}", f"smtpd_tls_key_file={certificate.key}"]
 
 
-def _master_cf(ports: Mapping[str, int], certificates: Certificates) -> str:
+def _master_cf(folder: Path, ports: Mapping[str, int], certificates: Certificates) -> str:
     options = {name: text.split() for name, text in PORTS.items()}
     options |= {name: _tls(getattr(certificates, name)) for name in CERTIFICATES}
     lines = [
         " ".join([f"{LOOPBACK}:{port} inet n - n - - smtpd", *(f"-o {option}" for option in options[name])])
         for name, port in ports.items()
     ]
-    return "\n".join([*lines, _SERVICES])
+    throttle = f"argv=/bin/sh {folder}/etc/{_THROTTLE.name} {MESSAGES_A_SESSION}"
+    return "\n".join([*lines, f"throttle unix - n n - 0 spawn user=nobody {throttle}", _SERVICES])

@@ -37,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until(met: Callable[[], object], seconds: float, pause: float = _POLL_SECONDS) -> bool:
-    """Look again and again until the condition is met; False if it still is not after ``seconds``."""
+    """Look again after every pause until the condition is met; False if it still is not after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not met():
         if time.monotonic() > deadline:

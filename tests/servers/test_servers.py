@@ -18,7 +18,7 @@ from spnego.channel_bindings import GssChannelBindings
 
 from tests.servers.kdc import KEYLESS_SERVICE, SERVICES
 from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, TRUDY, User
-from tests.servers.postfix import RECIPIENTS, SENDERS, SIZE_LIMIT
+from tests.servers.postfix import MESSAGES_A_SESSION, RECIPIENTS, SENDERS, SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
 
 if TYPE_CHECKING:
@@ -319,6 +319,20 @@ class TestPostfix:
                 smtp.send_message(message)
         assert refusal.value.smtp_code == 552
         assert isinstance(refusal.value, smtplib.SMTPSenderRefused) == (port == "small")
+
+    def test_a_throttled_session_ends_after_so_many_messages(
+        self, postfix: Postfix, certificates: Certificates
+    ) -> None:
+        """However many it has taken in the sessions before."""
+        for _ in range(2):
+            with starttls_session(postfix.port("throttled"), certificates) as smtp:
+                log_in(smtp, "NTLM", ntlm())
+                for _ in range(MESSAGES_A_SESSION):
+                    assert smtp.mail(ALICE.address)[0] == 250
+                    smtp.rset()
+                assert smtp.mail(ALICE.address)[0] == 421
+                with pytest.raises(smtplib.SMTPServerDisconnected):
+                    smtp.noop()
 
 
 class TestDovecot:

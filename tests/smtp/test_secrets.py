@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
-import traceback
+from functools import partial
 
 import pytest
 import spnego
 
-from airflow_smtp_cm.smtp.effects import Write
+from airflow_smtp_cm.smtp.effects import Call, Write
 from airflow_smtp_cm.smtp.errors import Phase, SmtpError
 from airflow_smtp_cm.smtp.protocol import Command
+from airflow_smtp_cm.smtp.replies import Reply
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from airflow_smtp_cm.smtp.trace import Trace
+from tests.hidden import assert_hidden, told_by
 from tests.servers.people import ALICE, NTLM_USERS
 from tests.smtp.driver import END, ehlo
 
@@ -94,14 +95,11 @@ def test_a_login_leaves_no_secret_behind(driver, caplog, distortion, password):
     try:
         driver.run(session.open("me.test"), ehlo("AUTH NTLM"), answer, answer)
     except SmtpError as error:
-        shown += ["".join(traceback.format_exception(error)), str(error.command), repr(error), str(error.__dict__)]
+        shown += told_by(error)
     assert (session.login is not None) is (distortion == "nothing" and password == ALICE.password)
     shown += [*driver.trace, caplog.text, repr(session), repr(session.wire), repr(session.wire.settings)]
     assert "C: AUTH NTLM ********" in driver.trace
-    everything = "\n".join(shown)
-    for secret in [password.encode(), *acceptor.secrets]:
-        for form in _forms(secret):
-            assert form not in everything
+    assert_hidden(shown, password.encode(), *acceptor.secrets)
 
 
 def _repeating(acceptor):
@@ -112,16 +110,9 @@ def _repeating(acceptor):
     return answer
 
 
-def _forms(secret: bytes) -> list[str]:
-    """Spell a secret in every way in which it might get out; of a long one, each piece that says something."""
-    pieces = [secret[start : start + 24] for start in range(0, len(secret), 24)] if len(secret) > 40 else [secret]
-    forms = [base64.b64encode(piece).decode() for piece in pieces]
-    for piece in pieces:
-        if len(piece) >= 10 and len(set(piece)) > 4:
-            forms += [repr(piece)[2:-1], binascii.hexlify(piece).decode(), piece.decode("latin-1")]
-    return [form for form in forms if len(set(form)) > 4]
-
-
 def test_what_carries_secrets_does_not_show_them():
     assert "secret" not in repr(Write(b"secret", Phase.AUTH))
     assert "secret" not in repr(Command(Phase.FINAL, "BDAT 6 LAST", b"secret"))
+    assert "secret" not in repr(Call(partial(print, b"secret")))
+    challenge = Reply(334, ("secret",), secret=True)
+    assert "secret" not in f"{challenge} {challenge!r}"

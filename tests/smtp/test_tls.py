@@ -340,6 +340,13 @@ def test_a_signature_that_nobody_knows_has_no_binding(monkeypatch, rsa_key):
     assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) is None
 
 
+@pytest.mark.parametrize("certificate", [b"", b"garbage"])
+def test_a_certificate_that_cannot_be_read_is_an_error_where_the_login_is_to_be_bound_to_it(certificate):
+    """OpenSSL takes certificates that others do not, above all without verification."""
+    with pytest.raises(CertificateError, match="set the channel binding to none"):
+        channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT)
+
+
 def test_no_binding_is_made_where_none_is_asked_for():
     assert channel_binding(session(b"", b"finished"), ChannelBinding.NONE) is None
 

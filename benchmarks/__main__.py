@@ -1,0 +1,43 @@
+"""Measures this project's clients beside their peers.
+
+Run by ``make bench``: python -m benchmarks [--quick] [CASE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.bed import Bed
+from benchmarks.cases import attachments, connections, imports, one_connection, recipients
+from benchmarks.report import markdown
+from benchmarks.sinks import Unavailable
+
+HERE = Path(__file__).parent
+CASES = (*one_connection.CASES, *recipients.CASES, *attachments.CASES, *connections.CASES, *imports.CASES)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="measure these cases only, and print only")
+    parser.add_argument("--quick", action="store_true", help="take a minute, not ten")
+    given = parser.parse_args()
+    if unknown := set(given.cases) - {case.name for case in CASES}:
+        parser.error(f"no such case: {' '.join(unknown)}; there are {' '.join(case.name for case in CASES)}")
+    with Bed(quick=given.quick) as bed:
+        for case in CASES:
+            if case.name in given.cases if given.cases else case.in_quick or not given.quick:
+                bed.say(case.name)
+                try:
+                    case.measure(bed)
+                except Unavailable as error:
+                    bed.say(f"Not measured, for want of {error}")
+    results = bed.results.as_json()
+    print(markdown(results["rows"]))
+    if not given.cases:
+        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Large attachments: time, CPU, and memory over the idle process, each time in a new process."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmarks.cases import Case
+from benchmarks.job import Job, Server
+from benchmarks.rounds import OURS, alternate
+from benchmarks.workers import Worker, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.bed import Bed
+
+_BINARYMIME = f"{OURS}-binarymime"
+_CLIENTS = (OURS, _BINARYMIME, "hook", "smtplib", "aiosmtplib", "nodemailer", "smtp-source")
+_FOR_THE_LARGEST = (OURS, _BINARYMIME, "hook", "nodemailer", "smtp-source")
+
+_MEGABYTE = 1_000_000
+_KIB_A_MIB = 1024
+_SMALL = 1_000  # octets; then a client has loaded all that it needs, and no large buffer yet
+
+
+def _measure(megabytes: int, clients: tuple[str, ...], name: str, bed: Bed) -> None:
+    small = _write(bed.folder / "small.bin", _SMALL)
+    large = _write(bed.folder / f"{megabytes}.bin", megabytes * _MEGABYTE)
+    runs = {}
+    for client in clients:
+        server = Server(port=bed.sink("binarymime" if client == _BINARYMIME else "chunking"))
+        runs[client] = partial(_cost, bed, client, Job(server=server, attachment=str(large)), small)
+    rows = {name: "s", f"{name}/cpu": "s", f"{name}/memory": "MiB"}
+    bed.results.add_costs(rows, alternate(runs, max(2, bed.rounds // 2)))
+    large.unlink()
+
+
+def _write(file: Path, octets: int) -> Path:
+    block = bytes(range(256)) * 4096
+    with file.open("wb") as target:
+        while octets:
+            octets -= target.write(block[:octets])
+    return file
+
+
+def _cost(bed: Bed, client: str, job: Job, small: Path) -> tuple[float, ...]:
+    """Return seconds, seconds of CPU and, if it is known, MiB; () if this machine does not have the client."""
+    runner = start(client, bed.environment)
+    if runner is None:
+        return ()
+    with closing(runner):
+        if not isinstance(runner, Worker):
+            cost = runner.run(job)
+            return cost.seconds, cost.cpu
+        runner.run(replace(job, attachment=str(small)))
+        idle = runner.reset_peak()
+        cost = runner.run(job)
+        return cost.seconds, cost.cpu, (runner.peak() - idle) / _KIB_A_MIB
+
+
+def _case(megabytes: int, clients: tuple[str, ...], *, in_quick: bool = False) -> Case:
+    name = f"attachment-{megabytes}MB"
+    return Case(name, partial(_measure, megabytes, clients, name), in_quick)
+
+
+CASES = (
+    _case(1, _CLIENTS),
+    _case(10, _CLIENTS),
+    _case(50, _CLIENTS, in_quick=True),
+    _case(200, _FOR_THE_LARGEST),
+)

@@ -1,0 +1,54 @@
+"""What importing a module costs a DAG file over airflow.sdk, each time in a new process: milliseconds and modules.
+
+Beside each of our modules stands the one of Airflow's own provider.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmarks import cores
+from benchmarks.cases import Case
+from benchmarks.rounds import HOOK, OURS, alternate
+
+if TYPE_CHECKING:
+    from benchmarks.bed import Bed
+
+_PROBE = """
+import json, sys, time
+import airflow.sdk
+from airflow.sdk import BaseHook, BaseNotifier, BaseOperator
+before = len(sys.modules)
+started = time.perf_counter()
+__import__(sys.argv[1])
+print(json.dumps([1000 * (time.perf_counter() - started), len(sys.modules) - before]))
+"""
+_MODULES = {
+    "operator": ("airflow_smtp_cm.operators.send_mail", "airflow.providers.smtp.operators.smtp"),
+    "hook": ("airflow_smtp_cm.hooks.smtp_cm", "airflow.providers.smtp.hooks.smtp"),
+    "notifier": ("airflow_smtp_cm.notifications.send_mail", "airflow.providers.smtp.notifications.smtp"),
+}
+
+
+def _measure(kind: str, bed: Bed) -> None:
+    runs = {client: partial(_cost, module, bed) for client, module in zip((OURS, HOOK), _MODULES[kind], strict=True)}
+    for run in runs.values():
+        run()  # compiles what is not yet compiled
+    bed.results.add_costs({f"import/{kind}": "ms", f"import/{kind}/modules": "modules"}, alternate(runs, bed.rounds))
+
+
+def _cost(module: str, bed: Bed) -> tuple[float, ...]:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | bed.environment
+    with cores.on(cores.CLIENTS):
+        outcome = subprocess.run(
+            [sys.executable, "-c", _PROBE, module], env=env, capture_output=True, text=True, check=True
+        )
+    return tuple(json.loads(outcome.stdout.splitlines()[-1]))
+
+
+CASES = tuple(Case(f"import/{kind}", partial(_measure, kind), in_quick=kind == "operator") for kind in _MODULES)

@@ -1,0 +1,80 @@
+"""Many recipients, far away: what a message takes at several round-trip times, and how many round trips it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmarks.cases import Case
+from benchmarks.delaying_proxy import DelayingProxy
+from benchmarks.job import Job, Server
+from benchmarks.rounds import OURS, alternate
+
+if TYPE_CHECKING:
+    from benchmarks.bed import Bed
+    from benchmarks.workers import Runner
+
+_BULK = f"{OURS}-bulk"
+_TIMED = (OURS, _BULK, "hook", "nodemailer")
+_COUNTED = (*_TIMED, "smtplib", "aiosmtplib", "smtp-source")
+
+_WARM_UP = 5
+_MESSAGES = 10  # if each goes to one
+_BULK_MESSAGES = 20
+_LONG_RTT = 0.05  # seconds; then it takes minutes, and does not vary
+_COUNTING_RTT = 0.01  # much longer than a server's answer takes
+
+
+def _measure_time(recipients: int, rtt: float, name: str, bed: Bed) -> None:
+    postfix = bed.sink("postfix")
+    with DelayingProxy(postfix, rtt) as proxy:
+        runs = {}
+        for client, runner in bed.clients(_TIMED).items():
+            job = Job(server=Server(port=postfix), messages=_WARM_UP, bulk=client == _BULK)
+            runner.run(job)
+            messages = _BULK_MESSAGES if job.bulk else max(1, _MESSAGES // recipients)
+            server = Server(port=proxy.port) if rtt else job.server
+            runs[client] = partial(
+                _milliseconds, runner, replace(job, server=server, recipients=recipients, messages=messages)
+            )
+        bed.results.add(name, "ms", alternate(runs, 1 if rtt > _LONG_RTT else (bed.rounds + 1) // 2))
+
+
+def _milliseconds(client: Runner, job: Job) -> float:
+    return 1000 * client.run(job).seconds / job.messages
+
+
+def _count(recipients: int, sink: str, name: str, bed: Bed) -> None:
+    with DelayingProxy(bed.sink(sink), _COUNTING_RTT) as proxy:
+        counted = {}
+        for client, runner in bed.clients(_COUNTED).items():
+            job = Job(server=Server(port=proxy.port), recipients=recipients, bulk=client == _BULK)
+            counted[client] = [_round_trips(runner, job, proxy)]
+        bed.results.add(name, "round trips", counted)
+
+
+def _round_trips(client: Runner, job: Job, proxy: DelayingProxy) -> float:
+    """Return how many round trips a further message takes: opening and ending the session are left out."""
+    client.run(job)
+    first = proxy.round_trips
+    further = _BULK_MESSAGES if job.bulk else 1
+    client.run(replace(job, messages=1 + further))
+    return (proxy.round_trips - first) / further
+
+
+def _timed_case(recipients: int, milliseconds: int) -> Case:
+    name = f"recipients-{recipients}/{milliseconds}ms"
+    in_quick = milliseconds == 20 and recipients <= 100  # noqa: PLR2004 - cells of the table below
+    return Case(name, partial(_measure_time, recipients, milliseconds / 1000, name), in_quick)
+
+
+def _counted_case(recipients: int, sink: str) -> Case:
+    name = f"round-trips-{recipients}/{sink}"
+    return Case(name, partial(_count, recipients, sink, name), in_quick=recipients == 1)
+
+
+CASES = (
+    *(_timed_case(recipients, milliseconds) for milliseconds in (0, 5, 20, 100) for recipients in (1, 10, 100, 500)),
+    *(_counted_case(recipients, sink) for sink in ("smtp-sink", "chunking") for recipients in (1, 100)),
+)

@@ -1,0 +1,179 @@
+"""Very many messages to Postfix: is each delivered once, does memory stay flat, does nothing stay open?
+
+Threads with a client each, and sessions that the server ends with 421, in a process that does nothing else; one task
+that sends all, and mapped tasks, in a running Airflow with LocalExecutor. All log in by NTLM under STARTTLS.
+The exit status is 1 unless all of that holds.
+
+Run: make load, as root; or .venv/bin/python -m benchmarks.load
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from tests import connections
+from tests.live.standalone import ROOT, running_airflow
+from tests.load import MAILBOX, MAY_GROW_KIB, Cost, copies, message_ids, send_from_new_process, to_postfix
+from tests.servers.certificates import make_certificates
+from tests.servers.kdc import running_kdc
+from tests.servers.people import MAIL_DOMAIN
+from tests.servers.postfix import MESSAGES_A_SESSION, running_postfix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.live.standalone import Standalone
+    from tests.servers.certificates import Certificates
+    from tests.servers.postfix import Postfix
+
+MESSAGES = 10_000
+THREADS = 8
+THROTTLED_MESSAGES = 4_000
+MAPPED_TASKS = 200
+PARALLELISM = 8  # tasks at once, a process each
+
+_DELIVERY_SECONDS = 120.0
+_RUN_SECONDS = 600.0
+
+
+class Load:
+    """The cases, and whether all of them held so far."""
+
+    def __init__(self, postfix: Postfix, certificates: Certificates) -> None:
+        self.postfix = postfix
+        self.certificates = certificates
+        self.held = True
+
+    def threads(self) -> None:
+        """Send by threads with a client each."""
+        cost = self._from_new_process("default", "threads", MESSAGES)
+        self._report_sent(f"{THREADS} threads with a client each", "threads", cost)
+
+    def throttled(self) -> None:
+        """Send by the same in sessions that the server ends."""
+        cost = self._from_new_process("throttled", "throttled", THROTTLED_MESSAGES)
+        put_off = THREADS * ((THROTTLED_MESSAGES // THREADS - 1) // MESSAGES_A_SESSION)
+        name = f"{THREADS} threads, 421 after every {MESSAGES_A_SESSION} messages, {cost.put_off} times"
+        self._report_sent(name, "throttled", cost, put_off)
+
+    def one_task(self, airflow: Standalone) -> None:
+        """Send all in one session of one task."""
+        cost = _run(airflow, "load_in_one_task", "send_all", case="one-task", messages=MESSAGES)
+        self._report_sent("one task with one client", "one-task", Cost(**cost))
+
+    def mapped_tasks(self, airflow: Standalone) -> None:
+        """Send each message in a task of its own."""
+        started = perf_counter()
+        to = f"{MAILBOX}+mapped@{MAIL_DOMAIN}"
+        sent = _run(airflow, "load_in_mapped_tasks", "gather", to=to, tasks=MAPPED_TASKS)
+        seconds = perf_counter() - started
+        ids = sorted({task["message_id"] for task in sent})
+        peaks = [task["peak_kib"] for task in sent]
+        left_open = sum(task["files_after"] != task["files_before"] for task in sent)
+        self._report(
+            f"{MAPPED_TASKS} mapped tasks, {PARALLELISM} at once",
+            ids,
+            seconds,
+            f"memory of a task {_mib(min(peaks))} to {_mib(max(peaks))} MiB, files left open by {left_open} tasks",
+            holds=len(ids) == MAPPED_TASKS and not left_open,
+        )
+
+    def _from_new_process(self, port: str, case: str, messages: int) -> Cost:
+        manager = to_postfix(self.postfix, self.certificates, port)
+        return send_from_new_process(manager, case, messages, threads=THREADS)
+
+    def _report_sent(self, name: str, case: str, cost: Cost, put_off: int = 0) -> None:
+        self._report(
+            name,
+            message_ids(case, cost.messages),
+            cost.seconds,
+            f"memory {_mib(cost.early_kib)} MiB after a tenth, {_mib(cost.peak_kib)} MiB after all "
+            f"(it may grow by {_mib(MAY_GROW_KIB)}), "
+            f"files open {cost.files_before} before, {cost.files_after} after",
+            holds=cost.is_flat and cost.put_off == put_off,
+        )
+
+    def _report(self, name: str, ids: list[str], seconds: float, cost: str, *, holds: bool) -> None:
+        self.postfix.wait_until_idle(_DELIVERY_SECONDS)
+        delivered = copies(self.postfix, ids)
+        connections = self._connections()
+        holds = holds and delivered == {1: len(ids)} and connections == 0
+        self.held = self.held and holds
+        times = ", ".join(f"{number:,} {times}x" for times, number in delivered.items())
+        print(
+            f"{name}: {'ok' if holds else 'NOT OK'}",
+            f"{len(ids):,} messages in {seconds:.1f} s, {len(ids) / seconds:.3g}/s; delivered: {times}",
+            f"{cost}; connections left: {connections}",
+            sep="\n    ",
+            flush=True,
+        )
+
+    def _connections(self) -> int:
+        """Count what anybody still has open to Postfix."""
+        ports = set(self.postfix.ports.values())
+        return sum(
+            bool(found.raddr) and found.raddr.port in ports and found.status != psutil.CONN_TIME_WAIT
+            for found in psutil.net_connections("tcp")
+        )
+
+
+def _run(airflow: Standalone, dag_id: str, task_id: str, **params: object) -> Any:
+    """Run a DAG and return what its last task returned."""
+    run = airflow.trigger(dag_id, **params)
+    state = airflow.wait_for_end(dag_id, run, _RUN_SECONDS)
+    if state != "success":
+        raise RuntimeError(f"The run of {dag_id} is {state} after at most {_RUN_SECONDS:.0f} s.\n{airflow.logs()}")
+    return airflow.returned(dag_id, run, task_id)
+
+
+def _mib(kib: int) -> str:
+    return f"{kib / 1024:.1f}"
+
+
+@contextmanager
+def load() -> Iterator[Load]:
+    """Run Postfix for the block."""
+    with tempfile.TemporaryDirectory(prefix="load-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # Postfix's own users come by
+        certificates = make_certificates(folder / "certificates")
+        with running_kdc(folder / "kdc") as kdc, running_postfix(folder / "postfix", kdc, certificates) as postfix:
+            yield Load(postfix, certificates)
+
+
+@contextmanager
+def airflow_for(load: Load) -> Iterator[Standalone]:
+    """Run an Airflow with the DAGs of the load for the block."""
+    environment = {
+        "AIRFLOW_CONN_LOAD": connections.to_postfix(load.postfix, load.certificates),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(PARALLELISM),
+        "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
+        "PYTHONPATH": str(ROOT),
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="airflow-") as home,
+        running_airflow(Path(home), environment, [ROOT / "benchmarks" / "dags"]) as airflow,
+    ):
+        yield airflow
+
+
+def main() -> int:
+    with load() as running:
+        running.threads()
+        running.throttled()
+        with airflow_for(running) as airflow:
+            running.one_task(airflow)
+            running.mapped_tasks(airflow)
+        return 0 if running.held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

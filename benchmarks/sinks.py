@@ -1,0 +1,81 @@
+"""The servers that are sent to: Postfix, its smtp-sink, and our own fast one; all throw the mail away."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.workers import FOLDER
+from tests.servers.certificates import make_certificates
+from tests.servers.kdc import running_kdc
+from tests.servers.postfix import running_postfix
+from tests.servers.processes import LOOPBACK, free_ports, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.servers.certificates import Certificates
+    from tests.servers.kdc import Kdc
+    from tests.servers.postfix import Postfix
+
+_SERVERS = [Path("/usr/lib/postfix/sbin/master"), Path("/usr/sbin/krb5kdc"), Path("/usr/sbin/saslpasswd2")]
+SMTP_SINK = Path("/usr/sbin/smtp-sink")
+HERE = Path(__file__).parent
+
+
+class Unavailable(Exception):
+    """The machine lacks what a case needs."""
+
+
+@contextmanager
+def smtp_sink(*options: str) -> Iterator[int]:
+    """Run smtp-sink, which offers PIPELINING and 8BITMIME and throws the mail away; yield its port."""
+    if not SMTP_SINK.exists():
+        raise Unavailable("smtp-sink (tests/install_servers.sh installs Postfix where it is root)")
+    (port,) = free_ports(1)
+    command: list[str | Path] = [SMTP_SINK, *options, "-u", getpass.getuser(), f"{LOOPBACK}:{port}", "100"]
+    with running(command, port=port, env={}, output=FOLDER / "sinks.log"):
+        yield port
+
+
+@contextmanager
+def fast_sink(*keywords: str) -> Iterator[int]:
+    """Run the fast sink, which offers PIPELINING, CHUNKING, 8BITMIME and the keywords; yield its port."""
+    (port,) = free_ports(1)
+    offered = ("PIPELINING", "8BITMIME", "CHUNKING", *keywords)
+    with running([*_fast_sink(), str(port), *offered], port=port, env={}, output=FOLDER / "sinks.log"):
+        yield port
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The real ones, running."""
+
+    kdc: Kdc
+    postfix: Postfix
+    certificates: Certificates
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[Servers]:
+    """Run Postfix and a KDC, with files in the folder; any user must be able to read there."""
+    if os.geteuid() != 0 or not all(file.exists() for file in _SERVERS):
+        raise Unavailable("Postfix and krb5-kdc, which run as root (tests/install_servers.sh installs them)")
+    certificates = make_certificates(folder / "certificates")
+    with running_kdc(folder / "kdc") as kdc, running_postfix(folder / "postfix", kdc, certificates) as postfix:
+        yield Servers(kdc, postfix, certificates)
+
+
+def _fast_sink() -> Sequence[str | Path]:
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        raise Unavailable("gcc, which compiles the fast sink")
+    program = FOLDER / "fast_sink"
+    subprocess.run([compiler, "-O2", "-o", program, HERE / "fast_sink.c"], check=True)
+    return [program]

@@ -1,0 +1,152 @@
+"""The clients' processes: started once, kept warm, and given one job after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from benchmarks import cores
+from benchmarks.job import SENDER, TEXT, Cost
+from tests.servers.processes import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from benchmarks.job import Job
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / ".build" / "bench"
+SMTP_SOURCE = Path("/usr/sbin/smtp-source")
+
+_PYTHON = {
+    "airflow-smtp-cm": "airflow_smtp_cm",
+    "airflow-smtp-cm-bulk": "airflow_smtp_cm",
+    "airflow-smtp-cm-binarymime": "airflow_smtp_cm",
+    "airflow-smtp-cm-async": "airflow_smtp_cm_async",
+    "hook": "hook",
+    "smtplib": "standard_library",
+    "aiosmtplib": "aiosmtplib_client",
+}
+
+
+class Runner(Protocol):
+    """What does jobs."""
+
+    def run(self, job: Job) -> Cost:
+        """Do the job, and return its cost."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+def start(name: str, environment: Mapping[str, str]) -> Runner | None:
+    """Start a client; None if this machine does not have it."""
+    if name == "smtp-source":
+        return SmtpSource() if SMTP_SOURCE.exists() else None
+    if name == "nodemailer":
+        if not (FOLDER / "node_modules/nodemailer").exists():
+            return None
+        command = ["node", str(ROOT / "benchmarks/clients/nodemailer.js"), SENDER, TEXT]
+        environment = {**environment, "NODE_PATH": str(FOLDER / "node_modules")}
+    else:
+        command = [sys.executable, "-m", "benchmarks.clients", _PYTHON[name]]
+    return Worker(name, command, environment)
+
+
+class Worker:
+    """A client that runs all the time.
+
+    Args:
+        name: the client's name.
+        command: what takes jobs on standard input.
+        environment: set on top of the harness's own.
+    """
+
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+        self._name = name
+        self._log = FOLDER / f"{name}.log"
+        with cores.on(cores.CLIENTS), self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                bufsize=1,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+            )
+
+    def run(self, job: Job) -> Cost:
+        """Do the job, and return its cost.
+
+        Raises:
+            RuntimeError: it failed; with what the client wrote.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(job.as_line() + "\n")
+            return Cost(**json.loads(self._process.stdout.readline()))
+        except (BrokenPipeError, ValueError) as error:
+            self.close()
+            raise RuntimeError(f"{self._name} failed at {job}:\n{self._log.read_text(errors='replace')}") from error
+
+    def reset_peak(self) -> int:
+        """Forget the highest use of memory so far; return the present one, in KiB."""
+        (self._proc / "clear_refs").write_text("5")  # proc(5): resets VmHWM
+        return self._kib("VmRSS")
+
+    def peak(self) -> int:
+        """Return the highest use of memory since ``reset_peak``, in KiB."""
+        return self._kib("VmHWM")
+
+    @property
+    def _proc(self) -> Path:
+        return Path(f"/proc/{self._process.pid}")
+
+    def _kib(self, name: str) -> int:
+        found = re.search(rf"{name}:\s+(\d+) kB", (self._proc / "status").read_text())
+        assert found
+        return int(found[1])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
+class SmtpSource:
+    """Postfix's smtp-source: a program in C that does one job and ends."""
+
+    def run(self, job: Job) -> Cost:
+        """Do the job, and return its cost, which includes the program's start."""
+        length = Path(job.attachment).stat().st_size * 4 // 3 if job.attachment else len(TEXT)
+        command = [str(SMTP_SOURCE), "-m", str(job.messages), "-r", str(job.recipients), "-l", str(length)]
+        command += ["-f", SENDER, "-t", "reader@bench.test", "-M", "bench.test"]
+        command += [] if job.reconnect else ["-d"]
+        with cores.on(cores.CLIENTS):
+            started = time.perf_counter()
+            process = subprocess.Popen([*command, f"{LOOPBACK}:{job.server.port}"])
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"smtp-source failed at {job}")
+        return Cost(seconds=seconds, cpu=usage.ru_utime + usage.ru_stime)
+
+    def close(self) -> None:
+        """Do nothing: it has ended."""

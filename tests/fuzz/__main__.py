@@ -1,0 +1,22 @@
+"""``python -m tests.fuzz TARGET [libFuzzer's options and folders]``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+
+import atheris
+
+
+def main() -> None:
+    program, target, *options = sys.argv
+    # What parses the server's tokens counts, too: it is what they are to get through.
+    with atheris.instrument_imports(include=["airflow_smtp_cm", "spnego"]):
+        harness = import_module(f"tests.fuzz.{target}")
+    logging.disable()
+    atheris.Setup([program, *options], harness.one_input)
+    atheris.Fuzz()
+
+
+main()

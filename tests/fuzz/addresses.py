@@ -1,0 +1,30 @@
+"""Whatever stands in a line of addresses: what is read can be written, read again and given to a server."""
+
+from __future__ import annotations
+
+from airflow_smtp_cm.mail.addresses import parse_line
+from airflow_smtp_cm.mail.characters import forbidden
+from airflow_smtp_cm.mail.errors import InvalidAddress
+from airflow_smtp_cm.smtp.commands import rcpt_command
+from tests.fuzz import inputs
+
+
+def check(line: str) -> None:
+    """Read a line."""
+    try:
+        read = parse_line(line)
+    except InvalidAddress as error:
+        assert error.problems
+        assert not forbidden("".join(error.problems))
+        return
+    assert parse_line("; ".join(map(str, read))) == read
+    for address in read:
+        octets = rcpt_command(address.addr_spec, None).encode()
+        assert octets.isascii() or not address.local_part.isascii()
+        assert octets.startswith(b"RCPT TO:<")
+        assert octets.endswith(b"@" + address.domain.encode() + b">\r\n")
+        assert not forbidden(octets.decode().removesuffix("\r\n"))
+
+
+def one_input(data: bytes) -> None:
+    check(inputs.text(data))

@@ -1,0 +1,22 @@
+"""Whatever stands in a connection string: it is read and can be written, or everything wrong is said."""
+
+from __future__ import annotations
+
+from airflow_smtp_cm.connection_string import ConnectionString
+from airflow_smtp_cm.smtp.errors import SettingsError
+from tests.fuzz import inputs
+
+
+def check(text: str) -> None:
+    """Read a text."""
+    try:
+        said = ConnectionString.parse(text)
+    except SettingsError as error:
+        assert error.problems
+        return
+    silent = {"use_windows_authentication": False, "enable_ssl": False}
+    assert ConnectionString.parse(str(said)).properties() == silent | said.properties()
+
+
+def one_input(data: bytes) -> None:
+    check(inputs.text(data))

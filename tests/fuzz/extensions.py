@@ -1,0 +1,33 @@
+"""Whatever a server says to EHLO: it offers what its words say, and nothing breaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.smtp.extensions import Extensions
+from airflow_smtp_cm.smtp.replies import Reply
+from tests.fuzz import inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def check(lines: Sequence[str]) -> None:
+    """Read the lines after the greeting."""
+    offered = Extensions.from_ehlo(Reply(250, ("mail.test", *lines)))
+    written = " ".join(lines).upper()
+    words = {*written.split(), *written.replace("=", " ").split()}
+    assert all(name in written and not name.isspace() for name in offered.mechanisms)
+    assert len(set(offered.mechanisms)) == len(offered.mechanisms)
+    for keyword in ("STARTTLS", "PIPELINING", "CHUNKING", "SIZE", "SMTPUTF8"):
+        assert (keyword in offered) <= (keyword in words)
+    limit = offered.size_limit
+    assert limit is None or limit > 0
+    # More lines take nothing back.
+    fewer = Extensions.from_ehlo(Reply(250, ("mail.test", *lines[:-1])))
+    assert fewer.keywords.items() <= offered.keywords.items()
+    assert offered.mechanisms[: len(fewer.mechanisms)] == fewer.mechanisms
+
+
+def one_input(data: bytes) -> None:
+    check(inputs.text(data).split("\n"))

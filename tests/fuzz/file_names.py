@@ -1,0 +1,24 @@
+"""Whatever a file name is: refused, or read back the same, beside no other header."""
+
+from __future__ import annotations
+
+from airflow_smtp_cm.mail import Attachment, InvalidAttachment, MailMessage
+from tests.fuzz import inputs
+from tests.mail.reading import octets_of, seen_by_python, seen_by_rust
+
+
+def check(name: str, content: bytes) -> None:
+    """Attach octets under this name."""
+    try:
+        attachment = Attachment(content, name)
+    except InvalidAttachment as error:
+        assert name not in str(error) or name.isprintable()
+        return
+    octets = octets_of(MailMessage(from_email="a@x", to="b@y", attachments=attachment))
+    for seen in (seen_by_python(octets), seen_by_rust(octets)):
+        assert seen.attachments == [(name, attachment.media_type, content)]
+
+
+def one_input(data: bytes) -> None:
+    name, *content = inputs.pieces(data)
+    check(inputs.text(name), b"".join(content))

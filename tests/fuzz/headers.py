@@ -1,0 +1,28 @@
+"""Whatever a header's name and value are: refused, or read back the same, beside no other header."""
+
+from __future__ import annotations
+
+from airflow_smtp_cm.mail import InvalidMessage, MailMessage
+from tests.fuzz import inputs
+from tests.fuzz.messages import header_names
+from tests.mail.reading import octets_of, seen_by_python, seen_by_rust
+
+_OTHERS = ["date", "from", "to", "message-id", "mime-version", "content-type", "content-transfer-encoding"]
+
+
+def check(name: str, value: str) -> None:
+    """Write a message with this header, and with this value as its subject."""
+    try:
+        message = MailMessage(from_email="a@x", to="b@y", subject=value, headers={name: value})
+    except InvalidMessage:
+        return
+    octets = octets_of(message)
+    assert sorted(header_names(octets)) == sorted([*_OTHERS, *(["subject"] if value else []), name.lower()])
+    for seen in (seen_by_python(octets, name), seen_by_rust(octets, name)):
+        assert seen.own_header == value
+        assert seen.subject == value
+
+
+def one_input(data: bytes) -> None:
+    name, *value = inputs.pieces(data)
+    check(inputs.text(name), inputs.text(b"".join(value)))

@@ -1,0 +1,111 @@
+"""Whatever a server says, and when: a result or an SmtpError, nothing in clear that TLS was to hide, no secret."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.smtp.effects import StartTls
+from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError, TimedOut
+from airflow_smtp_cm.smtp.settings import ChannelBinding, Tls, TlsMode
+from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
+from tests.fuzz import inputs
+from tests.fuzz.challenges import PASSWORD, WINDOWS
+from tests.hidden import assert_hidden, told_by
+from tests.smtp.driver import END, Driver
+from tests.smtp.outgoing import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+    from airflow_smtp_cm.smtp.effects import Effect
+
+_SMUGGLED = b"From: a@b.test\r\n\r\nHi\n.\nMAIL FROM:<eve@evil.test>\r\n.\rRCPT TO:<x@y>\r\n.\r\nDATA\r\n"
+_BEFORE_TLS = re.compile(rb"(?:EHLO|HELO) me\.test\r\n|STARTTLS\r\n")
+# The driver's TLS has no certificate to bind to.
+_WINDOWS = replace(WINDOWS, channel_binding=ChannelBinding.NONE)
+
+WISHES = ("starttls", "implicit", "ntlm", "slow", "all", "long")
+"""How the client may be set: TLS, a login, no PIPELINING, all or nothing, a message of more than one block."""
+
+
+class _Server(Driver):
+    """Says the next piece at its beginning, when TLS stands, and after every write; in the end it goes away.
+
+    Attributes:
+        in_clear: how many writes came before TLS; None if it never began.
+    """
+
+    def __init__(self, said: Iterable[bytes], *, implicit: bool) -> None:
+        super().__init__()
+        self.in_clear: int | None = None
+        self._said = iter(said)
+        if not implicit:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self.hear(next(self._said, END))
+
+    def _perform(self, effect: Effect, waiting: list[object]) -> Any:
+        outcome = super()._perform(effect, waiting)
+        if isinstance(effect, StartTls):
+            self.in_clear = len(self.writes)
+            self._go_on()
+        return outcome
+
+    def _write(self, data: bytes, waiting: list[object]) -> None:
+        del waiting
+        self.writes.append(data)
+        self._go_on()
+
+    def _read(self) -> bytes:
+        if not self._arrived and self._end is None:
+            raise TimedOut("The server did not answer in time.")
+        return super()._read()
+
+
+def check(wishes: Container[str], said: Sequence[bytes]) -> None:
+    """Open a session, and send a message.
+
+    Args:
+        wishes: some of ``WISHES``.
+        said: what the server says, piece by piece.
+    """
+    mode = TlsMode.STARTTLS if "starttls" in wishes else TlsMode.IMPLICIT if "implicit" in wishes else TlsMode.NONE
+    server = _Server(said, implicit=mode is TlsMode.IMPLICIT)
+    session = server.session(
+        tls=Tls(mode=mode), authentication=_WINDOWS if "ntlm" in wishes else None, pipelining="slow" not in wishes
+    )
+    octets = _SMUGGLED + (b"x" * 70 + b"\n") * (INLINE_LIMIT // 70 if "long" in wishes else 1)
+    note = Note(octets=octets.replace(b"\n", b"\r\n") if "long" in wishes else octets)
+    shown: list[str] = []
+    delivered = False
+    try:
+        server.run(session.open("me.test"))
+        result = server.run(session.send(note, all_or_nothing="all" in wishes, notification=None))
+        delivered = result.reply.positive
+        shown.append(repr(result))
+    except SmtpError as error:
+        delivered = isinstance(error, RecipientsRefused) and error.result is not None
+        shown += told_by(error)
+    written = b"".join(server.writes)
+    if mode is not TlsMode.NONE:
+        in_clear = server.writes if server.in_clear is None else server.writes[: server.in_clear]
+        assert all(map(_BEFORE_TLS.fullmatch, in_clear)), in_clear
+    if "ntlm" in wishes and session.login is None:
+        assert b"MAIL FROM" not in written
+    assert not re.search(rb"\r(?!\n)|(?<!\r)\n", written)
+    assert not delivered or b"RCPT TO:<x@y>" in written
+    assert_hidden([*shown, *server.trace, repr(session.wire)], PASSWORD.encode(), *_tokens(server.writes))
+
+
+def _tokens(writes: Iterable[bytes]) -> list[bytes]:
+    lines = [write.removeprefix(b"AUTH NTLM ").strip() for write in writes if len(write) < 2000]
+    return [b64decode(line) for line in lines if re.fullmatch(rb"[A-Za-z0-9+/]{40,}=*", line)]
+
+
+def one_input(data: bytes) -> None:
+    wishes, *said = inputs.pieces(data)
+    check(set(inputs.text(wishes).split()), said)

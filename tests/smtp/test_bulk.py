@@ -1,0 +1,335 @@
+"""Many messages in one go: each has the outcome it would have alone, in order; none is lost, none sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_OCTETS
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.errors import (
+    ConnectError,
+    DeliveryUncertain,
+    Disconnected,
+    MessageError,
+    RecipientsRefused,
+    Refused,
+    SmtpError,
+)
+from airflow_smtp_cm.smtp.result import SendResult
+from airflow_smtp_cm.smtp.settings import Settings
+from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
+from tests.servers.postfix import SIZE_LIMIT
+from tests.servers.processes import LOOPBACK
+from tests.servers.scripted import expect, expect_content, expect_octets, reset, say, scripted_peer
+from tests.smtp.outgoing import Note
+
+OK = ("250 r", "250 m", "250 t", "250 2.0.0 f")  # to RSET, MAIL, RCPT, BDAT
+
+
+async def send_all_async(settings, messages, **options):
+    async with await AsyncSmtpClient.open(settings) as client:
+        return [outcome async for outcome in client.send_all(messages, **options)]
+
+
+def send_all_blocking(settings, messages, **options):
+    with SmtpClient.open(settings) as client:
+        return list(client.send_all(messages, **options))
+
+
+@pytest.fixture(
+    params=[send_all_blocking, lambda *args, **kwargs: asyncio.run(send_all_async(*args, **kwargs))],
+    ids=["blocking", "asyncio"],
+)
+def send_all(request):
+    """Both clients, each as a function that opens a session, sends all and returns the outcomes."""
+    return request.param
+
+
+def kinds(outcomes):
+    return [type(outcome) for outcome in outcomes]
+
+
+# --- against Postfix
+
+MIXED = {
+    "bob@corp.test": SendResult,
+    "refused@corp.test": RecipientsRefused,
+    "first@corp.test": SendResult,
+    "later@corp.test": RecipientsRefused,
+    "last@corp.test": SendResult,
+}
+
+
+@pytest.mark.parametrize("port", ["default", "no_chunking", "no_pipelining", "bare"])
+def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, send_all, port):
+    """Among them such that are refused as a whole, in part, or half-way, a large one, and one that cannot be sent."""
+    messages = [
+        *(Note((address,)) for address in MIXED),
+        Note(("bob@corp.test", "refused@corp.test")),
+        Note(("bob@corp.test",), sender="blocked@corp.test"),
+        Note(("bob@corp.test",), text="0123456789 " * 9 + "\r\n" + "x\r\n" * INLINE_LIMIT),
+        Note(()),
+        Note(("bob@corp.test",)),
+    ]
+    outcomes = send_all(submission(postfix.port(port)), messages)
+
+    assert kinds(outcomes) == [*MIXED.values(), RecipientsRefused, Refused, SendResult, MessageError, SendResult]
+    accepted = [
+        outcome.result if isinstance(outcome, RecipientsRefused) else outcome
+        for outcome in outcomes
+        if isinstance(outcome, SendResult | RecipientsRefused)
+    ]
+    for result in filter(None, accepted):
+        (user,) = {address.partition("@")[0] for address in result.accepted}
+        postfix.wait_for_message(result.message_id, user=user)
+        assert postfix.copies(user)[result.message_id] == 1
+    sent = {result.message_id for result in filter(None, accepted)}
+    arrived = {*postfix.copies("bob"), *postfix.copies("first"), *postfix.copies("last")}
+    assert arrived & {message.message_id for message in messages} == sent
+
+
+@pytest.mark.parametrize("port", ["few_errors", "few_errors_no_chunking"])
+def test_a_server_that_ends_the_session_after_many_errors_gets_the_rest_in_another(
+    postfix, submission, send_all, port
+):
+    messages = [Note(("refused@corp.test" if number % 2 else "bob@corp.test",)) for number in range(60)]
+    outcomes = send_all(submission(postfix.port(port)), messages)
+
+    assert kinds(outcomes) == [SendResult, RecipientsRefused] * 30
+    sent = [message.message_id for message in messages[::2]]
+    postfix.wait_for_message(sent[-1])
+    copies = postfix.copies()
+    assert [copies[message_id] for message_id in sent] == [1] * 30
+
+
+def test_too_large_a_message_is_no_trouble_for_the_next(postfix, submission, send_all):
+    large = Note(("bob@corp.test",), text="0123456789\r\n" * (SIZE_LIMIT // 10))
+    for port in ("small", "small_unannounced"):
+        outcomes = send_all(submission(postfix.port(port)), [Note(), large, Note()])
+
+        assert [isinstance(outcome, SendResult) for outcome in outcomes] == [True, False, True]
+
+
+# --- against a server that breaks off
+
+
+def greeting(*extensions):
+    return [
+        say("220 hi"),
+        expect("EHLO"),
+        say(*[f"250-{extension}" for extension in ("me", *extensions)], "250 8BITMIME"),
+    ]
+
+
+def settings(peer):
+    return Settings(host=LOOPBACK, port=peer.port)
+
+
+def taken(note, *replies):
+    """Return the steps that take a message by BDAT and answer with these replies, or as if all were well."""
+    size = note.content(eight_bit=True, binary=False, utf8=False).size
+    return [
+        *(expect("RSET"), expect("MAIL"), expect("RCPT"), expect(f"BDAT {size} LAST"), expect_octets(size)),
+        *([say(*replies)] if replies else []),
+    ]
+
+
+CHUNKING = greeting("PIPELINING", "CHUNKING")
+
+
+def test_a_session_that_ends_with_421_is_followed_by_another_and_nothing_is_sent_twice(send_all):
+    notes = [Note() for _ in range(6)]
+    first = [step for note in notes[:6] for step in taken(note)]
+    second = [step for note in notes[2:] for step in taken(note, *OK)]
+    with scripted_peer(
+        [*CHUNKING, *first, say(*OK, *OK, "250 r", "421 4.7.0 two messages a session")],
+        [*CHUNKING, *second, expect("QUIT")],
+        to_the_end=False,
+    ) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+    assert kinds(outcomes) == [SendResult] * 6
+
+
+def test_messages_that_have_left_are_in_doubt_if_the_connection_breaks(send_all):
+    notes = [Note() for _ in range(4)]
+    first = [step for note in notes for step in taken(note)]
+    with scripted_peer(
+        [*CHUNKING, *first, say(*OK, "250 r", "550 5.7.1 no", "503 no", "503 no"), say("250 r"), reset()]
+    ) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert kinds(outcomes) == [SendResult, Refused, DeliveryUncertain, DeliveryUncertain]
+    assert [notes[number].message_id in str(outcomes[number]) for number in (2, 3)] == [True, True]
+
+
+def test_what_had_not_left_goes_over_another_session(send_all):
+    """After two groups are in doubt, the third is sent."""
+    notes = [Note() for _ in range(3 * GROUP)]
+    first = [step for note in notes[: 2 * GROUP] for step in taken(note)]
+    second = [step for note in notes[2 * GROUP :] for step in taken(note, *OK)]
+    with scripted_peer([*CHUNKING, *first, reset()], [*CHUNKING, *second, expect("QUIT")], to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert kinds(outcomes) == [DeliveryUncertain] * (2 * GROUP) + [SendResult] * GROUP
+
+
+def test_421_instead_of_the_confirmation_leaves_one_message_in_doubt(send_all):
+    notes = [Note() for _ in range(3)]
+    first = [step for note in notes for step in taken(note)]
+    second = [step for note in notes[1:] for step in taken(note, *OK)]
+    with scripted_peer(
+        [*CHUNKING, *first, say(*OK[:3], "421 4.3.0 going down")],
+        [*CHUNKING, *second, expect("QUIT")],
+        to_the_end=False,
+    ) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert kinds(outcomes) == [DeliveryUncertain, SendResult, SendResult]
+
+
+def test_a_server_that_takes_nothing_ends_it(send_all):
+    """Else it would be asked for ever."""
+    notes = [Note() for _ in range(3)]
+    first = [step for note in notes for step in taken(note)]
+    with (
+        scripted_peer([*CHUNKING, *first, say("250 r", "421 4.7.0 not today")], to_the_end=False) as peer,
+        pytest.raises(Refused, match=r"421 4\.7\.0 not today"),
+    ):
+        send_all(settings(peer), notes)
+
+
+def test_a_server_that_is_gone_ends_it(send_all):
+    notes = [Note() for _ in range(3)]
+    first = [step for note in notes for step in taken(note)]
+    with (
+        scripted_peer([*CHUNKING, *first, say(*OK, "250 r", "421 bye")], to_the_end=False) as peer,
+        pytest.raises(ConnectError),
+    ):
+        send_all(settings(peer), notes)
+
+
+def test_with_data_the_next_envelope_leaves_with_the_content(send_all):
+    turn = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+    with scripted_peer(
+        [
+            *(*greeting("PIPELINING"), *turn, say("250 m", "250 t", "354 go")),
+            *(expect_content(), *turn, say("250 f", "250 m", "550 5.1.1 nobody", "503 no")),
+            *(expect("RSET"), say("250 r"), *turn, say("250 m", "250 t", "354 go")),
+            *(expect_content(), say("250 f"), expect("QUIT")),
+        ],
+        to_the_end=False,
+    ) as peer:
+        outcomes = send_all(settings(peer), [Note(), Note(), Note()])
+
+    assert kinds(outcomes) == [SendResult, RecipientsRefused, SendResult]
+
+
+def test_with_data_one_message_at_the_most_is_in_doubt(send_all):
+    notes = [Note() for _ in range(3)]
+    turn = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+    content = [expect_content(), *turn]
+    rest = [*turn, say("250 m", "250 t", "354 go"), expect_content()]
+    with scripted_peer(
+        [*greeting("PIPELINING"), *turn, say("250 m", "250 t", "354 go"), *content, reset()],
+        [
+            *greeting("PIPELINING"),
+            *rest,
+            *turn,
+            say("250 f", "250 m", "250 t", "354 go"),
+            expect_content(),
+            say("250 f"),
+        ],
+        to_the_end=False,
+    ) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert kinds(outcomes) == [DeliveryUncertain, SendResult, SendResult]
+
+
+# --- where messages come from, and where outcomes go
+
+
+def test_messages_are_taken_as_they_are_needed(postfix, submission):
+    taken_from, given = [], []
+
+    def notes():
+        for number in range(10 * GROUP):
+            taken_from.append(number)
+            yield Note()
+
+    with SmtpClient.open(submission(postfix.port())) as client:
+        for outcome in client.send_all(notes()):
+            given.append(outcome)
+            assert len(taken_from) - len(given) <= 2 * GROUP + 1
+
+    assert kinds(given) == [SendResult] * (10 * GROUP)
+
+
+def test_a_group_is_bounded_in_octets(postfix, submission):
+    ahead = []
+
+    def notes():
+        for _ in range(GROUP):
+            ahead.append(len(ahead))
+            yield Note(text="x" * 900 + "\r\n" * 1 + ("y" * 900 + "\r\n") * (INLINE_LIMIT // 1000))
+
+    with SmtpClient.open(submission(postfix.port())) as client:
+        next(outcomes := client.send_all(notes()))
+        assert len(ahead) <= 2 * (GROUP_OCTETS // (INLINE_LIMIT * 9 // 10) + 1) + 1
+        list(outcomes)
+
+
+def test_an_error_of_whoever_makes_the_messages_comes_after_the_outcomes_of_those_before(postfix, submission):
+    def notes():
+        yield Note()
+        yield Note()
+        raise LookupError("no more rows")
+
+    outcomes = []
+    with SmtpClient.open(submission(postfix.port())) as client:
+        with pytest.raises(LookupError, match="no more rows"):
+            outcomes.extend(client.send_all(notes()))
+        assert kinds(outcomes) == [SendResult, SendResult]
+        client.send(Note())
+
+
+def test_whoever_takes_no_more_outcomes_ends_the_session_and_may_go_on_in_another(postfix, submission):
+    with SmtpClient.open(submission(postfix.port())) as client:
+        outcomes = client.send_all(Note() for _ in range(5))
+        assert isinstance(next(outcomes), SendResult)
+        outcomes.close()
+        assert "closed" in repr(client)
+        assert isinstance(client.send(Note()), SendResult)
+    gc.collect()
+
+
+def test_no_message_is_no_conversation(send_all):
+    with scripted_peer([*CHUNKING, expect("QUIT")], to_the_end=False) as peer:
+        assert send_all(settings(peer), []) == []
+
+
+def test_all_or_nothing_holds_for_each(postfix, submission, send_all):
+    messages = [Note(("bob@corp.test", "refused@corp.test")), Note()]
+    outcomes = send_all(submission(postfix.port()), messages, all_or_nothing=True)
+
+    assert kinds(outcomes) == [RecipientsRefused, SendResult]
+    assert outcomes[0].result is None
+
+
+def test_what_the_site_does_not_let_pass_is_an_outcome(postfix, submission, send_all):
+    def policy(message):
+        if "eve@evil.test" in message.recipients:
+            raise ValueError("not to eve@evil.test")
+        return message
+
+    outcomes = send_all(submission(postfix.port(), message_policy=policy), [Note(), Note(("eve@evil.test",)), Note()])
+
+    assert kinds(outcomes) == [SendResult, MessageError, SendResult]
+    assert isinstance(outcomes[1], SmtpError)
+    assert Disconnected not in kinds(outcomes)

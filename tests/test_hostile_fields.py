@@ -1,0 +1,112 @@
+"""Fields that templates fill with what somebody else wrote: refused before anybody is connected to."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_smtp_cm.decorators.send_mail import send_mail_task
+from airflow_smtp_cm.mail.characters import forbidden
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from tests.connections import anonymous
+from tests.servers.processes import LOOPBACK
+
+CONTROLS = ["\r\n", "\n", "\r", "\0", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"]
+UNSENDABLE = ["\0", "\ud800"]  # all that a body may not hold
+FINE = {
+    "smtp_conn_id": "smtp_cm_default",
+    "from_email": "alice@corp.test",
+    "to": "bob@corp.test",
+    "cc": "carol@corp.test",
+    "bcc": "dave@corp.test",
+    "subject": "Hello",
+    "priority": "High",
+    "message_source_type": "DirectInput",
+    "message_source": "Text",
+    "html_content": "<p>Text",
+    "attachments": "/etc/hostname",
+    "reply_to": "alice@corp.test",
+    "headers": "value",
+}
+# Where a field stands in what is given; by default the field itself.
+PLACES = {
+    **{field: lambda text, field=field: {field: text} for field in FINE},
+    "headers": lambda text: {"headers": {"X-Own": text}},
+    "a header's name": lambda text: {"headers": {f"X-{text}": "value"}},
+    "one of several recipients": lambda text: {"to": ["bob@corp.test", text]},
+    "one of several attachments": lambda text: {"attachments": ["/etc/hostname", text]},
+    "a file to read": lambda text: {"message_source_type": "FileConnection", "message_source": text},
+    "a Variable to read": lambda text: {"message_source_type": "Variable", "message_source": text},
+}
+BODIES = ("message_source", "html_content")
+
+
+def operator(fields, context):
+    task = SendMailOperator(task_id="send", **fields)
+    task.render_template_fields(context)
+    task.execute(context)
+
+
+def decorator(fields, context):
+    @send_mail_task(**{name: value for name, value in fields.items() if not name.startswith("message_source")})
+    def send():
+        kind = fields.get("message_source_type", "DirectInput")
+        source = fields.get("message_source", "Text")
+        return {name: _filled(value) for name, value in (("message_source_type", kind), ("message_source", source))}
+
+    def _filled(value):
+        return value.replace("{{ text }}", context["text"])
+
+    task = send().operator
+    task.render_template_fields(context)
+    task.execute(context)
+
+
+def notifier(fields, context):
+    SendMailNotifier(**fields)(context)
+
+
+def notifier_on_asyncio(fields, context):
+    async def main():
+        await SendMailNotifier(**fields, context=context)
+
+    asyncio.run(main())
+
+
+WAYS = [operator, decorator, notifier, notifier_on_asyncio]
+
+
+@pytest.fixture
+def never_connected(monkeypatch):
+    """The default connection leads to a server that nobody must come to."""
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(listener.getsockname()[1], timeout=0.5))
+        yield
+        assert select.select([listener], [], [], 0)[0] == []
+
+
+def test_every_templated_field_is_looked_at():
+    fields = {*SendMailOperator.template_fields, *SendMailNotifier.template_fields}
+    assert fields == FINE.keys() <= PLACES.keys()
+
+
+@pytest.mark.usefixtures("never_connected")
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_control_characters_are_refused_before_anybody_is_connected_to(way, place):
+    fine = "/etc/hostname" if "attach" in place or "file" in place else FINE.get(place, "bob@corp.test")
+    for control in UNSENDABLE if place in BODIES else CONTROLS:
+        texts = [f"{fine}{control}Bcc: eve@evil.test"]
+        if control == "\n" and "attach" not in place:  # where white space around a path is dropped
+            texts += [f"{fine}{control}", f"{control}{fine}"]
+        for text in texts:
+            fields = {"to": "bob@corp.test", "subject": "Hello"} | PLACES[place]("{{ text }}")
+            with pytest.raises((AirflowFailException, InvalidMessage)) as caught:
+                way(fields, {"text": text})
+            assert not forbidden(str(caught.value).replace("\n", ""))
