@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.mail.mime import Rendering
+    from airflow_smtp_cm.smtp.client import SmtpClient
     from airflow_smtp_cm.smtp.outgoing import Body
     from airflow_smtp_cm.smtp.result import Refusal
 
@@ -166,8 +167,16 @@ class Delivery:
                 "The message is not the same as in an earlier try. Whoever has that one does not get this."
             )
         outgoing = _Leaving(message, record.recipients, lambda size: self._keep(replace(record, size=size)))
+        with hook.get_conn() as client:
+            # Before the goodbye, which takes time in which a worker may be killed.
+            return self._sent_by(client, outgoing, record)
+
+    def _sent_by(self, client: SmtpClient, outgoing: _Leaving, record: _Record) -> SendResult:
+        """Send it in this session, and record what came of it."""
+        before = self._record
+        earlier = record.result
         try:
-            result = _together(earlier, hook.send(outgoing, all_or_nothing=self._all_or_nothing), ())
+            result = _together(earlier, client.send(outgoing, all_or_nothing=self._all_or_nothing), ())
         except DeliveryUncertain as error:
             return self._uncertain(error)
         except RecipientsRefused as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -58,7 +58,14 @@ def mails(outbox: list[ReceivedMessage]) -> Mails:
 @pytest.fixture(scope="package")
 def airflow(tmp_path_factory: pytest.TempPathFactory, mail_server: SmtpTestServer) -> Iterator[Standalone]:
     """A running Airflow; in its environment there is the connection ``of_workers``, to the mail server."""
-    environment = {"AIRFLOW_CONN_OF_WORKERS": mail_server.airflow_connection()}
+    environment = {
+        "AIRFLOW_CONN_OF_WORKERS": mail_server.airflow_connection(),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        # Soon, but not before a worker on a busy machine has had several chances to show that it lives.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # the first answer takes long on a busy machine
+    }
     with running_airflow(tmp_path_factory.mktemp("airflow"), environment) as airflow:
         yield airflow
 
@@ -72,15 +79,9 @@ class Connect(Protocol):
 @pytest.fixture
 def connect(airflow: Standalone, mail_server: SmtpTestServer) -> Iterator[Connect]:
     """A function that adds a connection to the mail server by the REST API, for the time of the test."""
-    conn_ids = []
+    with ExitStack() as connections:
 
-    def connect(conn_id: str, **changes: Any) -> dict[str, Any]:
-        connection = json.loads(mail_server.airflow_connection(**changes))
-        connection |= {"connection_id": conn_id, "extra": json.dumps(connection["extra"])}
-        airflow.api.post("/api/v2/connections", json=connection).raise_for_status()
-        conn_ids.append(conn_id)
-        return connection
+        def connect(conn_id: str, **changes: Any) -> dict[str, Any]:
+            return connections.enter_context(airflow.connected(conn_id, mail_server.airflow_connection(**changes)))
 
-    yield connect
-    for conn_id in conn_ids:
-        airflow.api.delete(f"/api/v2/connections/{conn_id}").raise_for_status()
+        yield connect

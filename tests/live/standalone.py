@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ _START_SECONDS = 80.0
 _DAG_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _ANSWER_SECONDS = 60.0
+_LOCKED_TIMES = 10
 _RUN_PAUSE_SECONDS = 0.5  # so that asking for a run does not hold it up
 
 
@@ -65,10 +67,26 @@ class Standalone:
         assert wait_until(is_done, _ANSWER_SECONDS), answer
         return answer["state"] == "success", answer["result_message"]
 
+    @contextmanager
+    def connected(self, conn_id: str, connection: str) -> Iterator[dict[str, Any]]:
+        """Have a connection for the block, given as JSON as the environment takes it; yield it as the API does."""
+        fields = json.loads(connection)
+        fields |= {"connection_id": conn_id, "extra": json.dumps(fields["extra"])}
+        self._ask("POST", "/api/v2/connections", fields)
+        try:
+            yield fields
+        finally:
+            self._ask("DELETE", f"/api/v2/connections/{conn_id}")
+
     def trigger(self, dag_id: str, **params: Any) -> str:
         """Start a run as people do, without a logical date; return its id."""
-        run = self.api.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})
-        return str(run.raise_for_status().json()["dag_run_id"])
+        asked = {"logical_date": None, "conf": params}
+        return str(self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", asked).json()["dag_run_id"])
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear all tasks of a run, as people do."""
+        asked = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+        self._ask("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", asked)
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return a run, as the API tells of it."""
@@ -87,20 +105,30 @@ class Standalone:
         found: list[dict[str, Any]] = self.api.get(path).raise_for_status().json()["task_instances"]
         return found
 
-    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """Return what a task has returned."""
+    def returned(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
+        """Return what a task has returned; None if nothing."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        return self.api.get(path).raise_for_status().json()["value"]
+        response = self.api.get(path, params={"map_index": map_index})
+        return None if response.status_code == httpx.codes.NOT_FOUND else response.raise_for_status().json()["value"]
 
-    def log_of_task(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """Return what the first try of a task has logged."""
+    def log_of_task(self, dag_id: str, run_id: str, task_id: str, number: int = 1, map_index: int = -1) -> str:
+        """Return what a try of a task has logged."""
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
-        return (folder / "attempt=1.log").read_text()
+        mapped = f"map_index={map_index}" if map_index >= 0 else ""
+        return (folder / mapped / f"attempt={number}.log").read_text()
 
     def logs(self) -> str:
         """Return all that it has written for people to read."""
         files = [self.home / "output", *self.home.glob("logs/**/*.log")]
         return "\n".join(file.read_text(errors="replace") for file in files)
+
+    def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Have something changed; whatever SQLite's lock has kept from being changed is asked for again."""
+        for _ in range(_LOCKED_TIMES):
+            response = self.api.request(method, path, json=body)
+            if response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+                break
+        return response.raise_for_status()
 
 
 @contextmanager

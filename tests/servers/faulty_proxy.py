@@ -120,6 +120,7 @@ class FaultyProxy:
 
     Attributes:
         client_is_back: to be set when the client is done; content that nobody was to read is read then.
+        at_point: set when the client waits in vain: for a reply that was swallowed, or for its content to be read.
         received: what the client said, connection after connection: the first word of each command, ``response`` for
             its part in AUTH, ``content`` for what DATA announced if it came to its end.
         left: whether the client has been seen to close each connection; after a reset there is nothing to see.
@@ -131,6 +132,7 @@ class FaultyProxy:
         self.point = point
         self.fault = fault
         self.client_is_back = threading.Event()
+        self.at_point = threading.Event()
         self.received: list[list[str]] = []
         self.left: list[bool] = []
 
@@ -216,6 +218,7 @@ class _Dialogue:
         reply = ask()
         if fault in _LAST:
             self._swallows = True
+            self._proxy.at_point.set()
         if self._swallows:
             return reply
         if self._answered:
@@ -322,6 +325,7 @@ class _Dialogue:
 
     def _stop_reading(self) -> None:
         """Take nothing, or an octet now and then, until the client has given up."""
+        self._proxy.at_point.set()
         if self._fault is Fault.SILENCE:
             self._proxy.client_is_back.wait(PATIENCE_SECONDS)
         while not self._proxy.client_is_back.wait(DRIP_SECONDS):

@@ -1,0 +1,44 @@
+"""DAGs that send one message, whose workers do not always live to tell; the tests define connections and servers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, get_args
+
+from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
+
+from airflow_smtp_cm.delivery import OnUncertain
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import SmtpError
+
+PARAMS = {"smtp_conn_id": "smtp_cm_default", "to": "carol@corp.test", "attachments": ""}
+MESSAGE: dict[str, Any] = {
+    "smtp_conn_id": "{{ params.smtp_conn_id }}",
+    "to": "{{ params.to }}",
+    "subject": "Payslip",
+    "message_source": "Hello.\n",
+    "attachments": "{{ params.attachments }}",
+}
+AT_ONCE: dict[str, Any] = {"retries": 1, "retry_delay": timedelta(0)}
+
+for on_uncertain in get_args(OnUncertain):
+    with DAG(f"durable_{on_uncertain}", schedule=None, params=PARAMS):
+        SendMailOperator(task_id="send", on_uncertain=on_uncertain, **MESSAGE, **AT_ONCE)
+
+with DAG("durable_mapped", schedule=None):
+    SendMailOperator.partial(task_id="send", subject="Payslip", message_source="Hello.\n", **AT_ONCE).expand_kwargs(
+        [{"smtp_conn_id": f"mapped_{number}", "to": f"carol+mapped_{number}@corp.test"} for number in range(3)]
+    )
+
+with DAG("patient", schedule=None, params=PARAMS):
+    SendMailOperator(task_id="send", retries=1, **MESSAGE)
+
+with DAG("of_its_own_mind", schedule=None, params=PARAMS):
+    SendMailOperator(
+        task_id="send",
+        retries=1,
+        retry_policy=ExceptionRetryPolicy(
+            rules=[RetryRule(SmtpError, RetryAction.RETRY, retry_delay=timedelta(hours=2), reason="It will pass")]
+        ),
+        **MESSAGE,
+    )

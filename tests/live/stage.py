@@ -1,0 +1,190 @@
+"""Where tasks are killed: each speaks with Postfix or a scripted peer, and gets no further than to its point."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from tests.connections import anonymous, to_postfix
+from tests.servers.faulty_proxy import Fault, FaultyProxy, Point
+from tests.servers.processes import wait_until
+from tests.servers.scripted import Step, scripted_peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+
+    from tests.live.standalone import Standalone
+    from tests.servers.certificates import Certificates
+    from tests.servers.postfix import Postfix
+    from tests.servers.scripted import Peer
+
+_PATIENCE_SECONDS = 120.0
+_CONNECTIONS = 4  # more than a task makes
+
+
+class Hold:
+    """One point that a task does not get past.
+
+    Attributes:
+        reached: set when the task is there.
+        let_go: to be set when it need not be held any more.
+    """
+
+    def __init__(self, reached: threading.Event | None = None, let_go: threading.Event | None = None) -> None:
+        self.reached = reached or threading.Event()
+        self.let_go = let_go or threading.Event()
+
+    @property
+    def step(self) -> Step:
+        """The same as a step of a script."""
+        return Step("hold", lambda _: (self.reached.set(), self.let_go.wait(_PATIENCE_SECONDS)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What came of a task.
+
+    Attributes:
+        state: the state it is in.
+        tries: how often it was tried.
+        result: what it returned.
+        delivered: the Message-IDs of what its recipient got from Postfix.
+        log: what its last try wrote.
+    """
+
+    state: str
+    tries: int
+    result: dict[str, Any] | None
+    delivered: list[str]
+    log: str
+
+
+class Stage:
+    """The tasks, by name. A name is that of a connection, too, and a part of its recipient's address.
+
+    Args:
+        airflow: where they run.
+        postfix: who delivers what they send.
+        certificates: Postfix's.
+        stack: ends all that is begun here.
+    """
+
+    def __init__(self, airflow: Standalone, postfix: Postfix, certificates: Certificates, stack: ExitStack) -> None:
+        self.airflow = airflow
+        self._postfix = postfix
+        self._certificates = certificates
+        self._stack = stack
+        self._to_postfix = json.loads(to_postfix(postfix, certificates))
+        self._runs: dict[str, tuple[str, str, int]] = {}
+        self._held: list[tuple[Hold, Callable[[], None]]] = []
+
+    def connect(self, name: str) -> None:
+        """Add a connection to Postfix."""
+        self._add(name, json.dumps(self._to_postfix))
+
+    def hold(self, name: str, point: Point, port: str = "default", *, supervisor: bool = False) -> None:
+        """Add a connection to one of Postfix's ports that gets to a point, where the task is killed.
+
+        Args:
+            name: the connection's.
+            point: where the first dialogue stops.
+            port: the name of Postfix's port.
+            supervisor: kill the process that watches the task as well; then only its silence tells Airflow.
+        """
+        proxy = FaultyProxy(self._postfix.port(port), self._certificates, point, Fault.SILENCE)
+        peer = self._stack.enter_context(scripted_peer(*[[proxy.step]] * _CONNECTIONS, to_the_end=False))
+        self._add(name, json.dumps(self._to_postfix | {"port": peer.port}))
+        hold = Hold(proxy.at_point, proxy.client_is_back)
+        self.when(hold, lambda: kill_client_of(peer.port, supervisor=supervisor))
+
+    def script(self, name: str, *scripts: list[Step]) -> Peer:
+        """Add a connection to a server that plays a script for each try."""
+        peer = self._stack.enter_context(scripted_peer(*scripts))
+        self._add(name, anonymous(peer.port))
+        return peer
+
+    def when(self, hold: Hold, act: Callable[[], None]) -> None:
+        """Note what is to be done as soon as a task is held."""
+        self._held.append((hold, act))
+
+    def start(self, dag: str, name: str, to: str | None = None, **conf: str) -> None:
+        """Run a DAG with the connection of this name."""
+        self._runs[name] = (dag, self.airflow.trigger(dag, smtp_conn_id=name, to=to or address(name), **conf), -1)
+
+    def start_mapped(self, dag: str, *names: str) -> None:
+        """Run a DAG whose mapped tasks have these names."""
+        run = self.airflow.trigger(dag)
+        self._runs |= {name: (dag, run, number) for number, name in enumerate(names)}
+
+    def play_out(self) -> None:
+        """Do what was noted as the tasks come, and wait for the end of all runs.
+
+        Raises:
+            AssertionError: some task does not come to where it is to be held.
+        """
+
+        def is_done() -> bool:
+            for held in [held for held in self._held if held[0].reached.is_set()]:
+                hold, act = held
+                act()
+                hold.let_go.set()
+                self._held.remove(held)
+            return not self._held
+
+        assert wait_until(is_done, _PATIENCE_SECONDS), f"{len(self._held)} tasks do not come"
+        for dag, run, _ in self._runs.values():
+            self.airflow.wait_for_end(dag, run, _PATIENCE_SECONDS)
+
+    def clear(self, name: str) -> None:
+        """Clear a task."""
+        dag, run, _ = self._runs[name]
+        self.airflow.clear(dag, run)
+
+    def seen(self, name: str) -> Seen:
+        """Wait for the end of a task's run, and return what came of it."""
+        dag, run, map_index = self._runs[name]
+        self.airflow.wait_for_end(dag, run, _PATIENCE_SECONDS)
+        self._postfix.wait_until_idle()
+        (task,) = [task for task in self.airflow.tasks(dag, run) if task["map_index"] == map_index]
+        where = (dag, run, task["task_id"])
+        return Seen(
+            state=task["state"],
+            tries=task["try_number"],
+            result=self.airflow.returned(*where, map_index=map_index),
+            delivered=self.delivered(name),
+            log=self.airflow.log_of_task(*where, number=task["try_number"], map_index=map_index),
+        )
+
+    def delivered(self, name: str) -> list[str]:
+        """Return the Message-IDs of what was delivered to a task's recipient."""
+        messages = self._postfix.messages("carol")
+        return [message["Message-ID"] for message in messages if address(name) in message["To"]]
+
+    def _add(self, name: str, connection: str) -> None:
+        self._stack.enter_context(self.airflow.connected(name, connection))
+
+
+def address(name: str) -> str:
+    """Return the address of a task's recipient."""
+    return f"carol+{name}@corp.test"
+
+
+def kill_client_of(port: int, *, task: bool = True, supervisor: bool = False) -> None:
+    """Kill the process of Airflow's that is connected to the port, or the one that watches it, or both."""
+    (pid,) = {
+        connection.pid
+        for connection in psutil.net_connections("tcp4")
+        if connection.raddr and connection.raddr.port == port and connection.pid not in {None, os.getpid()}
+    }
+    process = psutil.Process(pid)
+    watching = process.parent()
+    assert watching is not None
+    assert "LocalExecutor" in " ".join(watching.cmdline())
+    for victim in [watching] * supervisor + [process] * task:
+        victim.kill()

@@ -1,0 +1,85 @@
+"""What Airflow makes of the retry policy's decisions: state, delay and reason of tasks in a running Airflow."""
+
+import sqlite3
+from contextlib import ExitStack, closing
+
+import pytest
+
+from tests.connections import anonymous, to_postfix
+from tests.servers.processes import free_ports, wait_until
+from tests.servers.scripted import say, scripted_peer
+
+pytestmark = pytest.mark.timeout(400)  # with the start of Airflow and of Postfix
+
+DAGS = {
+    "greylisting": "patient",
+    "throttling": "patient",
+    "network": "patient",
+    "never": "patient",
+    "of its own mind": "of_its_own_mind",
+}
+
+
+@pytest.fixture(scope="module")
+def tasks(airflow, postfix, certificates):
+    """State, delay in seconds and reason after the first try, by the kind of trouble."""
+    (nobody,) = free_ports(1)
+    blocked = to_postfix(postfix, certificates, from_email="blocked@corp.test")
+    with ExitStack() as stack:
+        busy = stack.enter_context(scripted_peer([say("421 4.3.2 Too many connections")]))
+        connections = {
+            "greylisting": to_postfix(postfix, certificates),
+            "throttling": anonymous(busy.port),
+            "network": anonymous(nobody),
+            "never": blocked,
+            "of its own mind": blocked,
+        }
+        runs = {}
+        for name, dag in DAGS.items():
+            conn_id = name.replace(" ", "_")
+            stack.enter_context(airflow.connected(conn_id, connections[name]))
+            to = "later@corp.test" if name == "greylisting" else "carol@corp.test"
+            runs[name] = airflow.trigger(dag, smtp_conn_id=conn_id, to=to)
+        found = {}
+
+        def have_been_tried():
+            found.update({name: task_of(airflow, run) for name, run in runs.items()})
+            return all(task[0] in {"up_for_retry", "failed"} for task in found.values())
+
+        assert wait_until(have_been_tried, 120, 0.3), found
+        yield found
+
+
+def task_of(airflow, run):
+    """Read a run's task from the database; the API of Airflow 3.3 tells neither delay nor reason."""
+    with closing(sqlite3.connect(airflow.home / "airflow.db")) as database:
+        columns = "state, retry_delay_override, retry_reason"
+        return database.execute(f"SELECT {columns} FROM task_instance WHERE run_id = ?", [run]).fetchone()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "minutes", "reason", "reply"),
+    [
+        ("greylisting", 6, "The server puts off recipients, perhaps by greylisting: ", "451 4.3.0"),
+        ("throttling", 10, "The server wants fewer messages or connections: ", "421 4.3.2"),
+        ("network", 1, "The network or the server was not there: ", "Connection refused"),
+    ],
+)
+def test_what_may_pass_is_tried_again_after_a_delay_that_fits_and_the_task_instance_says_why(
+    tasks, trouble, minutes, reason, reply
+):
+    state, delay, shown = tasks[trouble]
+
+    assert (state, delay) == ("up_for_retry", minutes * 60)
+    assert shown.startswith(reason)
+    assert reply in shown
+
+
+def test_what_does_not_pass_fails_at_once(tasks):
+    state, _, _ = tasks["never"]
+
+    assert state == "failed"
+
+
+def test_policy_of_the_users_own_wins(tasks):
+    assert tasks["of its own mind"] == ("up_for_retry", 2 * 60 * 60, "It will pass")
