@@ -48,6 +48,7 @@ class SocketTransport:
         self.waits = Waits(settings)
         self._unread = bytearray()
         self._ended = False
+        self._answering = False  # has the server begun to answer to what was said last?
         self._sock = self._connect()
         self._poller = select.poll()
 
@@ -152,7 +153,7 @@ class SocketTransport:
         if not effect.goes_on:
             self.waits.start(effect.phase)
         if not self._unread and not self._ended:
-            if _QUICKACK is not None:
+            if self._answering and _QUICKACK is not None:
                 # A server that answers in two writes waits for our acknowledgement between them.
                 with suppress(OSError):
                     self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
@@ -164,12 +165,14 @@ class SocketTransport:
         return self._take() if self._unread or self._ended or self._receive(phase) else None
 
     def _take(self) -> bytes:
+        self._answering = True
         data = bytes(self._unread)
         self._unread.clear()
         return data
 
     def _write(self, data: bytes, phase: Phase) -> None:
         self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
+        self._answering = False
         rest = memoryview(data)
         while rest:
             # One that has closed its side will never reply, so nothing more needs to leave.
