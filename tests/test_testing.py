@@ -144,7 +144,7 @@ def test_nothing_stays_behind():
         folder = Path(server.ca_bundle).parent
         assert {path.name for path in folder.iterdir()} == {"ca.pem", "users"}
 
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads  # those of others may have ended meanwhile
     assert not folder.exists()
     with socket.socket() as probe:
         assert probe.connect_ex((server.host, server.port)) != 0
