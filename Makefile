@@ -27,7 +27,7 @@ venv: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install pip
-	$(PIP) install --editable '.[testing]'
+	$(PIP) install --editable '.[import,testing]'
 	touch $@
 
 demo: venv
