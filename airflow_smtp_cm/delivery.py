@@ -328,6 +328,10 @@ class _LeavingContent:
     def size(self) -> int:
         return self.rendering.size
 
+    @property
+    def in_memory(self) -> bool:
+        return False  # the record is elsewhere
+
     def chunks(self) -> Generator[bytes]:
         # The conversation asks for them when the server is ready for the content, or right before its only flight.
         self.leaves(self.size)

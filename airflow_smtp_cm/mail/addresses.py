@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import idna
@@ -17,6 +17,7 @@ MAX_LOCAL_PART = 64  # octets (RFC 5321, section 4.5.3.1.1)
 MAX_ADDRESS = 254  # octets: a path of 256 (section 4.5.3.1.3) less its angle brackets
 MAX_DOMAIN = 255  # octets (section 4.5.3.1.2)
 MAX_LINE = 1024 * 1024  # characters: ten thousand recipients with long names, more than servers take
+_SHORT_LINE = 256  # characters: what is worth remembering
 MAX_DISPLAY_NAME = 256  # characters, as many as Active Directory's have
 
 # RFC 5322, section 3.2.3, and what RFC 6531, section 3.3, adds to it.
@@ -59,6 +60,7 @@ class Address:
         local_part: what stands before the "@", without quotes.
         domain: what stands after it: a domain name in ASCII (a Unicode name is converted with IDNA 2008), or an
             address literal such as ``[192.0.2.1]``.
+        addr_spec: the address as MAIL, RCPT and header fields have it: ``local-part@domain``, quoted where necessary.
 
     Raises:
         InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), or a part holds
@@ -68,6 +70,7 @@ class Address:
     display_name: str
     local_part: str
     domain: str
+    addr_spec: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if character := forbidden(f"{self.display_name}{self.local_part}{self.domain}"):
@@ -78,16 +81,12 @@ class Address:
         object.__setattr__(self, "domain", _ascii_domain(self.domain))
         if not self.local_part:
             raise InvalidAddress('Nothing stands before the "@".')
+        object.__setattr__(self, "addr_spec", f"{_written(self.local_part)}@{self.domain}")
         written = self.addr_spec.encode()
         if written.rindex(b"@") > MAX_LOCAL_PART:
             raise InvalidAddress(f'What stands before the "@" is longer than {MAX_LOCAL_PART} octets.')
         if len(written) > MAX_ADDRESS:
             raise InvalidAddress(f"It is longer than {MAX_ADDRESS} octets.")
-
-    @property
-    def addr_spec(self) -> str:
-        """The address as MAIL, RCPT and header fields have it: ``local-part@domain``, quoted where necessary."""
-        return f"{_written(self.local_part)}@{self.domain}"
 
     @property
     def mailbox(self) -> tuple[str, str]:
@@ -113,6 +112,10 @@ def parse_line(text: str) -> tuple[Address, ...]:
     Raises:
         InvalidAddress: names every item that is no address, up to a hundred.
     """
+    return _parse_known(text) if len(text) <= _SHORT_LINE else _parse(text)
+
+
+def _parse(text: str) -> tuple[Address, ...]:
     if len(text) > MAX_LINE:
         raise InvalidAddress(f'The address line "{visible(text)}" is longer than {MAX_LINE:,} characters.')
     if character := forbidden(text):
@@ -131,15 +134,21 @@ def parse_line(text: str) -> tuple[Address, ...]:
     return tuple(addresses)
 
 
+# Most messages come from few senders, and a batch of them has the same readers again and again.
+_parse_known = lru_cache(maxsize=1024)(_parse)
+
+
 def parse_lines(lines: Addresses) -> tuple[Address, ...]:
     """Read one line of addresses, or several, or addresses already read; None means no address.
 
     Raises:
         InvalidAddress: names every item that is no address, up to some hundred.
     """
+    if isinstance(lines, str):
+        return parse_line(lines)
     addresses: list[Address] = []
     problems: list[str] = []
-    for line in (lines,) if isinstance(lines, str | Address) else lines or ():
+    for line in (lines,) if isinstance(lines, Address) else lines or ():
         if isinstance(line, Address):
             addresses.append(line)
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from email.charset import Charset
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -50,6 +51,11 @@ def address_field(name: str, addresses: Iterable[Address]) -> str:
 
 def date_field(date: datetime) -> str:
     """Write Date, with the offset from UTC."""
+    return _date_field(date.replace(microsecond=0))
+
+
+@lru_cache(maxsize=16)  # thousands of messages may be written within the same second
+def _date_field(date: datetime) -> str:
     return f"Date: {format_datetime(date)}\r\n"
 
 

@@ -219,7 +219,9 @@ def _one_line(text: str) -> str:
 
 
 def _body(text: str | None) -> str | None:
-    if text and (match := _UNSENDABLE.search(text)):
+    if not text or (text.isascii() and "\0" not in text):  # most texts; the search takes ten times as long
+        return text
+    if match := _UNSENDABLE.search(text):
         raise InvalidMessage(
             f"It holds the character U+{ord(match[0]):04X} at position {match.start()}, which mail cannot carry."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 import secrets
 import struct
 from contextlib import closing
@@ -38,7 +37,6 @@ _LINE_CHARACTERS = 76
 _BLOCK = _BLOCK_LINES * _LINE_OCTETS
 _divide = struct.Struct(f"{_LINE_CHARACTERS}s" * _BLOCK_LINES).unpack  # half as fast again as slicing
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _WIDTHS: tuple[Body, ...] = ("7BIT", "8BITMIME", "BINARYMIME")
 # RFC 2045, section 6.4: a multipart says what its widest part needs; 7bit goes without saying.
 _MULTIPART_ENCODINGS: dict[Body, str] = {
@@ -95,6 +93,11 @@ class Rendering:
     utf8: bool
     size: int
     _pieces: tuple[bytes | EncodedFile, ...]
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether ``chunks`` reads no file."""
+        return not any(isinstance(piece, EncodedFile) for piece in self._pieces)
 
     def chunks(self) -> Generator[bytes]:
         """Yield the octets, small pieces together, at most 80 KiB at once.
@@ -178,7 +181,7 @@ def _ended(text: str) -> str:
 
 
 def _text_part(subtype: str, text: str, *, eight_bit: bool) -> Part:
-    octets = _LINE_END.sub("\r\n", text).encode()
+    octets = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
     ascii_only = octets.isascii()
     encoding, body = "7bit" if ascii_only else "8bit", octets
     if max(map(len, octets.split(b"\r\n"))) > MAX_LINE or not (ascii_only or eight_bit):

@@ -92,7 +92,7 @@ class Bulk:
         if self._source_error is not None:
             raise self._source_error
 
-    def _next(self) -> Steps[_Letter | None]:
+    def _next(self) -> _Letter | None:
         """Return the next message, rendered for this server; None if there is none."""
         try:
             message = next(self._messages, None)
@@ -104,7 +104,7 @@ class Bulk:
         transaction = Transaction(self._wire, message, all_or_nothing=self._all_or_nothing, notification=None)
         letter = _Letter(message, transaction)
         try:
-            yield from transaction.prepare()
+            transaction.prepare()
         except MessageError as error:
             letter.error = error
         except ValueError as error:  # the site's policy
@@ -135,7 +135,7 @@ class Bulk:
     # --- without PIPELINING
 
     def _one_by_one(self) -> Steps[None]:
-        while not self._wire.closed and (letter := (yield from self._next())) is not None:
+        while not self._wire.closed and (letter := self._next()) is not None:
             yield from self._alone(letter)
 
     def _alone(self, letter: _Letter) -> Steps[None]:
@@ -154,7 +154,7 @@ class Bulk:
     def _in_turns(self) -> Steps[None]:
         current: _Letter | None = None
         while not self._wire.closed:
-            following = yield from self._next()
+            following = self._next()
             if current is None and following is None:
                 return
             joining = following if following and (yield from self._can_join(following)) else None
@@ -241,7 +241,7 @@ class Bulk:
         """Return the next messages to write, and the one that ended the group because it is large."""
         group: list[_Letter] = []
         octets = 0
-        while len(group) < GROUP and octets < GROUP_OCTETS and (letter := (yield from self._next())) is not None:
+        while len(group) < GROUP and octets < GROUP_OCTETS and (letter := self._next()) is not None:
             if letter.error is None and not letter.transaction.is_small:
                 return group, letter
             group.append(letter)

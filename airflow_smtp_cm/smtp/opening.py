@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.effects import StartTls
 from airflow_smtp_cm.smtp.errors import Phase, Refused, StartTlsNotOffered
 from airflow_smtp_cm.smtp.extensions import Extensions
 from airflow_smtp_cm.smtp.protocol import Command
@@ -27,7 +26,7 @@ def open_session(wire: Wire, ehlo_name: str) -> Steps[None]:
     """
     mode = wire.settings.tls.mode
     if mode is TlsMode.IMPLICIT:
-        yield from _handshake(wire)
+        yield from wire.start_tls()
     greeting = yield from wire.reply(Phase.GREETING)
     if not greeting.positive:
         raise wire.refused(f"{wire.peer} turns us away", Phase.GREETING, None, greeting)
@@ -71,9 +70,4 @@ def _start_tls(wire: Wire) -> Steps[None]:
         ) from refusal
     # Octets sent along with the 220 were not encrypted, and would be taken for part of the session.
     yield from wire.nothing_unasked(Phase.STARTTLS)
-    yield from _handshake(wire)
-
-
-def _handshake(wire: Wire) -> Steps[None]:
-    wire.tls = yield StartTls()
-    wire.trace("*", f"{wire.tls.version}, {wire.tls.cipher}")
+    yield from wire.start_tls()

@@ -25,6 +25,10 @@ class Content(Protocol):
     def size(self) -> int:
         """Exact number of octets that ``chunks`` will yield."""
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether ``chunks`` waits for nothing, such as a file."""
+
     def chunks(self) -> Generator[bytes]:
         """Yield the octets, line ends CRLF (but for BINARYMIME parts), in pieces of at most some 100 KiB.
 
@@ -48,7 +52,7 @@ class Outgoing(Protocol):
         """The addresses for RCPT TO, each once, in the order they are given to the server."""
 
     def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Content:
-        """Render the message with what the server offers.
+        """Render the message with what the server offers; this waits for nothing.
 
         Args:
             eight_bit: whether 8BITMIME may be used.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.effects import Poll, Read, Write
+from airflow_smtp_cm.smtp.effects import Poll, Read, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
 from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
@@ -80,6 +80,7 @@ class Wire:
         self.tls: TlsSession | None = None
         self.closed = False
         self._parser = ReplyParser()
+        self._quiet = False  # has nothing been said since we looked?
 
     @property
     def peer(self) -> str:
@@ -90,6 +91,12 @@ class Wire:
     def pipelining(self) -> bool:
         """Whether several commands may be sent without waiting."""
         return self.settings.pipelining and "PIPELINING" in self.extensions
+
+    def start_tls(self) -> Steps[None]:
+        """Do the TLS handshake."""
+        self._quiet = False
+        self.tls = yield StartTls()
+        self.trace("*", f"{self.tls.version}, {self.tls.cipher}")
 
     def command(self, command: Command) -> Steps[Reply]:
         """Send one command and return its reply."""
@@ -145,6 +152,7 @@ class Wire:
 
     def write_on(self, data: bytes, phase: Phase) -> Steps[None]:
         """Send octets while replies to earlier ones are still to come."""
+        self._quiet = False
         try:
             yield Write(data, phase)
         except SmtpError:
@@ -226,9 +234,11 @@ class Wire:
         except SmtpError:
             self.closed = True
             raise
+        self._quiet = True
 
     def _put(self, data: bytes, phase: Phase) -> Steps[None]:
-        yield from self.nothing_unasked(phase)
+        if not self._quiet:  # each look is a system call
+            yield from self.nothing_unasked(phase)
         yield from self.write_on(data, phase)
 
     def _next_reply(self, phase: Phase, command: str | None = None) -> Reply | None:
@@ -248,7 +258,7 @@ class Wire:
             return None
         if secret and not reply.secret:
             reply = reply.without_tokens()
-        self.trace("S", str(reply))
+        self.trace("S", reply)
         if reply.code == CLOSING:
             raise self.refused(f"{self.peer} is closing the connection", phase, command, reply)
         return reply

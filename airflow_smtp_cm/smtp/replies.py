@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from airflow_smtp_cm.smtp.errors import ProtocolError
 from airflow_smtp_cm.smtp.trace import REDACTED
@@ -116,18 +117,18 @@ class ReplyParser:
         return None
 
     def _take(self, line: bytes) -> Reply | None:
-        match = _LINE.fullmatch(line)
-        if match is None:
+        read = _read(line) if self.secret else _read_known(line)
+        if read is None:
             raise ProtocolError(f"The server sent something that is no SMTP reply: {self._show(line)}")
-        code = int(match[1])
+        code, text, goes_on = read
         if self._code not in (None, code):
             raise ProtocolError(f"The server changed its code within a reply, from {self._code}: {self._show(line)}")
-        self._lines.append(_decode(match[3] or b""))
+        self._lines.append(text)
         if self._size > MAX_REPLY or len(self._lines) > MAX_LINES:
             raise ProtocolError(
                 f"The server sent a reply of more than {MAX_LINES} lines or {MAX_REPLY} octets, code {code}"
             )
-        if match[2] == b"-":
+        if goes_on:
             self._code = code
             return None
         reply = Reply(code, tuple(self._lines), secret=self.secret and code == CONTINUE)
@@ -142,6 +143,15 @@ def shorten(octets: bytes, limit: int = 80) -> str:
     """Show at most ``limit`` octets of what the server sent, printable, for an error message."""
     shown = repr(octets[:limit])[1:]
     return shown if len(octets) <= limit else f"{shown}... ({len(octets)} octets)"
+
+
+def _read(line: bytes) -> tuple[int, str, bool] | None:
+    """Return the code, the text, and whether another line follows; None if the line is none of a reply's."""
+    match = _LINE.fullmatch(line)
+    return (int(match[1]), _decode(match[3] or b""), match[2] == b"-") if match else None
+
+
+_read_known = lru_cache(maxsize=256)(_read)  # a server has few replies, and gives them again and again
 
 
 def _decode(text: bytes) -> str:

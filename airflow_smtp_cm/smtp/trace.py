@@ -50,7 +50,7 @@ class Trace:
         if self.sink is None and logger.isEnabledFor(logging.DEBUG):
             self.sink = log_event
 
-    def __call__(self, direction: Literal["C", "S", "*"], text: str) -> None:
-        """Record one line."""
+    def __call__(self, direction: Literal["C", "S", "*"], line: object) -> None:
+        """Record one line; it becomes text only if somebody wants it."""
         if self.sink is not None:
-            self.sink(TraceEvent(time.monotonic() - self._start, direction, text))
+            self.sink(TraceEvent(time.monotonic() - self._start, direction, str(line)))

@@ -76,7 +76,7 @@ class Transaction:
             RecipientsRefused: it refused recipients; ``result`` tells whether the others have the message.
             DeliveryUncertain: the whole content left and no reply came back.
         """
-        yield from self.prepare()
+        self.prepare()
         return (yield from self.carry_out())
 
     def carry_out(self) -> Steps[SendResult]:
@@ -89,7 +89,7 @@ class Transaction:
             reply = yield from self._in_turns(chunking=chunking, data_joins=together and not chunking)
         return self.conclude(reply)
 
-    def prepare(self) -> Steps[None]:
+    def prepare(self) -> None:
         """Render the message for this server, as far as the site's policy lets it pass.
 
         Raises:
@@ -99,7 +99,7 @@ class Transaction:
         if (policy := self._wire.settings.message_policy) is not None:
             self._message = policy(self._message)
         self._recipients = self._message.recipients
-        self._content: Content = yield Call(self._render)
+        self._content = self._render()
         self._envelope = self._commands()
 
     @property
@@ -182,11 +182,13 @@ class Transaction:
         return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
 
     def _whole_content(self) -> Steps[bytes]:
+        content = self._content
         octets: bytes
-        with closing(self._content.chunks()) as chunks:
-            octets, last = yield Call(partial(_next_block, chunks, self._content.size))
-        if not last or len(octets) != self._content.size:
-            raise _changed(self._content)
+        with closing(content.chunks()) as chunks:
+            read = partial(_next_block, chunks, content.size)
+            octets, last = read() if content.in_memory else (yield Call(read))
+        if not last or len(octets) != content.size:
+            raise _changed(content)
         return octets
 
     def _in_one_flight(self) -> Steps[Reply]:

@@ -17,6 +17,7 @@ class Octets:
     octets: bytes
     body: Body = "7BIT"
     utf8: bool = False
+    in_memory: bool = False
     chunk: int = 1000
 
     @property

@@ -24,6 +24,7 @@ class Endless:
     size: int = 64 * 1024 * 1024
     body: str = "7BIT"
     utf8: bool = False
+    in_memory: bool = False
 
     def chunks(self):
         chunk = (b"x" * 1022 + b"\r\n") * 64

@@ -25,6 +25,7 @@ class Hostile:
     error: Exception | None = None
     body: str = "7BIT"
     utf8: bool = False
+    in_memory: bool = False
     open_files: list[str] = field(default_factory=list)
 
     def chunks(self):
