@@ -80,12 +80,14 @@ class TlsSession:
         cipher: OpenSSL's name of the cipher suite.
         certificate: the server's certificate, DER.
         tls_unique: the first Finished message of the handshake (RFC 5929, section 3); None from TLS 1.3 on.
+        resumed: whether it goes on from an earlier one, which spares both sides most of the handshake.
     """
 
     version: str
     cipher: str
     certificate: bytes
     tls_unique: bytes | None
+    resumed: bool = False
 
 
 Effect: TypeAlias = Write | Read | Poll | StartTls | Call

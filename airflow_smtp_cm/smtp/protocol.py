@@ -96,7 +96,7 @@ class Wire:
         """Do the TLS handshake."""
         self._quiet = False
         self.tls = yield StartTls()
-        self.trace("*", f"{self.tls.version}, {self.tls.cipher}")
+        self.trace("*", f"{self.tls.version}, {self.tls.cipher}{', resumed' if self.tls.resumed else ''}")
 
     def command(self, command: Command) -> Steps[Reply]:
         """Send one command and return its reply."""

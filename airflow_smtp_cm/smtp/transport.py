@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
-from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, session_of
+from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, resumption_for, session_of
 from airflow_smtp_cm.smtp.waits import TLS_ENDED, Waits
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.errors import SmtpError
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.tls import Resumption
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class SocketTransport:
         self.waits = Waits(settings)
         self._unread = bytearray()
         self._ended = False
+        self._resumption: Resumption | None = None
         self._answering = False  # has the server begun to answer to what was said last?
         self._sock = self._connect()
         self._poller = select.poll()
@@ -82,6 +84,9 @@ class SocketTransport:
 
     def close(self) -> None:
         """Close the socket, whatever state it is in."""
+        if isinstance(self._sock, ssl.SSLSocket) and self._resumption is not None:
+            # Only now: since TLS 1.3, what a session can be resumed with comes after the handshake.
+            self._resumption.session = self._sock.session
         self._sock.close()
 
     @property
@@ -130,9 +135,13 @@ class SocketTransport:
     def _start_tls(self) -> TlsSession:
         settings = self._settings
         context = context_for(settings.tls)
+        resumption = resumption_for(settings)
         try:
             sock = self._sock = context.wrap_socket(
-                self._sock, server_hostname=settings.peer_name, do_handshake_on_connect=False
+                self._sock,
+                server_hostname=settings.peer_name,
+                do_handshake_on_connect=False,
+                session=resumption.session,
             )
             sock.settimeout(self.waits.seconds(Phase.TLS))
             sock.do_handshake()
@@ -147,6 +156,7 @@ class SocketTransport:
         except OSError as error:
             raise self.waits.broken(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - as above
+        self._resumption = resumption
         return session_of(sock)
 
     def _read(self, effect: Read) -> bytes:
