@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.mail.mime import Rendering
     from airflow_smtp_cm.smtp.client import SmtpClient
-    from airflow_smtp_cm.smtp.outgoing import Body
+    from airflow_smtp_cm.smtp.outgoing import Body, FileRegion
     from airflow_smtp_cm.smtp.result import Refusal
 
 logger = logging.getLogger(__name__)
@@ -332,7 +332,7 @@ class _LeavingContent:
     def in_memory(self) -> bool:
         return False  # the record is elsewhere
 
-    def chunks(self) -> Generator[bytes]:
+    def chunks(self, *, files: bool = False) -> Generator[bytes | FileRegion]:
         # The conversation asks for them when the server is ready for the content, or right before its only flight.
         self.leaves(self.size)
-        yield from self.rendering.chunks()
+        yield from self.rendering.chunks(files=files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from contextlib import aclosing, closing, suppress
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.bulk import Bulk
 from airflow_smtp_cm.smtp.client import ClientState, ehlo_name
-from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, SendFile, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
@@ -178,6 +179,8 @@ class AsyncTransport:
             async with asyncio.timeout(self.waits.left(phase)):
                 if isinstance(effect, Write):
                     return await self._connection.write(effect.data)
+                if isinstance(effect, SendFile):
+                    return await self._send_file(effect)
                 if isinstance(effect, Read):
                     return await self._connection.read()
                 return await self._start_tls()
@@ -185,6 +188,13 @@ class AsyncTransport:
             raise self.waits.timed_out(phase) from None
         except OSError as error:
             raise self.waits.broken(phase, error) from error
+
+    async def _send_file(self, effect: SendFile) -> int:
+        # asyncio's own sendfile hears nothing of what the server says meanwhile.
+        octets = await asyncio.to_thread(os.pread, effect.descriptor, effect.count, effect.offset)
+        if octets:
+            await self._connection.write(octets)
+        return len(octets)
 
     async def _start_tls(self) -> TlsSession:
         connection = self._connection

@@ -26,6 +26,23 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class SendFile:
+    """Hand octets of a file to the network; the outcome is how many went out, 0 if the file has ended.
+
+    Attributes:
+        descriptor: the open file.
+        offset: of the first octet.
+        count: how many at the most.
+        phase: how long it may take.
+    """
+
+    descriptor: int
+    offset: int
+    count: int
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """Wait for octets; the outcome is at least one octet, or ``b""`` once the server has closed the connection.
 
@@ -90,5 +107,5 @@ class TlsSession:
     resumed: bool = False
 
 
-Effect: TypeAlias = Write | Read | Poll | StartTls | Call
+Effect: TypeAlias = Write | SendFile | Read | Poll | StartTls | Call
 Steps: TypeAlias = Generator[Effect | Settled, Any, T]

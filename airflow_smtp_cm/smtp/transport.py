@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, SendFile, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, resumption_for, session_of
 from airflow_smtp_cm.smtp.waits import TLS_ENDED, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
     from airflow_smtp_cm.smtp.errors import SmtpError
@@ -104,6 +106,8 @@ class SocketTransport:
             return self._poll(effect.phase)
         if isinstance(effect, Call):
             return effect.function()
+        if isinstance(effect, SendFile):
+            return self._send_file(effect)
         if isinstance(effect, StartTls):
             return self._start_tls()
         raise AssertionError(effect)
@@ -182,14 +186,24 @@ class SocketTransport:
 
     def _write(self, data: bytes, phase: Phase) -> None:
         self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
-        self._answering = False
         rest = memoryview(data)
         while rest:
+            rest = rest[self._put(partial(self._sock.send, rest), phase) :]
+
+    def _send_file(self, effect: SendFile) -> int:
+        self.waits.seconds(effect.phase)
+        socket, file = self._sock.fileno(), effect.descriptor
+        return self._put(partial(os.sendfile, socket, file, effect.offset, effect.count), effect.phase)
+
+    def _put(self, send: Callable[[], int], phase: Phase) -> int:
+        """Have octets sent, as many as the network takes now, but at least one, and return how many they were."""
+        self._answering = False
+        while True:
             # One that has closed its side will never reply, so nothing more needs to leave.
             if self._ended:
                 raise Disconnected(f"{self.waits.peer} closed the connection ({phase}).", phase=phase)
             try:
-                sent = self._sock.send(rest)
+                return send()
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._wait(select.POLLIN | select.POLLOUT, phase)
                 # A server that does not get rid of its replies stops reading, so they are taken while we write.
@@ -199,8 +213,6 @@ class SocketTransport:
                 self._receive(phase)
             except OSError as error:
                 raise self.waits.broken(phase, error) from error
-            else:
-                rest = rest[sent:]
 
     def _receive(self, phase: Phase) -> bool:
         """Take what has arrived; return whether anything has, the end included."""

@@ -1,0 +1,143 @@
+"""Attachments as they are, to a server that offers BINARYMIME (RFC 3030): straight from the file where TLS allows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.mail.sources import Attachment
+from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.errors import MessageError, Refused
+from airflow_smtp_cm.smtp.settings import Settings, Tls, TlsMode
+from tests.servers.people import MAIL_HOST
+from tests.servers.processes import LOOPBACK
+from tests.servers.scripted import (
+    Step,
+    expect,
+    expect_octets,
+    say,
+    scripted_peer,
+    start_tls,
+    stop_reading,
+    wait_for_close,
+)
+from tests.smtp.scripts import GOODBYE, hello
+
+OCTETS = bytes(range(256)) * 4096  # with every line end there is, and none
+
+OFFER = ("PIPELINING", "CHUNKING", "BINARYMIME", "8BITMIME")
+ENVELOPE = [expect("MAIL FROM:<a@b.test> BODY=BINARYMIME"), say("250 m"), expect("RCPT"), say("250 r")]
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "table.bin"
+    file.write_bytes(OCTETS)
+    return file
+
+
+@pytest.fixture
+def sendfile(monkeypatch):
+    """Tell how many octets have gone straight from a file to the network."""
+    sent: list[int] = []
+    real = os.sendfile
+
+    def counted(*args):
+        sent.append(real(*args))
+        return sent[-1]
+
+    monkeypatch.setattr(os, "sendfile", counted)
+    return lambda: sum(sent)
+
+
+def message(*attachments) -> MailMessage:
+    return MailMessage(from_email="a@b.test", to="c@d.test", text="See there.", attachments=attachments)
+
+
+def settings(peer, tls=None) -> Settings:
+    return Settings(host=LOOPBACK, port=peer.port, server_name=MAIL_HOST, tls=tls or Tls(), ehlo_name="me.test")
+
+
+def content(size: int) -> list[Step]:
+    return [expect(f"BDAT {size} LAST"), expect_octets(size), say("250 2.0.0 taken")]
+
+
+def send_blocking(settings, message):
+    with SmtpClient.open(settings) as client:
+        return client.send(message)
+
+
+def send_asyncio(settings, message):
+    async def send():
+        async with await AsyncSmtpClient.open(settings) as client:
+            return await client.send(message)
+
+    return asyncio.run(send())
+
+
+@pytest.mark.parametrize("send", [send_blocking, send_asyncio])
+@pytest.mark.parametrize("count", [1, 3])
+def test_files_arrive_as_they_are(file, send, count):
+    sent = message(*[file] * count)
+    size = sent.content(eight_bit=True, binary=True, utf8=False).size
+
+    with scripted_peer([*hello(*OFFER), *ENVELOPE, *content(size), *GOODBYE]) as peer:
+        assert send(settings(peer), sent).size == size
+
+    assert peer.received.count(b"Content-Transfer-Encoding: binary\r\n\r\n" + OCTETS + b"\r\n--=_") == count
+
+
+def test_a_file_goes_straight_to_the_network(file, sendfile):
+    sent = message(file, Attachment(b"from memory", "a.txt"))
+    size = sent.content(eight_bit=True, binary=True, utf8=False).size
+
+    with scripted_peer([*hello(*OFFER), *ENVELOPE, *content(size), *GOODBYE]) as peer:
+        send_blocking(settings(peer), sent)
+
+    assert sendfile() == len(OCTETS)
+    assert b"\r\n\r\nfrom memory\r\n--=_" in peer.received
+
+
+def test_under_tls_a_file_is_read_and_arrives_all_the_same(file, sendfile, certificates):
+    sent = message(file)
+    size = sent.content(eight_bit=True, binary=True, utf8=False).size
+    tls = Tls(mode=TlsMode.IMPLICIT, ca_bundle=str(certificates.authority))
+
+    with scripted_peer([start_tls(certificates.server), *hello(*OFFER), *ENVELOPE, *content(size), *GOODBYE]) as peer:
+        send_blocking(settings(peer, tls), sent)
+
+    assert OCTETS in peer.received
+    assert sendfile() == 0
+
+
+@pytest.mark.parametrize("send", [send_blocking, send_asyncio])
+def test_a_file_that_becomes_shorter_is_not_sent_to_its_end(file, send):
+    sent = message(file)
+    size = sent.content(eight_bit=True, binary=True, utf8=False).size
+    shorten = Step("shorten the file", lambda _: os.truncate(file, 100_000))
+    script = [*hello(*OFFER), *ENVELOPE[:-1], shorten, say("250 r"), expect(f"BDAT {size} LAST"), wait_for_close()]
+
+    with scripted_peer(script) as peer, pytest.raises(MessageError, match="changed while it was being sent"):
+        send(settings(peer), sent)
+
+    assert len(peer.received.partition(b" LAST\r\n")[2]) < size
+
+
+def test_a_server_that_refuses_half_way_is_heard(tmp_path):
+    file = tmp_path / "large.bin"
+    file.write_bytes(OCTETS * 64)
+    script = [
+        *hello(*OFFER),
+        *ENVELOPE,
+        expect("BDAT"),
+        expect_octets(50_000),
+        say("552 5.3.4 too big"),
+        stop_reading(),
+    ]
+
+    with scripted_peer(script, to_the_end=False) as peer, pytest.raises(Refused, match=r"552 5\.3\.4 too big"):
+        send_blocking(settings(peer), message(file))
