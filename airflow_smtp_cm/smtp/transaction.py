@@ -181,12 +181,14 @@ class Transaction:
         mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
         return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
 
+    def _read(self, chunks: Generator[bytes | FileRegion], left: int) -> Steps[tuple[bytes, FileRegion | None, bool]]:
+        read = partial(_next_block, chunks, left)
+        return read() if self._content.in_memory else (yield Call(read))
+
     def _whole_content(self) -> Steps[bytes]:
         content = self._content
-        octets: bytes
         with closing(content.chunks()) as chunks:
-            read = partial(_next_block, chunks, content.size)
-            octets, _, last = read() if content.in_memory else (yield Call(read))
+            octets, _, last = yield from self._read(chunks, content.size)
         if not last or len(octets) != content.size:
             raise _changed(content)
         return octets
@@ -296,7 +298,7 @@ class Transaction:
         files = content.body == "BINARYMIME" and self._wire.tls is None
         with closing(content.chunks(files=True) if files else content.chunks()) as chunks:
             while not last:
-                block, file, last = yield Call(partial(_next_block, chunks, content.size - size))
+                block, file, last = yield from self._read(chunks, content.size - size)
                 encoded = encoder.feed(block) + (encoder.finish() if last else b"")
                 # What BDAT announces is the octets on the wire; DATA doubles dots and ends itself.
                 size += len(encoded if bdat else block) + (file.size if file else 0)
