@@ -61,8 +61,11 @@ class ClientState:
         return self._session.wire.extensions
 
     def __repr__(self) -> str:
-        state = "closed" if self._session.wire.closed else "open"
-        return f"<{type(self).__name__} {self._session.wire.peer} {state}>"
+        if not hasattr(self, "_session"):
+            state = "not open yet"
+        else:
+            state = "closed" if self._session.wire.closed else "open"
+        return f"<{type(self).__name__} {self.settings.host}:{self.settings.port} {state}>"
 
     def _probe(self) -> Steps[None]:
         """Find out whether a session that was open when it was last used still is."""

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import PROBE_AFTER, SmtpClient, _host_name, ehlo_name
 from airflow_smtp_cm.smtp.errors import ConnectError, DeliveryUncertain, Phase, Refused, SettingsError, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Timeouts, TlsMode
@@ -37,6 +38,11 @@ def test_nobody_listens():
         SmtpClient.open(Settings(host=LOOPBACK, port=port))
     assert raised.value.transient
     assert raised.value.phase is Phase.CONNECT
+
+
+def test_a_client_can_be_shown_before_it_is_open():
+    """In a traceback with local variables, for instance."""
+    assert repr(AsyncSmtpClient(Settings(host=LOOPBACK))) == "<AsyncSmtpClient 127.0.0.1:25 not open yet>"
 
 
 def test_a_name_that_nobody_knows(monkeypatch):
