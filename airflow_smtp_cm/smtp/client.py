@@ -62,10 +62,9 @@ class ClientState:
 
     def __repr__(self) -> str:
         if not hasattr(self, "_session"):
-            state = "not open yet"
-        else:
-            state = "closed" if self._session.wire.closed else "open"
-        return f"<{type(self).__name__} {self.settings.host}:{self.settings.port} {state}>"
+            return f"<{type(self).__name__} {self.settings.host}:{self.settings.port} not open yet>"
+        state = "closed" if self._session.wire.closed else "open"
+        return f"<{type(self).__name__} {self._session.wire.peer} {state}>"
 
     def _probe(self) -> Steps[None]:
         """Find out whether a session that was open when it was last used still is."""
