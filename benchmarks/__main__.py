@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 from benchmarks.bed import Bed
-from benchmarks.cases import attachments, connections, imports, one_connection, recipients
+from benchmarks.cases import airflow, attachments, connections, imports, instructions, one_connection, recipients
 from benchmarks.report import markdown
 from benchmarks.sinks import Unavailable
 
 HERE = Path(__file__).parent
-CASES = (*one_connection.CASES, *recipients.CASES, *attachments.CASES, *connections.CASES, *imports.CASES)
+SUBJECTS = (one_connection, recipients, attachments, connections, imports, instructions, airflow)
+CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
 
 
 def main() -> None:
@@ -28,11 +30,13 @@ def main() -> None:
     with Bed(quick=given.quick) as bed:
         for case in CASES:
             if case.name in given.cases if given.cases else case.in_quick or not given.quick:
-                bed.say(case.name)
+                started = time.perf_counter()
                 try:
                     case.measure(bed)
                 except Unavailable as error:
-                    bed.say(f"Not measured, for want of {error}")
+                    bed.say(f"{case.name}: not measured, for want of {error}")
+                else:
+                    bed.say(f"{case.name}: {time.perf_counter() - started:.1f} s")
     results = bed.results.as_json()
     print(markdown(results["rows"]))
     if not given.cases:
