@@ -12,10 +12,14 @@ from pathlib import Path
 
 from benchmarks.bed import Bed
 from benchmarks.cases import airflow, attachments, connections, imports, instructions, one_connection, recipients
+from benchmarks.chart import svg
 from benchmarks.report import markdown
 from benchmarks.sinks import Unavailable
+from benchmarks.targets import compared
+from benchmarks.workers import ROOT
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).with_name("results.json")
+CHART = ROOT / "docs" / "images" / "speed.svg"
 SUBJECTS = (one_connection, recipients, attachments, connections, imports, instructions, airflow)
 CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
 
@@ -38,9 +42,10 @@ def main() -> None:
                 else:
                     bed.say(f"{case.name}: {time.perf_counter() - started:.1f} s")
     results = bed.results.as_json()
-    print(markdown(results["rows"]))
+    print(markdown(results["rows"]), compared(bed.results), sep="\n")
     if not given.cases:
-        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        CHART.write_text(svg(results["rows"]))
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ class Bed:
     """
 
     def __init__(self, *, quick: bool) -> None:
-        self.rounds = 3 if quick else 7
-        self.seconds = 0.2 if quick else 0.5
+        self.rounds = 3 if quick else 5
+        self.seconds = 0.2 if quick else 0.3
         self.results = Results()
         self._started = ExitStack()
         self._sinks: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The results in words: a Markdown table."""
+"""The results in words: Markdown tables."""
 
 from __future__ import annotations
 
@@ -6,33 +6,42 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_HEAD = """\
-| case | client | median | min | max | unit | to the hook | to smtp-source |
-|---|---|---:|---:|---:|---|---:|---:|"""
-
+_COLUMNS = ("case", "client", ">median", ">min", ">max", "unit", ">to the hook", ">to smtp-source")
 
 _WHOLE = 100  # from here on without decimals
 
 
-def markdown(rows: list[Mapping[str, Any]]) -> str:
-    """Return the rows as a table."""
-    return "\n".join([_HEAD, *_lines(rows)]) + "\n"
+def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows of ``results.json`` as a table."""
+    return table(_COLUMNS, _lines(rows))
 
 
-def _lines(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    for case, of_case in groupby(rows, key=lambda row: row["case"]):
-        for number, row in enumerate(of_case):
-            figures = [_number(row[name]) for name in ("median", "min", "max")]
-            ratios = [_ratio(row[name]) for name in ("ratio_to_hook", "ratio_to_smtp_source")]
-            name = "" if number else case
-            yield f"| {' | '.join([name, row['client'], *figures, row['unit'], *ratios])} |"
+def table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown.
+
+    Args:
+        columns: what stands above them; those that begin with ">" are flush right.
+        lines: what stands in them.
+    """
+    head = [name.removeprefix(">") for name in columns]
+    rule = ["---:" if name.startswith(">") else "---" for name in columns]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)) + "\n"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a number with as many digits as it is worth."""
     return f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}"
 
 
+def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+    for case, of_case in groupby(rows, key=lambda row: row["case"]):
+        for at, row in enumerate(of_case):
+            figures = [number(row[name]) for name in ("median", "min", "max")]
+            ratios = [_ratio(row[name]) for name in ("ratio_to_hook", "ratio_to_smtp_source")]
+            yield ["" if at else case, row["client"], *figures, row["unit"], *ratios]
+
+
 def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return "" if value is None else number(value)

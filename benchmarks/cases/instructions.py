@@ -25,17 +25,20 @@ _CLIENTS = (OURS, _BULK, "hook", "smtplib")
 _FEW, _MANY = 20, 60  # what the longer session takes more is the further messages
 
 
-def _measure(sink: str, name: str, bed: Bed) -> None:
-    job = Job(server=Server(port=bed.sink(sink)))
-    counted = {}
+def _measure(bed: Bed) -> None:
+    jobs = {sink: Job(server=Server(port=bed.sink(sink))) for sink in ("smtp-sink", "chunking")}
+    counted: dict[str, dict[str, list[float]]] = {sink: {} for sink in jobs}
     for client in _CLIENTS:
-        own = replace(job, bulk=client == _BULK)
         with CountedWorker(f"{client}-counted", python_client(client), bed.environment) as worker:
-            worker.ask(replace(own, messages=_FEW).as_line())
-            counted[client] = [_of_a_message(partial(_count, worker), own)]
+            for sink, job in jobs.items():
+                own = replace(job, bulk=client == _BULK)
+                worker.ask(replace(own, messages=_FEW).as_line())
+                counted[sink][client] = [_of_a_message(partial(_count, worker), own)]
     if SMTP_SOURCE_PROGRAM.exists():
-        counted[SMTP_SOURCE] = [_of_a_message(_count_smtp_source, job)]
-    bed.results.add(name, "instructions", counted)
+        for sink, job in jobs.items():
+            counted[sink][SMTP_SOURCE] = [_of_a_message(_count_smtp_source, job)]
+    for sink, of_sink in counted.items():
+        bed.results.add(f"instructions/{sink}", "instructions", of_sink)
 
 
 def _count(worker: CountedWorker, job: Job) -> int:
@@ -51,9 +54,4 @@ def _of_a_message(count: Callable[[Job], int], job: Job) -> float:
     return (count(many) - count(few)) / (_MANY - _FEW)
 
 
-def _case(sink: str) -> Case:
-    name = f"instructions/{sink}"
-    return Case(name, partial(_measure, sink, name), in_quick=False)
-
-
-CASES = (_case("smtp-sink"), _case("chunking"))
+CASES = (Case("instructions", _measure, in_quick=False),)
