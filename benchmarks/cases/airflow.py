@@ -41,7 +41,7 @@ def _measure(bed: Bed) -> None:
     with _airflow(bed) as airflow:
         for dag_id in (*_ONE_MAIL.values(), *_IN_ONE_TASK.values()):
             _costs(airflow, dag_id, 1)  # loads what the executor's processes keep
-        rounds = (bed.rounds + 1) // 2
+        rounds = bed.few_rounds
         _add(bed, "airflow/1-mail", _alternate(airflow, _ONE_MAIL, 1, rounds))
         of_one_task = _alternate(airflow, _IN_ONE_TASK, _MESSAGES, rounds)
         _add(bed, "airflow/100-mails", of_one_task | {MAPPED: [_costs(airflow, _MAPPED_TASKS, _MESSAGES)]})

@@ -38,7 +38,7 @@ def _measure(megabytes: int, clients: tuple[str, ...], name: str, bed: Bed) -> N
         server = Server(port=_port(client, bed))
         runs[client] = partial(_cost, bed, client, Job(server=server, attachment=str(large)), small)
     rows = {name: "s", f"{name}/cpu": "s", f"{name}/memory": "MiB"}
-    bed.results.add_costs(rows, alternate(runs, max(2, bed.rounds // 2)))
+    bed.results.add_costs(rows, alternate(runs, bed.few_rounds))
     large.unlink()
 
 

@@ -49,7 +49,9 @@ def _measure(kind: str, bed: Bed) -> None:
     runs = {client: partial(_cost, module, bed) for client, module in _by_client(kind)}
     for run in runs.values():
         run()  # compiles what is not yet compiled
-    bed.results.add_costs({f"import/{kind}": "ms", f"import/{kind}/modules": "modules"}, alternate(runs, bed.rounds))
+    bed.results.add_costs(
+        {f"import/{kind}": "ms", f"import/{kind}/modules": "modules"}, alternate(runs, bed.few_rounds)
+    )
 
 
 def _count(bed: Bed) -> None:

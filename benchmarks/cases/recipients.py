@@ -17,23 +17,21 @@ if TYPE_CHECKING:
 
 _BULK = f"{OURS}-bulk"
 _TIMED = (OURS, _BULK, "hook", "nodemailer")
-_TIMED_LONGEST = (OURS, _BULK, "hook")
 _COUNTED = (*_TIMED, "smtplib", "aiosmtplib", "smtp-source")
 
 _WARM_UP = 5
 _MESSAGES = 10  # if each goes to one
 _BULK_MESSAGES = 20
+_BULK_COUNTED = 200  # so many that the first ones, for which nobody waits, do not matter
 _LONG = 1.0  # seconds for who waits after every recipient; then it hardly varies
-_LONGEST = 20.0
 _COUNTING_RTT = 0.01  # much longer than a server's answer takes
 
 
 def _measure_time(recipients: int, rtt: float, name: str, bed: Bed) -> None:
     postfix = bed.sink("postfix")
-    waits = recipients * rtt
     with DelayingProxy(postfix, rtt) as proxy:
         runs = {}
-        for client, runner in bed.clients(_TIMED if waits < _LONGEST else _TIMED_LONGEST).items():
+        for client, runner in bed.clients(_TIMED).items():
             job = Job(server=Server(port=postfix), messages=_WARM_UP, bulk=client == _BULK)
             runner.run(job)
             messages = _BULK_MESSAGES if job.bulk else max(1, _MESSAGES // recipients)
@@ -41,7 +39,7 @@ def _measure_time(recipients: int, rtt: float, name: str, bed: Bed) -> None:
             runs[client] = partial(
                 _milliseconds, runner, replace(job, server=server, recipients=recipients, messages=messages)
             )
-        bed.results.add(name, "ms", alternate(runs, 1 if waits > _LONG else (bed.rounds + 1) // 2))
+        bed.results.add(name, "ms", alternate(runs, 1 if recipients * rtt > _LONG else bed.few_rounds))
 
 
 def _milliseconds(client: Runner, job: Job) -> float:
@@ -61,14 +59,14 @@ def _round_trips(client: Runner, job: Job, proxy: DelayingProxy) -> float:
     """Return how many round trips a further message takes: opening and ending the session are left out."""
     client.run(job)
     first = proxy.round_trips
-    further = _BULK_MESSAGES if job.bulk else 1
+    further = _BULK_COUNTED if job.bulk else 1
     client.run(replace(job, messages=1 + further))
     return (proxy.round_trips - first) / further
 
 
 def _timed_case(recipients: int, milliseconds: int) -> Case:
     name = f"recipients-{recipients}/{milliseconds}ms"
-    in_quick = milliseconds == 20 and recipients <= 100  # noqa: PLR2004 - cells of the table below
+    in_quick = (recipients, milliseconds) in {(1, 20), (100, 20)}
     return Case(name, partial(_measure_time, recipients, milliseconds / 1000, name), in_quick)
 
 
