@@ -37,6 +37,9 @@ class CountedWorker:
         """Have the worker answer a line, and return how many instructions that took.
 
         It must have answered one before: valgrind takes no orders while it starts.
+
+        Raises:
+            RuntimeError: valgrind takes none now either; with what was said.
         """
         self._tell("instrumentation", "on")
         self._worker.ask(line)
@@ -50,7 +53,10 @@ class CountedWorker:
         self._worker.ask(line)
 
     def _tell(self, *command: str) -> None:
-        subprocess.run(["vgdb", f"--pid={self._worker.pid}", *command], capture_output=True, check=True)
+        vgdb = ["vgdb", f"--pid={self._worker.pid}", *command]
+        told = subprocess.run(vgdb, capture_output=True, text=True, check=False)
+        if told.returncode:
+            raise RuntimeError(f"{' '.join(vgdb)} failed:\n{told.stderr}")
 
     def __enter__(self) -> Self:
         return self

@@ -32,8 +32,8 @@ _PANEL_WIDTH = 424
 _TITLE = 28
 _LINE = 20
 _BAR = 12
-_NAMES_WIDTH = 168
-_BARS_WIDTH = 190
+_NAMES_WIDTH = 190
+_BARS_WIDTH = 170
 _GAP = 16
 
 # The background comes along, so that it can be read whatever stands around it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.rounds import HOOK
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -16,6 +18,16 @@ _WHOLE = 100  # from here on without decimals
 def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return rows of ``results.json`` as a table."""
     return table(_COLUMNS, _lines(rows))
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table with a line for each case: the clients' medians, and in brackets their ratios to the hook."""
+    clients = list(dict.fromkeys(row["client"] for row in rows))
+    lines = []
+    for (case, unit), of_case in groupby(rows, key=lambda row: (row["case"], row["unit"])):
+        cells = {row["client"]: _cell(row) for row in of_case}
+        lines.append([f"`{case}`", unit, *(cells.get(client, "") for client in clients)])
+    return table(["case", "unit", *(f">{client}" for client in clients)], lines)
 
 
 def table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -41,6 +53,11 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
             figures = [number(row[name]) for name in ("median", "min", "max")]
             ratios = [_ratio(row[name]) for name in ("ratio_to_hook", "ratio_to_smtp_source")]
             yield ["" if at else case, row["client"], *figures, row["unit"], *ratios]
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    ratio = row["ratio_to_hook"]
+    return number(row["median"]) + (f" ({_ratio(ratio)})" if ratio and row["client"] != HOOK else "")
 
 
 def _ratio(value: float | None) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
-from benchmarks.report import markdown
+from benchmarks.report import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def measured(cases: str) -> str:
     """Return what the last benchmarks measured as a table: of the cases whose names begin with one of the words."""
     results = json.loads((_ROOT / "benchmarks" / "results.json").read_text())
     rows = [row for row in results["rows"] if row["case"].startswith(tuple(cases.split()))]
-    return markdown(rows) if rows else "The last run did not measure it."
+    return summary(rows) if rows else "The last run did not measure it."
 
 
 def _row(item: ConnectionField) -> str:

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.__main__ import CASES, RESULTS
 from benchmarks.chart import svg
 from benchmarks.delaying_proxy import DelayingProxy
-from benchmarks.report import markdown
+from benchmarks.report import markdown, summary
 from benchmarks.rounds import HOOK, OURS, SMTP_SOURCE, Results, alternate
 from benchmarks.targets import TARGETS, Target, compared
 from tests.servers.processes import LOOPBACK
@@ -97,6 +97,18 @@ def test_table_has_a_line_for_each_client_and_names_the_case_once():
         "| c | airflow-smtp-cm | 1,234 | 1,234 | 1,234 | s | 2 | 0.000405 |",
         "|  | hook | 2,468 | 2,468 | 2,468 | s | 1 | 0.000203 |",
         "|  | smtp-source | 0.5 | 0.5 | 0.5 | s | 4,936 | 1 |",
+    ]
+
+
+def test_summary_has_a_column_for_each_client_and_their_ratios_to_the_hook():
+    found = results("a", "s", airflow_smtp_cm=[1], hook=[2])
+    found.add("b", "ms", {OURS: [3], SMTP_SOURCE: [4]})
+
+    assert summary(found.as_json()["rows"]).splitlines() == [
+        "| case | unit | airflow-smtp-cm | hook | smtp-source |",
+        "| --- | --- | ---: | ---: | ---: |",
+        "| `a` | s | 1 (2) | 2 |  |",
+        "| `b` | ms | 3 |  | 4 |",
     ]
 
 
