@@ -23,23 +23,26 @@ _WARM_UP = 5
 _MESSAGES = 10  # if each goes to one
 _BULK_MESSAGES = 20
 _BULK_COUNTED = 200  # so many that the first ones, for which nobody waits, do not matter
-_LONG = 1.0  # seconds for who waits after every recipient; then it hardly varies
-_COUNTING_RTT = 0.01  # much longer than a server's answer takes
+_LONG = 1.0  # seconds for who waits after every command; then it hardly varies
+_OTHERS = 3  # MAIL, DATA and the content, beside a RCPT for each recipient
+_COUNTING_RTT = 0.005  # much longer than a server's answer takes
 
 
 def _measure_time(recipients: int, rtt: float, name: str, bed: Bed) -> None:
     postfix = bed.sink("postfix")
+    single = max(1, _MESSAGES // recipients)
+    is_long = single * (_OTHERS + recipients) * rtt > _LONG
     with DelayingProxy(postfix, rtt) as proxy:
         runs = {}
         for client, runner in bed.clients(_TIMED).items():
             job = Job(server=Server(port=postfix), messages=_WARM_UP, bulk=client == _BULK)
             runner.run(job)
-            messages = _BULK_MESSAGES if job.bulk else max(1, _MESSAGES // recipients)
+            messages = _BULK_MESSAGES if job.bulk else single
             server = Server(port=proxy.port) if rtt else job.server
             runs[client] = partial(
                 _milliseconds, runner, replace(job, server=server, recipients=recipients, messages=messages)
             )
-        bed.results.add(name, "ms", alternate(runs, 1 if recipients * rtt > _LONG else bed.few_rounds))
+        bed.results.add(name, "ms", alternate(runs, 1 if is_long else bed.few_rounds))
 
 
 def _milliseconds(client: Runner, job: Job) -> float:
