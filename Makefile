@@ -72,9 +72,11 @@ lint:
 docs: $(VENV)/installed-for-tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# benchmarks/README.md says what it measures. Postfix brings smtp-sink and smtp-source.
 bench:
-	tests/install_servers.sh
+	tests/install_servers.sh valgrind
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	$(PIP) install apache-airflow-providers-smtp aiosmtplib
 	if command -v npm >/dev/null; then npm install --silent --prefix .build/bench $(NODEMAILER); fi
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 

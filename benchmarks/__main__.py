@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.bed import Bed
-from benchmarks.cases import attachments, connections, imports, one_connection, recipients
+from benchmarks.cases import airflow, attachments, connections, imports, instructions, one_connection, recipients
+from benchmarks.chart import svg
 from benchmarks.report import markdown
 from benchmarks.sinks import Unavailable
+from benchmarks.targets import compared
+from benchmarks.workers import ROOT
 
-HERE = Path(__file__).parent
-CASES = (*one_connection.CASES, *recipients.CASES, *attachments.CASES, *connections.CASES, *imports.CASES)
+if TYPE_CHECKING:
+    from benchmarks.cases import Case
+
+RESULTS = Path(__file__).with_name("results.json")
+CHART = ROOT / "docs" / "images" / "speed.svg"
+SUBJECTS = (one_connection, recipients, attachments, connections, imports, instructions, airflow)
+CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("cases", nargs="*", metavar="CASE", help="measure these cases only, and print only")
     parser.add_argument("--quick", action="store_true", help="take a minute, not ten")
@@ -26,18 +37,33 @@ def main() -> None:
     if unknown := set(given.cases) - {case.name for case in CASES}:
         parser.error(f"no such case: {' '.join(unknown)}; there are {' '.join(case.name for case in CASES)}")
     with Bed(quick=given.quick) as bed:
-        for case in CASES:
-            if case.name in given.cases if given.cases else case.in_quick or not given.quick:
-                bed.say(case.name)
-                try:
-                    case.measure(bed)
-                except Unavailable as error:
-                    bed.say(f"Not measured, for want of {error}")
+        succeeded = [_measure(case, bed) for case in CASES if _is_due(case, given)]
     results = bed.results.as_json()
-    print(markdown(results["rows"]))
+    print(markdown(results["rows"]), compared(bed.results), sep="\n")
     if not given.cases:
-        (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        CHART.write_text(svg(results["rows"]))
+    return 0 if all(succeeded) else 1
+
+
+def _is_due(case: Case, given: argparse.Namespace) -> bool:
+    return case.name in given.cases if given.cases else case.in_quick or not given.quick
+
+
+def _measure(case: Case, bed: Bed) -> bool:
+    """Measure a case, and say how that went; return False if it failed, which must not take the others along."""
+    started = time.perf_counter()
+    try:
+        case.measure(bed)
+    except Unavailable as error:
+        bed.say(f"{case.name}: not measured, for want of {error}")
+    except RuntimeError as error:
+        bed.say(f"{case.name}: FAILED: {error}")
+        return False
+    else:
+        bed.say(f"{case.name}: {time.perf_counter() - started:.1f} s")
+    return True
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

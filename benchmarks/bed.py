@@ -40,6 +40,7 @@ class Bed:
 
     Attributes:
         rounds: how often every client has its turn.
+        few_rounds: the same where a turn takes seconds.
         seconds: how long a turn takes where the number of messages is free.
         results: what has been measured so far.
         folder: for files; any user may read there.
@@ -47,8 +48,9 @@ class Bed:
     """
 
     def __init__(self, *, quick: bool) -> None:
-        self.rounds = 3 if quick else 7
-        self.seconds = 0.2 if quick else 0.5
+        self.rounds = 3 if quick else 5
+        self.few_rounds = 1 if quick else 3
+        self.seconds = 0.2 if quick else 0.3
         self.results = Results()
         self._started = ExitStack()
         self._sinks: dict[str, int] = {}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _BLOCK = 1 << 16
+_END_SECONDS = 1.0
 
 
 class DelayingProxy:
@@ -49,6 +50,11 @@ class DelayingProxy:
         """
         return self._newest.round_trips if self._newest else 0
 
+    @property
+    def octets(self) -> int:
+        """How many octets the client of the newest connection has sent so far."""
+        return self._newest.octets if self._newest else 0
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -57,6 +63,8 @@ class DelayingProxy:
         # Wakes the thread that waits for connections, which close() alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        if self._newest:
+            self._newest.wait(_END_SECONDS)
 
     def _accept(self) -> None:
         with suppress(OSError):  # it has been closed
@@ -71,12 +79,26 @@ class _Connection:
 
     def __init__(self, client: socket.socket, server: socket.socket, delay: float) -> None:
         self.round_trips = 0
+        self.octets = 0
+        self._closed = threading.Event()
         self._to_server = _Direction(client, server, delay, self._asked)
         self._to_client = _Direction(server, client, delay, self._answered)
-        self._to_server.start()
-        self._to_client.start()
+        self._passing = [*self._to_server.start(), *self._to_client.start()]
+        threading.Thread(target=self._close, args=(client, server), daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until both sides have ended it, at most so long."""
+        self._closed.wait(seconds)
+
+    def _close(self, *sockets: socket.socket) -> None:
+        for thread in self._passing:
+            thread.join()
+        for each in sockets:
+            each.close()
+        self._closed.set()
 
     def _asked(self, data: bytes) -> int:
+        self.octets += len(data)
         number = self._to_client.delivered + 1
         if data and not data.startswith(b"QUIT"):
             self.round_trips = max(self.round_trips, number)
@@ -107,16 +129,20 @@ class _Direction:
         self._under_way: SimpleQueue[tuple[float, int, bytes]] = SimpleQueue()
         self.delivered = 0
 
-    def start(self) -> None:
-        """Pass on what comes, until the source ends it."""
+    def start(self) -> list[threading.Thread]:
+        """Pass on what comes, until the source ends it; return the threads that do."""
         self._target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=self._receive, daemon=True).start()
-        threading.Thread(target=self._deliver, daemon=True).start()
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._receive, self._deliver)]
+        for thread in threads:
+            thread.start()
+        return threads
 
     def _receive(self) -> None:
         ended = False
         while not ended:
             try:
+                # Else whoever writes twice waits for 40 ms, which no network has; the kernel forgets it again.
+                self._source.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 data = self._source.recv(_BLOCK)
             except OSError:
                 data = b""

@@ -28,11 +28,18 @@ class Row:
     values: tuple[float, ...]
 
     def times_faster_than(self, other: Row) -> float:
-        """Return the median of the rounds' ratios; above 1 this one is faster, or takes less."""
-        pairs = zip(self.values, other.values, strict=True)
+        """Return the median of the rounds' ratios; above 1 this one is faster, or takes less.
+
+        What was measured only once is compared with every round.
+        """
+        rounds = max(len(self.values), len(other.values))
+        pairs = list(zip(self._repeated(rounds), other._repeated(rounds), strict=True))
         if self.unit == MESSAGES_A_SECOND:
             return median(own / others for own, others in pairs)
         return median(others / own if own else float("inf") for own, others in pairs)
+
+    def _repeated(self, rounds: int) -> tuple[float, ...]:
+        return self.values * rounds if len(self.values) == 1 else self.values
 
 
 class Results:
@@ -66,7 +73,7 @@ class Results:
     def ratio(self, row: Row, to: str) -> float | None:
         """Return how much faster the row is than another client in the same case, if that was measured."""
         other = self.find(row.case, to)
-        return row.times_faster_than(other) if other and len(other.values) == len(row.values) else None
+        return row.times_faster_than(other) if other else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the rows as plain texts and numbers, significant digits only."""

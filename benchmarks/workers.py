@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,8 +57,13 @@ def start(name: str, environment: Mapping[str, str]) -> Runner | None:
         command = ["node", str(ROOT / "benchmarks/clients/nodemailer.js"), SENDER, TEXT]
         environment = {**environment, "NODE_PATH": str(FOLDER / "node_modules")}
     else:
-        command = [sys.executable, "-m", "benchmarks.clients", _PYTHON[name]]
+        command = python_client(name)
     return Worker(name, command, environment)
+
+
+def python_client(name: str) -> list[str]:
+    """Return the command that runs a client in Python."""
+    return [sys.executable, "-m", "benchmarks.clients", _PYTHON[name]]
 
 
 class Worker:
@@ -90,14 +96,29 @@ class Worker:
         Raises:
             RuntimeError: it failed; with what the client wrote.
         """
+        return Cost(**json.loads(self.ask(job.as_line())))
+
+    def ask(self, line: str) -> str:
+        """Write a line to the process, and return the line with which it answers.
+
+        Raises:
+            RuntimeError: it has ended instead; with what it wrote.
+        """
         assert self._process.stdin
         assert self._process.stdout
-        try:
-            self._process.stdin.write(job.as_line() + "\n")
-            return Cost(**json.loads(self._process.stdout.readline()))
-        except (BrokenPipeError, ValueError) as error:
+        answer = ""
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(line + "\n")
+            answer = self._process.stdout.readline()
+        if not answer:
             self.close()
-            raise RuntimeError(f"{self._name} failed at {job}:\n{self._log.read_text(errors='replace')}") from error
+            raise RuntimeError(f"{self._name} failed at {line}:\n{self._log.read_text(errors='replace')}")
+        return answer
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
 
     def reset_peak(self) -> int:
         """Forget the highest use of memory so far; return the present one, in KiB."""
@@ -110,7 +131,7 @@ class Worker:
 
     @property
     def _proc(self) -> Path:
-        return Path(f"/proc/{self._process.pid}")
+        return Path(f"/proc/{self.pid}")
 
     def _kib(self, name: str) -> int:
         found = re.search(rf"{name}:\s+(\d+) kB", (self._proc / "status").read_text())
@@ -129,18 +150,22 @@ class Worker:
         self._process.communicate()
 
 
+def smtp_source(job: Job) -> list[str]:
+    """Return the command by which smtp-source does a job."""
+    length = Path(job.attachment).stat().st_size * 4 // 3 if job.attachment else len(TEXT)
+    command = [str(SMTP_SOURCE), "-m", str(job.messages), "-r", str(job.recipients), "-l", str(length)]
+    command += ["-f", SENDER, "-t", "reader@bench.test", "-M", "bench.test"]
+    return [*command, *([] if job.reconnect else ["-d"]), f"{LOOPBACK}:{job.server.port}"]
+
+
 class SmtpSource:
     """Postfix's smtp-source: a program in C that does one job and ends."""
 
     def run(self, job: Job) -> Cost:
         """Do the job, and return its cost, which includes the program's start."""
-        length = Path(job.attachment).stat().st_size * 4 // 3 if job.attachment else len(TEXT)
-        command = [str(SMTP_SOURCE), "-m", str(job.messages), "-r", str(job.recipients), "-l", str(length)]
-        command += ["-f", SENDER, "-t", "reader@bench.test", "-M", "bench.test"]
-        command += [] if job.reconnect else ["-d"]
         with cores.on(cores.CLIENTS):
             started = time.perf_counter()
-            process = subprocess.Popen([*command, f"{LOOPBACK}:{job.server.port}"])
+            process = subprocess.Popen(smtp_source(job))
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""What MkDocs takes from the code when it builds the pages: the connection's fields, and the example DAGs.
+"""What MkDocs takes from the code when it builds the pages: the connection's fields, example DAGs, what was measured.
 
 A page asks for it with a link such as ``[Generated: connection_fields TLS](...)`` on a line of its own: whoever reads
 the page unbuilt gets to the source.
@@ -7,6 +7,7 @@ the page unbuilt gets to the source.
 from __future__ import annotations
 
 import ast
+import json
 import re
 from dataclasses import fields
 from html import escape
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from benchmarks.report import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,13 @@ def example_dags(_: str) -> str:
     return "\n\n".join(map(_example, sorted((_ROOT / "example_dags").glob("*.py"))))
 
 
+def measured(cases: str) -> str:
+    """Return what the last benchmarks measured as a table: of the cases whose names begin with one of the words."""
+    results = json.loads((_ROOT / "benchmarks" / "results.json").read_text())
+    rows = [row for row in results["rows"] if row["case"].startswith(tuple(cases.split()))]
+    return summary(rows) if rows else "The last run did not measure it."
+
+
 def _row(item: ConnectionField) -> str:
     meaning = [escape(item.description), *(f"`{value}`: {label}" for value, label in item.choices.items())]
     return f"| {item.label} | `{item.name}` | {_default(item)} | {'<br>'.join(meaning)} |"
@@ -67,4 +76,5 @@ def _example(path: Path) -> str:
 _GENERATORS: dict[str, Callable[[str], str]] = {
     "connection_fields": connection_fields,
     "example_dags": example_dags,
+    "measured": measured,
 }

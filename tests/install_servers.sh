@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the servers and the browser that the tests start for themselves; nothing is started
-# here.
+# Installs the Debian packages of the servers and the browser that the tests start for themselves, and those that are
+# named; nothing is started here.
 # Run it as root. Without root it says what is missing, and succeeds: the tests in question are skipped.
 set -euo pipefail
 
@@ -12,6 +12,7 @@ packages=(
     chromium                                                            # the browser before Airflow's UI
     libkrb5-dev gcc libc6-dev                                           # to build pyspnego[kerberos]
 )
+packages+=("$@")
 # Another Python than Debian's brings its own headers.
 if [ "$(python3 -c 'import sys; print(sys.base_prefix)' 2>/dev/null)" = /usr ]; then
     packages+=(python3-dev)

@@ -1,4 +1,7 @@
-"""Large attachments: time, CPU, and memory over the idle process, each time in a new process."""
+"""Large attachments: time, CPU, and memory over the idle process, each time in a new process.
+
+And how many octets go out for each octet of the file.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import Case
+from benchmarks.delaying_proxy import DelayingProxy
 from benchmarks.job import Job, Server
-from benchmarks.rounds import OURS, alternate
+from benchmarks.rounds import OURS, SMTP_SOURCE, alternate
 from benchmarks.workers import Worker, start
 
 if TYPE_CHECKING:
@@ -31,11 +35,26 @@ def _measure(megabytes: int, clients: tuple[str, ...], name: str, bed: Bed) -> N
     large = _write(bed.folder / f"{megabytes}.bin", megabytes * _MEGABYTE)
     runs = {}
     for client in clients:
-        server = Server(port=bed.sink("binarymime" if client == _BINARYMIME else "chunking"))
+        server = Server(port=_port(client, bed))
         runs[client] = partial(_cost, bed, client, Job(server=server, attachment=str(large)), small)
     rows = {name: "s", f"{name}/cpu": "s", f"{name}/memory": "MiB"}
-    bed.results.add_costs(rows, alternate(runs, max(2, bed.rounds // 2)))
+    bed.results.add_costs(rows, alternate(runs, bed.few_rounds))
     large.unlink()
+
+
+def _count_octets(bed: Bed) -> None:
+    file = _write(bed.folder / "octets.bin", _MEGABYTE)
+    counted = {}
+    for client, runner in bed.clients(_CLIENTS).items():
+        if client != SMTP_SOURCE:  # which does not send the file
+            with DelayingProxy(_port(client, bed), 0) as proxy:
+                runner.run(Job(server=Server(port=proxy.port), attachment=str(file)))
+                counted[client] = [proxy.octets / _MEGABYTE]
+    bed.results.add("octets", "octets", counted)
+
+
+def _port(client: str, bed: Bed) -> int:
+    return bed.sink("binarymime" if client == _BINARYMIME else "chunking")
 
 
 def _write(file: Path, octets: int) -> Path:
@@ -71,4 +90,5 @@ CASES = (
     _case(10, _CLIENTS),
     _case(50, _CLIENTS, in_quick=True),
     _case(200, _FOR_THE_LARGEST),
+    Case("octets", _count_octets),
 )

@@ -1,6 +1,7 @@
-"""What importing a module costs a DAG file over airflow.sdk, each time in a new process: milliseconds and modules.
+"""What importing a module costs a DAG file over airflow.sdk, each time in a new process.
 
-Beside each of our modules stands the one of Airflow's own provider.
+Milliseconds, modules and, of the operator, instructions outside the kernel. Beside each of our modules stands that of
+Airflow's own provider.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks import cores
+from benchmarks.callgrind import CountedWorker
 from benchmarks.cases import Case
 from benchmarks.rounds import HOOK, OURS, alternate
 
@@ -28,6 +30,14 @@ started = time.perf_counter()
 __import__(sys.argv[1])
 print(json.dumps([1000 * (time.perf_counter() - started), len(sys.modules) - before]))
 """
+_COUNTED = """
+import sys
+import airflow.sdk
+from airflow.sdk import BaseHook, BaseNotifier, BaseOperator
+for line in sys.stdin:
+    __import__(line.strip())
+    print("imported", flush=True)
+"""
 _MODULES = {
     "operator": ("airflow_smtp_cm.operators.send_mail", "airflow.providers.smtp.operators.smtp"),
     "hook": ("airflow_smtp_cm.hooks.smtp_cm", "airflow.providers.smtp.hooks.smtp"),
@@ -36,10 +46,28 @@ _MODULES = {
 
 
 def _measure(kind: str, bed: Bed) -> None:
-    runs = {client: partial(_cost, module, bed) for client, module in zip((OURS, HOOK), _MODULES[kind], strict=True)}
+    runs = {client: partial(_cost, module, bed) for client, module in _by_client(kind)}
     for run in runs.values():
         run()  # compiles what is not yet compiled
-    bed.results.add_costs({f"import/{kind}": "ms", f"import/{kind}/modules": "modules"}, alternate(runs, bed.rounds))
+    bed.results.add_costs(
+        {f"import/{kind}": "ms", f"import/{kind}/modules": "modules"}, alternate(runs, bed.few_rounds)
+    )
+
+
+def _count(bed: Bed) -> None:
+    counted = {}
+    for client, module in _by_client("operator"):
+        _cost(module, bed)  # compiles what is not yet compiled
+        command = [sys.executable, "-c", _COUNTED]
+        with CountedWorker(f"{client}-import", command, bed.environment) as worker:
+            worker.ask("sys")  # is imported already
+            loop = worker.count("sys")
+            counted[client] = [worker.count(module) - loop]
+    bed.results.add("import/operator/instructions", "instructions", counted)
+
+
+def _by_client(kind: str) -> list[tuple[str, str]]:
+    return list(zip((OURS, HOOK), _MODULES[kind], strict=True))
 
 
 def _cost(module: str, bed: Bed) -> tuple[float, ...]:
@@ -51,4 +79,7 @@ def _cost(module: str, bed: Bed) -> tuple[float, ...]:
     return tuple(json.loads(outcome.stdout.splitlines()[-1]))
 
 
-CASES = tuple(Case(f"import/{kind}", partial(_measure, kind), in_quick=kind == "operator") for kind in _MODULES)
+CASES = (
+    *(Case(f"import/{kind}", partial(_measure, kind), in_quick=kind == "operator") for kind in _MODULES),
+    Case("import/operator/instructions", _count, in_quick=False),
+)

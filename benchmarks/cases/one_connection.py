@@ -35,7 +35,7 @@ CASES = (
     _case("single/chunking", _SINGLE),
     _case("bulk/smtp-sink", _FEW),
     _case("bulk/chunking", _FEW),
-    _case("single/no-pipelining", _WITHOUT_PIPELINING),
+    _case("single/no-pipelining", _WITHOUT_PIPELINING, in_quick=False),
     _case("single/postfix", _FEW, in_quick=False),
     _case("bulk/postfix", _FEW, in_quick=False),
 )

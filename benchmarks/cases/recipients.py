@@ -22,23 +22,27 @@ _COUNTED = (*_TIMED, "smtplib", "aiosmtplib", "smtp-source")
 _WARM_UP = 5
 _MESSAGES = 10  # if each goes to one
 _BULK_MESSAGES = 20
-_LONG_RTT = 0.05  # seconds; then it takes minutes, and does not vary
-_COUNTING_RTT = 0.01  # much longer than a server's answer takes
+_BULK_COUNTED = 200  # so many that the first ones, for which nobody waits, do not matter
+_LONG = 1.0  # seconds for who waits after every command; then it hardly varies
+_OTHERS = 3  # MAIL, DATA and the content, beside a RCPT for each recipient
+_COUNTING_RTT = 0.005  # much longer than a server's answer takes
 
 
 def _measure_time(recipients: int, rtt: float, name: str, bed: Bed) -> None:
     postfix = bed.sink("postfix")
+    single = max(1, _MESSAGES // recipients)
+    is_long = single * (_OTHERS + recipients) * rtt > _LONG
     with DelayingProxy(postfix, rtt) as proxy:
         runs = {}
         for client, runner in bed.clients(_TIMED).items():
             job = Job(server=Server(port=postfix), messages=_WARM_UP, bulk=client == _BULK)
             runner.run(job)
-            messages = _BULK_MESSAGES if job.bulk else max(1, _MESSAGES // recipients)
+            messages = _BULK_MESSAGES if job.bulk else single
             server = Server(port=proxy.port) if rtt else job.server
             runs[client] = partial(
                 _milliseconds, runner, replace(job, server=server, recipients=recipients, messages=messages)
             )
-        bed.results.add(name, "ms", alternate(runs, 1 if rtt > _LONG_RTT else (bed.rounds + 1) // 2))
+        bed.results.add(name, "ms", alternate(runs, 1 if is_long else bed.few_rounds))
 
 
 def _milliseconds(client: Runner, job: Job) -> float:
@@ -58,14 +62,14 @@ def _round_trips(client: Runner, job: Job, proxy: DelayingProxy) -> float:
     """Return how many round trips a further message takes: opening and ending the session are left out."""
     client.run(job)
     first = proxy.round_trips
-    further = _BULK_MESSAGES if job.bulk else 1
+    further = _BULK_COUNTED if job.bulk else 1
     client.run(replace(job, messages=1 + further))
     return (proxy.round_trips - first) / further
 
 
 def _timed_case(recipients: int, milliseconds: int) -> Case:
     name = f"recipients-{recipients}/{milliseconds}ms"
-    in_quick = milliseconds == 20 and recipients <= 100  # noqa: PLR2004 - cells of the table below
+    in_quick = (recipients, milliseconds) in {(1, 20), (100, 20)}
     return Case(name, partial(_measure_time, recipients, milliseconds / 1000, name), in_quick)
 
 

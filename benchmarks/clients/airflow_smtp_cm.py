@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.job import Mail, Server
 
 
+@cache  # as a hook has one for all its clients
 def connection_manager(server: Server) -> SmtpConnectionManager:
     by_password = server.login == "ntlm"
     return SmtpConnectionManager(

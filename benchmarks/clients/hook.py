@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 
 from benchmarks.clients import Client
-from benchmarks.job import SENDER, TEXT
-from tests.servers.processes import LOOPBACK
+from benchmarks.hook_connection import hook_connection
+from benchmarks.job import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,15 +17,9 @@ if TYPE_CHECKING:
     from benchmarks.job import Mail, Server
 
 
-def connection(server: Server) -> str:
-    """Return the Airflow connection, as JSON."""
-    extra = {"from_email": SENDER, "disable_ssl": True, "disable_tls": not server.starttls}
-    return json.dumps({"conn_type": "smtp", "host": LOOPBACK, "port": server.port, "extra": extra})
-
-
 class Hook(Client):
     def open(self, server: Server) -> None:
-        os.environ["AIRFLOW_CONN_SMTP_DEFAULT"] = connection(server)
+        os.environ["AIRFLOW_CONN_SMTP_DEFAULT"] = hook_connection(server)
         self.hook = SmtpHook().get_conn()
 
     def send(self, mails: Iterable[Mail]) -> None:

@@ -1,0 +1,97 @@
+"""Mails through a running Airflow with LocalExecutor: one, and a hundred in one task and in mapped tasks.
+
+How long the tasks take, by Airflow's own account; and the whole run, most of which is the scheduler's once the tasks
+are short.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.cases import Case
+from benchmarks.hook_connection import hook_connection
+from benchmarks.job import Server
+from benchmarks.rounds import HOOK, OURS, alternate
+from tests import connections
+from tests.live.standalone import ROOT, running_airflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from benchmarks.bed import Bed
+    from tests.live.standalone import Standalone
+
+MAPPED = f"{OURS}-mapped"
+
+_ONE_MAIL = {OURS: "speed_operator", HOOK: "speed_operator_of_hook"}
+_IN_ONE_TASK = {OURS: "speed_one_task", HOOK: "speed_one_task_of_hook"}
+_MAPPED_TASKS = "speed_mapped_tasks"
+
+_MESSAGES = 100
+_PARALLELISM = 8  # tasks at once, a process each
+_RUN_SECONDS = 300.0
+
+
+def _measure(bed: Bed) -> None:
+    with _airflow(bed) as airflow:
+        for dag_id in (*_ONE_MAIL.values(), *_IN_ONE_TASK.values()):
+            _costs(airflow, dag_id, 1)  # loads what the executor's processes keep
+        rounds = bed.few_rounds
+        _add(bed, "airflow/1-mail", _alternate(airflow, _ONE_MAIL, 1, rounds))
+        of_one_task = _alternate(airflow, _IN_ONE_TASK, _MESSAGES, rounds)
+        _add(bed, "airflow/100-mails", of_one_task | {MAPPED: [_costs(airflow, _MAPPED_TASKS, _MESSAGES)]})
+
+
+def _add(bed: Bed, name: str, measured: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    bed.results.add_costs({name: "s", f"{name}/run": "s"}, measured)
+
+
+def _alternate(
+    airflow: Standalone, dags: Mapping[str, str], messages: int, rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    return alternate({client: partial(_costs, airflow, dag, messages) for client, dag in dags.items()}, rounds)
+
+
+def _costs(airflow: Standalone, dag_id: str, messages: int) -> tuple[float, float]:
+    """Return the seconds from the first task's start to the last one's end, and those of the whole run."""
+    run_id = airflow.trigger(dag_id, messages=messages)
+    state = airflow.wait_for_end(dag_id, run_id, _RUN_SECONDS)
+    if state != "success":
+        raise RuntimeError(f"The run of {dag_id} is {state} after at most {_RUN_SECONDS:.0f} s.\n{airflow.logs()}")
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+    (first,), (last,) = (
+        airflow.api.get(path, params={"order_by": order, "limit": 1}).raise_for_status().json()["task_instances"]
+        for order in ("start_date", "-end_date")
+    )
+    run = airflow.run(dag_id, run_id)
+    return _seconds(first["start_date"], last["end_date"]), _seconds(run["start_date"], run["end_date"])
+
+
+def _seconds(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+@contextmanager
+def _airflow(bed: Bed) -> Iterator[Standalone]:
+    port = bed.sink("smtp-sink")
+    environment = {
+        "AIRFLOW_CONN_SPEED": connections.anonymous(port),
+        "AIRFLOW_CONN_SPEED_HOOK": hook_connection(Server(port=port)),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(_PARALLELISM),
+        "AIRFLOW__CORE__PARALLELISM": str(_PARALLELISM),
+        "PYTHONPATH": str(ROOT),
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="airflow-") as home,
+        running_airflow(Path(home), environment, [ROOT / "benchmarks" / "dags"]) as airflow,
+    ):
+        yield airflow
+
+
+CASES = (Case("airflow", _measure, in_quick=False),)

@@ -1,0 +1,18 @@
+"""The connection of Airflow's own provider; a module of its own, since the hook's loads Airflow."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from benchmarks.job import SENDER
+from tests.servers.processes import LOOPBACK
+
+if TYPE_CHECKING:
+    from benchmarks.job import Server
+
+
+def hook_connection(server: Server) -> str:
+    """Return the Airflow connection to a server, as JSON."""
+    extra = {"from_email": SENDER, "disable_ssl": True, "disable_tls": not server.starttls}
+    return json.dumps({"conn_type": "smtp", "host": LOOPBACK, "port": server.port, "extra": extra})

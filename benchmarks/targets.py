@@ -1,0 +1,117 @@
+"""What this project has set itself, and whether a run met it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.report import number, table
+from benchmarks.rounds import HOOK, OURS, SMTP_SOURCE
+
+if TYPE_CHECKING:
+    from benchmarks.rounds import Results
+
+_BULK = f"{OURS}-bulk"
+_BINARYMIME = f"{OURS}-binarymime"
+_MAPPED = f"{OURS}-mapped"
+_LEVEL = 0.95  # as fast as another, but for what varies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A target.
+
+    Attributes:
+        case: what it is about.
+        client: who has to meet it.
+        to: the client that it is to be so many times as fast as; None where the value itself must not exceed it.
+        must: what has to be reached.
+        stretch: what would be better still.
+    """
+
+    case: str
+    client: str = OURS
+    to: str | None = HOOK
+    must: float
+    stretch: float | None = None
+
+    def measured(self, results: Results) -> float | None:
+        """Return the ratio, or the value; None if it was not measured."""
+        row = results.find(self.case, self.client)
+        if row is None:
+            return None
+        return median(row.values) if self.to is None else results.ratio(row, self.to)
+
+    def verdict(self, measured: float) -> str:
+        """Return whether it is met, in a word or two."""
+        if self._reaches(measured, self.stretch):
+            return "stretch met"
+        return "met" if self._reaches(measured, self.must) else "MISSED"
+
+    def _reaches(self, measured: float, level: float | None) -> bool:
+        return level is not None and (measured <= level if self.to is None else measured >= level)
+
+
+TARGETS = (
+    Target(case="single/smtp-sink", must=3, stretch=4),
+    Target(case="single/smtp-sink", to="nodemailer", must=1.5),
+    Target(case="single/smtp-sink", to=SMTP_SOURCE, must=_LEVEL),
+    Target(case="bulk/smtp-sink", must=5, stretch=6),
+    Target(case="single/chunking", must=6, stretch=7),
+    Target(case="bulk/chunking", must=20, stretch=28),
+    Target(case="single/no-pipelining", to="smtplib", must=_LEVEL),
+    Target(case="instructions/smtp-sink", must=4, stretch=10),
+    Target(case="instructions/chunking", must=4, stretch=10),
+    *(Target(case=f"round-trips-{recipients}/smtp-sink", to=None, must=2.2, stretch=2) for recipients in (1, 100)),
+    *(Target(case=f"round-trips-{recipients}/chunking", to=None, must=1.2, stretch=1) for recipients in (1, 100)),
+    *(
+        Target(case=f"round-trips-{recipients}/chunking", client=_BULK, to=None, must=0.2, stretch=0.06)
+        for recipients in (1, 100)
+    ),
+    Target(case="recipients-1/20ms", must=1.9),
+    Target(case="recipients-100/20ms", must=20),
+    Target(case="recipients-500/20ms", must=45),
+    Target(case="recipients-1/20ms", client=_BULK, must=1.9, stretch=10),
+    Target(case="recipients-100/20ms", client=_BULK, must=20, stretch=40),
+    Target(case="recipients-500/20ms", client=_BULK, must=45, stretch=60),
+    *(
+        target
+        for case in ("attachment-10MB", "attachment-50MB", "attachment-200MB")
+        for target in (
+            Target(case=case, must=10, stretch=15),
+            Target(case=f"{case}/cpu", must=10, stretch=15),
+            Target(case=f"{case}/cpu", to="nodemailer", must=1.5),
+            Target(case=f"{case}/memory", to=None, must=8, stretch=4),
+        )
+    ),
+    Target(case="octets", client=_BINARYMIME, to=None, must=1.01),  # no base64
+    Target(case="connect/starttls/cpu", must=8),
+    Target(case="import/operator", to=None, must=1, stretch=0.3),
+    Target(case="import/operator/instructions", to=None, must=2_500_000),
+    Target(case="airflow/100-mails", to=_MAPPED, must=50, stretch=90),
+)
+
+
+def compared(results: Results) -> str:
+    """Return the targets that the run can tell of, as a Markdown table."""
+    lines = [
+        [
+            target.case,
+            target.client,
+            target.to or "",
+            number(measured),
+            _limit(target, target.must),
+            _limit(target, target.stretch),
+            target.verdict(measured),
+        ]
+        for target in TARGETS
+        if (measured := target.measured(results)) is not None
+    ]
+    return table(["target", "client", "times as fast as", ">measured", ">must", ">stretch", ""], lines)
+
+
+def _limit(target: Target, level: float | None) -> str:
+    if level is None:
+        return ""
+    return f"{'≤' if target.to is None else '≥'} {number(level)}"
