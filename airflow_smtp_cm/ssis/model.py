@@ -206,9 +206,10 @@ class Executable:
         expressions: expressions of its properties, by the properties' names (``ToLine``, ``Disable``...).
         properties: what is unusual about the rest of it: properties that change how it runs and are not at their
             default, by name (MaxErrorCount, ForceExecutionResult, FailPackageOnFailure, TransactionOption...),
-            booleans as True or False; the InitExpression, EvalExpression and AssignExpression of a For Loop container; of a
-            Foreach Loop container ForEachEnumerator, the type of what it goes through, ForEachEnumerator.Directory
-            and the like, expressions of that, and VariableMapping[0]..., the variables that take the values.
+            booleans as True or False; InitExpression, EvalExpression and AssignExpression of a For Loop container;
+            of a Foreach Loop container ForEachEnumerator, the type of what it goes through,
+            ForEachEnumerator.Directory and the like, expressions of that, and VariableMapping[0]..., the variables
+            that take the values.
         variables: its own variables.
         executables: what it holds, in the order of the file.
         constraints: in what order that runs.
