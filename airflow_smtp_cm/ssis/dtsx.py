@@ -132,9 +132,9 @@ class _PackageReader:
             return
         for configuration in members(root, "Configurations", "Configuration"):
             properties = properties_of(configuration)
-            place = f"Package.Configurations[{properties.text('ObjectName')}]"
-            parts = (properties.text(name) for name in ("ObjectName", "ConfigurationType", "ConfigurationString"))
-            yield self._secrets.text(" ".join(filter(None, parts)), place)
+            name = properties.text("ObjectName")
+            stored = self._secrets.text(properties.text("ConfigurationString"), f"Package.Configurations[{name}]")
+            yield f"{name}: {stored}"
 
     def _executable(self, element: Element, ref_id: str, kind: Kind | None = None) -> Executable:
         properties = properties_of(element)

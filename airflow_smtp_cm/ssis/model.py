@@ -245,8 +245,7 @@ class Package:
         parameters: its own ($Package).
         connection_parameters: properties of its connection managers that its project makes parameters of, named as
             ``CM.Mail.SmtpServer``.
-        configurations: its package configurations, which may set anything when it starts: name, type and string of
-            each.
+        configurations: its package configurations, which may set anything when it starts: ``Name: where it is``.
         secrets: places in the file where a password or another sensitive value stands.
     """
 

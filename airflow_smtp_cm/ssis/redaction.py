@@ -80,6 +80,8 @@ def _without(text: str, *, goes_on: bool = False) -> tuple[str, bool]:
     Returns:
         The text, and whether it ends within such a value.
     """
+    if not goes_on and "=" not in text and "://" not in text:
+        return text, False
     pieces = []
     position = 0
     if goes_on:
