@@ -15,9 +15,10 @@ PACKAGES = Path(__file__).parents[1] / "tests" / "ssis" / "packages"
 #: Data flow as formats 2, 3 and 6 write it, and as format 8 does.
 COMPONENTS = {
     "finance_2008/MonthEnd.dtsx": """<component id="{n}" name="Lookup {n}" componentClassID="{{27648839}}">
-<properties><property id="{n}" name="SqlCommand" dataType="System.String" state="default" isArray="false" 
+<properties><property id="{n}" name="SqlCommand" dataType="System.String" state="default" isArray="false"
 expressionType="None">SELECT * FROM dbo.Article</property></properties><inputs>
-<input id="{n}" name="In" errorOrTruncationOperation="Lookup"><inputColumns><inputColumn id="{n}" name="" lineageId="{n}" usageType="readOnly" errorRowDisposition="NotUsed"/>
+<input id="{n}" name="In" errorOrTruncationOperation="Lookup"><inputColumns>
+<inputColumn id="{n}" name="" lineageId="{n}" usageType="readOnly" errorRowDisposition="NotUsed"/>
 </inputColumns></input></inputs></component>""",
     "nightly_sales/LoadSales.dtsx": """
             <component
