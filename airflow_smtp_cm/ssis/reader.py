@@ -40,7 +40,8 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     found: dict[str, Path] = {}
     folders: set[str] = set()
     for path in paths:
-        for file in sorted(_search(path, folders)) if path.is_dir() else [path]:
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if the way to it is closed
+        for file in sorted(_search(path, folders)) if is_folder else [path]:
             found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
