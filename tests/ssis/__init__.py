@@ -1,0 +1,1 @@
+"""SSIS packages: read, understood and brought over."""
