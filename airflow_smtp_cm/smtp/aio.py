@@ -16,7 +16,7 @@ from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsErro
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
 from airflow_smtp_cm.smtp.trace import Trace
-from airflow_smtp_cm.smtp.transport import MAX_UNREAD, check_names
+from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once, check_names
 from airflow_smtp_cm.smtp.waits import Waits
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class _Connection(asyncio.Protocol):
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
+        self._answering = False  # these two as in SocketTransport
+        self.after_handshake = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -70,6 +72,8 @@ class _Connection(asyncio.Protocol):
     async def read(self) -> bytes:
         """Wait for octets; ``b""`` is the end."""
         while (data := self.poll()) is None:
+            if self._answering or self.after_handshake:
+                acknowledge_at_once(self.transport.get_extra_info("socket"))
             self._news.clear()
             await self._news.wait()
         return data
@@ -80,12 +84,14 @@ class _Connection(asyncio.Protocol):
             return None
         data = bytes(self.unread)
         self.unread.clear()
+        self._answering, self.after_handshake = True, False
         if not data and self.error:
             raise self.error
         return data
 
     async def write(self, data: bytes) -> None:
         """Wait until the network has taken nearly all of the octets."""
+        self._answering = False
         self.transport.write(data)
         await self._writable.wait()
         if self.error:
@@ -217,6 +223,7 @@ class AsyncTransport:
         if transport is None:
             raise ConnectionResetError("the server closed the connection")
         connection.transport = transport
+        connection.after_handshake = True
         try:
             return session_of(transport.get_extra_info("ssl_object"))
         except ValueError as error:  # what ended it, asyncio keeps to itself

@@ -16,6 +16,7 @@ from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_cer
 from airflow_smtp_cm.smtp.waits import TLS_ENDED, Waits
 
 if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
     from collections.abc import Callable, Generator
 
     from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
@@ -53,6 +54,7 @@ class SocketTransport:
         self._ended = False
         self._resumption: Resumption | None = None
         self._answering = False  # has the server begun to answer to what was said last?
+        self._after_handshake = False  # since TLS 1.3, its tickets come first, in a write of their own
         self._sock = self._connect()
         self._poller = select.poll()
 
@@ -161,16 +163,15 @@ class SocketTransport:
             raise self.waits.broken(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - as above
         self._resumption = resumption
+        self._after_handshake = True
         return session_of(sock)
 
     def _read(self, effect: Read) -> bytes:
         if not effect.goes_on:
             self.waits.start(effect.phase)
         if not self._unread and not self._ended:
-            if self._answering and _QUICKACK is not None:
-                # A server that answers in two writes waits for our acknowledgement between them.
-                with suppress(OSError):
-                    self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+            if self._answering or self._after_handshake:
+                acknowledge_at_once(self._sock)
             while not self._receive(effect.phase):
                 self._wait(select.POLLIN, effect.phase)
         return self._take()
@@ -179,7 +180,7 @@ class SocketTransport:
         return self._take() if self._unread or self._ended or self._receive(phase) else None
 
     def _take(self) -> bytes:
-        self._answering = True
+        self._answering, self._after_handshake = True, False
         data = bytes(self._unread)
         self._unread.clear()
         return data
@@ -233,6 +234,13 @@ class SocketTransport:
         self._poller.register(self._sock, events)
         if not self._poller.poll(self.waits.left(phase) * 1000):
             raise self.waits.timed_out(phase)
+
+
+def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:
+    """Acknowledge the next segments as they come: a server that answers in two writes waits for that between them."""
+    if _QUICKACK is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
 def check_names(settings: Settings) -> None:
