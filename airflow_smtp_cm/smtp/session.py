@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.authentication import authenticate
 from airflow_smtp_cm.smtp.errors import Phase
 from airflow_smtp_cm.smtp.opening import open_session
 from airflow_smtp_cm.smtp.protocol import Command, Wire
@@ -38,6 +37,9 @@ class Session:
         yield from open_session(self.wire, ehlo_name)
         windows = self.wire.settings.authentication
         if windows is not None:
+            # Takes as long to import as all the rest of a task that sends anonymously.
+            from airflow_smtp_cm.smtp.authentication import authenticate  # noqa: PLC0415
+
             self.login = yield from authenticate(self.wire, windows)
 
     def send(

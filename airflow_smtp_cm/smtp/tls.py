@@ -10,10 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-
 from airflow_smtp_cm.smtp.effects import TlsSession
 from airflow_smtp_cm.smtp.errors import CertificateError, Phase, SettingsError, TlsError
 from airflow_smtp_cm.smtp.settings import ChannelBinding
@@ -110,6 +106,11 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
                 f"Use tls-server-end-point, which Exchange checks too."
             )
         return b"tls-unique:" + session.tls_unique
+    # Takes longer to import than a message takes to send; most connections do without.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+
     try:
         certificate = x509.load_der_x509_certificate(session.certificate)
     except ValueError as error:
@@ -164,6 +165,8 @@ def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:
 
 
 def _describe(certificate: bytes) -> str:
+    from cryptography import x509  # noqa: PLC0415 - as above
+
     names: list[str] = []
     try:
         shown = x509.load_der_x509_certificate(certificate)
