@@ -351,7 +351,7 @@ def test_md5_and_sha_1_are_raised_to_sha_256(monkeypatch, rsa_key, weak):
     certificate = make_certificate(rsa_key, hashes.SHA256())
     real = x509.load_der_x509_certificate(certificate)
     pretender = SimpleNamespace(signature_hash_algorithm=weak, fingerprint=real.fingerprint)
-    monkeypatch.setattr("airflow_smtp_cm.smtp.tls.x509.load_der_x509_certificate", lambda _: pretender)
+    monkeypatch.setattr("cryptography.x509.load_der_x509_certificate", lambda _: pretender)
     expected = b"tls-server-end-point:" + hashlib.sha256(certificate).digest()
     assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) == expected
 
@@ -367,7 +367,7 @@ def test_a_signature_that_nobody_knows_has_no_binding(monkeypatch, rsa_key):
         def signature_hash_algorithm(self):
             raise UnsupportedAlgorithm("Signature algorithm OID: 1.2.3 not recognized")
 
-    monkeypatch.setattr("airflow_smtp_cm.smtp.tls.x509.load_der_x509_certificate", lambda _: Unknown())
+    monkeypatch.setattr("cryptography.x509.load_der_x509_certificate", lambda _: Unknown())
     certificate = make_certificate(rsa_key, hashes.SHA256())
     assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) is None
 
