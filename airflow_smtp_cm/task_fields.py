@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_smtp_cm.mail.characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.message_id import message_id_of
@@ -118,6 +119,20 @@ class _Problems:
 def text_of(value: Any) -> str:
     """Return the text of a field; None is empty."""
     return "" if value is None else str(value)
+
+
+def truth_of(value: Any) -> bool:
+    """Return whether a field is true; a template that is not native makes a text of it.
+
+    Raises:
+        InvalidMessage: it is neither true nor false.
+    """
+    match text_of(value).strip().lower():
+        case "true":
+            return True
+        case "false":
+            return False
+    raise InvalidMessage(f'"{visible(text_of(value))}" is neither True nor False.')
 
 
 def lines_of(value: Any) -> str | list[str]:

@@ -114,6 +114,7 @@ def test_arguments_are_keywords_with_defaults():
         "attachments": None,
         "reply_to": None,
         "headers": None,
+        "disable": False,
         "all_or_nothing": False,
         "durable": True,
         "on_uncertain": "fail",
@@ -341,6 +342,35 @@ def test_keytab_is_enough(postfix, kdc, certificates, define):
     result = run()
 
     assert "Authenticated sender: alice" in postfix.wait_for_message(result["message_id"])["Received"]
+
+
+# --- what is switched off
+
+
+@pytest.mark.parametrize("disable", [True, "True", "true", "TRUE", " True\n"])
+def test_disabled_task_sends_nothing_and_succeeds(server, entries, disable):
+    assert run(disable=disable) is None
+    assert server.outbox == []
+    assert _of_the_task(entries) == ["SendMailTaskInfo: The task is disabled. Nothing is sent."]
+
+
+def test_disabled_task_needs_neither_connection_nor_recipient():
+    assert run(disable=True, smtp_conn_id="nowhere", to=None) is None
+
+
+@pytest.mark.parametrize("disable", [False, "False", "false"])
+def test_task_that_is_not_disabled_sends(server, disable):
+    run(disable=disable)
+
+    assert len(server.outbox) == 1
+
+
+@pytest.mark.parametrize("disable", ["", None, "yes", 1, 0, [], "{{ params.x }}"])
+def test_what_is_neither_true_nor_false_is_refused(server, refusal, disable):
+    shown = "" if disable is None else disable
+
+    assert refusal(disable=disable) == f'disable: "{shown}" is neither True nor False. Nothing was sent.'
+    assert server.outbox == []
 
 
 # --- what is refused before anything is connected to

@@ -97,6 +97,13 @@ def test_native_templates_work(dags, server):
     assert [part.get_filename() for part in message.iter_attachments()] == ["one.txt", "two.bin"]
 
 
+@pytest.mark.parametrize("dag", ["disabled", "disabled_natively"])
+def test_disabled_tasks_succeed_without_a_result(dags, dag):
+    run = dags[dag].test()
+
+    assert {outcome(run, task_id) for task_id in ("operator", "function", "fields")} == {("success", 1, None)}
+
+
 def test_text_comes_from_a_variable_of_airflows_database(dags, server):
     Variable.set("terms", "Thirty days.")
 

@@ -51,8 +51,8 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
             **kwargs,
         )
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Call the function, send the message, and return what became of it.
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Call the function, send the message, and return what became of it; do nothing if disabled.
 
         Raises:
             AirflowFailException: the function returned what is no message, or see SendMailOperator.
@@ -61,6 +61,8 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
 
         from airflow_smtp_cm.mail.message import MailMessage  # noqa: PLC0415
 
+        if self.is_disabled():
+            return None
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         returned = self.python_callable(*self.op_args, **kwargs)
@@ -97,6 +99,7 @@ def send_mail_task(
     attachments: str | Sequence[Any] | None = None,
     reply_to: str | Sequence[str] | None = None,
     headers: Mapping[str, str] | None = None,
+    disable: bool | str = False,
     all_or_nothing: bool = False,
     durable: bool = True,
     on_uncertain: OnUncertain = "fail",
@@ -117,6 +120,7 @@ def send_mail_task(
         attachments: ``a|b`` or a list; see SendMailOperator.
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
+        disable: neither call the function nor send anything; see SendMailOperator.
         all_or_nothing: send to nobody if the server refuses anybody.
         durable: keep a record of what was sent; see SendMailOperator.
         on_uncertain: what to do if nobody can know whether the message was delivered; see SendMailOperator.
@@ -136,6 +140,7 @@ def send_mail_task(
         attachments=attachments,
         reply_to=reply_to,
         headers=headers,
+        disable=disable,
         all_or_nothing=all_or_nothing,
         durable=durable,
         on_uncertain=on_uncertain,

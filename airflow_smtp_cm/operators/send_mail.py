@@ -50,6 +50,7 @@ class SendMailOperator(BaseOperator):
             (FileAttachments).
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
+        disable: send nothing, and succeed without a result; a template that yields True or False, too (Disable).
         all_or_nothing: send to nobody if the server refuses anybody.
         durable: keep a record of what was sent in Airflow's task state store, so that an automatic retry sends to
             nobody twice; to clear the task always means to send again. It has no effect below Airflow 3.3.
@@ -75,6 +76,7 @@ class SendMailOperator(BaseOperator):
         "attachments",
         "reply_to",
         "headers",
+        "disable",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"html_content": "html", "headers": "json"}
     ui_color = "#e6f2ff"
@@ -95,6 +97,7 @@ class SendMailOperator(BaseOperator):
         attachments: str | Sequence[Any] | None = None,
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
+        disable: bool | str = False,
         all_or_nothing: bool = False,
         durable: bool = True,
         on_uncertain: OnUncertain = "fail",
@@ -118,6 +121,7 @@ class SendMailOperator(BaseOperator):
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
+        self.disable = disable
         self.all_or_nothing = all_or_nothing
         self.durable = durable
         self.on_uncertain = on_uncertain
@@ -136,11 +140,12 @@ class SendMailOperator(BaseOperator):
 
         return label_of(self)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any] | None:
         """Send the message and return what became of it.
 
         Returns:
             Message id, accepted and refused addresses, the server's final reply, size in octets, seconds; for XCom.
+            None if the task is disabled.
 
         Raises:
             AirflowFailException: it must not be tried again, or cannot be sent and Airflow has no retry policies.
@@ -150,7 +155,28 @@ class SendMailOperator(BaseOperator):
         """
         from airflow_smtp_cm.task_fields import compose  # noqa: PLC0415 - as the module says
 
+        if self.is_disabled():
+            return None
         return self.deliver(context, lambda hook: compose(self, hook, context))
+
+    def is_disabled(self) -> bool:
+        """Return whether nothing is to be sent, and say so in the log.
+
+        Raises:
+            AirflowFailException: ``disable`` is neither true nor false.
+        """
+        from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - as the module says
+
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
+        from airflow_smtp_cm.task_fields import truth_of  # noqa: PLC0415
+
+        try:
+            disabled = truth_of(self.disable)
+        except InvalidMessage as error:
+            raise AirflowFailException(f"disable: {error} Nothing was sent.") from error
+        if disabled:
+            self.log.info("SendMailTaskInfo: The task is disabled. Nothing is sent.")
+        return disabled
 
     def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
         """Do the same with a message that ``compose`` makes, unless an earlier try has left nothing to do."""

@@ -6,7 +6,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.providers.common.compat.sdk import DAG, Param, dag, task
 
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
@@ -139,6 +139,27 @@ def decorated() -> None:
     fields()
     message()
     nonsense()
+
+
+def disabled_tasks() -> None:
+    """Send nothing, since templates say so; nor ask a function for anything."""
+    SendMailOperator(task_id="operator", smtp_conn_id="nowhere", disable="{{ 1 < 2 }}")
+
+    @task.send_mail(smtp_conn_id="nowhere", disable="{{ 1 < 2 }}")
+    def function() -> str:
+        raise AssertionError("It is called.")
+
+    @task.send_mail(smtp_conn_id="nowhere")
+    def fields() -> dict[str, bool]:
+        return {"disable": True}
+
+    function()
+    fields()
+
+
+for name, native in {"disabled": False, "disabled_natively": True}.items():
+    with DAG(name, schedule=None, render_template_as_native_obj=native):
+        disabled_tasks()
 
 
 @dag(schedule=None)
