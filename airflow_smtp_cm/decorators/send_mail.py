@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
-    from airflow_smtp_cm.delivery import OnUncertain
+    from airflow_smtp_cm.task_record import OnUncertain
 
 
 class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):

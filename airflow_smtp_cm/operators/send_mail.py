@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_smtp_cm.delivery import OnUncertain
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.task_record import OnUncertain
 
 _ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
 

@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
 
-from airflow_smtp_cm.delivery import OnUncertain
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.task_record import OnUncertain
 
 PARAMS = {"smtp_conn_id": "smtp_cm_default", "to": "carol@corp.test", "attachments": ""}
 MESSAGE: dict[str, Any] = {
