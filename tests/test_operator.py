@@ -114,6 +114,9 @@ def test_arguments_are_keywords_with_defaults():
         "attachments": None,
         "reply_to": None,
         "headers": None,
+        "messages": None,
+        "messages_per_minute": None,
+        "max_messages_per_connection": None,
         "disable": False,
         "all_or_nothing": False,
         "durable": True,
@@ -130,7 +133,13 @@ def test_every_argument_but_the_switches_is_templated():
         "headers": {"X-A": "rendered"}
     }
     arguments = set(inspect.signature(SendMailOperator.__init__).parameters) - {"self", "kwargs"}
-    assert arguments - fields.keys() == {"all_or_nothing", "durable", "on_uncertain"}
+    assert arguments - fields.keys() == {
+        "all_or_nothing",
+        "durable",
+        "max_messages_per_connection",
+        "messages_per_minute",
+        "on_uncertain",
+    }
 
 
 @pytest.mark.parametrize("ending", [".html", ".txt", ".md", ".sql", ".j2"])

@@ -173,5 +173,57 @@ def failing() -> None:
     fail()
 
 
+@task
+def find_customers() -> list[dict[str, str]]:
+    """Return the fields of a message for each, as a query might; they are no templates."""
+    return [{"to": f"{name}@corp.test", "subject": f"Hello {name} {{{{ 1 / 0 }}}}"} for name in ("ann", "ben")]
+
+
+@dag(schedule=None)
+def merged() -> None:
+    """Send many messages in one task: those that another task returns."""
+    SendMailOperator(
+        task_id="send", smtp_conn_id="mail", message_source="Run {{ run_id }}", messages=find_customers(), **AT_ONCE
+    )
+
+
+@dag(schedule=None)
+def merged_templates() -> None:
+    """The same, with a list of templates."""
+    SendMailOperator(
+        task_id="send",
+        smtp_conn_id="mail",
+        messages=[
+            {"to": "{{ dag.dag_id }}@corp.test", "headers": {"X-Run": "{{ run_id }}"}},
+            {"to": "ben@corp.test"},
+        ],
+        subject="Hello",
+        **AT_ONCE,
+    )
+
+
+@dag(schedule=None)
+def merged_function() -> None:
+    """The same, with what a function returns."""
+
+    @task.send_mail(smtp_conn_id="mail", subject="Hello")
+    def send() -> list[dict[str, str]]:
+        return [{"to": "ann@corp.test"}, {"to": "ben@corp.test", "message_source": "{{ 1 / 0 }}"}]
+
+    send()
+
+
+@dag(schedule=None)
+def merged_and_mapped() -> None:
+    """Send many messages in each of some tasks."""
+    SendMailOperator.partial(task_id="send", smtp_conn_id="mail", subject="Hello").expand(
+        messages=[[{"to": "ann@corp.test"}], [{"to": "ben@corp.test"}, {"to": "cleo@corp.test"}]]
+    )
+
+
 decorated()
+merged()
+merged_templates()
+merged_function()
+merged_and_mapped()
 failing()
