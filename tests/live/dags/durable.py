@@ -25,6 +25,25 @@ for on_uncertain in get_args(OnUncertain):
     with DAG(f"durable_{on_uncertain}", schedule=None, params=PARAMS):
         SendMailOperator(task_id="send", on_uncertain=on_uncertain, **MESSAGE, **AT_ONCE)
 
+for on_uncertain in get_args(OnUncertain):
+    with DAG(f"messages_{on_uncertain}", schedule=None, params=PARAMS):
+        SendMailOperator(
+            task_id="send",
+            on_uncertain=on_uncertain,
+            messages=[{"subject": f"Payslip {number}"} for number in range(200)],
+            **MESSAGE,
+            **AT_ONCE,
+        )
+
+with DAG("messages_slow", schedule=None, params=PARAMS):
+    SendMailOperator(
+        task_id="send",
+        messages=[{"subject": f"Payslip {number}"} for number in range(6)],
+        messages_per_minute=60,
+        **MESSAGE,
+        **AT_ONCE,
+    )
+
 with DAG("durable_mapped", schedule=None):
     SendMailOperator.partial(task_id="send", subject="Payslip", message_source="Hello.\n", **AT_ONCE).expand_kwargs(
         [{"smtp_conn_id": f"mapped_{number}", "to": f"carol+mapped_{number}@corp.test"} for number in range(3)]
