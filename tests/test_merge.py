@@ -499,6 +499,39 @@ def _message_ids(messages, ti):
     return [message_id_of({"ti": ti}, "alice@corp.test", index) for index in range(len(messages))]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_interrupted_task_is_in_doubt_about_no_more_than_has_left(
+    postfix, certificates, define, store, monkeypatch, error
+):
+    """Such as by its execution_timeout; then the record is written as far as things have come."""
+    define(to_postfix(postfix, certificates))
+    one_more, seen = Progress.one_more, []
+
+    def interrupted(self):
+        one_more(self)
+        seen.append(self)
+        if len(seen) == 50:
+            raise error
+
+    monkeypatch.setattr(Progress, "one_more", interrupted)
+    ti = FakeTaskInstance(run_id=f"interrupted by {error.__name__}")
+    operator = SendMailOperator(task_id="send", messages=to(*["bob"] * 200), on_uncertain="assume_sent")
+    with pytest.raises(error):
+        operator.execute({"ti": ti, "task_state_store": store})
+    states = _recorded(store, 200)
+    assert states[:50] == bytes([State.SENT]) * 50
+    assert 0 < states.count(State.LEAVING) <= IN_DOUBT
+    assert states.count(State.SENT) + states.count(State.LEAVING) + states.count(State.WAITING) == 200
+
+    result = operator.execute({"ti": ti, "task_state_store": store})
+    assert (result["sent"], result["assumed_sent"]) == (200, states.count(State.LEAVING))
+    postfix.wait_until_idle()
+    copies = postfix.copies("bob")
+    counts = [copies[message_id] for message_id in _message_ids(range(200), ti)]
+    assert {count for count, state in zip(counts, states, strict=True) if state != State.LEAVING} == {1}
+    assert max(counts) == 1
+
+
 def test_record_is_written_once_for_a_group_of_messages(postfix, certificates, define, run, store):
     define(to_postfix(postfix, certificates))
     run(to(*["bob"] * 400), ti=FakeTaskInstance(run_id="writes"))

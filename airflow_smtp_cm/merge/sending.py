@@ -127,7 +127,6 @@ class Merge:
     def _leaving(self, pending: list[int]) -> Iterator[Leaving]:
         """Yield the messages, each made when it is asked for."""
         for place, index in enumerate(pending):
-            self._next_place = place + 1
             try:
                 message = self._items.compose(index, self._hook)
             except (InvalidMessage, OSError) as error:  # it was right a while ago
@@ -138,6 +137,7 @@ class Merge:
             recipients = outstanding.recipients if outstanding else message.recipients
             leaving = Leaving(message, recipients, partial(self._leaves, place))
             self._taken.append((index, leaving))
+            self._next_place = place + 1
             yield leaving
 
     def _leaves(self, place: int, _octets: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Settled
@@ -83,6 +82,7 @@ class Bulk:
 
     def __init__(self, messages: Iterable[Outgoing], *, all_or_nothing: bool, throttle: Throttle) -> None:
         self._messages = iter(messages)
+        self._returned: deque[Outgoing] = deque()  # taken from there, and not sent
         self._all_or_nothing = all_or_nothing
         self._throttle = throttle
         self._due = time.monotonic()
@@ -95,7 +95,7 @@ class Bulk:
     def runs(cls, messages: Iterable[Outgoing], *, all_or_nothing: bool, throttle: Throttle) -> Iterator[Bulk]:
         """Yield the same bulk again and again, to be run after its ``pause`` in a session that is open then."""
         bulk = cls(messages, all_or_nothing=all_or_nothing, throttle=throttle)
-        while (message := next(bulk._messages, None)) is not None:
+        while (message := bulk._take()) is not None:
             bulk._put_back(message)
             yield bulk
 
@@ -137,7 +137,7 @@ class Bulk:
         if self.session_is_full:
             return None
         try:
-            message = next(self._messages, None)
+            message = self._take()
         except Exception as error:  # noqa: BLE001 - raised when those before it are settled
             self._source_error = error
             return None
@@ -154,8 +154,11 @@ class Bulk:
             letter.error = MessageError(str(error))
         return letter
 
+    def _take(self) -> Outgoing | None:
+        return self._returned.popleft() if self._returned else next(self._messages, None)
+
     def _put_back(self, *messages: Outgoing) -> None:
-        self._messages = chain(messages, self._messages)
+        self._returned.extendleft(reversed(messages))
 
     def _settle(self, outcome: SendResult | SmtpError) -> Steps[None]:
         self._settled += 1

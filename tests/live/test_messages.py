@@ -23,7 +23,7 @@ def stage(airflow, postfix, certificates):
         for name in ("many_fail", "many_resend", "many_assume_sent"):
             stage.hold(name, Point.FINAL, message=MESSAGES // 2)
         stage.hold("many_by_turns", Point.FINAL, port="bare", message=MESSAGES // 2)
-        stage.hold("many_slow", Point.MAIL, message=4)
+        stage.hold("many_slow", Point.MAIL, port="bare", message=4)
         stage.start("messages_fail", "many_fail")
         stage.start("messages_resend", "many_resend")
         stage.start("messages_assume_sent", "many_assume_sent")
