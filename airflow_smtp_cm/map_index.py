@@ -28,7 +28,8 @@ def label_of(fields: LabelledFields) -> str:
     lines = lines_of(fields.to or fields.cc)
     recipients = lines if isinstance(lines, str) else "; ".join(lines)
     if isinstance(fields.messages, Sized):
-        recipients = f"the recipients of {len(fields.messages):,} messages"
+        many = len(fields.messages)
+        recipients = f"the recipients of {many:,} message{'' if many == 1 else 's'}"
     label = _short(recipients, _LONGEST_RECIPIENTS) or "hidden recipients"
     subject = _short(text_of(fields.subject), _LONGEST_SUBJECT)
     return f"{label}: {subject}" if subject else label

@@ -131,7 +131,7 @@ def test_mapped_tasks_may_send_many_each(dags, server):
     assert len({received.message["Message-ID"] for received in server.outbox}) == 3
     assert [outcome(run, map_index=index)[2]["sent"] for index in range(2)] == [1, 2]
     labels = [run.get_task_instance("send", map_index=index).rendered_map_index for index in range(2)]
-    assert labels == ["To the recipients of 1 messages: Hello", "To the recipients of 2 messages: Hello"]
+    assert labels == ["To the recipients of 1 message: Hello", "To the recipients of 2 messages: Hello"]
 
 
 @pytest.mark.parametrize("dag", ["disabled", "disabled_natively"])

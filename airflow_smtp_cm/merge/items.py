@@ -68,18 +68,21 @@ class Items:
             InvalidMessage: everything that is wrong with them, up to some hundred problems.
         """
         problems: list[str] = []
-        wrong = without_subject = 0
+        seen = wrong = without_subject = 0
         for index in indexes:
+            seen += 1
             try:
                 without_subject += not self.compose(index, hook).subject
             except InvalidMessage as error:
                 wrong += 1
-                if len(problems) < MAX_PROBLEMS:
-                    problems += error.problems
+                problems += error.problems
+                if len(problems) >= MAX_PROBLEMS:
+                    break
         if problems:
+            rest = f", and the other {len(indexes) - seen:,} were not looked at" if seen < len(indexes) else ""
             raise InvalidMessage(
                 *problems[:MAX_PROBLEMS],
-                f"This is about {wrong:,} of {len(indexes):,} messages. None of them is sent before all are right.",
+                f"This is about {wrong:,} of {seen:,} messages{rest}. None is sent before all are right.",
             )
         if without_subject:
             logger.warning("The subject of %s messages is empty.", f"{without_subject:,}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NAMED = 5
 # What of a failure is kept.
 _RECIPIENTS = 3
-_REASON = 200  # characters
+_REASON = 150  # characters
 
 
 class State(IntEnum):

@@ -107,7 +107,8 @@ class Bulk:
     @property
     def session_is_full(self) -> bool:
         """Whether no more messages may leave over this session."""
-        return self._taken == self._throttle.max_messages_per_connection
+        most = self._throttle.max_messages_per_connection
+        return most is not None and self._taken >= most
 
     def run(self, wire: Wire) -> Steps[None]:
         """Send messages until none is left, until the session is over or full, or until there is a pause to make.
