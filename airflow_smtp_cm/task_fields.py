@@ -112,6 +112,18 @@ def message_of(
     return permitted
 
 
+def check_connection(hook: SmtpCmHook) -> None:
+    """Look the connection up.
+
+    Raises:
+        InvalidMessage: everything that is wrong with it.
+    """
+    problems = _Problems()
+    problems.attempt(lambda: hook.connection_manager, "smtp_conn_id")
+    if problems.found:
+        raise InvalidMessage(*problems.found)
+
+
 class _Problems:
     """Everything that is wrong with a task, so that its author learns it at once.
 

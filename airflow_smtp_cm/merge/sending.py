@@ -16,6 +16,7 @@ from airflow_smtp_cm.merge.progress import Progress
 from airflow_smtp_cm.merge.result import Failure, MergeResult, MessagesFailed, State
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
+from airflow_smtp_cm.task_fields import check_connection
 from airflow_smtp_cm.task_record import TaskRecord, only_logged
 
 if TYPE_CHECKING:
@@ -68,17 +69,20 @@ class Merge:
         self._delivered = False  # has anybody got anything in this try, or may have?
         self._put_off: SmtpError | None = None
 
-    def send(self, **throttle: Any) -> MergeResult:
+    def send(
+        self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None
+    ) -> MergeResult:
         """Send the messages that are still to be sent.
 
         Args:
-            throttle: ``messages_per_minute`` and ``max_messages_per_connection``; see ``SmtpClient.send_all``.
+            messages_per_minute: no more than so many, evenly spaced.
+            max_messages_per_connection: how many before another connection is opened.
 
         Returns:
             What became of them; everybody has got theirs.
 
         Raises:
-            InvalidMessage: everything that is wrong with messages; none was sent in this try.
+            InvalidMessage: everything that is wrong with the connection or with messages; none was sent in this try.
             MessagesFailed: some have not been delivered; ``transient`` is whether another try will send those of
                 them, and no others, that may pass.
             SmtpError: no session could be opened.
@@ -86,22 +90,28 @@ class Merge:
         if left := self._ledger.left_before():
             self._judge_doubts(left)
         if pending := self._ledger.begin():
-            self._hook.connection_manager  # noqa: B018 - what is wrong with it is wrong with each message
+            check_connection(self._hook)  # what is wrong with it is wrong with each message
             self._items.check(pending, self._hook)
             with self._hook.get_conn() as client:
                 # Before the goodbye, which takes time in which a worker may be killed.
-                self._send_by(client, pending, throttle)
+                self._send_by(
+                    client,
+                    pending,
+                    messages_per_minute=messages_per_minute,
+                    max_messages_per_connection=max_messages_per_connection,
+                )
         else:
             logger.info("Nothing is left to send.")
         return self._judged()
 
     def _judge_doubts(self, left: list[int]) -> None:
         """Do what is to be done about messages that were leaving when an earlier try ended."""
+        check_connection(self._hook)
         for index in left:
             reason = "An earlier try ended before the server had confirmed it"
             self._settle(index, self._if_in_doubt, *self._items.name(index, self._hook), reason)
 
-    def _send_by(self, client: SmtpClient, pending: list[int], throttle: Mapping[str, Any]) -> None:
+    def _send_by(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
         """Send messages in this session, and what it does not take in others."""
         ledger = self._ledger
         progress = Progress(len(self._items) - len(pending), len(self._items))

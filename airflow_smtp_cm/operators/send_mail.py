@@ -118,11 +118,10 @@ class SendMailOperator(BaseOperator):
     ) -> None:
         if on_uncertain not in _ON_UNCERTAIN:
             raise ValueError(f"on_uncertain must be one of {', '.join(_ON_UNCERTAIN)}, not {on_uncertain!r}.")
-        limits = {
-            "messages_per_minute": messages_per_minute,
-            "max_messages_per_connection": max_messages_per_connection,
-        }
-        for name, most in limits.items():
+        for name, most in (
+            ("messages_per_minute", messages_per_minute),
+            ("max_messages_per_connection", max_messages_per_connection),
+        ):
             if most is not None and not most > 0:
                 raise ValueError(f"{name} must be a positive number, not {most!r}.")
         if kwargs.get("retry_policy") is None:
@@ -144,7 +143,8 @@ class SendMailOperator(BaseOperator):
         self.messages = messages
         # What another task returns may turn out to be nothing, which must not become a message of the other fields.
         self._has_messages = messages is not None
-        self._limits = limits
+        self.messages_per_minute = messages_per_minute
+        self.max_messages_per_connection = max_messages_per_connection
         self.disable = disable
         self.all_or_nothing = all_or_nothing
         self.durable = durable
@@ -232,7 +232,10 @@ class SendMailOperator(BaseOperator):
             on_uncertain=self.on_uncertain,
             all_or_nothing=self.all_or_nothing,
         )
-        return merge.send(**self._limits)
+        return merge.send(
+            messages_per_minute=self.messages_per_minute,
+            max_messages_per_connection=self.max_messages_per_connection,
+        )
 
     def _carry_out(self, context: Context, send: Callable[[], SendResult | MergeResult]) -> dict[str, Any]:
         """Send, report, and leave to Airflow's retries what may pass."""
