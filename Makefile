@@ -16,7 +16,7 @@ SECONDS := 30
 AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
 # What Airflow has a part in.
 AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form connection_manager delivery email_backend \
-	examples hook message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
+	examples hook merge message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
 	testing))
 
 .PHONY: venv demo test test-matrix load lint docs fuzz bench clean

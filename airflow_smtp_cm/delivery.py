@@ -10,33 +10,29 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.leaving import Leaving
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Phase, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
+from airflow_smtp_cm.task_record import TaskRecord, only_logged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Self
 
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
-    from airflow_smtp_cm.mail.mime import Rendering
     from airflow_smtp_cm.smtp.client import SmtpClient
-    from airflow_smtp_cm.smtp.outgoing import Body, FileRegion
     from airflow_smtp_cm.smtp.result import Refusal
+    from airflow_smtp_cm.task_record import OnUncertain
 
 logger = logging.getLogger(__name__)
 
 KEY = "airflow_smtp_cm.delivery"
 """The record's key in the task state store."""
-
-
-OnUncertain: TypeAlias = Literal["fail", "resend", "assume_sent"]
-"""What to do if nobody can know whether the message has been delivered."""
 
 
 class _State(StrEnum):
@@ -49,7 +45,6 @@ class _Record:
     """What the tries so far did.
 
     Attributes:
-        max_tries: Airflow's; automatic retries keep it, and a user's Clear changes it.
         state: whether the server has got the whole message, or nobody knows that.
         message_id: the Message-ID.
         digest: what the message was.
@@ -58,7 +53,6 @@ class _Record:
         result: what is certain.
     """
 
-    max_tries: int | None
     state: _State
     message_id: str
     digest: str
@@ -79,7 +73,6 @@ class _Record:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "max_tries": self.max_tries,
             "state": self.state.value,
             "message_id": self.message_id,
             "digest": self.digest,
@@ -102,11 +95,11 @@ class Delivery:
     def __init__(
         self, context: Mapping[str, Any], *, durable: bool, on_uncertain: OnUncertain, all_or_nothing: bool
     ) -> None:
-        self._store = context.get("task_state_store") if durable else None
-        self._max_tries = getattr(context.get("ti"), "max_tries", None)
+        self._kept = TaskRecord(context, KEY, durable=durable)
         self._on_uncertain = on_uncertain
         self._all_or_nothing = all_or_nothing
-        self._record = self._read()
+        stored = self._kept.read()
+        self._record = _Record.from_json(stored) if stored else None
 
     def earlier_result(self) -> SendResult | None:
         """Return what became of the message, if earlier tries left nothing to do; else None.
@@ -152,7 +145,6 @@ class Delivery:
         earlier = before.result if before else None
         settled = {*earlier.accepted, *(refusal.address for refusal in _for_good(earlier.refused))} if earlier else ()
         record = _Record(
-            max_tries=self._max_tries,
             state=_State.SENDING,
             message_id=message.message_id,
             digest=_digest(message),
@@ -166,12 +158,12 @@ class Delivery:
             logger.warning(
                 "The message is not the same as in an earlier try. Whoever has that one does not get this."
             )
-        outgoing = _Leaving(message, record.recipients, lambda size: self._keep(replace(record, size=size)))
+        outgoing = Leaving(message, record.recipients, lambda size: self._keep(replace(record, size=size)))
         with hook.get_conn() as client:
             # Before the goodbye, which takes time in which a worker may be killed.
             return self._sent_by(client, outgoing, record)
 
-    def _sent_by(self, client: SmtpClient, outgoing: _Leaving, record: _Record) -> SendResult:
+    def _sent_by(self, client: SmtpClient, outgoing: Leaving, record: _Record) -> SendResult:
         """Send it in this session, and record what came of it."""
         before = self._record
         earlier = record.result
@@ -211,7 +203,7 @@ class Delivery:
 
     def _settle(self, record: _Record, result: SendResult) -> SendResult:
         """Record what is certain now, and return it."""
-        with _only_logged("It was sent; should this task be tried again all the same, that try will be in doubt."):
+        with only_logged("It was sent; should this task be tried again all the same, that try will be in doubt."):
             self._keep(replace(record, state=_State.SENT, result=result))
         return self._judged(result)
 
@@ -233,37 +225,22 @@ class Delivery:
 
     def _is_worth_another_try(self, refused: tuple[Refusal, ...]) -> bool:
         # Without a record, another try would send to everybody.
-        return self._store is not None and not self._all_or_nothing and len(_for_good(refused)) < len(refused)
-
-    def _read(self) -> _Record | None:
-        stored = self._store.get(KEY) if self._store is not None else None
-        record = _Record.from_json(stored) if stored else None
-        return record if record and record.max_tries == self._max_tries else None
+        return self._kept.is_kept and not self._all_or_nothing and len(_for_good(refused)) < len(refused)
 
     def _keep(self, record: _Record) -> None:
-        if self._store is not None:
-            self._store.set(KEY, record.as_json())
+        self._kept.write(record.as_json())
         self._record = record
 
     def _put_back(self, record: _Record | None) -> None:
         """Undo what was recorded in this try: nobody got anything."""
         if self._record is record:
             return
-        with _only_logged("It was not sent, but the next try of this task will be in doubt."):
+        with only_logged("It was not sent, but the next try of this task will be in doubt."):
             if record is not None:
                 self._keep(record)
-            elif self._store is not None:
-                self._store.delete(KEY)
+            else:
+                self._kept.delete()
         self._record = record
-
-
-@contextmanager
-def _only_logged(consequence: str) -> Iterator[None]:
-    """Let no fault of the store replace the outcome of the message."""
-    try:
-        yield
-    except Exception:
-        logger.exception("What became of the message could not be recorded. %s", consequence)
 
 
 def _for_good(refused: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
@@ -289,50 +266,3 @@ def _digest(message: MailMessage) -> str:
         [(attachment.name, attachment.size) for attachment in message.attachments],
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaving:
-    """A message for some of its recipients that tells when its content is about to leave."""
-
-    message: MailMessage
-    recipients: tuple[str, ...]
-    leaves: Callable[[int], None]
-
-    @property
-    def message_id(self) -> str:
-        return self.message.message_id
-
-    @property
-    def sender(self) -> str:
-        return self.message.sender
-
-    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> _LeavingContent:
-        return _LeavingContent(self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8), self.leaves)
-
-
-@dataclass(frozen=True, slots=True)
-class _LeavingContent:
-    rendering: Rendering
-    leaves: Callable[[int], None]
-
-    @property
-    def body(self) -> Body:
-        return self.rendering.body
-
-    @property
-    def utf8(self) -> bool:
-        return self.rendering.utf8
-
-    @property
-    def size(self) -> int:
-        return self.rendering.size
-
-    @property
-    def in_memory(self) -> bool:
-        return False  # the record is elsewhere
-
-    def chunks(self, *, files: bool = False) -> Generator[bytes | FileRegion]:
-        # The conversation asks for them when the server is ready for the content, or right before its only flight.
-        self.leaves(self.size)
-        yield from self.rendering.chunks(files=files)

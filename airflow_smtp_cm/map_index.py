@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Any, Protocol
 
 from airflow.providers.common.compat.sdk import redact
@@ -19,12 +20,16 @@ class LabelledFields(Protocol):
     to: Any
     cc: Any
     subject: Any
+    messages: Any
 
 
 def label_of(fields: LabelledFields) -> str:
     """Return recipients and subject, each shortened, on one line, with secrets masked."""
     lines = lines_of(fields.to or fields.cc)
     recipients = lines if isinstance(lines, str) else "; ".join(lines)
+    if isinstance(fields.messages, Sized):
+        many = len(fields.messages)
+        recipients = f"the recipients of {many:,} message{'' if many == 1 else 's'}"
     label = _short(recipients, _LONGEST_RECIPIENTS) or "hidden recipients"
     subject = _short(text_of(fields.subject), _LONGEST_SUBJECT)
     return f"{label}: {subject}" if subject else label

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def message_id_of(context: Mapping[str, Any], sender: str | None) -> str | None:
+def message_id_of(context: Mapping[str, Any], sender: str | None, index: int | None = None) -> str | None:
     """Return the Message-ID for a task instance, or None outside of one.
 
     Automatic retries keep it. A user's Clear means "send again" and changes it (Airflow then raises ``max_tries``),
@@ -22,6 +22,7 @@ def message_id_of(context: Mapping[str, Any], sender: str | None) -> str | None:
     Args:
         context: the task's context.
         sender: the From address; its domain goes behind the ``@``.
+        index: which of the task's messages, if it has several.
     """
     ti = context.get("ti")
     domain = _domain(sender)
@@ -29,7 +30,9 @@ def message_id_of(context: Mapping[str, Any], sender: str | None) -> str | None:
         return None
     run = context.get("dag_run")
     started = getattr(run, "start_date", None)
-    parts = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, getattr(ti, "max_tries", None), started)
+    parts: tuple[Any, ...] = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, getattr(ti, "max_tries", None), started)
+    if index is not None:
+        parts += (index,)
     digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
     return f"<{digest}@{domain}>"
 

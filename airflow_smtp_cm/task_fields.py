@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_smtp_cm.mail.characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.message_id import message_id_of
@@ -47,11 +48,37 @@ class MailFields(Protocol):
     headers: Any
 
 
+FIELDS = tuple(MailFields.__annotations__)
+"""Their names."""
+
+
 def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) -> MailMessage:
     """Make the message of what the templates left in the fields.
 
     Raises:
         InvalidMessage: everything that is wrong with the message, the connection and the safety settings.
+    """
+    if not text_of(fields.subject):
+        logger.warning("The subject is empty.")  # in SSIS's words (0x800291C6)
+    return message_of(fields, hook, lambda sender: message_id_of(context, sender))
+
+
+def message_of(
+    fields: MailFields,
+    hook: SmtpCmHook,
+    message_id: Callable[[str], str | None],
+    read: Callable[[MessageSourceType, str], str] = read_message,
+) -> MailMessage:
+    """Do the same without a word.
+
+    Args:
+        fields: what the templates left.
+        hook: the hook for the connection.
+        message_id: returns the Message-ID for a sender; if it returns None, the message gets a new one.
+        read: returns the text of the body; see ``read_message``.
+
+    Raises:
+        InvalidMessage: see ``compose``.
     """
     problems = _Problems()
     attempt = problems.attempt
@@ -60,11 +87,9 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
     if not sender:
         problems.found.append(f'from_email: Neither the task nor the connection "{hook.smtp_conn_id}" names one.')
     kind = attempt(lambda: MessageSourceType(fields.message_source_type), "message_source_type")
-    text = attempt(lambda: read_message(kind, text_of(fields.message_source)), "message_source") if kind else None
+    text = attempt(lambda: read(kind, text_of(fields.message_source)), "message_source") if kind else None
     attachments = attempt(lambda: locate_attachments(fields.attachments), "attachments")
     headers = attempt(lambda: _headers_of(fields.headers), "headers")
-    if not text_of(fields.subject):
-        logger.warning("The subject is empty.")  # in SSIS's words (0x800291C6)
     message = attempt(
         lambda: MailMessage(
             from_email=sender or _NOBODY,
@@ -78,13 +103,25 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
             priority=fields.priority,
             attachments=attachments,
             headers=headers,
-            message_id=message_id_of(context, sender or _NOBODY),
+            message_id=message_id(sender or _NOBODY),
         )
     )
     permitted = attempt(lambda: hook.safety.applied_to(message)) if message else None
     if permitted is None or problems.found:
         raise InvalidMessage(*problems.found)
     return permitted
+
+
+def check_connection(hook: SmtpCmHook) -> None:
+    """Look the connection up.
+
+    Raises:
+        InvalidMessage: everything that is wrong with it.
+    """
+    problems = _Problems()
+    problems.attempt(lambda: hook.connection_manager, "smtp_conn_id")
+    if problems.found:
+        raise InvalidMessage(*problems.found)
 
 
 class _Problems:
@@ -118,6 +155,20 @@ class _Problems:
 def text_of(value: Any) -> str:
     """Return the text of a field; None is empty."""
     return "" if value is None else str(value)
+
+
+def truth_of(value: Any) -> bool:
+    """Return whether a field is true; a template that is not native makes a text of it.
+
+    Raises:
+        InvalidMessage: it is neither true nor false.
+    """
+    match text_of(value).strip().lower():
+        case "true":
+            return True
+        case "false":
+            return False
+    raise InvalidMessage(f'"{visible(text_of(value))}" is neither True nor False.')
 
 
 def lines_of(value: Any) -> str | list[str]:

@@ -1,5 +1,7 @@
 """The example DAGs do what they say. That of the deadline runs in tests/live: only a scheduler looks at deadlines."""
 
+import pytest
+
 from tests.airflow_versions import DAG_TEST_TELLS_WHY
 
 
@@ -36,8 +38,9 @@ def test_a_failure_is_told_without_any_template(dags, smtp_cm_server):
         assert "ValueError: No orders of yesterday" in received.message.get_body(("plain",)).get_content()
 
 
-def test_every_customer_gets_an_invoice_of_their_own(dags, smtp_cm_server):
-    assert dags["mail_merge"].test().state == "success"
+@pytest.mark.parametrize("dag", ["mail_merge", "mail_merge_mapped"])
+def test_every_customer_gets_an_invoice_of_their_own(dags, smtp_cm_server, dag):
+    assert dags[dag].test().state == "success"
 
     by_customer = {received.recipients[0]: received for received in smtp_cm_server.outbox}
     assert by_customer.keys() == {"ann@north.test", "bo@south.test"}

@@ -53,6 +53,12 @@ def operator(fields, context):
     task.execute(context)
 
 
+def one_of_several(fields, context):
+    of_the_task = {name: value for name, value in fields.items() if name == "smtp_conn_id"}
+    of_the_item = {name: value for name, value in fields.items() if name != "smtp_conn_id"}
+    operator(of_the_task | {"messages": [of_the_item]}, context)
+
+
 def decorator(fields, context):
     @send_mail_task(**{name: value for name, value in fields.items() if not name.startswith("message_source")})
     def send():
@@ -79,7 +85,7 @@ def notifier_on_asyncio(fields, context):
     asyncio.run(main())
 
 
-WAYS = [operator, decorator, notifier, notifier_on_asyncio]
+WAYS = [operator, one_of_several, decorator, notifier, notifier_on_asyncio]
 
 
 @pytest.fixture
@@ -93,7 +99,14 @@ def never_connected(monkeypatch):
 
 def test_every_templated_field_is_looked_at():
     fields = {*SendMailOperator.template_fields, *SendMailNotifier.template_fields}
-    assert fields == FINE.keys() <= PLACES.keys()
+    assert fields - {"disable", "messages"} == FINE.keys() <= PLACES.keys()
+
+
+@pytest.mark.usefixtures("never_connected")
+def test_switch_shows_no_control_characters():
+    with pytest.raises(AirflowFailException) as caught:
+        operator({"to": "bob@corp.test", "disable": "{{ text }}"}, {"text": "no\r\nBcc: eve@evil.test"})
+    assert not forbidden(str(caught.value))
 
 
 @pytest.mark.usefixtures("never_connected")

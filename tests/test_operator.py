@@ -114,6 +114,10 @@ def test_arguments_are_keywords_with_defaults():
         "attachments": None,
         "reply_to": None,
         "headers": None,
+        "messages": None,
+        "messages_per_minute": None,
+        "max_messages_per_connection": None,
+        "disable": False,
         "all_or_nothing": False,
         "durable": True,
         "on_uncertain": "fail",
@@ -129,7 +133,13 @@ def test_every_argument_but_the_switches_is_templated():
         "headers": {"X-A": "rendered"}
     }
     arguments = set(inspect.signature(SendMailOperator.__init__).parameters) - {"self", "kwargs"}
-    assert arguments - fields.keys() == {"all_or_nothing", "durable", "on_uncertain"}
+    assert arguments - fields.keys() == {
+        "all_or_nothing",
+        "durable",
+        "max_messages_per_connection",
+        "messages_per_minute",
+        "on_uncertain",
+    }
 
 
 @pytest.mark.parametrize("ending", [".html", ".txt", ".md", ".sql", ".j2"])
@@ -341,6 +351,35 @@ def test_keytab_is_enough(postfix, kdc, certificates, define):
     result = run()
 
     assert "Authenticated sender: alice" in postfix.wait_for_message(result["message_id"])["Received"]
+
+
+# --- what is switched off
+
+
+@pytest.mark.parametrize("disable", [True, "True", "true", "TRUE", " True\n"])
+def test_disabled_task_sends_nothing_and_succeeds(server, entries, disable):
+    assert run(disable=disable) is None
+    assert server.outbox == []
+    assert _of_the_task(entries) == ["SendMailTaskInfo: The task is disabled. Nothing is sent."]
+
+
+def test_disabled_task_needs_neither_connection_nor_recipient():
+    assert run(disable=True, smtp_conn_id="nowhere", to=None) is None
+
+
+@pytest.mark.parametrize("disable", [False, "False", "false"])
+def test_task_that_is_not_disabled_sends(server, disable):
+    run(disable=disable)
+
+    assert len(server.outbox) == 1
+
+
+@pytest.mark.parametrize("disable", ["", None, "yes", 1, 0, [], "{{ params.x }}"])
+def test_what_is_neither_true_nor_false_is_refused(server, refusal, disable):
+    shown = "" if disable is None else disable
+
+    assert refusal(disable=disable) == f'disable: "{shown}" is neither True nor False. Nothing was sent.'
+    assert server.outbox == []
 
 
 # --- what is refused before anything is connected to

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from airflow.models.variable import Variable
 
-from tests.airflow_versions import AIRFLOW, DAG_TEST_TELLS_WHY, clear_and_run
+from tests.airflow_versions import AIRFLOW, DAG_TEST_TELLS_WHY, clear_and_run, keeps_state
 from tests.connections import anonymous, to_postfix
 from tests.servers.scripted import expect, expect_content, say, scripted_peer
 
@@ -95,6 +95,50 @@ def test_native_templates_work(dags, server):
     assert [message[name] for name in ("Subject", "X-Priority", "X-Try")] == ["2026", "1", "1"]
     assert message.get_body().get_content() == "12"
     assert [part.get_filename() for part in message.iter_attachments()] == ["one.txt", "two.bin"]
+
+
+def test_messages_that_another_task_returns_are_sent_in_one(dags, server):
+    """What it returns is no template; the task's own fields are."""
+    run = dags["merged"].test()
+
+    ann, ben = server.outbox
+    assert (ann.recipients, ben.recipients) == (("ann@corp.test",), ("ben@corp.test",))
+    assert ann.message["Subject"] == "Hello ann {{ 1 / 0 }}"
+    assert ben.message.get_content() == f"Run {run.run_id}\n"
+    assert outcome(run)[2]["sent"] == 2
+
+
+def test_templates_in_messages_are_rendered(dags, server):
+    run = dags["merged_templates"].test()
+
+    first, _ = server.outbox
+    assert first.recipients == ("merged_templates@corp.test",)
+    assert first.message["X-Run"] == run.run_id
+
+
+def test_messages_that_a_function_returns_are_sent(dags, server):
+    run = dags["merged_function"].test()
+
+    assert [received.recipients[0] for received in server.outbox] == ["ann@corp.test", "ben@corp.test"]
+    assert server.outbox[1].message.get_content() == "{{ 1 / 0 }}\n"
+    assert outcome(run)[2]["sent"] == 2
+
+
+def test_mapped_tasks_may_send_many_each(dags, server):
+    run = dags["merged_and_mapped"].test()
+
+    assert run.state == "success"
+    assert len({received.message["Message-ID"] for received in server.outbox}) == 3
+    assert [outcome(run, map_index=index)[2]["sent"] for index in range(2)] == [1, 2]
+    labels = [run.get_task_instance("send", map_index=index).rendered_map_index for index in range(2)]
+    assert labels == ["To the recipients of 1 message: Hello", "To the recipients of 2 messages: Hello"]
+
+
+@pytest.mark.parametrize("dag", ["disabled", "disabled_natively"])
+def test_disabled_tasks_succeed_without_a_result(dags, dag):
+    run = dags[dag].test()
+
+    assert {outcome(run, task_id) for task_id in ("operator", "function", "fields")} == {("success", 1, None)}
 
 
 def test_text_comes_from_a_variable_of_airflows_database(dags, server):
@@ -223,3 +267,37 @@ def test_a_failed_task_is_reported_by_its_notifier(dags, server):
     assert received.message["Subject"] == "failing.fail: failed (try 1)"
     if DAG_TEST_TELLS_WHY:
         assert "Exception: ValueError: No rows" in received.message.get_body(("plain",)).get_content()
+
+
+# --- many messages in one task
+
+
+def envelope(reply):
+    return [expect("MAIL"), say("250 ok"), expect("RCPT"), say(reply)]
+
+
+TAKEN = [*envelope("250 ok"), expect("DATA"), say("354 go on"), expect_content(), say("250 ok")]
+PUT_OFF = [*envelope("450 4.2.0 later"), expect("RSET"), say("250 ok")]
+
+
+@keeps_state
+def test_retry_sends_those_messages_alone_that_were_put_off(dags, monkeypatch):
+    with scripted_peer([*INTRODUCTION, *PUT_OFF, *TAKEN], [*INTRODUCTION, *TAKEN]) as peer:
+        monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
+        state, tries, result = outcome(dags["merged"].test())
+
+    assert (state, tries, result["sent"]) == ("success", 2, 2)
+    assert [command for command in peer.commands if command.startswith("RCPT")] == [
+        f"RCPT TO:<{name}@corp.test>" for name in ("ann", "ben", "ann")
+    ]
+    assert len(set(headers(b"Message-ID", peer.received))) == 2
+
+
+def test_messages_that_were_refused_for_good_are_not_tried_again(dags, monkeypatch):
+    refused = [*envelope("550 5.1.1 nobody"), expect("RSET"), say("250 ok")]
+    with scripted_peer([*INTRODUCTION, *refused, *TAKEN]) as peer:
+        monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
+        state, tries, result = outcome(dags["merged"].test())
+
+    assert (state, tries) == ("failed", 1)
+    assert (result["sent"], result["failures"][0]["recipients"]) == (1, ["ann@corp.test"])

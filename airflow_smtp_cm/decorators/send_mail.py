@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
-    from airflow_smtp_cm.delivery import OnUncertain
+    from airflow_smtp_cm.task_record import OnUncertain
 
 
 class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
@@ -51,8 +51,8 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
             **kwargs,
         )
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Call the function, send the message, and return what became of it.
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Call the function, send the message, and return what became of it; do nothing if disabled.
 
         Raises:
             AirflowFailException: the function returned what is no message, or see SendMailOperator.
@@ -61,6 +61,8 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
 
         from airflow_smtp_cm.mail.message import MailMessage  # noqa: PLC0415
 
+        if self.is_disabled():
+            return None
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         returned = self.python_callable(*self.op_args, **kwargs)
@@ -69,12 +71,16 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
             self.to, self.cc = list(map(str, returned.to)), list(map(str, returned.cc))
             self.subject, self.message_source = returned.subject, returned.text or ""
             return self.deliver(context, lambda _: returned)
-        fields = {"message_source": returned} if isinstance(returned, str) else returned
+        if isinstance(returned, str | list):
+            fields: Any = {"message_source" if isinstance(returned, str) else "messages": returned}
+        else:
+            fields = returned
         known = {*SendMailOperator.template_fields, "all_or_nothing"}
         if not isinstance(fields, Mapping) or not fields.keys() <= known:
             raise AirflowFailException(
-                f"A function under @task.send_mail must return the text, a MailMessage, or a dict of some of "
-                f"{', '.join(sorted(known))}; {self.python_callable.__name__} returned {_kind(returned, known)}."
+                f"A function under @task.send_mail must return the text, a MailMessage, a dict of some of "
+                f"{', '.join(sorted(known))}, or a list of such dicts; {self.python_callable.__name__} returned "
+                f"{_kind(returned, known)}."
             )
         self.message_source = ""
         for name, value in fields.items():
@@ -97,12 +103,17 @@ def send_mail_task(
     attachments: str | Sequence[Any] | None = None,
     reply_to: str | Sequence[str] | None = None,
     headers: Mapping[str, str] | None = None,
+    messages_per_minute: float | None = None,
+    max_messages_per_connection: int | None = None,
+    disable: bool | str = False,
     all_or_nothing: bool = False,
     durable: bool = True,
     on_uncertain: OnUncertain = "fail",
     **kwargs: Any,
 ) -> TaskDecorator:
-    """Make a task of a function that returns what to mail: a text, a MailMessage or a dict of operator fields.
+    """Make a task of a function that returns what to mail.
+
+    That is a text, a MailMessage, a dict of operator fields, or a list of them: a message for each.
 
     Args:
         python_callable: the function.
@@ -117,6 +128,9 @@ def send_mail_task(
         attachments: ``a|b`` or a list; see SendMailOperator.
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
+        messages_per_minute: how many of the messages, if the function returns a list; see SendMailOperator.
+        max_messages_per_connection: how many of them over one connection; see SendMailOperator.
+        disable: neither call the function nor send anything; see SendMailOperator.
         all_or_nothing: send to nobody if the server refuses anybody.
         durable: keep a record of what was sent; see SendMailOperator.
         on_uncertain: what to do if nobody can know whether the message was delivered; see SendMailOperator.
@@ -136,6 +150,9 @@ def send_mail_task(
         attachments=attachments,
         reply_to=reply_to,
         headers=headers,
+        messages_per_minute=messages_per_minute,
+        max_messages_per_connection=max_messages_per_connection,
+        disable=disable,
         all_or_nothing=all_or_nothing,
         durable=durable,
         on_uncertain=on_uncertain,

@@ -12,18 +12,19 @@ from airflow.providers.common.compat.sdk import BaseOperator
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_smtp_cm.delivery import OnUncertain
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.merge.result import MergeResult
     from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.task_record import OnUncertain
 
 _ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
 
 
 class SendMailOperator(BaseOperator):
-    """Sends one message through an SMTP connection manager (SSIS Send Mail task).
+    """Sends one message, or many, through an SMTP connection manager (SSIS Send Mail task).
 
     Line fields take what SSIS's take, ``a@x; b@y``, and display names, commas and lists besides. Whatever is wrong
     with the message or the connection fails the task at once; what may pass by itself is left to Airflow's retries.
@@ -50,6 +51,11 @@ class SendMailOperator(BaseOperator):
             (FileAttachments).
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
+        messages: many messages in one task: a list of mappings, or what a task returns that makes one. Each has the
+            fields above that differ from message to message: ``to``, ``subject``, ``attachments``, ...
+        messages_per_minute: send no more of them than so many, evenly spaced.
+        max_messages_per_connection: open a new connection after so many of them.
+        disable: send nothing, and succeed without a result; a template that yields True or False, too (Disable).
         all_or_nothing: send to nobody if the server refuses anybody.
         durable: keep a record of what was sent in Airflow's task state store, so that an automatic retry sends to
             nobody twice; to clear the task always means to send again. It has no effect below Airflow 3.3.
@@ -58,7 +64,7 @@ class SendMailOperator(BaseOperator):
             the same Message-ID; or ``assume_sent``.
 
     Raises:
-        ValueError: ``on_uncertain`` is none of these.
+        ValueError: ``on_uncertain`` is none of these, or a limit is not positive.
     """
 
     template_fields: Sequence[str] = (
@@ -75,8 +81,14 @@ class SendMailOperator(BaseOperator):
         "attachments",
         "reply_to",
         "headers",
+        "messages",
+        "disable",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"html_content": "html", "headers": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "html_content": "html",
+        "headers": "json",
+        "messages": "json",
+    }
     ui_color = "#e6f2ff"
 
     def __init__(
@@ -95,6 +107,10 @@ class SendMailOperator(BaseOperator):
         attachments: str | Sequence[Any] | None = None,
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
+        messages: Sequence[Mapping[str, Any]] | XComArg | None = None,
+        messages_per_minute: float | None = None,
+        max_messages_per_connection: int | None = None,
+        disable: bool | str = False,
         all_or_nothing: bool = False,
         durable: bool = True,
         on_uncertain: OnUncertain = "fail",
@@ -102,6 +118,12 @@ class SendMailOperator(BaseOperator):
     ) -> None:
         if on_uncertain not in _ON_UNCERTAIN:
             raise ValueError(f"on_uncertain must be one of {', '.join(_ON_UNCERTAIN)}, not {on_uncertain!r}.")
+        for name, most in (
+            ("messages_per_minute", messages_per_minute),
+            ("max_messages_per_connection", max_messages_per_connection),
+        ):
+            if most is not None and not most > 0:
+                raise ValueError(f"{name} must be a positive number, not {most!r}.")
         if kwargs.get("retry_policy") is None:
             kwargs |= _default_retry_policy()
         super().__init__(**kwargs)
@@ -118,6 +140,12 @@ class SendMailOperator(BaseOperator):
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
+        self.messages = messages
+        # What another task returns may turn out to be nothing, which must not become a message of the other fields.
+        self._has_messages = messages is not None
+        self.messages_per_minute = messages_per_minute
+        self.max_messages_per_connection = max_messages_per_connection
+        self.disable = disable
         self.all_or_nothing = all_or_nothing
         self.durable = durable
         self.on_uncertain = on_uncertain
@@ -136,11 +164,12 @@ class SendMailOperator(BaseOperator):
 
         return label_of(self)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any] | None:
         """Send the message and return what became of it.
 
         Returns:
             Message id, accepted and refused addresses, the server's final reply, size in octets, seconds; for XCom.
+            For many messages, how many were sent, and which were not. None if the task is disabled.
 
         Raises:
             AirflowFailException: it must not be tried again, or cannot be sent and Airflow has no retry policies.
@@ -150,37 +179,86 @@ class SendMailOperator(BaseOperator):
         """
         from airflow_smtp_cm.task_fields import compose  # noqa: PLC0415 - as the module says
 
+        if self.is_disabled():
+            return None
+        if self._has_messages or self.messages is not None:
+            return self._carry_out(context, lambda: self._send_messages(context))
         return self.deliver(context, lambda hook: compose(self, hook, context))
+
+    def is_disabled(self) -> bool:
+        """Return whether nothing is to be sent, and say so in the log.
+
+        Raises:
+            AirflowFailException: ``disable`` is neither true nor false.
+        """
+        from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - as the module says
+
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
+        from airflow_smtp_cm.task_fields import truth_of  # noqa: PLC0415
+
+        try:
+            disabled = truth_of(self.disable)
+        except InvalidMessage as error:
+            raise AirflowFailException(f"disable: {error} Nothing was sent.") from error
+        if disabled:
+            self.log.info("SendMailTaskInfo: The task is disabled. Nothing is sent.")
+        return disabled
 
     def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
         """Do the same with a message that ``compose`` makes, unless an earlier try has left nothing to do."""
+        from airflow_smtp_cm.delivery import Delivery  # noqa: PLC0415 - as the module says
+
+        delivery = Delivery(
+            context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
+        )
+
+        def send() -> SendResult:
+            if (result := delivery.earlier_result()) is not None:
+                return result
+            hook = self.hook()
+            return delivery.send(hook, compose(hook))
+
+        return self._carry_out(context, send)
+
+    def _send_messages(self, context: Context) -> MergeResult:
+        from airflow_smtp_cm.merge.sending import Merge  # noqa: PLC0415 - as the module says
+
+        merge = Merge(
+            self,
+            self.messages,
+            context,
+            self.hook(),
+            durable=self.durable,
+            on_uncertain=self.on_uncertain,
+            all_or_nothing=self.all_or_nothing,
+        )
+        return merge.send(
+            messages_per_minute=self.messages_per_minute,
+            max_messages_per_connection=self.max_messages_per_connection,
+        )
+
+    def _carry_out(self, context: Context, send: Callable[[], SendResult | MergeResult]) -> dict[str, Any]:
+        """Send, report, and leave to Airflow's retries what may pass."""
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - as the module says
             AirflowFailException,
             AirflowNotFoundException,
         )
 
-        from airflow_smtp_cm.delivery import Delivery  # noqa: PLC0415
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
-        from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError  # noqa: PLC0415
+        from airflow_smtp_cm.smtp.errors import SmtpError  # noqa: PLC0415
 
-        delivery = Delivery(
-            context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
-        )
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            result = delivery.earlier_result()
-            if result is None:
-                hook = self.hook()
-                result = delivery.send(hook, compose(hook))
+            result = send()
         except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
-            if isinstance(error, RecipientsRefused) and error.result is not None:
-                self._report(error.result)
+            if (reached := getattr(error, "result", None)) is not None:
+                self.log.info("SendMailTaskInfo: %s", reached)
                 if self.do_xcom_push and "ti" in context:
-                    context["ti"].xcom_push(key="return_value", value=error.result.as_json())
+                    context["ti"].xcom_push(key="return_value", value=reached.as_json())
             if self._must_not_be_retried(error):
                 raise AirflowFailException(str(error)) from error
             raise
-        self._report(result)
+        self.log.info("SendMailTaskInfo: %s", result)
         self.log.info("SendMailTaskEnd: The task finished sending an e-mail message.")
         return result.as_json()
 
@@ -193,26 +271,12 @@ class SendMailOperator(BaseOperator):
 
     def _must_not_be_retried(self, error: Exception) -> bool:
         """Return whether it takes more than a retry policy's word to keep Airflow from another try."""
-        from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.smtp.errors import DeliveryUncertain  # noqa: PLC0415 - as the module says
 
         if getattr(error, "transient", False):
             return False
-        somebody_may_have_it = isinstance(error, DeliveryUncertain) or (
-            isinstance(error, RecipientsRefused) and error.result is not None
-        )
+        somebody_may_have_it = isinstance(error, DeliveryUncertain) or getattr(error, "result", None) is not None
         return somebody_may_have_it or getattr(self, "retry_policy", None) is None
-
-    def _report(self, result: SendResult) -> None:
-        refused = "; ".join(map(str, result.refused)) or "nobody"
-        self.log.info(
-            "SendMailTaskInfo: %s, %d octets, accepted for %s, refused for %s, in %.3f s. The server said: %s",
-            result.message_id,
-            result.size,
-            ", ".join(result.accepted),
-            refused,
-            result.seconds,
-            result.reply,
-        )
 
 
 def _default_retry_policy() -> dict[str, Any]:

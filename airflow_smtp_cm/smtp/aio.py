@@ -9,7 +9,7 @@ import time
 from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.bulk import Bulk
+from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
 from airflow_smtp_cm.smtp.client import ClientState, ehlo_name
 from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, SendFile, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
@@ -265,10 +265,20 @@ class AsyncSmtpClient(ClientState):
         return await self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
 
     async def send_all(
-        self, messages: Iterable[Outgoing], *, all_or_nothing: bool = False
+        self,
+        messages: Iterable[Outgoing],
+        *,
+        all_or_nothing: bool = False,
+        messages_per_minute: float | None = None,
+        max_messages_per_connection: int | None = None,
     ) -> AsyncGenerator[SendResult | SmtpError]:
         """Send any number of messages, each on the heels of the one before; see ``SmtpClient.send_all``."""
-        for bulk in Bulk.sessions(messages, all_or_nothing=all_or_nothing):
+        throttle = Throttle(
+            messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
+        )
+        for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
+            if pause := bulk.pause:
+                await asyncio.sleep(pause)
             await self._make_ready()
             try:
                 async with aclosing(self._transport.stream(self._session.send_all(bulk))) as outcomes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Settled
@@ -49,38 +49,79 @@ class _Letter:
     error: SmtpError | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """What a server that counts messages lets through.
+
+    Attributes:
+        messages_per_minute: how many messages a minute, evenly spaced; None for as many as it takes.
+        max_messages_per_connection: how many over one connection, before another is opened; None for any number.
+
+    Raises:
+        ValueError: one of them lets nothing through.
+    """
+
+    messages_per_minute: float | None = None
+    max_messages_per_connection: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("messages_per_minute", "max_messages_per_connection"):
+            most = getattr(self, name)
+            if most is not None and not most > 0:
+                raise ValueError(f"{name} must be a positive number, not {most!r}.")
+
+
 class Bulk:
     """Messages that are sent over one session after the other until none is left.
 
     Args:
         messages: what to send.
         all_or_nothing: send a message to nobody if the server refuses anybody.
+        throttle: how fast, and how many over one connection.
     """
 
-    def __init__(self, messages: Iterable[Outgoing], *, all_or_nothing: bool) -> None:
+    def __init__(self, messages: Iterable[Outgoing], *, all_or_nothing: bool, throttle: Throttle) -> None:
         self._messages = iter(messages)
+        self._returned: deque[Outgoing] = deque()  # taken from there, and not sent
         self._all_or_nothing = all_or_nothing
+        self._throttle = throttle
+        self._due = time.monotonic()
         self._flying: deque[_Letter] = deque()
+        self._taken = 0
         self._settled = 0
         self._source_error: Exception | None = None
 
     @classmethod
-    def sessions(cls, messages: Iterable[Outgoing], *, all_or_nothing: bool) -> Iterator[Bulk]:
-        """Yield the same bulk once for each session that it takes."""
-        bulk = cls(messages, all_or_nothing=all_or_nothing)
-        while (message := next(bulk._messages, None)) is not None:
+    def runs(cls, messages: Iterable[Outgoing], *, all_or_nothing: bool, throttle: Throttle) -> Iterator[Bulk]:
+        """Yield the same bulk again and again, to be run after its ``pause`` in a session that is open then."""
+        bulk = cls(messages, all_or_nothing=all_or_nothing, throttle=throttle)
+        while (message := bulk._take()) is not None:
             bulk._put_back(message)
             yield bulk
 
+    @property
+    def pause(self) -> float:
+        """How many seconds from now the next message may leave."""
+        return max(0.0, self._due - time.monotonic())
+
+    @property
+    def session_is_full(self) -> bool:
+        """Whether no more messages may leave over this session."""
+        most = self._throttle.max_messages_per_connection
+        return most is not None and self._taken >= most
+
     def run(self, wire: Wire) -> Steps[None]:
-        """Send messages until none is left, or until the session is over.
+        """Send messages until none is left, until the session is over or full, or until there is a pause to make.
 
         Raises:
             SmtpError: it was over before anything became of a single message.
         """
-        self._wire, self._settled = wire, 0
+        if getattr(self, "_wire", None) is not wire:  # each run is counted with those before it in its session
+            self._wire, self._taken, self._settled = wire, 0, 0
         try:
-            if not wire.pipelining or self._all_or_nothing:
+            if self._throttle.messages_per_minute is not None:
+                yield from self._next_one(60 / self._throttle.messages_per_minute)
+            elif not wire.pipelining or self._all_or_nothing:
                 yield from self._one_by_one()
             elif "CHUNKING" in wire.extensions:
                 yield from self._in_groups()
@@ -94,13 +135,16 @@ class Bulk:
 
     def _next(self) -> _Letter | None:
         """Return the next message, rendered for this server; None if there is none."""
+        if self.session_is_full:
+            return None
         try:
-            message = next(self._messages, None)
+            message = self._take()
         except Exception as error:  # noqa: BLE001 - raised when those before it are settled
             self._source_error = error
             return None
         if message is None:
             return None
+        self._taken += 1
         transaction = Transaction(self._wire, message, all_or_nothing=self._all_or_nothing, notification=None)
         letter = _Letter(message, transaction)
         try:
@@ -111,8 +155,11 @@ class Bulk:
             letter.error = MessageError(str(error))
         return letter
 
+    def _take(self) -> Outgoing | None:
+        return self._returned.popleft() if self._returned else next(self._messages, None)
+
     def _put_back(self, *messages: Outgoing) -> None:
-        self._messages = chain(messages, self._messages)
+        self._returned.extendleft(reversed(messages))
 
     def _settle(self, outcome: SendResult | SmtpError) -> Steps[None]:
         self._settled += 1
@@ -131,6 +178,14 @@ class Bulk:
             self._leave(error, letter.message)
         else:
             yield from self._settle(error)
+
+    # --- with pauses
+
+    def _next_one(self, seconds: float) -> Steps[None]:
+        letter = self._next()
+        if letter is not None:
+            self._due = time.monotonic() + seconds
+            yield from self._alone(letter)
 
     # --- without PIPELINING
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_smtp_cm.smtp.bulk import Bulk
+from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.trace import Trace
@@ -137,7 +137,12 @@ class SmtpClient(ClientState):
         return self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
 
     def send_all(
-        self, messages: Iterable[Outgoing], *, all_or_nothing: bool = False
+        self,
+        messages: Iterable[Outgoing],
+        *,
+        all_or_nothing: bool = False,
+        messages_per_minute: float | None = None,
+        max_messages_per_connection: int | None = None,
     ) -> Generator[SendResult | SmtpError]:
         """Send any number of messages, each on the heels of the one before.
 
@@ -149,15 +154,24 @@ class SmtpClient(ClientState):
             messages: what to send; taken as they are needed, some dozens ahead of the results.
             all_or_nothing: send a message to nobody if the server refuses anybody; each message then waits for the
                 one before.
+            messages_per_minute: send no more than so many, evenly spaced, for a server that counts; each message
+                then waits for the one before. If the server has closed the connection meanwhile, it is opened anew.
+            max_messages_per_connection: open a new connection after so many.
 
         Yields:
             For each message, in order, its result, or the error that ``send`` would raise for it.
 
         Raises:
+            ValueError: a limit lets nothing through.
             SmtpError: no session can be opened any more, or the server ended one before it took a single message.
                 Messages without a result have not been sent.
         """
-        for bulk in Bulk.sessions(messages, all_or_nothing=all_or_nothing):
+        throttle = Throttle(
+            messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
+        )
+        for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
+            if pause := bulk.pause:
+                time.sleep(pause)
             self._make_ready()
             try:
                 yield from self._transport.stream(self._session.send_all(bulk))

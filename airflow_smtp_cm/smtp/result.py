@@ -58,6 +58,13 @@ class SendResult:
     size: int
     seconds: float
 
+    def __str__(self) -> str:
+        refused = "; ".join(map(str, self.refused)) or "nobody"
+        return (
+            f"{self.message_id}, {self.size} octets, accepted for {', '.join(self.accepted)}, refused for {refused}, "
+            f"in {self.seconds:.3f} s. The server said: {self.reply}"
+        )
+
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Read what ``as_json`` wrote."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.errors import Phase
+from airflow_smtp_cm.smtp.errors import Phase, SmtpError
 from airflow_smtp_cm.smtp.opening import open_session
 from airflow_smtp_cm.smtp.protocol import Command, Wire
 from airflow_smtp_cm.smtp.transaction import Transaction
@@ -50,8 +51,11 @@ class Session:
         return (yield from transaction.run())
 
     def send_all(self, bulk: Bulk) -> Steps[None]:
-        """Send as many of the messages as this session takes."""
-        return bulk.run(self.wire)
+        """Send as many of the messages as this session takes, and end it once it may take no more."""
+        yield from bulk.run(self.wire)
+        if bulk.session_is_full and not self.wire.closed:
+            with suppress(SmtpError):
+                yield from self.quit()
 
     def noop(self) -> Steps[None]:
         """Ask the server whether it is still there."""

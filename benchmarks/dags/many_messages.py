@@ -20,7 +20,7 @@ class MeasuredSendMailOperator(SendMailOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         before = open_files()
-        result = super().execute(context)
+        result = super().execute(context) or {}
         return result | {"files_before": before, "files_after": open_files(), "peak_kib": peak_kib()}
 
 

@@ -6,7 +6,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.providers.common.compat.sdk import DAG, Param, dag, task
 
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
@@ -141,6 +141,27 @@ def decorated() -> None:
     nonsense()
 
 
+def disabled_tasks() -> None:
+    """Send nothing, since templates say so; nor ask a function for anything."""
+    SendMailOperator(task_id="operator", smtp_conn_id="nowhere", disable="{{ 1 < 2 }}")
+
+    @task.send_mail(smtp_conn_id="nowhere", disable="{{ 1 < 2 }}")
+    def function() -> str:
+        raise AssertionError("It is called.")
+
+    @task.send_mail(smtp_conn_id="nowhere")
+    def fields() -> dict[str, bool]:
+        return {"disable": True}
+
+    function()
+    fields()
+
+
+for name, native in {"disabled": False, "disabled_natively": True}.items():
+    with DAG(name, schedule=None, render_template_as_native_obj=native):
+        disabled_tasks()
+
+
 @dag(schedule=None)
 def failing() -> None:
     """Tell about a failure: by a notifier of the task, and of the run."""
@@ -152,5 +173,57 @@ def failing() -> None:
     fail()
 
 
+@task
+def find_customers() -> list[dict[str, str]]:
+    """Return the fields of a message for each, as a query might; they are no templates."""
+    return [{"to": f"{name}@corp.test", "subject": f"Hello {name} {{{{ 1 / 0 }}}}"} for name in ("ann", "ben")]
+
+
+@dag(schedule=None)
+def merged() -> None:
+    """Send many messages in one task: those that another task returns."""
+    SendMailOperator(
+        task_id="send", smtp_conn_id="mail", message_source="Run {{ run_id }}", messages=find_customers(), **AT_ONCE
+    )
+
+
+@dag(schedule=None)
+def merged_templates() -> None:
+    """The same, with a list of templates."""
+    SendMailOperator(
+        task_id="send",
+        smtp_conn_id="mail",
+        messages=[
+            {"to": "{{ dag.dag_id }}@corp.test", "headers": {"X-Run": "{{ run_id }}"}},
+            {"to": "ben@corp.test"},
+        ],
+        subject="Hello",
+        **AT_ONCE,
+    )
+
+
+@dag(schedule=None)
+def merged_function() -> None:
+    """The same, with what a function returns."""
+
+    @task.send_mail(smtp_conn_id="mail", subject="Hello")
+    def send() -> list[dict[str, str]]:
+        return [{"to": "ann@corp.test"}, {"to": "ben@corp.test", "message_source": "{{ 1 / 0 }}"}]
+
+    send()
+
+
+@dag(schedule=None)
+def merged_and_mapped() -> None:
+    """Send many messages in each of some tasks."""
+    SendMailOperator.partial(task_id="send", smtp_conn_id="mail", subject="Hello").expand(
+        messages=[[{"to": "ann@corp.test"}], [{"to": "ben@corp.test"}, {"to": "cleo@corp.test"}]]
+    )
+
+
 decorated()
+merged()
+merged_templates()
+merged_function()
+merged_and_mapped()
 failing()

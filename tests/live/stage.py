@@ -88,16 +88,19 @@ class Stage:
         """Add a connection to Postfix."""
         self._add(name, json.dumps(self._to_postfix))
 
-    def hold(self, name: str, point: Point, port: str = "default", *, supervisor: bool = False) -> None:
+    def hold(
+        self, name: str, point: Point, port: str = "default", *, message: int = 1, supervisor: bool = False
+    ) -> None:
         """Add a connection to one of Postfix's ports that gets to a point, where the task is killed.
 
         Args:
             name: the connection's.
             point: where the first dialogue stops.
             port: the name of Postfix's port.
+            message: which of the dialogue's messages gets no further.
             supervisor: kill the process that watches the task as well; then only its silence tells Airflow.
         """
-        proxy = FaultyProxy(self._postfix.port(port), self._certificates, point, Fault.SILENCE)
+        proxy = FaultyProxy(self._postfix.port(port), self._certificates, point, Fault.SILENCE, message=message)
         peer = self._stack.enter_context(scripted_peer(*[[proxy.step]] * _CONNECTIONS, to_the_end=False))
         self._add(name, json.dumps(self._to_postfix | {"port": peer.port}))
         hold = Hold(proxy.at_point, proxy.client_is_back)

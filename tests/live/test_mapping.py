@@ -3,10 +3,10 @@
 
 def test_a_mapped_task_is_shown_by_what_it_sends(airflow, connect, outbox):
     connect("smtp_cm_default")
-    run = airflow.trigger("mail_merge")
+    run = airflow.trigger("mail_merge_mapped")
 
-    assert airflow.wait_for_end("mail_merge", run) == "success"
-    shown = {task["map_index"]: task["rendered_map_index"] for task in airflow.tasks("mail_merge", run)}
+    assert airflow.wait_for_end("mail_merge_mapped", run) == "success"
+    shown = {task["map_index"]: task["rendered_map_index"] for task in airflow.tasks("mail_merge_mapped", run)}
     assert shown == {
         -1: None,
         0: "To Ann Lee <ann@north.test>: Your invoice 1001",

@@ -117,6 +117,7 @@ class FaultyProxy:
         certificates: the server's, which the proxy shows, too, and whom to trust.
         point: where the first connection breaks.
         fault: how it breaks.
+        message: in which of its messages it breaks.
 
     Attributes:
         client_is_back: to be set when the client is done; content that nobody was to read is read then.
@@ -126,11 +127,14 @@ class FaultyProxy:
         left: whether the client has been seen to close each connection; after a reset there is nothing to see.
     """
 
-    def __init__(self, port: int, certificates: Certificates, point: Point, fault: Fault) -> None:
+    def __init__(
+        self, port: int, certificates: Certificates, point: Point, fault: Fault, *, message: int = 1
+    ) -> None:
         self.port = port
         self.certificates = certificates
         self.point = point
         self.fault = fault
+        self.message = message
         self.client_is_back = threading.Event()
         self.at_point = threading.Event()
         self.received: list[list[str]] = []
@@ -166,8 +170,12 @@ class _Dialogue:
         self.received: list[str] = []
         self._proxy = proxy
         self._connection = connection
-        self._point = proxy.point if first else None
-        self._fault = proxy.fault if first else None
+        self._first = first
+        self._point: Point | None = None
+        self._fault: Fault | None = None
+        self._messages = 0
+        if proxy.message == 1:
+            self._break_now()
         self._client = Stream(connection.socket)
         self._server = Stream(socket.create_connection((LOOPBACK, proxy.port)), _ServerLeft)
         self._early = _EARLY
@@ -176,6 +184,10 @@ class _Dialogue:
         self._swallows = False  # replies, since the one that was to break
         self._answered = False  # the next command was, before it came
         self._alone = False  # the server was left in the middle of the content
+
+    def _break_now(self) -> None:
+        if self._first:
+            self._point, self._fault = self._proxy.point, self._proxy.fault
 
     def run(self) -> None:
         with self._server.socket:
@@ -193,6 +205,11 @@ class _Dialogue:
             point = Point.AUTH_RESPONSE
         elif word == "EHLO":
             point = Point.EHLO_UNDER_TLS if self._client.tls else Point.EHLO
+        elif word == "MAIL":
+            self._messages += 1
+            if self._messages == self._proxy.message > 1:
+                self._recipients = 0
+                self._break_now()
         elif word == "RCPT":
             self._recipients += 1
             point = Point.FIRST_RCPT if self._recipients == 1 else Point.LAST_RCPT

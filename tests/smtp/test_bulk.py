@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 
 import pytest
 
@@ -25,6 +26,7 @@ from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import expect, expect_content, expect_octets, reset, say, scripted_peer
+from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note
 
 OK = ("250 r", "250 m", "250 t", "250 2.0.0 f")  # to RSET, MAIL, RCPT, BDAT
@@ -333,3 +335,124 @@ def test_what_the_site_does_not_let_pass_is_an_outcome(postfix, submission, send
     assert kinds(outcomes) == [SendResult, MessageError, SendResult]
     assert isinstance(outcomes[1], SmtpError)
     assert Disconnected not in kinds(outcomes)
+
+
+# --- with a server that counts
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes when a client sleeps, and the pauses that it makes."""
+    clock = Clock()
+    clock.pauses = []
+
+    def sleep(seconds):
+        clock.pauses.append(round(seconds, 3))
+        clock.now += seconds
+        time.sleep(0.1)  # what the server does in the meantime arrives
+
+    async def sleep_async(seconds):
+        sleep(seconds)
+
+    clock.sleep = sleep
+    for module in ("bulk", "client", "aio"):
+        monkeypatch.setattr(f"airflow_smtp_cm.smtp.{module}.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.aio.asyncio.sleep", sleep_async)
+    return clock
+
+
+def alone(note):
+    """Return the steps that take a message by BDAT, as one that is sent by itself."""
+    return [*taken(note)[1:], say(*OK[1:])]
+
+
+def test_messages_leave_evenly_spaced(send_all, clock):
+    """Each waits for the one before, so that no two leave together."""
+    notes = [Note() for _ in range(4)]
+    with scripted_peer(
+        [*CHUNKING, *(step for note in notes for step in alone(note)), expect("QUIT")], to_the_end=False
+    ) as peer:
+        outcomes = send_all(settings(peer), notes, messages_per_minute=30)
+
+    assert kinds(outcomes) == [SendResult] * 4
+    assert clock.pauses == [2, 2, 2]
+
+
+def test_a_message_that_takes_longer_than_the_pause_is_followed_at_once(send_all, clock):
+    notes = [Note() for _ in range(2)]
+    slow = [*taken(notes[0])[1:], clock.passes(5), say(*OK[1:])]
+    with scripted_peer([*CHUNKING, *slow, *alone(notes[1]), expect("QUIT")], to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes, messages_per_minute=30)
+
+    assert kinds(outcomes) == [SendResult] * 2
+    assert clock.pauses == []
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("end", [[], [say("421 4.4.2 idle for too long")]], ids=["without a word", "421"])
+def test_a_server_that_ends_an_idle_session_gets_the_next_message_in_another(send_all, end):
+    """Every time; nothing is in doubt."""
+    notes = [Note() for _ in range(4)]
+    scripts = [[*CHUNKING, *alone(note), *end] for note in notes]
+    with scripted_peer(*scripts, to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes, messages_per_minute=30)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+def test_after_a_long_pause_the_session_is_probed(send_all, clock):
+    """Something on the way may have dropped it silently."""
+    notes = [Note() for _ in range(2)]
+    with scripted_peer(
+        [*CHUNKING, *alone(notes[0]), expect("NOOP"), say("250 ok"), *alone(notes[1]), expect("QUIT")],
+        to_the_end=False,
+    ) as peer:
+        outcomes = send_all(settings(peer), notes, messages_per_minute=1)
+
+    assert kinds(outcomes) == [SendResult] * 2
+    assert clock.pauses == [60]
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING", "CHUNKING"), ("PIPELINING",), ()])
+def test_a_connection_takes_no_more_messages_than_it_may(send_all, extensions):
+    notes = [Note() for _ in range(5)]
+    if "CHUNKING" in extensions:
+        sessions = [
+            [step for note in share for step in taken(note, *OK)] for share in (notes[:2], notes[2:4], notes[4:])
+        ]
+    elif extensions:
+        turn = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+        go = [say("250 m", "250 t", "354 go"), expect_content()]
+        two = [*turn, *go, *turn, say("250 f", "250 m", "250 t", "354 go"), expect_content(), say("250 f")]
+        sessions = [two, two, [*turn, *go, say("250 f")]]
+    else:
+        one = [
+            *(expect("MAIL"), say("250 m"), expect("RCPT"), say("250 t")),
+            *(expect("DATA"), say("354 go"), expect_content(), say("250 f")),
+        ]
+        sessions = [one * 2, one * 2, one]
+    goodbye = [expect("QUIT"), say("221 bye")]
+    with scripted_peer(*[[*greeting(*extensions), *session, *goodbye] for session in sessions]) as peer:
+        outcomes = send_all(settings(peer), notes, max_messages_per_connection=2)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+def test_a_session_that_is_full_is_ended_before_the_pause(send_all, clock):
+    notes = [Note() for _ in range(2)]
+    goodbye = [expect("QUIT"), say("221 bye")]
+    with scripted_peer(*[[*CHUNKING, *alone(note), *goodbye] for note in notes]) as peer:
+        outcomes = send_all(settings(peer), notes, messages_per_minute=30, max_messages_per_connection=1)
+
+    assert kinds(outcomes) == [SendResult] * 2
+    assert clock.pauses == [2]
+
+
+@pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_limit_that_lets_nothing_through_is_refused(send_all, limit, most):
+    with (
+        scripted_peer([*CHUNKING, expect("QUIT")], to_the_end=False) as peer,
+        pytest.raises(ValueError, match=rf"{limit} must be a positive number, not {most}\."),
+    ):
+        send_all(settings(peer), [Note()], **{limit: most})

@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
 
-from airflow_smtp_cm.delivery import OnUncertain
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.task_record import OnUncertain
 
 PARAMS = {"smtp_conn_id": "smtp_cm_default", "to": "carol@corp.test", "attachments": ""}
 MESSAGE: dict[str, Any] = {
@@ -24,6 +24,25 @@ AT_ONCE: dict[str, Any] = {"retries": 1, "retry_delay": timedelta(0)}
 for on_uncertain in get_args(OnUncertain):
     with DAG(f"durable_{on_uncertain}", schedule=None, params=PARAMS):
         SendMailOperator(task_id="send", on_uncertain=on_uncertain, **MESSAGE, **AT_ONCE)
+
+for on_uncertain in get_args(OnUncertain):
+    with DAG(f"messages_{on_uncertain}", schedule=None, params=PARAMS):
+        SendMailOperator(
+            task_id="send",
+            on_uncertain=on_uncertain,
+            messages=[{"subject": f"Payslip {number}"} for number in range(200)],
+            **MESSAGE,
+            **AT_ONCE,
+        )
+
+with DAG("messages_slow", schedule=None, params=PARAMS):
+    SendMailOperator(
+        task_id="send",
+        messages=[{"subject": f"Payslip {number}"} for number in range(6)],
+        messages_per_minute=60,
+        **MESSAGE,
+        **AT_ONCE,
+    )
 
 with DAG("durable_mapped", schedule=None):
     SendMailOperator.partial(task_id="send", subject="Payslip", message_source="Hello.\n", **AT_ONCE).expand_kwargs(

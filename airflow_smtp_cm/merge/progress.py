@@ -1,0 +1,49 @@
+"""How far a task has come with its messages, in its log every now and then."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+logger = logging.getLogger(__name__)
+
+_SECONDS = 15.0
+
+
+class Progress:
+    """The progress of one try.
+
+    Args:
+        done: how many messages earlier tries have seen to.
+        messages: how many there are in all.
+    """
+
+    def __init__(self, done: int, messages: int) -> None:
+        self._before = self._done = done
+        self._messages = messages
+        self._started = self._told = time.monotonic()
+
+    def one_more(self) -> None:
+        """Count a message, and say how far it is if nothing has been said for some seconds."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told < _SECONDS or self._done == self._messages:
+            return
+        self._told = now
+        rate = (self._done - self._before) / (now - self._started)
+        left = (self._messages - self._done) / rate
+        logger.info(
+            "SendMailTaskInfo: %s of %s messages, %s, %s left.",
+            f"{self._done:,}",
+            f"{self._messages:,}",
+            f"{rate:,.0f} a second" if rate >= 1 else f"{rate * 60:,.0f} a minute",
+            _duration(left),
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

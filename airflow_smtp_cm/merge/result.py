@@ -1,0 +1,150 @@
+"""What became of the messages of a task, all tries together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.smtp.errors import SmtpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Self
+
+# Failures that an error spells out; the log has them all.
+_NAMED = 5
+# What of a failure is kept.
+_RECIPIENTS = 3
+_REASON = 150  # characters
+
+
+class State(IntEnum):
+    """What is known of a message; the numbers are those in records."""
+
+    WAITING = 0
+    LEAVING = 1
+    SENT = 2
+    ASSUMED_SENT = 3
+    PUT_OFF = 4
+    FAILED = 5
+    IN_DOUBT = 6
+
+
+# What is wrong with messages in one of these states, in the words of errors.
+_TROUBLES = {
+    State.FAILED: "cannot be delivered",
+    State.PUT_OFF: "were put off",
+    State.IN_DOUBT: "may have been delivered or not, and are not sent again (ask the recipients or the server's log)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A message that somebody did not get, or may not have got.
+
+    Attributes:
+        index: its place in the list of messages, from 0.
+        state: what is known of it.
+        message_id: its Message-ID, if it has come so far.
+        recipients: those who do not have it; of many, the first.
+        reason: what the server said, or what happened; the beginning of it.
+    """
+
+    index: int
+    state: State
+    message_id: str | None
+    recipients: tuple[str, ...]
+    reason: str
+
+    def shortened(self) -> Self:
+        """Return it as there is room for."""
+        more = len(self.recipients) - _RECIPIENTS
+        named = (*self.recipients[:_RECIPIENTS], f"{more} more") if more > 0 else self.recipients
+        reason = self.reason if len(self.reason) <= _REASON else f"{self.reason[: _REASON - 1]}…"
+        return replace(self, recipients=named, reason=reason)
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Read what ``as_json`` wrote."""
+        given = {**written, "state": State[written["state"].upper()], "recipients": tuple(written["recipients"])}
+        return cls(**given)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as plain lists, texts and numbers."""
+        return {
+            "index": self.index,
+            "state": self.state.name.lower(),
+            "message_id": self.message_id,
+            "recipients": list(self.recipients),
+            "reason": self.reason,
+        }
+
+    def __str__(self) -> str:
+        return f"messages[{self.index}] {self.message_id or ''} to {', '.join(self.recipients)}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeResult:
+    """What became of the messages.
+
+    Attributes:
+        messages: how many there are.
+        counts: how many are in each state.
+        failures: those that failed, were put off or are in doubt, in order, up to some dozens of each kind.
+        seconds: how long all tries took to send.
+    """
+
+    messages: int
+    counts: Mapping[State, int]
+    failures: tuple[Failure, ...]
+    seconds: float
+
+    @property
+    def sent(self) -> int:
+        """How many were sent, assumed ones included."""
+        return self.counts[State.SENT] + self.counts[State.ASSUMED_SENT]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same as plain lists, texts and numbers, for XCom."""
+        return {
+            "messages": self.messages,
+            "sent": self.sent,
+            "assumed_sent": self.counts[State.ASSUMED_SENT],
+            "failed": self.counts[State.FAILED],
+            "put_off": self.counts[State.PUT_OFF],
+            "in_doubt": self.counts[State.IN_DOUBT],
+            "not_sent": self.counts[State.WAITING] + self.counts[State.LEAVING],
+            "failures": [failure.as_json() for failure in self.failures],
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.sent:,} of {self.messages:,} messages were sent, in {self.seconds:,.1f} s."
+
+    def troubles(self) -> Iterable[str]:
+        """Say what is wrong, and name some of the messages that it is wrong with."""
+        for state, what in _TROUBLES.items():
+            named = [str(failure) for failure in self.failures if failure.state is state][:_NAMED]
+            count = self.counts[state]
+            more = f"; and {count - len(named):,} more, which the log names" if count > len(named) else ""
+            if count:
+                yield f"{count:,} {what}: {'; '.join(named)}{more}."
+
+
+class MessagesFailed(SmtpError):
+    """Some of a task's messages have not been delivered, or may not have been.
+
+    Attributes:
+        result: what became of all.
+    """
+
+    def __init__(self, why: str | None, result: MergeResult, *, cause: SmtpError | None, transient: bool) -> None:
+        again = "Another try of this task sends only those that it may still send." if transient else ""
+        super().__init__(
+            " ".join(filter(None, [why, str(result), *result.troubles(), again])),
+            phase=cause.phase if cause else None,
+            reply=cause.reply if cause else None,
+            transient=transient,
+        )
+        self.result = result

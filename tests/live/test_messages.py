@@ -1,0 +1,78 @@
+"""Many messages in one task whose worker is killed in the midst of them: counted where they are delivered."""
+
+from collections import Counter
+from contextlib import ExitStack
+
+import pytest
+
+from airflow_smtp_cm.smtp.bulk import GROUP
+from tests.live.stage import Stage
+from tests.servers.faulty_proxy import Point
+
+pytestmark = pytest.mark.timeout(400)  # with the start of Airflow and of Postfix
+
+MESSAGES = 200
+IN_DOUBT = 2 * GROUP
+
+
+@pytest.fixture(scope="module")
+def stage(airflow, postfix, certificates):
+    """Where all of them are killed, and at the end of their runs."""
+    with ExitStack() as stack:
+        stage = Stage(airflow, postfix, certificates, stack)
+        for name in ("many_fail", "many_resend", "many_assume_sent"):
+            stage.hold(name, Point.FINAL, message=MESSAGES // 2)
+        stage.hold("many_by_turns", Point.FINAL, port="bare", message=MESSAGES // 2)
+        stage.hold("many_slow", Point.MAIL, port="bare", message=4)
+        stage.start("messages_fail", "many_fail")
+        stage.start("messages_resend", "many_resend")
+        stage.start("messages_assume_sent", "many_assume_sent")
+        stage.start("messages_resend", "many_by_turns")
+        stage.start("messages_slow", "many_slow")
+        stage.play_out()
+        yield stage
+
+
+def copies(seen):
+    """Return how many messages were delivered how often."""
+    return Counter(Counter(seen.delivered).values())
+
+
+def test_those_in_doubt_are_named_and_all_others_delivered_once(stage):
+    seen = stage.seen("many_fail")
+
+    assert (seen.state, seen.tries) == ("failed", 2)
+    result = seen.result
+    assert 0 < result["in_doubt"] <= IN_DOUBT
+    assert result["sent"] == MESSAGES - result["in_doubt"]
+    assert copies(seen).keys() == {1}
+    in_doubt = {failure["message_id"] for failure in result["failures"]}
+    assert len(in_doubt) == result["in_doubt"]
+    assert len(set(seen.delivered) - in_doubt) == result["sent"]
+    assert "may have been delivered or not, and are not sent again" in seen.log
+
+
+@pytest.mark.parametrize(("name", "twice"), [("many_resend", IN_DOUBT), ("many_by_turns", GROUP)])
+def test_all_are_delivered_and_none_twice_but_those_in_doubt(stage, name, twice):
+    seen = stage.seen(name)
+
+    assert (seen.state, seen.tries, seen.result["sent"]) == ("success", 2, MESSAGES)
+    assert copies(seen).keys() <= {1, 2}
+    assert copies(seen).total() == MESSAGES
+    assert 0 < copies(seen)[2] <= twice
+
+
+def test_none_is_delivered_twice_if_those_in_doubt_are_assumed_to_be_sent(stage):
+    seen = stage.seen("many_assume_sent")
+
+    assert (seen.state, seen.tries, seen.result["sent"]) == ("success", 2, MESSAGES)
+    assert copies(seen).keys() == {1}
+    assert copies(seen).total() >= MESSAGES - seen.result["assumed_sent"]
+    assert 0 < seen.result["assumed_sent"] <= IN_DOUBT
+
+
+def test_none_is_in_doubt_before_its_content_leaves_where_messages_are_spaced(stage):
+    seen = stage.seen("many_slow")
+
+    assert (seen.state, seen.tries, seen.result["sent"]) == ("success", 2, 6)
+    assert copies(seen) == {1: 6}
