@@ -32,7 +32,6 @@ _ONE_MAIL = {OURS: "speed_operator", HOOK: "speed_operator_of_hook"}
 _IN_ONE_TASK = {OURS: "speed_one_task", HOOK: "speed_one_task_of_hook"}
 _MAPPED_TASKS = "speed_mapped_tasks"
 
-_MESSAGES = 100
 _PARALLELISM = 8  # tasks at once, a process each
 _RUN_SECONDS = 300.0
 
@@ -40,26 +39,24 @@ _RUN_SECONDS = 300.0
 def _measure(bed: Bed) -> None:
     with _airflow(bed) as airflow:
         for dag_id in (*_ONE_MAIL.values(), *_IN_ONE_TASK.values()):
-            _costs(airflow, dag_id, 1)  # loads what the executor's processes keep
+            _costs(airflow, dag_id)  # loads what the executor's processes keep
         rounds = bed.few_rounds
-        _add(bed, "airflow/1-mail", _alternate(airflow, _ONE_MAIL, 1, rounds))
-        of_one_task = _alternate(airflow, _IN_ONE_TASK, _MESSAGES, rounds)
-        _add(bed, "airflow/100-mails", of_one_task | {MAPPED: [_costs(airflow, _MAPPED_TASKS, _MESSAGES)]})
+        _add(bed, "airflow/1-mail", _alternate(airflow, _ONE_MAIL, rounds))
+        of_one_task = _alternate(airflow, _IN_ONE_TASK, rounds)
+        _add(bed, "airflow/100-mails", of_one_task | {MAPPED: [_costs(airflow, _MAPPED_TASKS)]})
 
 
 def _add(bed: Bed, name: str, measured: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     bed.results.add_costs({name: "s", f"{name}/run": "s"}, measured)
 
 
-def _alternate(
-    airflow: Standalone, dags: Mapping[str, str], messages: int, rounds: int
-) -> dict[str, list[tuple[float, float]]]:
-    return alternate({client: partial(_costs, airflow, dag, messages) for client, dag in dags.items()}, rounds)
+def _alternate(airflow: Standalone, dags: Mapping[str, str], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    return alternate({client: partial(_costs, airflow, dag) for client, dag in dags.items()}, rounds)
 
 
-def _costs(airflow: Standalone, dag_id: str, messages: int) -> tuple[float, float]:
+def _costs(airflow: Standalone, dag_id: str) -> tuple[float, float]:
     """Return the seconds from the first task's start to the last one's end, and those of the whole run."""
-    run_id = airflow.trigger(dag_id, messages=messages)
+    run_id = airflow.trigger(dag_id)
     state = airflow.wait_for_end(dag_id, run_id, _RUN_SECONDS)
     if state != "success":
         raise RuntimeError(f"The run of {dag_id} is {state} after at most {_RUN_SECONDS:.0f} s.\n{airflow.logs()}")
