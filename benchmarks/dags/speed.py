@@ -46,7 +46,7 @@ def speed_one_task_of_hook() -> None:
     def send() -> None:
         with SmtpHook("speed_hook") as hook:
             for fields in _SUBJECTS:
-                hook.send_email_smtp(to=_READER, html_content=TEXT, **fields)
+                hook.send_email_smtp(to=_READER, subject=fields["subject"], html_content=TEXT)
 
     send()
 

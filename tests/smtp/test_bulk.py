@@ -346,13 +346,19 @@ def clock(monkeypatch):
     clock = Clock()
     clock.pauses = []
 
-    def sleep(seconds):
+    asyncio_sleep = asyncio.sleep
+
+    def passes(seconds):
         clock.pauses.append(round(seconds, 3))
         clock.now += seconds
+
+    def sleep(seconds):
+        passes(seconds)
         time.sleep(0.1)  # what the server does in the meantime arrives
 
     async def sleep_async(seconds):
-        sleep(seconds)
+        passes(seconds)
+        await asyncio_sleep(0.1)
 
     clock.sleep = sleep
     for module in ("bulk", "client", "aio"):
