@@ -167,7 +167,7 @@ class Stage:
     def delivered(self, name: str) -> list[str]:
         """Return the Message-IDs of what was delivered to a task's recipient."""
         messages = self._postfix.messages("carol")
-        return [message["Message-ID"] for message in messages if address(name) in message["To"]]
+        return [message["Message-ID"] for message in messages if address(name) in (message["To"] or "")]
 
     def _add(self, name: str, connection: str) -> None:
         self._stack.enter_context(self.airflow.connected(name, connection))
