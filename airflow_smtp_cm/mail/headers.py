@@ -12,7 +12,7 @@ from urllib.parse import quote
 from airflow_smtp_cm.mail.addresses import phrase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from airflow_smtp_cm.mail.addresses import Address
@@ -98,22 +98,25 @@ def _mailbox(address: Address) -> list[str]:
     return [*((phrase(name),) if plain else _encoded_words(name)), f"<{address.addr_spec}>"]
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str) -> Sequence[str]:
     if text.isascii() and text == text.strip() and "?=" not in text.partition("=?")[2]:
         words = _SINGLE_SPACE.split(text)
         if max(map(len, words)) <= _LONGEST_WORD:
             return words
-    return list(_encoded_words(text))
+    return _encoded_words(text)
 
 
-def _encoded_words(text: str) -> Iterator[str]:
+@lru_cache(maxsize=256)  # names of senders and readers, and the subject of a message to many
+def _encoded_words(text: str) -> tuple[str, ...]:
     """Encode the whole text (RFC 2047), never dividing a character between two words."""
+    words: list[str] = []
     octets = text.encode()
     start = 0
     while start < len(octets):
         piece = octets[start : start + _OCTETS_A_WORD].decode(errors="ignore")  # leaves half a character for the next
-        yield _UTF8.header_encode(piece)
+        words.append(_UTF8.header_encode(piece))
         start += len(piece.encode())
+    return tuple(words)
 
 
 def _fold(name: str, words: Iterable[str]) -> str:

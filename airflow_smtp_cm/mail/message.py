@@ -192,13 +192,14 @@ class MailMessage:
         Raises:
             Smtputf8Needed: an address needs it, and it may not be used.
         """
-        if self.utf8_addresses and not utf8:
-            addresses = ", ".join(f'"{address.addr_spec}"' for address in self.utf8_addresses)
+        in_utf8 = self.utf8_addresses
+        if in_utf8 and not utf8:
+            addresses = ", ".join(f'"{address.addr_spec}"' for address in in_utf8)
             raise Smtputf8Needed(
                 f'Before the "@", {addresses} has characters that are not ASCII, and the server does not offer '
                 "SMTPUTF8 (RFC 6531). Use an address in ASCII, or a server that offers it."
             )
-        return render(self, eight_bit=eight_bit, binary=binary)
+        return render(self, eight_bit=eight_bit, binary=binary, utf8=bool(in_utf8))
 
 
 def _one_address(line: str | Address) -> Address:

@@ -153,14 +153,14 @@ class Rendering:
                 yield from (piece[start : start + _CHUNK] for start in range(0, len(piece), _CHUNK))
 
 
-def render(message: MailMessage, *, eight_bit: bool, binary: bool) -> Rendering:
+def render(message: MailMessage, *, eight_bit: bool, binary: bool, utf8: bool) -> Rendering:
     """Write a message.
 
     Text is sent as it is if no line is longer than 998 octets, and it is ASCII or ``eight_bit`` is set; otherwise in
     quoted-printable or base64, whichever is shorter. Attachments are sent in base64, or as they are with ``binary``.
+    ``utf8`` says whether an address is in raw UTF-8.
     """
     root = _structure(message, eight_bit=eight_bit, binary=binary)
-    utf8 = bool(message.utf8_addresses)
     head = f"{_message_fields(message)}{root.fields}\r\n".encode()
     pieces = (head, *root.pieces)
     return Rendering(

@@ -136,8 +136,10 @@ class AsyncTransport:
 
     async def run(self, steps: Steps[T]) -> T:
         """Carry out a piece of the conversation and return its outcome."""
-        with closing(steps):  # interrupted, it closes the files it reads at once
+        try:
             ended = await self._advance(steps)
+        finally:
+            steps.close()  # interrupted, it closes the files it reads at once
         assert isinstance(ended, Finished), ended  # noqa: S101 - only ``stream`` is given what settles messages
         return ended.value
 

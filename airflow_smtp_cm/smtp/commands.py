@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from airflow_smtp_cm.smtp.errors import MessageError, Phase
@@ -68,6 +69,7 @@ def rcpt_command(recipient: str, notification: DeliveryNotification | None) -> C
     return Command(Phase.RCPT, line)
 
 
+@lru_cache(maxsize=1024)  # one sender, and often the same readers, message after message
 def _path(address: str) -> str:
     if not _PATH.fullmatch(address):
         raise MessageError(

@@ -121,8 +121,9 @@ class Wire:
         try:
             yield from self._put(flight.encode(), flight.commands[0].phase)
             flight.left = True
-            for command in flight.commands:
-                self.trace("C", command.line)
+            if self.trace.sink is not None:
+                for command in flight.commands:
+                    self.trace("C", command.line)
         except Disconnected as error:
             broken = error
         try:
@@ -270,6 +271,8 @@ class Wire:
             Refused: it is 421.
             ProtocolError: it is none.
         """
+        if self._parser.idle:
+            return None
         secret = self._parser.secret = phase is Phase.AUTH
         try:
             reply = self._parser.next_reply()

@@ -47,8 +47,7 @@ class Session:
         self, message: Outgoing, *, all_or_nothing: bool, notification: DeliveryNotification | None
     ) -> Steps[SendResult]:
         """Send one message."""
-        transaction = Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification)
-        return (yield from transaction.run())
+        return Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification).run()
 
     def send_all(self, bulk: Bulk) -> Steps[None]:
         """Send as many of the messages as this session takes, and end it once it may take no more."""
@@ -63,7 +62,7 @@ class Session:
 
     def check(self) -> Steps[None]:
         """Make sure, without a word, that the server has not ended the session."""
-        yield from self.wire.nothing_unasked(Phase.NOOP)
+        return self.wire.nothing_unasked(Phase.NOOP)
 
     def quit(self) -> Steps[None]:
         """Say goodbye; what the server answers changes nothing."""
