@@ -1,0 +1,369 @@
+"""The source of a DAG for a package: its mail as tasks and callbacks, all else as placeholders, in the same order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.ssis import source_text
+from airflow_smtp_cm.ssis.events import Callbacks, Events
+from airflow_smtp_cm.ssis.expressions import Untranslatable
+from airflow_smtp_cm.ssis.flow import Node, handled_failures, plan
+from airflow_smtp_cm.ssis.lines import About, Lines
+from airflow_smtp_cm.ssis.mails import Mail, Managers, mail_of, with_what_is_to_do
+from airflow_smtp_cm.ssis.model import Executable, Kind
+from airflow_smtp_cm.ssis.names import Identifiers, slug
+from airflow_smtp_cm.ssis.scope import Params, Scope
+from airflow_smtp_cm.ssis.source_text import arrows, call, listed, literal, text
+from airflow_smtp_cm.ssis.system_variables import in_callback, in_task
+from airflow_smtp_cm.ssis.task_types import type_name
+from airflow_smtp_cm.ssis.templates import Translator, to_do
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_smtp_cm.ssis.model import EventHandler, Package, PrecedenceConstraint, Project
+
+_IMPORTS = {
+    "DAG": "airflow.sdk",
+    "EmptyOperator": "airflow.providers.standard.operators.empty",
+    "PackageFailureOperator": "airflow_smtp_cm.ssis.precedence",
+    "Param": "airflow.sdk",
+    "PrecedenceOperator": "airflow_smtp_cm.ssis.precedence",
+    "SendMailNotifier": "airflow_smtp_cm.notifications.send_mail",
+    "SendMailOperator": "airflow_smtp_cm.operators.send_mail",
+    "TaskGroup": "airflow.sdk",
+    "functions": "airflow_smtp_cm.ssis",
+}
+_LOOPS = (Kind.FOR_LOOP, Kind.FOREACH_LOOP)
+
+
+def has_mail(executable: Executable) -> bool:
+    """Return whether it is a Send Mail task, or has one in it or in an event handler."""
+    inner = (*executable.executables, *(one for handler in executable.event_handlers for one in handler.executables))
+    return executable.kind is Kind.SEND_MAIL or any(map(has_mail, inner))
+
+
+def dag_source(project: Project, package: Package, dag_id: str, managers: Managers, lines: Lines) -> str:
+    """Return the source of a package's DAG; it is right, but not yet formatted.
+
+    Args:
+        project: the package's project.
+        package: the package.
+        dag_id: the DAG's id.
+        managers: the connection managers that its tasks can name.
+        lines: where to tell what was brought over, and what was not.
+    """
+    return _DagFile(project, package, dag_id, managers, lines).source()
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where an executable is: what can be named there, and what switches it off."""
+
+    scope: Scope
+    disabled: bool = False
+    disabling: tuple[tuple[str, str, Scope], ...] = ()  # place, expression of Disable, what can be named in it
+
+
+@dataclass(slots=True)
+class _DagFile:
+    project: Project
+    package: Package
+    dag_id: str
+    managers: Managers
+    lines: Lines
+    params: Params = field(default_factory=Params)
+    used: set[str] = field(default_factory=lambda: {"DAG"})
+    uses_functions: bool = False
+    notifiers: dict[str, str] = field(default_factory=dict)
+    places: dict[Node, _Place] = field(default_factory=dict)
+    events: Events = field(init=False)
+    names: Identifiers = field(default_factory=lambda: Identifiers(*_IMPORTS))
+
+    def source(self) -> str:
+        root = plan(self.package.root, self._condition, self.names)
+        self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task)))
+        self.events = Events(root, self._notifier, self.lines)
+        body = [*self._body(root), *self._failures(root)]
+        head = self._dag(root)
+        if self.uses_functions:
+            self.used.add("functions")
+        imports = [f"from {_IMPORTS[name]} import {name}" for name in sorted(self.used)]
+        notifiers = [f"{name} = {value}" for name, value in self.notifiers.items()]
+        return "\n".join([self._docstring(), "", *imports, "", *notifiers, "", head, *map(_indented, body), ""])
+
+    # --- the whole
+
+    def _docstring(self) -> str:
+        name, source = self.package.root.name, self.package.source.name
+        return f'"""{_plain(f"The mail of the SSIS package {name}, and placeholders for the rest ({source})")}."""'
+
+    def _dag(self, root: Node) -> str:
+        arguments = {"dag_id": literal(self.dag_id)}
+        package = self.package.root
+        if package.name != self.dag_id:
+            arguments["dag_display_name"] = text(package.name)
+        if package.description:
+            arguments["description"] = text(package.description)
+        arguments["schedule"] = "None"
+        if callbacks := self._default_args(self.events.of(root)):
+            arguments["default_args"] = callbacks
+        if params := self.params.by_name:
+            self.used.add("Param")
+            items = (f"{literal(name)}: {_param(one.arguments)}" for name, one in params.items())
+            arguments["params"] = f"{{{', '.join(items)},}}"
+        if self.uses_functions:
+            arguments["user_defined_macros"] = '{"ssis": functions}'
+        return f"with {call('DAG', arguments)}:"
+
+    def _enter(self, node: Node, place: _Place) -> None:
+        """Note where every executable is."""
+        executable = node.executable
+        if executable is None:
+            return
+        scope = place.scope.within(executable.ref_id, executable.variables)
+        disabling = place.disabling
+        disabled = place.disabled
+        if expression := executable.expressions.get("Disable"):
+            disabling = (*disabling, (executable.ref_id, expression, scope))
+        else:
+            disabled = disabled or executable.disabled
+        self.places[node] = _Place(scope, disabled, disabling)
+        for child in node.children:
+            self._enter(child, self.places[node])
+
+    def _condition(self, constraint: PrecedenceConstraint) -> str:
+        scope = Scope.of_package(self.project, self.package, self.params, in_task)
+        for executable in _path(self.package.root, constraint.source.rpartition("\\")[0]):
+            scope = scope.within(executable.ref_id, executable.variables)
+        translator = Translator(scope, constraint.ref_id, self.lines)
+        template = translator.template("the constraint", constraint.expression)
+        if template is None:
+            raise Untranslatable(constraint.expression, 0, "It has no counterpart")
+        self.uses_functions |= translator.uses_functions
+        return template.as_jinja_expression()
+
+    # --- tasks
+
+    def _body(self, group: Node) -> Iterator[str]:
+        in_arrows = {node for arrow in group.arrows for node in arrow}
+        ordered = group.ordered()
+        watched = set(handled_failures(_root_of(group)))
+        for node in ordered:
+            if node.children:
+                yield from self._group(node, named=node in in_arrows)
+            else:
+                assigned = f"{node.variable} = " if node in in_arrows or node in watched else ""
+                yield f"{assigned}{self._task(node)}"
+        yield from arrows(
+            [node.variable for node in ordered], [(one.variable, other.variable) for one, other in group.arrows]
+        )
+
+    def _group(self, node: Node, *, named: bool) -> Iterator[str]:
+        self.used.add("TaskGroup")
+        executable = node.executable
+        arguments = {"group_id": literal(node.id)}
+        if executable.name != node.id:
+            arguments["group_display_name"] = text(executable.name)
+        about = [] if executable.kind is Kind.SEQUENCE else [f"{type_name(executable)} of SSIS"]
+        if description := _description(executable):
+            about.append(description)
+        if about:
+            arguments["tooltip"] = text(". ".join(about))
+        callbacks = self.events.of(node)
+        if callbacks != self.events.of(node.parent):
+            arguments["default_args"] = self._default_args(callbacks, self.events.of(node.parent))
+        yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
+        yield from map(_indented, self._body(node))
+        self._about_group(node)
+
+    def _task(self, node: Node) -> str:
+        if node.executable is None:
+            self.used.add("PrecedenceOperator")
+            arguments = {"task_id": literal(node.id), "condition": text(node.condition)}
+            return call("PrecedenceOperator", arguments)
+        mail = node.executable.mail if node.executable.kind is Kind.SEND_MAIL else None
+        return self._mail(node) if mail else self._placeholder(node)
+
+    def _common(self, node: Node) -> dict[str, str]:
+        arguments = {"task_id": literal(node.id)}
+        if node.executable.name != node.id:
+            arguments["task_display_name"] = text(node.executable.name)
+        return arguments
+
+    def _rest(self, node: Node, doc: list[str]) -> dict[str, str]:
+        arguments = {"doc_md": text("\n\n".join(doc))} if doc else {}
+        if node.trigger_rule != "all_success":
+            arguments["trigger_rule"] = literal(node.trigger_rule)
+        own, inherited = self.events.of(node), self.events.of(node.parent)
+        return arguments | _changed_callbacks(own, inherited)
+
+    def _mail(self, node: Node) -> str:
+        self.used.add("SendMailOperator")
+        executable = node.executable
+        mail = mail_of(executable, self.places[node].scope, self.managers, self.lines)
+        self.uses_functions |= mail.uses_functions
+        disable = self._disable(node, mail)
+        doc = [_description(executable)] if _description(executable) else []
+        if mail.to_do:
+            doc.append("\n".join(["To do:", "", *(f"- {name}: `{why}`" for name, why in mail.to_do.items())]))
+        arguments = self._common(node) | mail.arguments | disable | self._rest(node, doc)
+        self.lines.brought_over(About.MAIL, executable.ref_id, f"It is the task {node.full_id}.")
+        return call("SendMailOperator", arguments)
+
+    def _disable(self, node: Node, mail: Mail) -> dict[str, str]:
+        place = self.places[node]
+        if place.disabled:
+            self.lines.brought_over(About.DISABLED, node.executable.ref_id, f"The task {node.full_id} is disabled, too.")
+            return {"disable": "True"}
+        tests = []
+        for ref_id, expression, scope in place.disabling:
+            translator = Translator(scope, ref_id, self.lines)
+            if template := translator.template("Disable", expression):
+                tests.append(template.as_jinja_expression())
+                self.uses_functions |= translator.uses_functions
+            else:
+                mail.to_do["disable"] = expression
+        if mail.to_do:
+            self.lines.needs_a_human(
+                About.MAIL,
+                node.executable.ref_id,
+                f"The task {node.full_id} fails, and sends nothing, until you write {' and '.join(mail.to_do)} and "
+                f"take its disable away.",
+            )
+            return {"disable": text(to_do(f"write {' and '.join(mail.to_do)}, see doc_md"))}
+        if not tests:
+            return {}
+        joined = tests[0] if len(tests) == 1 else " or ".join(f"({test})" for test in tests)
+        return {"disable": text(f"{{{{ {joined} }}}}")}
+
+    def _placeholder(self, node: Node) -> str:
+        self.used.add("EmptyOperator")
+        executable, place = node.executable, self.places[node]
+        what = type_name(executable)
+        doc = [what if what == executable.type or executable.kind is not Kind.TASK else f"{what} ({executable.type})"]
+        if description := _description(executable):
+            doc.append(description)
+        if place.disabled:
+            doc.append("Disabled in the package.")
+        elif place.disabling:
+            doc.append(f"Disabled in the package if: `{place.disabling[-1][1]}`")
+        self.lines.needs_a_human(
+            About.PLACEHOLDER,
+            executable.ref_id,
+            f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.disabled else ''}.",
+        )
+        if executable.kind in _LOOPS:
+            self._about_group(node)
+        return call("EmptyOperator", self._common(node) | self._rest(node, doc))
+
+    def _about_group(self, node: Node) -> None:
+        executable = node.executable
+        if executable.kind in _LOOPS:
+            self.lines.needs_a_human(
+                About.LOOP,
+                executable.ref_id,
+                f"{executable.kind.value}: what is in the group {node.full_id} runs once. Map it (expand) over what the "
+                f"loop goes through.",
+            )
+        if expression := executable.expressions.get("Disable"):
+            self.lines.needs_a_human(
+                About.DISABLED,
+                executable.ref_id,
+                f"Its mails are disabled if {expression}; its placeholders are not.",
+            )
+
+    def _failures(self, root: Node) -> Iterator[str]:
+        """Yield what fails the run, as the package fails, where a failure is handled."""
+        handled = handled_failures(root)
+        if not handled:
+            return
+        self.used.add("PackageFailureOperator")
+        failure = call("PackageFailureOperator", {"task_id": literal(_free("package_failure", root))})
+        yield f"{listed([node.variable for node in handled])} >> {failure}"
+
+    # --- callbacks
+
+    def _notifier(self, node: Node, handler: EventHandler, mail: Executable) -> str | None:
+        scope = self.places[node].scope.within(handler.ref_id, handler.variables)
+        scope = scope.within(mail.ref_id, mail.variables).with_system(partial(_of_callback, mail))
+        read = mail_of(mail, scope, self.managers, self.lines)
+        sendable = with_what_is_to_do(read)
+        what = " and ".join(read.to_do)
+        if sendable is None:
+            self.lines.needs_a_human(
+                About.EVENT_HANDLER, mail.ref_id, f"It is left out of the callback, until you write {what}."
+            )
+            return None
+        self.used.add("SendMailNotifier")
+        self.uses_functions |= sendable.uses_functions
+        name = self.names.take(slug(mail.name, "send_mail"))
+        self.notifiers[name] = call("SendMailNotifier", sendable.arguments)
+        self.lines.brought_over(
+            About.EVENT_HANDLER, mail.ref_id, f"It is the notifier {name}, which callbacks call ({handler.event})."
+        )
+        if read.to_do:
+            self.lines.needs_a_human(About.EVENT_HANDLER, mail.ref_id, f"Write {what} of the notifier {name}.")
+        return name
+
+    def _default_args(self, own: Callbacks, inherited: Callbacks | None = None) -> str:
+        items = (f"{literal(name)}: {value}" for name, value in _changed_callbacks(own, inherited or {}).items())
+        joined = ", ".join(items)
+        return f"{{{joined}}}" if joined else ""
+
+
+def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
+    return {
+        name: listed(own[name]) if name in own else "None"
+        for name in dict.fromkeys((*inherited, *own))
+        if own.get(name) != inherited.get(name)
+    }
+
+
+def _of_callback(mail: Executable, name: str) -> Any:
+    """Tell what a system variable is in an event handler's mail: SSIS's TaskName is the mail's own there."""
+    return in_callback(name)
+
+
+def _param(arguments: dict[str, Any]) -> str:
+    default = [literal(arguments["default"])] if "default" in arguments else []
+    rest = [f"{name}={literal(value)}" for name, value in arguments.items() if name != "default"]
+    return f"Param({', '.join([*default, *rest])})"
+
+
+def _description(executable: Executable) -> str:
+    """Return its description, unless it is what the designer writes of itself."""
+    said = executable.description.strip()
+    return "" if said.lower() in {type_name(executable).lower(), executable.name.lower()} else said
+
+
+def _path(package: Executable, ref_id: str) -> Iterator[Executable]:
+    """Yield the executables from the package to the one of that ``ref_id``."""
+    executable = package
+    while True:
+        yield executable
+        inner = next(
+            (one for one in executable.executables if ref_id == one.ref_id or ref_id.startswith(f"{one.ref_id}\\")), None
+        )
+        if inner is None:
+            return
+        executable = inner
+
+
+def _root_of(node: Node) -> Node:
+    return node if node.parent is None else _root_of(node.parent)
+
+
+def _free(wanted: str, root: Node) -> str:
+    return wanted if wanted not in {child.id for child in root.children} else f"{wanted}_2"
+
+
+def _plain(said: str) -> str:
+    """Return a text as a docstring can have it."""
+    return " ".join(said.replace("\\", "/").replace('"', "'").split())
+
+
+def _indented(line: str) -> str:
+    return f"    {line}"

@@ -1,0 +1,1 @@
+"""SSIS packages on their way to Airflow."""
