@@ -15,8 +15,8 @@ class Jinja:
     """A Jinja expression takes a variable's place.
 
     Attributes:
-        expression: such as ``params.What``, without braces; parenthesized unless it is a name, an attribute, an item or
-            a call.
+        expression: such as ``params.What``, without braces; in parentheses unless it is a name, an attribute, an
+            item or a call.
         data_type: the type of what it yields; dates of any kind may also be ISO 8601 text there (a param is JSON), if
             ``iso_text`` says so.
         nullable: whether it may yield None (SSIS's NULL).
