@@ -27,9 +27,13 @@ _MICROSECOND_DIGITS = 6
 _TRUE, _FALSE = "true", "false"
 
 _DATE = (
-    r"(?:(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})|(?P<m>\d{1,2})[-/](?P<d>\d{1,2})[-/](?P<y>\d{4}))"
+    r"(?:(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})"
+    r"|(?P<m>\d{1,2})[-/](?P<d>\d{1,2})[-/](?P<y>\d{4}))"
 )
-_TIME = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.:,](?P<fraction>\d{1,9}))?)?(?:\s*(?P<half>[AP]M))?"
+_TIME = (
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.:,](?P<fraction>\d{1,9}))?)?"
+    r"(?:\s*(?P<half>[AP]M))?"
+)
 _ZONE = r"(?:\s*(?:(?P<sign>[+-])\s*(?P<zone_hour>\d{1,2}):(?P<zone_minute>\d{2})|Z))?"
 _MOMENT = re.compile(rf"\s*{_DATE}(?:[ T]+{_TIME})?{_ZONE}\s*", re.IGNORECASE | re.ASCII)
 _TIME_OF_DAY = re.compile(rf"\s*{_TIME}\s*", re.IGNORECASE | re.ASCII)

@@ -32,7 +32,8 @@ _INTERVALS = {
     "second": timedelta(seconds=1),
     "millisecond": timedelta(milliseconds=1),
 }
-_SUNDAY = 6
+_MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001 - SSIS's timestamps have no time zone
+_SUNDAY = datetime(2000, 1, 2)  # noqa: DTZ001 - same; weeks begin on Sunday whatever the locale
 
 
 def part_of(name: str) -> str:
@@ -94,10 +95,9 @@ def datediff(part: str, start: date, end: date) -> int:
     first, last = _naive(_moment(start)), _naive(_moment(end))
     if name in _MONTHS:
         return _months(last) // _MONTHS[name] - _months(first) // _MONTHS[name]
-    # Weeks begin on Sunday, the first day of year 1 is a Monday.
-    offset = timedelta(days=1) if name == "week" else timedelta()
-    interval = _INTERVALS[name]
-    return (last - datetime.min + offset) // interval - (first - datetime.min + offset) // interval
+    # A boundary is a whole number of intervals after one of them.
+    zero = _SUNDAY if name == "week" else _MIDNIGHT
+    return (last - zero) // _INTERVALS[name] - (first - zero) // _INTERVALS[name]
 
 
 @propagates_null

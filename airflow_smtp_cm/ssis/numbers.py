@@ -212,7 +212,8 @@ def _scale(number: Decimal) -> int:
 
 def _whole(number: Number, rounding: str) -> Number:
     if isinstance(number, float):
-        return float(math.ceil(number) if rounding == ROUND_CEILING else math.floor(number))
+        nearest = math.ceil(number) if rounding == ROUND_CEILING else math.floor(number)
+        return type(number)(nearest)
     if isinstance(number, Decimal):
         whole = number.to_integral_value(rounding, context=_EXACT)
         return whole.quantize(Decimal(1).scaleb(-_scale(number)), context=_EXACT)

@@ -276,7 +276,7 @@ class Checker:
         try:
             return cast(node, target, arguments, lambda place: self.now("getdate", place))
         except NotCastable:
-            raise self._error(position, f"There is no cast from {node.data_type.value} to {target.value}")
+            raise self._error(position, f"There is no cast from {node.data_type.value} to {target.value}") from None
 
     def _misfit(self, operator: str, left: Typed, right: Typed, position: int) -> ExpressionError:
         kinds = f"{left.data_type.value} and {right.data_type.value}"

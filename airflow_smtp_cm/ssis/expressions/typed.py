@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.conversions import RANGES
-from airflow_smtp_cm.ssis.data_types import Content, DataType
 
 if TYPE_CHECKING:
+    from airflow_smtp_cm.ssis.data_types import Content, DataType
     from airflow_smtp_cm.ssis.expressions.bindings import Jinja
 
 _NOT_PROPAGATING = frozenset({"is_null", "replace_null", "logical_and", "logical_or", "token_count", "conditional"})
