@@ -49,6 +49,7 @@ from airflow_smtp_cm.ssis.dates import (
     month,
     year,
 )
+from airflow_smtp_cm.ssis.failures import error_code
 from airflow_smtp_cm.ssis.nulls import (
     equal,
     greater,
@@ -157,6 +158,7 @@ __all__ = [
     "dt_ui4",
     "dt_ui8",
     "equal",
+    "error_code",
     "exact",
     "exp",
     "filetime_text",

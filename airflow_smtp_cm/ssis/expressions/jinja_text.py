@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # Beyond this nobody can read it; and variables inlined in each other may double it each time.
 MAX_CHARACTERS = 200_000
+
+_PARENTHESIZED = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
 
 
 class Level(IntEnum):
@@ -120,6 +123,8 @@ def _reference(node: Reference) -> Jinjaed:
     if binding.iso_text:
         scaled = kind in {DataType.DBTIME2, DataType.DBTIMESTAMP2, DataType.DBTIMESTAMPOFFSET}
         return _call(kind.value.lower(), binding.expression, *(["7"] if scaled else []))
+    if _PARENTHESIZED.fullmatch(binding.expression):
+        return Jinjaed(binding.expression[1:-1], Level.CONDITION, binding.uses_functions)
     return Jinjaed(binding.expression, uses_functions=binding.uses_functions)
 
 

@@ -37,8 +37,9 @@ def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) ->
         Untranslatable: there is no counterpart.
         ExpressionError: SSIS would not evaluate it, either: types that do not fit.
     """
+    binder = _Binder(bind)
     try:
-        root = _Binder(bind).check(expression)
+        root = binder.check(expression)
         value = jinja(root)
         text, uses_functions = _template(as_text(root))
     except NoJinja as error:
@@ -48,7 +49,7 @@ def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) ->
         raise Untranslatable(expression.text, root.position, reason) from None
     except RecursionError:
         raise Untranslatable(expression.text, 0, "It and the variables in it are nested too deeply") from None
-    return Template(text, root.data_type, uses_functions or value.uses_functions, value.text)
+    return Template(text, root.data_type, uses_functions or value.uses_functions, value.text, binder.notes)
 
 
 class _Binder:
@@ -56,6 +57,7 @@ class _Binder:
 
     def __init__(self, bind: Callable[[VariableName], Binding]) -> None:
         self._bind = bind
+        self.notes: dict[str, str] = {}
         self._inlined: dict[VariableName, Typed] = {}
         self._open: list[VariableName] = []
 
@@ -71,6 +73,8 @@ class _Binder:
             case Constant(value):
                 return typed.Constant(value.content, value.data_type, variable.position, value.scale)
             case Jinja():
+                if binding.note:
+                    self.notes[str(variable.name)] = binding.note
                 return Reference(binding, binding.data_type, variable.position)
             case Inline():
                 return self._inline(expression, variable, binding.expression)
