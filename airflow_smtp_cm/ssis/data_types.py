@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from enum import Enum
 
@@ -11,11 +11,11 @@ Content = str | int | float | Decimal | date | time | bytes | None
 
 
 class DataType(Enum):
-    """SSIS's data types, by the name that a cast has after ``DT_`` ("Integration Services Data Types").
+    """SSIS's data types, named as in a cast without ``DT_`` ("Integration Services Data Types").
 
-    A value of each is in Python: an ``int`` of all integers, ``float`` of R4 and R8, ``Decimal`` of NUMERIC, DECIMAL and
-    CY, ``bool`` of BOOL, ``str`` of the strings and of GUID, ``bytes`` of BYTES and IMAGE, ``date`` of DBDATE, ``time`` of
-    DBTIME and DBTIME2, ``datetime`` of all others (with a time zone for DBTIMESTAMPOFFSET, without for the rest).
+    In Python a value is an ``int`` of every integer type, ``float`` of R4 and R8, ``Decimal`` of NUMERIC, DECIMAL and
+    CY, ``bool`` of BOOL, ``str`` of the strings and of GUID, ``bytes`` of BYTES and IMAGE, ``date`` of DBDATE,
+    ``time`` of DBTIME and DBTIME2, ``datetime`` of the rest (with a time zone for DBTIMESTAMPOFFSET only).
     """
 
     I1 = "DT_I1"
@@ -47,6 +47,27 @@ class DataType(Enum):
     DBTIMESTAMP2 = "DT_DBTIMESTAMP2"
     DBTIMESTAMPOFFSET = "DT_DBTIMESTAMPOFFSET"
     FILETIME = "DT_FILETIME"
+
+
+SIGNED = (DataType.I1, DataType.I2, DataType.I4, DataType.I8)
+UNSIGNED = (DataType.UI1, DataType.UI2, DataType.UI4, DataType.UI8)
+INTEGERS = frozenset(SIGNED + UNSIGNED)
+FLOATS = frozenset({DataType.R4, DataType.R8})
+EXACT = frozenset({DataType.NUMERIC, DataType.DECIMAL, DataType.CY})
+NUMBERS = INTEGERS | FLOATS | EXACT
+STRINGS = frozenset({DataType.STR, DataType.WSTR})
+TEXTS = STRINGS | {DataType.TEXT, DataType.NTEXT}
+TIMES = frozenset({DataType.DBTIME, DataType.DBTIME2})
+TIMESTAMPS = frozenset(
+    {
+        DataType.DATE,
+        DataType.DBTIMESTAMP,
+        DataType.DBTIMESTAMP2,
+        DataType.DBTIMESTAMPOFFSET,
+        DataType.FILETIME,
+    }
+)
+DATES = TIMESTAMPS | {DataType.DBDATE}
 
 
 @dataclass(frozen=True, slots=True)

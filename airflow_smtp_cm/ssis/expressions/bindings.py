@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_smtp_cm.ssis.data_types import DataType, Value
     from airflow_smtp_cm.ssis.expressions.syntax import Expression
 
@@ -15,13 +17,14 @@ class Jinja:
     """A Jinja expression takes a variable's place.
 
     Attributes:
-        expression: such as ``params.What``, without braces; parenthesized unless it is a name, an attribute, an item or
-            a call.
+        expression: such as ``params.What``, without braces; in parentheses unless it is a name, an attribute, an
+            item or a call.
         data_type: the type of what it yields; dates of any kind may also be ISO 8601 text there (a param is JSON), if
             ``iso_text`` says so.
         nullable: whether it may yield None (SSIS's NULL).
         iso_text: whether a date or time is text there.
         uses_functions: whether it needs the macro ``ssis``.
+        note: how it differs from the variable, in words for who migrates.
     """
 
     expression: str
@@ -29,6 +32,7 @@ class Jinja:
     nullable: bool = False
     iso_text: bool = False
     uses_functions: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,14 @@ class Template:
         data_type: the type of the result.
         uses_functions: whether it needs the macro ``ssis`` (``user_defined_macros={"ssis": functions}``).
         jinja_expression: see ``as_jinja_expression``.
+        notes: how what variables became differs from them, by the variables' names.
     """
 
     text: str
     data_type: DataType
     uses_functions: bool
     jinja_expression: str
+    notes: Mapping[str, str]
 
     def as_jinja_expression(self) -> str:
         """Give the same as one Jinja expression without braces, whose value is the result itself, not its text."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VariableName:
-    """The name of a variable or parameter, as the expression writes it; names are case-sensitive ("Identifiers (SSIS)").
+    """The name of a variable or parameter, as written: names are case-sensitive ("Identifiers (SSIS)").
 
     Attributes:
         namespace: ``User`` of ``@[User::A]``, ``$Project`` of ``@[$Project::P]``, None of ``@A``.
@@ -105,3 +105,18 @@ class Expression:
     text: str
     root: Node
     variables: tuple[VariableName, ...]
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """Give the nodes right below a node, in the order of the text."""
+    match node:
+        case Cast() | Unary():
+            return (node.operand,)
+        case Binary():
+            return (node.left, node.right)
+        case Conditional():
+            return (node.condition, node.yes, node.no)
+        case Call():
+            return node.arguments
+        case _:
+            return ()
