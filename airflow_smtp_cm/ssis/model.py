@@ -72,8 +72,10 @@ class Parameter:
 
     Attributes:
         name: its name.
-        data_type: number of its type in the file (18 string, 3 bool, 9 int32...: System.TypeCode).
-        value: its default as the file writes it; None if there is none, or it is sensitive.
+        data_type: number of its type (18 string, 3 bool, 9 int32...: System.TypeCode, also for those of a package,
+            which its file numbers as variables are).
+        value: its default as the file writes it (booleans True and False or -1 and 0); None if there is none, or it
+            is sensitive.
         description: what it is for.
         required: whether whoever starts the package must give a value.
         sensitive: whether its value is secret.
@@ -173,6 +175,7 @@ class EventHandler:
         event: such as ``OnError``.
         disabled: whether it never runs.
         propagates: whether the event goes on to the executable's parent (System::Propagate).
+        expressions: expressions of its properties, by the properties' names (``Disable``...).
         variables: its own variables.
         executables: what runs.
         constraints: in what order.
@@ -182,6 +185,7 @@ class EventHandler:
     event: str
     disabled: bool = False
     propagates: bool = True
+    expressions: Mapping[str, str] = field(default_factory=dict)
     variables: tuple[Variable, ...] = ()
     executables: tuple[Executable, ...] = ()
     constraints: tuple[PrecedenceConstraint, ...] = ()
@@ -201,8 +205,11 @@ class Executable:
         disabled: whether it is skipped (Disabled); what waits for it goes on as if it had succeeded.
         expressions: expressions of its properties, by the properties' names (``ToLine``, ``Disable``...).
         properties: what is unusual about the rest of it: properties that change how it runs and are not at their
-            default, by name (MaxErrorCount, ForceExecutionResult, FailPackageOnFailure, TransactionOption...), and
-            the InitExpression, EvalExpression and AssignExpression of a For Loop container.
+            default, by name (MaxErrorCount, ForceExecutionResult, FailPackageOnFailure, TransactionOption...),
+            booleans as True or False; InitExpression, EvalExpression and AssignExpression of a For Loop container;
+            of a Foreach Loop container ForEachEnumerator, the type of what it goes through,
+            ForEachEnumerator.Directory and the like, expressions of that, and VariableMapping[0]..., the variables
+            that take the values.
         variables: its own variables.
         executables: what it holds, in the order of the file.
         constraints: in what order that runs.
@@ -236,6 +243,9 @@ class Package:
         root: the package as an executable; its name is the package's.
         connection_managers: its own.
         parameters: its own ($Package).
+        connection_parameters: properties of its connection managers that its project makes parameters of, named as
+            ``CM.Mail.SmtpServer``.
+        configurations: its package configurations, which may set anything when it starts: ``Name: where it is``.
         secrets: places in the file where a password or another sensitive value stands.
     """
 
@@ -244,7 +254,23 @@ class Package:
     root: Executable
     connection_managers: tuple[ConnectionManager, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    connection_parameters: tuple[Parameter, ...] = ()
+    configurations: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectConfiguration:
+    """A configuration of a project, such as Development: other values for parameters.
+
+    Attributes:
+        name: its name.
+        values: by the parameters' names; those of connection managers are named as ``CM.Mail.SmtpServer``. None for
+            what is secret.
+    """
+
+    name: str
+    values: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +283,9 @@ class Project:
         packages: its packages.
         connection_managers: those of the project (.conmgr).
         parameters: those of the project ($Project: .params, .dtproj).
+        connection_parameters: properties of the project's connection managers as parameters, named as
+            ``CM.Mail.SmtpServer``. A deployed project goes by these, not by the .conmgr.
+        configurations: its configurations (.dtproj).
         secrets: places where a password or another sensitive value stands.
     """
 
@@ -265,4 +294,21 @@ class Project:
     packages: tuple[Package, ...] = ()
     connection_managers: tuple[ConnectionManager, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    connection_parameters: tuple[Parameter, ...] = ()
+    configurations: tuple[ProjectConfiguration, ...] = ()
     secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A file, or a part of an archive, that cannot be read; what is beside it is read all the same.
+
+    Attributes:
+        source: the file; within an .ispac, the archive and the part's name.
+        why: what is wrong, a sentence.
+        what_to_do: what helps, a sentence.
+    """
+
+    source: PurePath
+    why: str
+    what_to_do: str

@@ -1,1 +1,1 @@
-"""SSIS packages on their way to Airflow."""
+"""SSIS packages: read, understood and brought over."""

@@ -1,0 +1,169 @@
+"""Projects: what their files say (.dtproj, @Project.manifest, .params, .conmgr), put together with their packages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_smtp_cm.ssis.dtsx import read_connection_manager, read_package
+from airflow_smtp_cm.ssis.encryption import refuse_encrypted
+from airflow_smtp_cm.ssis.model import Parameter, Project, ProjectConfiguration, Unreadable
+from airflow_smtp_cm.ssis.redaction import Secrets
+from airflow_smtp_cm.ssis.safe_xml import Element, NotReadableError, parse
+from airflow_smtp_cm.ssis.values import read_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from airflow_smtp_cm.ssis.model import ConnectionManager, Package
+
+#: The file of a project within an .ispac.
+MANIFEST = "@Project.manifest"
+
+
+class Part(NamedTuple):
+    """A file of a project, in a folder or in an archive.
+
+    Attributes:
+        source: where it is.
+        load: gives its content, or raises NotReadableError.
+    """
+
+    source: PurePath
+    load: Callable[[], bytes]
+
+
+def read_project(source: PurePath, parts: Iterable[Part], *, complete: bool = True) -> Iterator[Project | Unreadable]:
+    """Read the files of one project.
+
+    Args:
+        source: its folder or archive.
+        parts: its files, one after the other, of which only what they say is kept.
+        complete: whether these are all its files, so that one that is listed and not among them is missing.
+
+    Yields:
+        Every file that cannot be read, then the project with the rest, if there is any.
+    """
+    project = _ProjectReader()
+    seen = set()
+    for part in parts:
+        seen.add(part.source.name.casefold())
+        try:
+            project.read(part)
+        except NotReadableError as error:
+            yield Unreadable(source=part.source, why=error.why, what_to_do=error.what_to_do)
+    if complete:
+        for name in project.listed:
+            if name.casefold() not in seen:
+                yield Unreadable(
+                    source=source / name,
+                    why=f"The project {project.name} lists it, but it is not there.",
+                    what_to_do="Fetch it from where the project comes from, or remove it from the project.",
+                )
+    if project.packages or project.connection_managers or project.parameters:
+        yield project.result(source)
+
+
+@dataclass
+class _ProjectReader:
+    """What is known of a project so far."""
+
+    name: str = ""
+    listed: list[str] = field(default_factory=list)
+    packages: list[Package] = field(default_factory=list)
+    connection_managers: list[ConnectionManager] = field(default_factory=list)
+    parameters: list[Parameter] = field(default_factory=list)
+    _connection_parameters: tuple[Parameter, ...] = ()
+    _of_packages: dict[str, tuple[Parameter, ...]] = field(default_factory=dict)  # by the file's name
+    _configurations: tuple[ProjectConfiguration, ...] = ()
+    _secrets: Secrets = field(default_factory=Secrets)
+
+    def read(self, part: Part) -> None:
+        root = parse(part.load())
+        refuse_encrypted(root)
+        match part.source.suffix.lower():
+            case ".dtsx":
+                self.packages.append(read_package(root, part.source))
+            case ".conmgr":
+                _expect(root, "ConnectionManager")
+                self.connection_managers.append(read_connection_manager(root, "Project", self._secrets))
+            case ".params":
+                _expect(root, "Parameters")
+                self.parameters += read_parameters(root.all("Parameter"), "Project.Parameters", self._secrets)
+            case _:
+                _expect(root, "Project")
+                self._read_project_file(root, part.source)
+
+    def result(self, source: PurePath) -> Project:
+        order = {name.casefold(): number for number, name in enumerate(self.listed)}
+        packages = [
+            replace(package, connection_parameters=self._of_packages.get(package.source.name.casefold(), ()))
+            for package in self.packages
+        ]
+        return Project(
+            name=self.name,
+            source=source,
+            packages=tuple(sorted(packages, key=lambda p: order.get(p.source.name.casefold(), len(order)))),
+            connection_managers=tuple(self.connection_managers),
+            parameters=tuple(self.parameters),
+            connection_parameters=self._connection_parameters,
+            configurations=self._configurations,
+            secrets=self._secrets.places,
+        )
+
+    def _read_project_file(self, root: Element, source: PurePath) -> None:
+        """Read a .dtproj, which has the manifest within, or the manifest of an .ispac."""
+        manifest = root.first("DeploymentModelSpecificContent", "Manifest", "Project") or root
+        properties = {child.attributes.get("Name"): child.text for child in _children(manifest, "Properties")}
+        self.name = properties.get("Name") or source.stem
+        self.listed = [
+            child.attributes.get("Name", "")
+            for group in ("Packages", "ConnectionManagers")
+            for child in _children(manifest, group)
+        ] or [PurePath(_text(package, "FullPath")).name for package in _children(root, "DTSPackages")]
+        self._connection_parameters = tuple(
+            read_parameters(
+                _children(manifest, "DeploymentInfo", "ProjectConnectionParameters"),
+                "Project.ConnectionParameters",
+                self._secrets,
+            )
+        )
+        for package in _children(manifest, "DeploymentInfo", "PackageInfo"):
+            name = package.attributes.get("Name", "")
+            parameters = read_parameters(
+                _children(package, "Parameters"), f"Project.Packages[{name}].Parameters", self._secrets
+            )
+            # Those of the package itself stand in its file, too.
+            self._of_packages[name.casefold()] = tuple(p for p in parameters if p.name.startswith("CM."))
+        self._configurations = tuple(self._configuration(child) for child in _children(root, "Configurations"))
+
+    def _configuration(self, element: Element) -> ProjectConfiguration:
+        name = _text(element, "Name")
+        place = f"Project.Configurations[{name}].Parameters"
+        values = {}
+        for setting in _children(element, "Options", "ParameterConfigurationValues"):
+            parameter = _text(setting, "Name")
+            values[parameter] = self._secrets.named(parameter, _text(setting, "Value"), f"{place}[{parameter}]")
+        for setting in _children(element, "Options", "ParameterConfigurationSensitiveValues"):
+            parameter = _text(setting, "Name")
+            values[parameter] = None
+            self._secrets.note(f"{place}[{parameter}]")
+        return ProjectConfiguration(name=name, values=values)
+
+
+def _expect(root: Element, name: str) -> None:
+    if root.name != name:
+        raise NotReadableError(
+            f"Its root is {root.name}, where a file of this kind has {name}.", "Leave it out, or check its name."
+        )
+
+
+def _children(element: Element, *path: str) -> list[Element]:
+    found = element.first(*path)
+    return found.children if found else []
+
+
+def _text(element: Element, name: str) -> str:
+    found = element.first(name)
+    return found.text if found else ""

@@ -1,0 +1,154 @@
+"""Reads SSIS projects and packages: finds their files, and gives one project after the other."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.ispac import read_ispac
+from airflow_smtp_cm.ssis.model import Unreadable
+from airflow_smtp_cm.ssis.projects import Part, read_project
+from airflow_smtp_cm.ssis.safe_xml import MOST_BYTES, NotReadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from airflow_smtp_cm.ssis.model import Project
+
+_PACKAGE = ".dtsx"
+_ARCHIVE = ".ispac"
+_PROJECT = ".dtproj"
+_OF_PROJECTS = frozenset({_PROJECT, ".params", ".conmgr"})
+_KNOWN = frozenset({_PACKAGE, _ARCHIVE}) | _OF_PROJECTS
+# Where Visual Studio puts copies of everything when it builds a project.
+_BUILT = frozenset({"bin", "obj"})
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """Find the files that ``read`` reads.
+
+    Args:
+        paths: files, and folders that are searched with all that is below. Folders that Visual Studio builds a
+            project into (``bin`` and ``obj`` next to a .dtproj) hold copies; they are left out unless they are given.
+
+    Returns:
+        Each file once, in a steady order. Among them is what was given and is no such file, and folders that cannot
+        be opened: ``read`` says what is wrong with them.
+    """
+    found: dict[Path, Path] = {}
+    folders: set[Path] = set()
+    for path in paths:
+        for file in sorted(_search(path, folders)) if path.is_dir() else [path]:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def read(paths: Iterable[Path], *, on_file: Callable[[Path], None]) -> Iterator[Project | Unreadable]:
+    """Read projects, one by one: no more than one is held at a time.
+
+    The files of a folder with a .dtproj, .params or .conmgr are one project. A package is read with what its folder
+    says of the project even if only the package is given. Other packages are a project of their own, without a name.
+
+    Args:
+        paths: files and folders, as ``find_files`` takes them.
+        on_file: called with each file of ``find_files`` when it is about to be read.
+
+    Yields:
+        Projects in the order of their files, and before each its files that cannot be read.
+    """
+    folders: dict[Path, list[Path]] = {}
+    for file in find_files(paths):
+        folders.setdefault(file.parent, []).append(file)
+    for folder, files in folders.items():
+        yield from _read_folder(folder, files, on_file)
+
+
+def _search(folder: Path, visited: set[Path]) -> Iterator[Path]:
+    unopened: list[Path] = []
+
+    def on_error(error: OSError) -> None:
+        unopened.append(Path(error.filename))
+
+    for name, below, files in os.walk(folder, followlinks=True, onerror=on_error):
+        here = Path(name)
+        # A link may lead back to where the search comes from.
+        if (real := here.resolve()) in visited:
+            below.clear()
+            continue
+        visited.add(real)
+        if any(Path(file).suffix.lower() == _PROJECT for file in files):
+            below[:] = [name for name in below if name.lower() not in _BUILT]
+        below.sort()
+        yield from (here / file for file in files if Path(file).suffix.lower() in _KNOWN)
+    yield from unopened
+
+
+def _read_folder(folder: Path, files: list[Path], on_file: Callable[[Path], None]) -> Iterator[Project | Unreadable]:
+    of_project = _of_project(folder)
+    together = [file for file in files if file.suffix.lower() in _OF_PROJECTS]
+    packages = [_part(file, on_file) for file in files if file.suffix.lower() == _PACKAGE]
+    if of_project:
+        context = [_part(file, on_file if file in together else _nothing) for file in of_project]
+        yield from read_project(folder, [*context, *packages], complete=len(together) == len(of_project))
+    else:
+        for package in packages:
+            yield from read_project(folder, [package])
+    for file in files:
+        if file.suffix.lower() == _ARCHIVE:
+            on_file(file)
+            yield from read_ispac(file)
+        elif file.suffix.lower() not in _KNOWN:
+            on_file(file)
+            yield _no_ssis_file(file)
+
+
+def _nothing(_: Path) -> None:
+    pass
+
+
+def _part(file: Path, on_file: Callable[[Path], None]) -> Part:
+    def load() -> bytes:
+        on_file(file)
+        return _load(file)
+
+    return Part(file, load)
+
+
+def _of_project(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix.lower() in _OF_PROJECTS)
+    except OSError:
+        return []
+
+
+def _load(file: Path) -> bytes:
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise NotReadableError("It is no file.", "Leave it out.")
+        if status.st_size > MOST_BYTES:
+            raise NotReadableError(
+                f"It has more than {MOST_BYTES // 1024**2} MB.", "No package has: check where it comes from."
+            )
+        return file.read_bytes()
+    except OSError as error:
+        raise NotReadableError(f"It cannot be opened: {error.strerror}.", "Check its name and its rights.") from error
+
+
+def _no_ssis_file(file: Path) -> Unreadable:
+    try:
+        if file.is_dir():
+            next(file.iterdir(), None)
+        else:
+            file.stat()
+    except OSError as error:
+        return Unreadable(
+            source=file, why=f"It cannot be opened: {error.strerror}.", what_to_do="Check its name and its rights."
+        )
+    return Unreadable(
+        source=file,
+        why="It is no SSIS file that can be read: these end in .dtsx, .dtproj, .params, .conmgr or .ispac.",
+        what_to_do="Leave it out, or give the folder that holds the project.",
+    )

@@ -1,0 +1,186 @@
+"""XML that may be hostile, read into what of it matters here (after defusedxml, on Expat).
+
+No document type, hence no entities and nothing from elsewhere; limits on size, depth and what is kept. A package
+consists mostly of data flow, scripts and layout: these are skipped while they are parsed and never held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from xml.sax import SAXException, SAXParseException
+from xml.sax.handler import ContentHandler
+
+from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
+from defusedxml.expatreader import create_parser  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from xml.sax.xmlreader import AttributesImpl
+
+#: Bytes of a file. Large packages have some tens of MB, nearly all of them data flow.
+MOST_BYTES = 128 * 1024 * 1024
+#: Elements within elements. A container within a container costs two; Visual Studio is unusable long before this.
+MOST_DEPTH = 256
+#: Elements kept of a file, at up to 1 KB each. A task costs some ten in formats 6 and 8, some thirty in 2 and 3.
+MOST_ELEMENTS = 200_000
+
+# Named where they stand: nothing of these is needed. Configuration of flat files, logging, layout of the designer.
+_SKIPPED = frozenset({"DesignTimeProperties", "FlatFileColumns", "LoggingOptions", "LogProviders", "PackageVariable"})
+# ObjectData holds what a task or connection manager writes of itself.
+_KEPT_OBJECT_DATA = frozenset({"SendMailTaskData"})
+
+
+class NotReadableError(Exception):
+    """Why a file, or a part of an archive, cannot be read.
+
+    Attributes:
+        why: what is wrong, a sentence.
+        what_to_do: what helps, a sentence.
+    """
+
+    def __init__(self, why: str, what_to_do: str) -> None:
+        super().__init__(f"{why} {what_to_do}")
+        self.why = why
+        self.what_to_do = what_to_do
+
+
+@dataclass(slots=True)
+class Element:
+    """An element.
+
+    Attributes:
+        name: its name without a prefix: no two names that differ by namespace alone stand in the same place here.
+        attributes: its attributes, likewise.
+        children: its elements, those that are kept.
+        text: its own text.
+        sensitive: whether a sensitive value stands in it or in what it holds, skipped elements included.
+    """
+
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    children: list[Element] = field(default_factory=list)
+    text: str = ""
+    sensitive: bool = False
+
+    def all(self, name: str) -> list[Element]:
+        """Give its children of this name."""
+        return [child for child in self.children if child.name == name]
+
+    def first(self, *path: str) -> Element | None:
+        """Give the first element at the end of this path of names, if there is one."""
+        element: Element | None = self
+        for name in path:
+            element = next((child for child in element.children if child.name == name), None) if element else None
+        return element
+
+
+class _Handler(ContentHandler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.root: Element | None = None
+        self._open: list[Element] = []
+        self._texts: list[list[str]] = []
+        self._skipped = 0  # how deep in a skipped element
+        self._elements = 0
+
+    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - SAX's name, as the next
+        if self._skipped:
+            self._skipped += 1
+            self._note_skipped(name, attrs)
+        else:
+            name = _local(name)
+            if self._is_skipped(name):
+                self._skipped = 1
+                self._note_skipped(name, attrs)
+            else:
+                self._keep(name, attrs)
+        if len(self._open) + self._skipped > MOST_DEPTH:
+            raise NotReadableError(
+                f"Its elements are nested more than {MOST_DEPTH} deep.", "No package is: check where it comes from."
+            )
+
+    def endElement(self, name: str) -> None:  # noqa: ARG002, N802
+        if self._skipped:
+            self._skipped -= 1
+            return
+        element = self._open.pop()
+        element.text = "".join(self._texts.pop())
+        if element.name == "EncryptedData" or (element.attributes.get("Sensitive") == "1" and element.text.strip()):
+            element.sensitive = True
+        if self._open and element.sensitive:
+            self._open[-1].sensitive = True
+
+    def characters(self, content: str) -> None:
+        if not self._skipped and self._texts:
+            self._texts[-1].append(content)
+
+    def _keep(self, name: str, attrs: AttributesImpl) -> None:
+        self._elements += 1
+        if self._elements > MOST_ELEMENTS:
+            raise NotReadableError(
+                f"It has more than {MOST_ELEMENTS:,} elements besides data flow and scripts.",
+                "No package has so many: check where it comes from.",
+            )
+        attributes = {_local(key): value for key, value in attrs.items() if not key.startswith("xmlns")}
+        element = Element(name, attributes)
+        if self._open:
+            self._open[-1].children.append(element)
+        elif self.root is None:
+            self.root = element
+        self._open.append(element)
+        self._texts.append([])
+
+    def _is_skipped(self, name: str) -> bool:
+        if name in _SKIPPED:
+            return True
+        if len(self._open) > 1 and self._open[-1].name == "ObjectData":
+            return self._open[-2].name != "ConnectionManager" and name not in _KEPT_OBJECT_DATA
+        return False
+
+    def _note_skipped(self, name: str, attrs: AttributesImpl) -> None:
+        if ("Sensitive" in attrs and attrs["Sensitive"] == "1") or name.endswith("EncryptedData"):
+            self._open[-1].sensitive = True
+
+
+def parse(data: bytes) -> Element:
+    """Parse a document.
+
+    Args:
+        data: the file, in whatever encoding its declaration or its byte-order mark says.
+
+    Returns:
+        Its root.
+
+    Raises:
+        NotReadableError: it is no XML, is damaged, has a document type or is beyond a limit.
+    """
+    if not data.strip(b"\0\t\r\n "):
+        raise NotReadableError("It is empty.", "Fetch it again from where it comes.")
+    handler = _Handler()
+    parser = create_parser(forbid_dtd=True)
+    parser.setContentHandler(handler)
+    try:
+        parser.feed(data)
+        parser.close()
+    except DefusedXmlException as error:
+        raise NotReadableError(
+            "It has a document type declaration, which no SSIS file has and which can do harm.",
+            "Check where it comes from; if it is good, delete its <!DOCTYPE ...>.",
+        ) from error
+    except SAXParseException as error:
+        raise NotReadableError(
+            f"It is no well-formed XML: {error.getMessage()} in line {error.getLineNumber()}.",
+            "It may be cut off, or damaged by a conversion of its encoding or its line ends: "
+            "fetch it again, or open and save it in Visual Studio.",
+        ) from error
+    except (SAXException, LookupError, ValueError) as error:
+        raise NotReadableError(
+            f"It cannot be read as XML: {error}.", "Save it in Visual Studio, or as UTF-8 with a text editor."
+        ) from error
+    if handler.root is None:
+        raise NotReadableError("It has no element.", "Fetch it again from where it comes.")
+    return handler.root
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2]

@@ -1,0 +1,63 @@
+"""``SendMailTaskData``: what a Send Mail task is told; the same XML in all formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.model import MessageSourceType, SendMail
+from airflow_smtp_cm.ssis.properties import Properties, guid
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.ssis.redaction import Secrets
+    from airflow_smtp_cm.ssis.safe_xml import Element
+
+# Written by name; a number that is none of these (a Priority expression can give one) is written as it is.
+_PRIORITIES = {"High": "1", "Normal": "3", "Low": "5"}
+_MESSAGE_SOURCE_TYPES = {"DirectInput": "0", "FileConnection": "1", "Variable": "2"}
+
+
+def is_send_mail(type_: str, task: Element) -> bool:
+    """Tell whether a task is a Send Mail task, by its type or by what it holds."""
+    return "SendMailTask" in type_ or task.first("ObjectData", "SendMailTaskData") is not None
+
+
+def read_send_mail(task: Element, ref_id: str, secrets: Secrets) -> SendMail:
+    """Read what a Send Mail task is told.
+
+    Args:
+        task: its ``DTS:Executable``.
+        ref_id: its place.
+        secrets: takes out what must not be read.
+
+    Raises:
+        NotReadableError: Priority or MessageSourceType is nothing that it can be.
+    """
+    data = task.first("ObjectData", "SendMailTaskData")
+    if data is None:
+        return SendMail()
+    stored = {name: secrets.text(value, ref_id) for name, value in data.attributes.items()}
+    numbers = Properties(
+        {
+            "refId": ref_id,
+            "Priority": _PRIORITIES.get(stored.get("Priority", ""), stored.get("Priority", "")),
+            "MessageSourceType": _MESSAGE_SOURCE_TYPES.get(
+                stored.get("MessageSourceType", ""), stored.get("MessageSourceType", "")
+            ),
+        }
+    )
+    source_type = numbers.enum("MessageSourceType", MessageSourceType.DIRECT_INPUT)
+    source = stored.get("MessageSource", "")
+    return SendMail(
+        smtp_connection=guid(stored.get("SMTPServer", "")),
+        from_line=stored.get("From", ""),
+        to_line=stored.get("To", ""),
+        cc_line=stored.get("CC", ""),
+        bcc_line=stored.get("BCC", ""),
+        subject=stored.get("Subject", ""),
+        priority=numbers.number("Priority", 3),
+        message_source_type=source_type,
+        message_source=guid(source) if source_type is MessageSourceType.FILE_CONNECTION else source,
+        attachments=tuple(
+            secrets.text(attachment.attributes.get("FileName", ""), ref_id) for attachment in data.all("Attachments")
+        ),
+    )

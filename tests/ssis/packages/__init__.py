@@ -1,0 +1,16 @@
+"""Packages and projects of invented companies, as the designers of SQL Server 2005 to 2019 write them.
+
+- ``nightly_sales``: a project of SQL Server 2019 (format 8)
+- ``finance_2005``, ``finance_2008``, ``people_2012``: packages of formats 2, 3 and 6
+- ``odd``: encrypted in part or as a whole
+"""
+
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NIGHTLY_SALES = HERE / "nightly_sales"
+CHECK_FEEDS = HERE / "finance_2005" / "CheckFeeds.dtsx"
+MONTH_END = HERE / "finance_2008" / "MonthEnd.dtsx"
+JOINERS = HERE / "people_2012" / "Joiners.dtsx"
+ODD = HERE / "odd"
+PACKAGES = [*sorted(NIGHTLY_SALES.glob("*.dtsx")), CHECK_FEEDS, MONTH_END, JOINERS]

@@ -1,0 +1,201 @@
+"""Which files are found, and which of them make up a project."""
+
+import os
+import shutil
+
+import pytest
+
+from airflow_smtp_cm.ssis.model import Project, Unreadable
+from airflow_smtp_cm.ssis.reader import find_files, read
+from tests.ssis.packages import CHECK_FEEDS, HERE, MONTH_END, NIGHTLY_SALES
+from tests.ssis.reading import build_ispac, read_all, read_project, unreadable
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project's folder, to change."""
+    return shutil.copytree(NIGHTLY_SALES, tmp_path / "nightly_sales")
+
+
+def test_folder_with_a_project_file_is_one_project():
+    project = read_project(NIGHTLY_SALES)
+    assert (project.name, project.source) == ("NightlySales", NIGHTLY_SALES)
+    assert [package.root.name for package in project.packages] == [
+        "LoadCustomers", "LoadSales", "NightlyMaster", "PublishReports"
+    ]  # fmt: skip
+    assert [manager.ref_id for manager in project.connection_managers] == [
+        "Project.ConnectionManagers[Mail]", "Project.ConnectionManagers[Warehouse]"
+    ]  # fmt: skip
+    assert project.connection_managers[0].expressions == {"SmtpServer": "@[$Project::SmtpServer]"}
+
+
+def test_parameters_of_a_project():
+    parameters = {parameter.name: parameter for parameter in read_project(NIGHTLY_SALES).parameters}
+    assert (parameters["SendReports"].data_type, parameters["SendReports"].value) == (3, "True")
+    assert parameters["OperationsTeam"].required
+    assert parameters["MinimumRows"].description == "Fewer rows than this are suspicious"
+    assert (parameters["WarehousePassword"].sensitive, parameters["WarehousePassword"].value) == (True, None)
+
+
+def test_connection_managers_as_parameters_and_configurations():
+    project = read_project(NIGHTLY_SALES)
+    stored = {parameter.name: parameter.value for parameter in project.connection_parameters}
+    assert stored["CM.Mail.SmtpServer"] == "mail.harbourpine.example"
+    assert stored["CM.Warehouse.Password"] is None
+    development, production = project.configurations
+    assert development.name == "Development"
+    assert development.values == {"CM.Mail.SmtpServer": "smtp.test.harbourpine.example", "SendReports": "false"}
+    assert production.values == {}
+    (load_sales,) = (package for package in project.packages if package.root.name == "LoadSales")
+    assert [parameter.name for parameter in load_sales.connection_parameters] == ["CM.Shop file.ConnectionString"]
+
+
+def test_packages_come_in_the_order_of_the_project(project):
+    file = project / "NightlySales.dtproj"
+    text = file.read_text()
+    line = '          <SSIS:Package SSIS:Name="NightlyMaster.dtsx" SSIS:EntryPoint="1" />\n'
+    first = "        <SSIS:Packages>\n"
+    file.write_text(text.replace(line, "").replace(first, first + line))
+    assert read_project(project).packages[0].root.name == "NightlyMaster"
+
+
+def test_package_by_itself_is_read_with_its_project(project):
+    result = read_project(project / "LoadSales.dtsx")
+    assert result.name == "NightlySales"
+    assert [package.root.name for package in result.packages] == ["LoadSales"]
+    assert result.connection_managers
+
+
+def test_package_without_a_project_is_a_project_without_a_name(tmp_path):
+    shutil.copy(CHECK_FEEDS, tmp_path)
+    shutil.copy(MONTH_END, tmp_path)
+    projects = read_all(tmp_path)
+    assert [(project.name, project.packages[0].root.name) for project in projects] == [
+        ("", "CheckFeeds"), ("", "MonthEnd")
+    ]  # fmt: skip
+
+
+def test_missing_package_of_a_project_is_told(project):
+    (project / "LoadSales.dtsx").unlink()
+    missing, rest = read_all(project)
+    assert isinstance(missing, Unreadable)
+    assert missing.source == project / "LoadSales.dtsx"
+    assert "lists it" in missing.why
+    assert len(rest.packages) == 3
+
+
+def test_what_cannot_be_read_does_not_stop_the_rest(project):
+    (project / "LoadSales.dtsx").write_bytes(b"")
+    (project / "Mail.conmgr").write_text("<a/>")
+    results = read_all(project)
+    assert [result.source.name for result in results[:2]] == ["Mail.conmgr", "LoadSales.dtsx"]
+    assert len(results[2].packages) == 3
+    assert [manager.name for manager in results[2].connection_managers] == ["Warehouse"]
+
+
+def test_project_file_that_cannot_be_read_leaves_its_folder_together(project):
+    (project / "NightlySales.dtproj").write_text("<Project>")
+    damaged, rest = read_all(project)
+    assert damaged.source.name == "NightlySales.dtproj"
+    assert (rest.name, len(rest.packages), len(rest.connection_managers)) == ("", 4, 2)
+
+
+def test_project_of_the_package_deployment_model(tmp_path):
+    """Projects of SQL Server 2005 and 2008 list their packages otherwise."""
+    shutil.copy(CHECK_FEEDS, tmp_path)
+    (tmp_path / "Finance.dtproj").write_text(
+        "<Project><DTSPackages><DtsPackage><Name>CheckFeeds.dtsx</Name><FullPath>CheckFeeds.dtsx</FullPath></DtsPackage>"
+        "<DtsPackage><FullPath>Gone.dtsx</FullPath></DtsPackage></DTSPackages></Project>"
+    )
+    gone, project = read_all(tmp_path)
+    assert gone.source.name == "Gone.dtsx"
+    assert (project.name, len(project.packages)) == ("Finance", 1)
+
+
+def test_deployment_file_is_the_same_project(tmp_path):
+    archive = build_ispac(tmp_path / "Night 1.ispac", NIGHTLY_SALES, name="NightlySales")
+    folder, built = read_project(NIGHTLY_SALES), read_project(archive)
+    assert (built.name, built.source) == ("NightlySales", archive)
+    assert [package.root for package in built.packages] == [package.root for package in folder.packages]
+    assert built.connection_managers == folder.connection_managers
+    assert built.parameters == folder.parameters
+    assert built.packages[0].source == archive / "LoadCustomers.dtsx"
+
+
+def test_names_in_a_deployment_file_are_percent_encoded(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(CHECK_FEEDS, folder / "000 - Prüfung.dtsx")
+    project = read_project(build_ispac(tmp_path / "a.ispac", folder))
+    assert project.packages[0].source.name == "000 - Prüfung.dtsx"
+
+
+def test_files_are_found_once_and_in_a_steady_order():
+    files = find_files([HERE])
+    assert files == sorted(files)
+    assert find_files([CHECK_FEEDS, HERE, HERE / ".." / "packages"])[0] == CHECK_FEEDS
+    assert sorted(find_files([CHECK_FEEDS, HERE, HERE / ".." / "packages"])) == files
+
+
+def test_suffixes_count_whatever_their_case(tmp_path):
+    shutil.copy(CHECK_FEEDS, tmp_path / "OLD.DTSX")
+    assert read_project(tmp_path).packages[0].root.name == "CheckFeeds"
+
+
+def test_each_file_is_announced_before_it_is_read(project):
+    shutil.copy(CHECK_FEEDS, project.parent)
+    build_ispac(project.parent / "built.ispac", NIGHTLY_SALES)
+    announced = []
+    assert len(list(read([project.parent], on_file=announced.append))) == 3
+    assert sorted(announced) == sorted(find_files([project.parent]))
+
+
+def test_copies_that_a_build_makes_are_left_out(project):
+    shutil.copytree(NIGHTLY_SALES, project / "obj" / "Development")
+    (project / "bin").mkdir()
+    built = build_ispac(project / "bin" / "built.ispac", NIGHTLY_SALES)
+    assert len(read_all(project)) == 1
+    assert len(read_all(built)) == 1
+
+
+def test_links_that_lead_in_a_circle_are_followed_once(tmp_path):
+    shutil.copy(CHECK_FEEDS, tmp_path)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "above").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "below" / "again.dtsx").symlink_to(tmp_path / "CheckFeeds.dtsx")
+    assert find_files([tmp_path]) == [tmp_path / "CheckFeeds.dtsx"]
+
+
+def test_what_is_given_and_is_not_there_is_told(tmp_path):
+    (missing,) = unreadable(tmp_path / "missing")
+    assert "No such file" in missing.why
+
+
+def test_what_is_given_and_is_something_else_is_told(tmp_path):
+    other = tmp_path / "readme.txt"
+    other.touch()
+    (told,) = unreadable(other)
+    assert ".dtsx" in told.why
+    assert read_all(tmp_path) == []
+
+
+def test_pipe_with_the_name_of_a_package_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.dtsx")
+    assert [result.why for result in unreadable(tmp_path)] == ["It is no file."]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_folder_that_cannot_be_opened_is_told(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    (told,) = unreadable(tmp_path)
+    assert told.source == tmp_path / "closed"
+
+
+def test_projects_are_read_one_by_one(tmp_path):
+    """The second file is not touched before the first project is taken."""
+    shutil.copy(CHECK_FEEDS, tmp_path / "a.dtsx")
+    (tmp_path / "b.dtsx").write_bytes(b"")
+    results = read([tmp_path], on_file=lambda _: None)
+    assert isinstance(next(results), Project)
+    shutil.copy(MONTH_END, tmp_path / "b.dtsx")
+    assert next(results).packages[0].root.name == "MonthEnd"

@@ -1,0 +1,278 @@
+"""Packages of all formats come out as the same model."""
+
+import re
+
+import pytest
+
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
+from tests.ssis.packages import CHECK_FEEDS, JOINERS, MONTH_END, NIGHTLY_SALES, PACKAGES
+from tests.ssis.reading import find, read_package, read_project, walk
+
+# One small package, in the shape of format 3 and in that of format 8.
+FORMAT_3 = """<?xml version="1.0"?><DTS:Executable xmlns:DTS="www.microsoft.com/SqlServer/Dts" DTS:ExecutableType="Package">
+<DTS:Property DTS:Name="PackageFormatVersion">3</DTS:Property>
+<DTS:ConnectionManager><DTS:Property DTS:Name="ObjectName">Mail</DTS:Property><DTS:Property DTS:Name="DTSID">{0a}</DTS:Property>
+<DTS:Property DTS:Name="CreationName">SMTP</DTS:Property><DTS:ObjectData><SmtpConnectionManager ConnectionString="SmtpServer=a;"/></DTS:ObjectData></DTS:ConnectionManager>
+<DTS:Variable><DTS:Property DTS:Name="Namespace">User</DTS:Property><DTS:Property DTS:Name="ObjectName">Who</DTS:Property>
+<DTS:Property DTS:Name="EvaluateAsExpression">-1</DTS:Property><DTS:Property DTS:Name="Expression">"you"</DTS:Property>
+<DTS:VariableValue DTS:DataType="8">you</DTS:VariableValue></DTS:Variable>
+<DTS:Executable DTS:ExecutableType="STOCK:SEQUENCE"><DTS:Property DTS:Name="ObjectName">First</DTS:Property>
+<DTS:Property DTS:Name="DTSID">{1}</DTS:Property><DTS:Property DTS:Name="FailPackageOnFailure">-1</DTS:Property>
+<DTS:Property DTS:Name="MaxErrorCount">1</DTS:Property><DTS:EventHandler><DTS:Property DTS:Name="EventName">OnError</DTS:Property>
+<DTS:Variable><DTS:Property DTS:Name="Namespace">System</DTS:Property><DTS:Property DTS:Name="ObjectName">Propagate</DTS:Property>
+<DTS:VariableValue DTS:DataType="11">0</DTS:VariableValue></DTS:Variable>
+<DTS:Executable DTS:ExecutableType="Any"><DTS:Property DTS:Name="ObjectName">Cry</DTS:Property></DTS:Executable></DTS:EventHandler></DTS:Executable>
+<DTS:Executable DTS:ExecutableType="My.SendMailTask"><DTS:Property DTS:Name="ObjectName">Then</DTS:Property>
+<DTS:Property DTS:Name="DTSID">{2}</DTS:Property><DTS:Property DTS:Name="Disabled">-1</DTS:Property>
+<DTS:PropertyExpression DTS:Name="ToLine">@Who</DTS:PropertyExpression><DTS:ObjectData>
+<M:SendMailTaskData xmlns:M="mail" M:SMTPServer="{0a}" M:From="a@b" M:To="" M:CC="" M:BCC="" M:Subject="" M:Priority="Normal" M:MessageSourceType="DirectInput" M:MessageSource=""/>
+</DTS:ObjectData></DTS:Executable>
+<DTS:PrecedenceConstraint><DTS:Property DTS:Name="Value">1</DTS:Property><DTS:Property DTS:Name="EvalOp">3</DTS:Property>
+<DTS:Property DTS:Name="LogicalAnd">0</DTS:Property><DTS:Property DTS:Name="Expression">1 == 1</DTS:Property>
+<DTS:Executable IDREF="{1}" DTS:IsFrom="-1"/><DTS:Executable IDREF="{2}" DTS:IsFrom="0"/>
+<DTS:Property DTS:Name="ObjectName">C</DTS:Property></DTS:PrecedenceConstraint>
+<DTS:Property DTS:Name="ObjectName">P</DTS:Property></DTS:Executable>"""  # noqa: E501
+FORMAT_8 = """<?xml version="1.0"?><DTS:Executable xmlns:DTS="www.microsoft.com/SqlServer/Dts" DTS:refId="Package"
+ DTS:ExecutableType="Package" DTS:ObjectName="P"><DTS:Property DTS:Name="PackageFormatVersion">8</DTS:Property>
+<DTS:ConnectionManagers><DTS:ConnectionManager DTS:refId="Package.ConnectionManagers[Mail]" DTS:CreationName="SMTP" DTS:DTSID="{0A}"
+ DTS:ObjectName="Mail"><DTS:ObjectData><SmtpConnectionManager ConnectionString="SmtpServer=a;"/></DTS:ObjectData></DTS:ConnectionManager></DTS:ConnectionManagers>
+<DTS:Variables><DTS:Variable DTS:Namespace="User" DTS:ObjectName="Who" DTS:EvaluateAsExpression="True" DTS:Expression="&quot;you&quot;">
+<DTS:VariableValue DTS:DataType="8">you</DTS:VariableValue></DTS:Variable></DTS:Variables>
+<DTS:Executables><DTS:Executable DTS:refId="Package\\First" DTS:ExecutableType="STOCK:SEQUENCE" DTS:DTSID="{1}" DTS:ObjectName="First"
+ DTS:FailPackageOnFailure="True"><DTS:EventHandlers><DTS:EventHandler DTS:refId="Package\\First.EventHandlers[OnError]" DTS:EventName="OnError">
+<DTS:Variables><DTS:Variable DTS:Namespace="System" DTS:ObjectName="Propagate"><DTS:VariableValue DTS:DataType="11">0</DTS:VariableValue></DTS:Variable></DTS:Variables>
+<DTS:Executables><DTS:Executable DTS:refId="Package\\First.EventHandlers[OnError]\\Cry" DTS:ExecutableType="Any" DTS:ObjectName="Cry"/></DTS:Executables>
+</DTS:EventHandler></DTS:EventHandlers></DTS:Executable>
+<DTS:Executable DTS:refId="Package\\Then" DTS:ExecutableType="My.SendMailTask" DTS:DTSID="{2}" DTS:Disabled="True" DTS:ObjectName="Then">
+<DTS:PropertyExpression DTS:Name="ToLine">@Who</DTS:PropertyExpression><DTS:ObjectData>
+<M:SendMailTaskData xmlns:M="mail" M:SMTPServer="{0A}" M:From="a@b"/></DTS:ObjectData></DTS:Executable></DTS:Executables>
+<DTS:PrecedenceConstraints><DTS:PrecedenceConstraint DTS:refId="Package.PrecedenceConstraints[C]" DTS:EvalOp="3" DTS:Expression="1 == 1"
+ DTS:From="Package\\First" DTS:To="Package\\Then" DTS:LogicalAnd="False" DTS:Value="1"/></DTS:PrecedenceConstraints></DTS:Executable>"""  # noqa: E501
+
+
+@pytest.fixture
+def package_of(tmp_path):
+    def package_of(text):
+        path = tmp_path / "P.dtsx"
+        path.write_text(text, encoding="utf-8")
+        return read_package(path)
+
+    return package_of
+
+
+def test_both_shapes_of_a_package_are_the_same_model(package_of):
+    old, new = package_of(FORMAT_3), package_of(FORMAT_8)
+    assert (old.format_version, new.format_version) == (3, 8)
+    assert old.root == new.root
+    assert old.connection_managers == new.connection_managers
+    assert [e.ref_id for e in walk(old.root)] == [
+        "Package", r"Package\First", r"Package\First.EventHandlers[OnError]\Cry", r"Package\Then"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_formats_2_and_3_are_read_alike(package_of, version):
+    text = FORMAT_3.replace('FormatVersion">3<', f'FormatVersion">{version}<')
+    assert package_of(text).format_version == version
+
+
+@pytest.mark.parametrize("version", [6, 8])
+def test_formats_6_and_8_are_read_alike(package_of, version):
+    text = FORMAT_8.replace('FormatVersion">8<', f'FormatVersion">{version}<')
+    assert package_of(text).format_version == version
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.stem)
+def test_no_executable_of_a_package_is_lost(path):
+    in_file = len(re.findall(r"<DTS:Executable\b(?! IDREF)", path.read_text(encoding="utf-8")))
+    assert len(list(walk(read_package(path).root))) == in_file
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.stem)
+def test_every_send_mail_task_names_a_connection_manager_that_is_there(path):
+    package = read_package(path)
+    managers = package.connection_managers
+    if path.parent == NIGHTLY_SALES:
+        managers = read_project(NIGHTLY_SALES).connection_managers
+    mails = [executable.mail for executable in walk(package.root) if executable.kind is Kind.SEND_MAIL]
+    assert mails
+    assert {mail.smtp_connection for mail in mails} <= {manager.dtsid for manager in managers}
+
+
+def test_send_mail_task_with_all_its_properties():
+    mail = find(read_package(CHECK_FEEDS), r"Package\Feeds are bad").mail
+    assert mail.from_line == "feeds@ledger.example"
+    assert mail.to_line == "finance@ledger.example"
+    assert mail.cc_line == "it@ledger.example"
+    assert mail.bcc_line == "archive@ledger.example"
+    assert mail.subject == "Feeds: totals do not agree"
+    assert mail.priority == 1
+    assert mail.attachments == (r"D:\feeds\differences.txt", r"D:\feeds\statements & totals.csv")
+
+
+def test_line_breaks_of_a_message_are_kept():
+    mail = find(read_package(CHECK_FEEDS), r"Package\Feeds are good").mail
+    assert mail.message_source == "Bank, cards and payroll.\nTotals agree."
+
+
+def test_message_from_a_variable():
+    mail = find(read_package(JOINERS), r"Package\Each joiner\Welcome").mail
+    assert (mail.message_source_type, mail.message_source) == (MessageSourceType.VARIABLE, "User::Welcome")
+
+
+def test_message_from_a_file_names_its_connection_manager():
+    package = read_package(NIGHTLY_SALES / "PublishReports.dtsx")
+    mail = find(package, r"Package\Send report").mail
+    assert mail.message_source_type is MessageSourceType.FILE_CONNECTION
+    assert mail.message_source == package.connection_managers[0].dtsid
+
+
+def test_priority_that_is_none_is_kept():
+    assert find(read_package(MONTH_END), r"Package\Close report").mail.priority == 0
+
+
+def test_guids_in_lower_case_are_compared_in_upper_case():
+    package = read_package(MONTH_END)
+    assert package.connection_managers[0].dtsid == "{F1A20008-0000-4000-8000-0000000000A1}"
+    assert find(package, r"Package\Close report").mail.smtp_connection == package.connection_managers[0].dtsid
+
+
+def test_precedence_constraints():
+    constraints = {constraint.ref_id: constraint for constraint in read_package(CHECK_FEEDS).root.constraints}
+    assert constraints["Package.PrecedenceConstraints[Good]"].outcome is Outcome.SUCCESS
+    assert constraints["Package.PrecedenceConstraints[Bad]"].outcome is Outcome.FAILURE
+    assert constraints["Package.PrecedenceConstraints[In any case]"].outcome is Outcome.COMPLETION
+    fridays = constraints["Package.PrecedenceConstraints[On Fridays]"]
+    assert fridays.operation is EvaluatedOperation.EXPRESSION_AND_CONSTRAINT
+    assert fridays.expression == 'DATEPART("dw", GETDATE()) == 6'
+    assert (fridays.source, fridays.target) == (r"Package\Write log", r"Package\Weekly digest")
+    forced = constraints["Package.PrecedenceConstraints[Or forced]"]
+    assert (forced.operation, forced.logical_and) == (EvaluatedOperation.EXPRESSION_OR_CONSTRAINT, False)
+
+
+def test_precedence_constraint_within_containers():
+    bank = find(read_package(CHECK_FEEDS), r"Package\Feeds\Bank")
+    (constraint,) = bank.constraints
+    assert constraint.ref_id == r"Package\Feeds\Bank.PrecedenceConstraints[Constraint]"
+    assert constraint.source == r"Package\Feeds\Bank\Load statements"
+
+
+@pytest.mark.parametrize(
+    ("path", "owner", "event", "propagates"),
+    [
+        (CHECK_FEEDS, "Package", "OnError", True),
+        (CHECK_FEEDS, r"Package\Feeds", "OnPostExecute", False),
+        (MONTH_END, r"Package\Journals\Load journal", "OnTaskFailed", False),
+        (JOINERS, r"Package\Tell facilities", "OnError", False),
+        (NIGHTLY_SALES / "LoadSales.dtsx", "Package", "OnTaskFailed", True),
+        (NIGHTLY_SALES / "LoadSales.dtsx", r"Package\For each shop\Load file", "OnError", False),
+    ],
+)
+def test_event_handlers_hang_where_they_hang(path, owner, event, propagates):
+    (handler,) = find(read_package(path), owner).event_handlers
+    assert handler.ref_id == f"{owner}.EventHandlers[{event}]"
+    assert (handler.event, handler.propagates) == (event, propagates)
+    assert handler.variables == ()
+    assert [executable.kind for executable in handler.executables] == [Kind.SEND_MAIL]
+
+
+def test_for_loop():
+    loop = find(read_package(MONTH_END), r"Package\Wait for the ledger")
+    assert loop.kind is Kind.FOR_LOOP
+    assert loop.properties == {
+        "InitExpression": "@Try = 0",
+        "EvalExpression": "@Try < 10 && @Closed == FALSE",
+        "AssignExpression": "@Try = @Try + 1",
+    }
+
+
+def test_foreach_loop():
+    loop = find(read_package(NIGHTLY_SALES / "LoadSales.dtsx"), r"Package\For each shop")
+    assert loop.kind is Kind.FOREACH_LOOP
+    assert loop.properties == {
+        "ForEachEnumerator": "Microsoft.ForEachFileEnumerator",
+        "VariableMapping[0]": "User::ShopFile",
+    }
+    old = find(read_package(MONTH_END), r"Package\Journals")
+    assert old.properties == {
+        "ForEachEnumerator": "DTS.ForEachFileEnumerator.1",
+        "VariableMapping[0]": "User::Journal",
+    }
+
+
+def test_only_unusual_properties_are_kept():
+    package = read_package(CHECK_FEEDS)
+    assert package.root.properties == {}
+    assert find(package, r"Package\Feeds\Check totals").properties == {
+        "FailParentOnFailure": "True",
+        "MaxErrorCount": "3",
+    }
+    assert find(read_package(MONTH_END), r"Package\Journals\Archive journal").properties == {
+        "ForceExecutionResult": "0"
+    }
+
+
+def test_disabled():
+    assert find(read_package(CHECK_FEEDS), r"Package\Old address").disabled
+    assert find(read_package(NIGHTLY_SALES / "LoadCustomers.dtsx"), r"Package\Tell the old team").disabled
+    assert not find(read_package(CHECK_FEEDS), r"Package\Feeds").disabled
+
+
+def test_property_expressions_and_what_the_designer_saved():
+    task = find(read_package(NIGHTLY_SALES / "PublishReports.dtsx"), r"Package\Send report")
+    assert task.expressions == {
+        "Disable": "!@[$Project::SendReports]",
+        "FileAttachments": r'@[User::ReportFile] + "|\\\\files01\\etl\\reports\\explanations.pdf"',
+        "ToLine": "@[$Project::SalesTeam]",
+    }
+    assert task.mail.to_line == "sales@harbourpine.example; shops@harbourpine.example"
+
+
+def test_variables():
+    variables = {variable.name: variable for variable in read_package(JOINERS).root.variables}
+    assert (variables["Joiners"].data_type, variables["Joiners"].value) == (13, None)
+    assert variables["Welcome"].value == "Willkommen!\nSchön, dass Sie da sind.\n"
+    summary = {variable.name: variable for variable in read_package(MONTH_END).root.variables}["Greeting"]
+    assert summary.expression.startswith('"Close of "')
+    assert summary.value == "Close of 2008-12"
+
+
+def test_variables_of_a_container():
+    (variable,) = find(read_package(CHECK_FEEDS), r"Package\Feeds\Bank").variables
+    assert (variable.namespace, variable.name, variable.value) == ("User", "Bank", "Northern")
+
+
+def test_parameters_of_a_package_have_the_type_numbers_of_projects():
+    parameters = {parameter.name: parameter for parameter in read_package(JOINERS).parameters}
+    assert (parameters["SmtpServer"].data_type, parameters["SmtpServer"].value) == (18, "relay.alderwick.example")
+    assert parameters["SmtpServer"].description == "Host of the relay"
+    assert (parameters["FirstDay"].data_type, parameters["FirstDay"].required) == (16, True)
+    assert parameters["DirectoryPassword"].sensitive
+    assert parameters["DirectoryPassword"].value is None
+
+
+def test_look_alike_connection_managers_are_kept_by_their_name():
+    managers = {manager.name: manager for manager in read_package(JOINERS).connection_managers}
+    assert managers["Cloud mail"].creation_name == "SMTP (KingswaySoft)"
+    assert managers["People mail"].creation_name == "SMTP"
+    assert managers["People mail"].expressions["ConnectionString"].startswith('"SmtpServer="')
+
+
+def test_package_configurations_are_named():
+    assert read_package(MONTH_END).configurations == (r"Servers: D:\close\MonthEnd.dtsConfig",)
+
+
+def test_send_mail_task_is_known_by_its_data_alone(package_of):
+    package = package_of(FORMAT_8.replace("My.SendMailTask", "{GUID}"))
+    assert find(package, r"Package\Then").kind is Kind.SEND_MAIL
+
+
+def test_send_mail_task_is_known_by_its_type_alone(package_of):
+    package = package_of(re.sub("<M:SendMailTaskData.*?/>", "", FORMAT_8))
+    assert find(package, r"Package\Then").mail.smtp_connection == ""
+
+
+def test_precedence_constraints_by_guid_in_the_new_shape(package_of):
+    """As some tools that write packages have it."""
+    package = package_of(FORMAT_8.replace(r'DTS:From="Package\First"', 'DTS:From="{1}"'))
+    assert package.root.constraints[0].source == r"Package\First"
