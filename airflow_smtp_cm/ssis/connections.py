@@ -14,7 +14,7 @@ from airflow_smtp_cm.ssis.lines import About, Lines
 from airflow_smtp_cm.ssis.names import Names, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from airflow_smtp_cm.ssis.model import ConnectionManager
     from airflow_smtp_cm.ssis.scope import Scope
@@ -50,15 +50,26 @@ class Connections:
     _names: Names = field(default_factory=Names)
     _ids: dict[str, str] = field(default_factory=dict)
 
-    def add(self, manager: ConnectionManager, scope: Scope, lines: Lines) -> str:
-        """Return the id of the connection for an SMTP connection manager; the same one again gets no other."""
+    def add(
+        self, manager: ConnectionManager, owner: str, given: Mapping[str, str], scope: Scope, lines: Lines
+    ) -> str:
+        """Return the id of the connection for an SMTP connection manager; the same one again gets no other.
+
+        Args:
+            manager: the connection manager.
+            owner: the name of its project or package, for its id if another has the same name and other settings.
+            given: properties of connection managers that the project makes parameters of, as ``CM.Mail.SmtpServer``.
+            scope: what its expressions can name.
+            lines: where to tell what was brought over, and what was not.
+        """
         wanted = slug(manager.name, "smtp")
-        properties = _Reading(manager, scope, lines).properties
+        properties = _Reading(manager, given, scope, lines).properties
         ours = SmtpConnectionManager(name=manager.name, description=manager.description, **properties)
         connection = json.loads(ours.to_airflow(wanted).as_json())
         settings = json.dumps([wanted, connection], sort_keys=True)
         if settings not in self._ids:
-            conn_id = self._ids[settings] = self._names.take(wanted)
+            free = wanted if wanted not in self._names else f"{slug(owner, 'package')}_{wanted}"
+            conn_id = self._ids[settings] = self._names.take(free)
             self.by_id[conn_id] = connection
         conn_id = self._ids[settings]
         lines.brought_over(About.CONNECTION, manager.ref_id, f"It is the connection {conn_id}.")
@@ -77,9 +88,7 @@ class Connections:
         return json.dumps(dict(sorted(self.by_id.items())), indent=2, ensure_ascii=False) + "\n"
 
 
-def _say_what_is_missing(
-    ours: SmtpConnectionManager, conn_id: str, manager: ConnectionManager, lines: Lines
-) -> None:
+def _say_what_is_missing(ours: SmtpConnectionManager, conn_id: str, manager: ConnectionManager, lines: Lines) -> None:
     try:
         ours.validate()
     except SettingsError as error:
@@ -101,14 +110,20 @@ class _Reading:
         properties: those of SmtpConnectionManager.
     """
 
-    def __init__(self, manager: ConnectionManager, scope: Scope, lines: Lines) -> None:
+    def __init__(self, manager: ConnectionManager, given: Mapping[str, str], scope: Scope, lines: Lines) -> None:
         self._manager = manager
         self._scope = scope
         self._lines = lines
+        parameters = {name: given.get(f"CM.{manager.name}.{name}") for name in ("ConnectionString", *_PROPERTIES)}
         text = self._evaluated("ConnectionString")
-        self.properties = self._parsed(manager.connection_string if text is None else text)
+        if text is None:
+            text = parameters["ConnectionString"] or manager.connection_string
+        self.properties = self._parsed(text)
         for name in _PROPERTIES:
-            if (value := self._evaluated(name)) is not None:
+            value = self._evaluated(name)
+            if value is None:
+                value = parameters[name]
+            if value is not None:
                 self.properties |= self._parsed(f"{name}={value};")
         for name in manager.expressions.keys() - {"ConnectionString", *_PROPERTIES}:
             self._needs_a_human(f"The expression of its {name} is left out.")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.ssis import source_text
 from airflow_smtp_cm.ssis.events import Callbacks, Events
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.flow import Node, handled_failures, plan
@@ -45,7 +44,9 @@ def has_mail(executable: Executable) -> bool:
     return executable.kind is Kind.SEND_MAIL or any(map(has_mail, inner))
 
 
-def dag_source(project: Project, package: Package, dag_id: str, managers: Managers, lines: Lines) -> str:
+def dag_source(
+    project: Project, package: Package, dag_id: str, managers: Managers, params: Params, lines: Lines
+) -> str:
     """Return the source of a package's DAG; it is right, but not yet formatted.
 
     Args:
@@ -53,9 +54,10 @@ def dag_source(project: Project, package: Package, dag_id: str, managers: Manage
         package: the package.
         dag_id: the DAG's id.
         managers: the connection managers that its tasks can name.
+        params: takes the DAG's params.
         lines: where to tell what was brought over, and what was not.
     """
-    return _DagFile(project, package, dag_id, managers, lines).source()
+    return _DagFile(project, package, dag_id, managers, params, lines).source()
 
 
 @dataclass(slots=True)
@@ -73,8 +75,8 @@ class _DagFile:
     package: Package
     dag_id: str
     managers: Managers
+    params: Params
     lines: Lines
-    params: Params = field(default_factory=Params)
     used: set[str] = field(default_factory=lambda: {"DAG"})
     uses_functions: bool = False
     notifiers: dict[str, str] = field(default_factory=dict)
@@ -216,7 +218,9 @@ class _DagFile:
     def _disable(self, node: Node, mail: Mail) -> dict[str, str]:
         place = self.places[node]
         if place.disabled:
-            self.lines.brought_over(About.DISABLED, node.executable.ref_id, f"The task {node.full_id} is disabled, too.")
+            self.lines.brought_over(
+                About.DISABLED, node.executable.ref_id, f"The task {node.full_id} is disabled, too."
+            )
             return {"disable": "True"}
         tests = []
         for ref_id, expression, scope in place.disabling:
@@ -242,8 +246,8 @@ class _DagFile:
     def _placeholder(self, node: Node) -> str:
         self.used.add("EmptyOperator")
         executable, place = node.executable, self.places[node]
-        what = type_name(executable)
-        doc = [what if what == executable.type or executable.kind is not Kind.TASK else f"{what} ({executable.type})"]
+        what, kind = type_name(executable), executable.type.partition(",")[0]
+        doc = [what if what == kind or executable.kind is not Kind.TASK else f"{what} ({kind})"]
         if description := _description(executable):
             doc.append(description)
         if place.disabled:
@@ -288,7 +292,7 @@ class _DagFile:
 
     def _notifier(self, node: Node, handler: EventHandler, mail: Executable) -> str | None:
         scope = self.places[node].scope.within(handler.ref_id, handler.variables)
-        scope = scope.within(mail.ref_id, mail.variables).with_system(partial(_of_callback, mail))
+        scope = scope.within(mail.ref_id, mail.variables).with_system(partial(in_callback, own_name=mail.name))
         read = mail_of(mail, scope, self.managers, self.lines)
         sendable = with_what_is_to_do(read)
         what = " and ".join(read.to_do)
@@ -322,11 +326,6 @@ def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
     }
 
 
-def _of_callback(mail: Executable, name: str) -> Any:
-    """Tell what a system variable is in an event handler's mail: SSIS's TaskName is the mail's own there."""
-    return in_callback(name)
-
-
 def _param(arguments: dict[str, Any]) -> str:
     default = [literal(arguments["default"])] if "default" in arguments else []
     rest = [f"{name}={literal(value)}" for name, value in arguments.items() if name != "default"]
@@ -345,7 +344,8 @@ def _path(package: Executable, ref_id: str) -> Iterator[Executable]:
     while True:
         yield executable
         inner = next(
-            (one for one in executable.executables if ref_id == one.ref_id or ref_id.startswith(f"{one.ref_id}\\")), None
+            (one for one in executable.executables if ref_id == one.ref_id or ref_id.startswith(f"{one.ref_id}\\")),
+            None,
         )
         if inner is None:
             return

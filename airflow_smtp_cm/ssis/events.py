@@ -33,6 +33,10 @@ CALLBACKS = {
     "OnPostExecute": ("on_success_callback", "on_failure_callback"),
 }
 _ABOUT_CONTAINERS_TOO = ("OnPreExecute", "OnPostExecute")
+_CONDITIONAL = (
+    "It depends on {}, and a callback has no conditions: it is left out. Write a function that decides, and calls a "
+    "SendMailNotifier."
+)
 
 Callbacks = dict[str, tuple[str, ...]]
 
@@ -74,7 +78,7 @@ class Events:
         if node.executable is None:
             return ()
         # What is disabled raises no events; that it cannot fail need not be said.
-        if node.executable.disabled and "on_failure_callback" != CALLBACKS[event][0]:
+        if node.executable.disabled and CALLBACKS[event][0] != "on_failure_callback":
             return ()
         own = [(handler, notifiers) for handler, notifiers in self._own[node] if handler.event == event]
         sent = tuple(one for _, notifiers in own for one in notifiers)
@@ -87,6 +91,12 @@ class Events:
         for handler in executable.event_handlers:
             if handler.disabled or switched_off or executable.disabled:
                 self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")
+            elif "Disable" in handler.expressions:
+                self._lines.needs_a_human(
+                    About.EVENT_HANDLER,
+                    handler.ref_id,
+                    _CONDITIONAL.format("its Disable expression"),
+                )
             else:
                 yield handler
 
@@ -126,12 +136,7 @@ class Events:
                 reason = "a precedence constraint"
             if reason:
                 left_out.add(one.ref_id)
-                self._lines.needs_a_human(
-                    About.EVENT_HANDLER,
-                    one.ref_id,
-                    f"It depends on {reason}, and a callback has no conditions: it is left out. Write a function that "
-                    f"decides, and calls a SendMailNotifier.",
-                )
+                self._lines.needs_a_human(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL.format(reason))
             elif one.kind is Kind.SEND_MAIL:
                 yield one
             elif one.executables:

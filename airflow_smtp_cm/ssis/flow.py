@@ -144,9 +144,7 @@ def _ends(node: Node, side: int) -> list[Node]:
 class _Constraints:
     """Resolves the constraints of a package into arrows, rules and conditions."""
 
-    def __init__(
-        self, root: Node, variables: Identifiers, expression: Callable[[PrecedenceConstraint], str]
-    ) -> None:
+    def __init__(self, root: Node, variables: Identifiers, expression: Callable[[PrecedenceConstraint], str]) -> None:
         self._root = root
         self._variables = variables
         self._expression = expression
@@ -224,7 +222,9 @@ class _Constraints:
             return f"{{{{ {tests[0]} }}}}"
         every = _every(constraints)
         # In Jinja, too, `and` binds more closely than `or`.
-        joined = (" and " if every else " or ").join(f"({test})" if every and " or " in test else test for test in tests)
+        joined = (" and " if every else " or ").join(
+            f"({test})" if every and " or " in test else test for test in tests
+        )
         return f"{{{{ {joined} }}}}"
 
     def _test(self, constraint: PrecedenceConstraint) -> str:
@@ -233,12 +233,14 @@ class _Constraints:
         if constraint.operation is EvaluatedOperation.CONSTRAINT:
             return outcome
         expression = self._expression(constraint)
+        if " or " in expression or " if " in expression:
+            expression = f"({expression})"
         match constraint.operation:
             case EvaluatedOperation.EXPRESSION:
-                return f"completed('{source}') and ({expression})"
+                return f"completed('{source}') and {expression}"
             case EvaluatedOperation.EXPRESSION_AND_CONSTRAINT:
-                return f"{outcome} and ({expression})"
-        return f"{outcome} or completed('{source}') and ({expression})"
+                return f"{outcome} and {expression}"
+        return f"{outcome} or completed('{source}') and {expression}"
 
     def _add_condition(
         self, group: Node, target: Node, constraints: list[PrecedenceConstraint], condition: str
@@ -249,7 +251,9 @@ class _Constraints:
         else:
             wanted = f"before_{target.id}"
         taken = Names(*(child.id for child in group.children))
-        node = Node(taken.take(wanted), self._variables.take(wanted), group, condition=condition, trigger_rule="all_done")
+        node = Node(
+            taken.take(wanted), self._variables.take(wanted), group, condition=condition, trigger_rule="all_done"
+        )
         group.children.insert(group.children.index(target), node)
         return node
 

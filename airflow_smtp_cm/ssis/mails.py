@@ -184,7 +184,9 @@ class _Reading:
         if manager is None or manager.creation_name.upper() != "FILE":
             self._to_do("message_source", f"the file of the connection manager {reference}")
             self._lines.needs_a_human(
-                About.FILE, self._place, f"Its message source is no File connection manager that there is: {reference}."
+                About.FILE,
+                self._place,
+                f"Its message source is no File connection manager that there is: {reference}.",
             )
             return
         path = escaped(manager.connection_string)
@@ -202,7 +204,9 @@ class _Reading:
         if "FileAttachments" in self._expressions:
             self._text("attachments", "FileAttachments", "|".join(self._told.attachments))
         elif files := self._told.attachments:
-            self.mail.arguments["attachments"] = source_text.listed([source_text.text(escaped(file)) for file in files])
+            self.mail.arguments["attachments"] = source_text.listed(
+                [source_text.text(escaped(file)) for file in files]
+            )
         if "attachments" in self.mail.arguments:
             on_windows = any(map(_OF_WINDOWS.match, self._told.attachments))
             self._lines.needs_a_human(

@@ -32,6 +32,10 @@ class Names:
     def __init__(self, *taken: str) -> None:
         self._taken = set(taken)
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether it is taken."""
+        return name in self._taken
+
     def take(self, name: str) -> str:
         """Return the name, or one with a number if it is taken."""
         taken, number = name, 1

@@ -84,7 +84,9 @@ class PackageFailureOperator(BaseOperator):
         Raises:
             AirflowFailException: always.
         """
-        raise AirflowFailException(f"One of these has failed, and with it the run: {', '.join(self.upstream_task_ids)}")
+        raise AirflowFailException(
+            f"One of these has failed, and with it the run: {', '.join(self.upstream_task_ids)}"
+        )
 
 
 class _Outcomes:

@@ -78,9 +78,11 @@ class Params:
 
     Attributes:
         by_name: the params.
+        bound: what templates name, those among them that are not params but expressions.
     """
 
     by_name: dict[str, ParamOf] = field(default_factory=dict)
+    bound: dict[Known, None] = field(default_factory=dict)
     _names: Identifiers = field(default_factory=lambda: Identifiers(*_ATTRIBUTES_OF_PARAMS))
     _of: dict[tuple[str, VariableName], str] = field(default_factory=dict)
 
@@ -111,11 +113,19 @@ class Scope:
     system: Callable[[str], Binding]
 
     @classmethod
-    def of_package(cls, project: Project, package: Package, params: Params, system: Callable[[str], Binding]) -> Scope:
+    def of_project(cls, project: Project, params: Params, system: Callable[[str], Binding]) -> Scope:
+        """Return what can be named everywhere in a project."""
+        return cls(tuple(Known("$Project", parameter) for parameter in project.parameters), params, system)
+
+    @classmethod
+    def of_package(
+        cls, project: Project, package: Package, params: Params, system: Callable[[str], Binding]
+    ) -> Scope:
         """Return what can be named everywhere in a package, but for its own variables."""
-        known = [Known("$Package", parameter) for parameter in package.parameters]
-        known += [Known("$Project", parameter) for parameter in project.parameters]
-        return cls(tuple(known), params, system)
+        outer = cls.of_project(project, params, system)
+        return replace(
+            outer, known=(*(Known("$Package", parameter) for parameter in package.parameters), *outer.known)
+        )
 
     def within(self, place: str, variables: tuple[Variable, ...]) -> Scope:
         """Return what can be named within an executable or event handler."""
@@ -146,11 +156,14 @@ class Scope:
             if name.namespace in {None, "System"}:
                 return self.system(name.name)
             raise Untranslatable(str(name), 0, f"There is no {name} here")
+        self.params.bound[known] = None
         if isinstance(known.source, Variable) and known.source.expression:
             return Inline(self._expression_of(known))
         data_type = known.data_type
         if data_type is None or (isinstance(known.source, Variable) and known.source.value is None):
-            raise Untranslatable(str(name), 0, f"{name} is no text, number, date or Boolean, so that no template has it")
+            raise Untranslatable(
+                str(name), 0, f"{name} is no text, number, date or Boolean, so that no template has it"
+            )
         param = self.params.name_of(known, data_type)
         return Jinja(f"params.{param}", data_type, iso_text=data_type is DataType.DATE)
 
@@ -166,6 +179,8 @@ class Scope:
 
     def _value(self, name: VariableName) -> Value:
         known = self.find(name)
+        if known:
+            self.params.bound[known] = None
         if known and isinstance(known.source, Variable) and known.source.expression:
             return self.evaluate(self._expression_of(known))
         if known is None or known.data_type is None or known.source.value is None:
@@ -202,8 +217,9 @@ def _arguments(known: Known, data_type: DataType) -> dict[str, Any]:
     source = known.source
     arguments: dict[str, Any] = {}
     kind = json_type(data_type)
-    secret = isinstance(source, Parameter) and source.sensitive
-    if source.value is not None and not secret:
+    # A deployed package does not start with the defaults of required parameters.
+    given_at_start = isinstance(source, Parameter) and (source.sensitive or source.required)
+    if source.value is not None and not given_at_start:
         try:
             arguments["default"] = json_value(read_value(source.value, data_type))
         except ValueError:

@@ -17,7 +17,7 @@ LINE_LENGTH = 118
 _LONGEST_PIECE = 88  # characters, so that there is room for indentation
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _AT_SPACES = re.compile(rf"(?s).{{1,{_LONGEST_PIECE}}}(?:(?<= )|\Z)|.{{1,{_LONGEST_PIECE}}}")
-_SHORT = 60  # characters, that stay on one line whatever is in them
+_SHORT = 80  # characters, that stay on one line whatever is in them
 _VERTICAL = 4  # arguments, from which on each has a line of its own
 
 

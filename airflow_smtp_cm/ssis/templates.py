@@ -6,7 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.expressions import ExpressionError, Template, Untranslatable, VariableName, parse, to_jinja
+from airflow_smtp_cm.ssis.expressions import (
+    Binding,
+    ExpressionError,
+    Jinja,
+    Template,
+    Untranslatable,
+    VariableName,
+    parse,
+    to_jinja,
+)
 from airflow_smtp_cm.ssis.lines import About, Lines
 
 if TYPE_CHECKING:
@@ -49,7 +58,7 @@ class Translator:
             text: the expression.
         """
         try:
-            template = to_jinja(parse(text), self.scope.bind)
+            template = to_jinja(parse(text), self._bind)
         except (ExpressionError, Untranslatable) as error:
             self.lines.needs_a_human(
                 About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
@@ -57,6 +66,12 @@ class Translator:
             return None
         self.uses_functions |= template.uses_functions
         return template
+
+    def _bind(self, name: VariableName) -> Binding:
+        binding = self.scope.bind(name)
+        if isinstance(binding, Jinja) and binding.note:
+            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {binding.note}.")
+        return binding
 
     def variable(self, property_name: str, name: str) -> Template | None:
         """Return the value of a variable that is named outside an expression, as ``User::Body``."""

@@ -13,6 +13,7 @@ from airflow_smtp_cm.ssis.dag_file import dag_source
 from airflow_smtp_cm.ssis.lines import Lines
 from airflow_smtp_cm.ssis.mails import Managers
 from airflow_smtp_cm.ssis.model import Executable, Kind, Outcome, Package, PrecedenceConstraint, Project
+from airflow_smtp_cm.ssis.scope import Params
 from airflow_smtp_cm.ssis.source_text import formatted
 
 SUCCESS, FAILURE, COMPLETION = Outcome
@@ -51,7 +52,7 @@ def tasks(names, parent="Package"):
 def source_of(root):
     package = Package(source=PurePath("P.dtsx"), format_version=8, root=root)
     project = Project(name="", source=PurePath(), packages=(package,))
-    source = dag_source(project, package, "flow", Managers((), {}), Lines())
+    source = dag_source(project, package, "flow", Managers((), {}), Params(), Lines())
     return formatted({"flow.py": source})["flow.py"]
 
 

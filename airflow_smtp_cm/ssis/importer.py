@@ -1,0 +1,109 @@
+"""Brings projects over, one by one: each package with mail becomes a DAG, each SMTP connection manager a connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.connections import Connections, is_smtp
+from airflow_smtp_cm.ssis.dag_file import dag_source, has_mail
+from airflow_smtp_cm.ssis.expressions import Untranslatable
+from airflow_smtp_cm.ssis.inventory import say_what_else_there_is, say_what_the_project_has
+from airflow_smtp_cm.ssis.lines import About, Lines
+from airflow_smtp_cm.ssis.mails import Managers
+from airflow_smtp_cm.ssis.names import Names, slug
+from airflow_smtp_cm.ssis.report import PackageReport, ProjectReport
+from airflow_smtp_cm.ssis.scope import Known, Params, Scope
+from airflow_smtp_cm.ssis.source_text import formatted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_smtp_cm.ssis.expressions import Binding
+    from airflow_smtp_cm.ssis.model import ConnectionManager, Package, Parameter, Project
+
+
+@dataclass(slots=True)
+class Importer:
+    """Brings projects over; no id is given twice.
+
+    Attributes:
+        connections: the connections so far.
+    """
+
+    connections: Connections = field(default_factory=Connections)
+    _dag_ids: Names = field(default_factory=Names)
+
+    def bring_over(self, project: Project) -> tuple[dict[str, str], ProjectReport]:
+        """Bring a project over.
+
+        Returns:
+            The sources of its DAGs, by the names of their files; and the report.
+
+        Raises:
+            FormattingError: ruff is not there, or does not understand a source.
+        """
+        sources: dict[str, str] = {}
+        lines = Lines()
+        scope = Scope.of_project(project, Params(), _unknown)
+        owner = project.name or "project"
+        conn_ids = self._connections(owner, project.connection_managers, project.connection_parameters, scope, lines)
+        used: set[str] = set()
+        bound = set(scope.params.bound)
+        packages = [self._package(project, package, conn_ids, used, bound, sources) for package in project.packages]
+        say_what_the_project_has(project, used, bound, lines)
+        report = ProjectReport(project.name, project.source, tuple(lines.lines), tuple(packages))
+        return formatted(sources) if sources else {}, report
+
+    def _package(
+        self,
+        project: Project,
+        package: Package,
+        conn_ids: dict[str, str],
+        used: set[str],
+        bound: set[Known],
+        sources: dict[str, str],
+    ) -> PackageReport:
+        lines = Lines()
+        params = Params()
+        scope = Scope.of_package(project, package, Params(), _unknown)
+        scope = scope.within(package.root.ref_id, package.root.variables)
+        own_ids = self._connections(
+            package.root.name, package.connection_managers, package.connection_parameters, scope, lines
+        )
+        managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids | own_ids, used)
+        dag_id = None
+        if has_mail(package.root):
+            dag_id = self._dag_id(project, package)
+            sources[f"{dag_id}.py"] = dag_source(project, package, dag_id, managers, params, lines)
+        else:
+            lines.left_out(About.MAIL, package.root.ref_id, "It sends no mail: there is no DAG of it.")
+        say_what_else_there_is(package, params, managers, lines)
+        bound.update(params.bound, scope.params.bound)
+        file = f"{dag_id}.py" if dag_id else None
+        return PackageReport(package.root.name, package.source, dag_id, file, tuple(lines.lines))
+
+    def _dag_id(self, project: Project, package: Package) -> str:
+        wanted = slug(package.root.name, "package")
+        if project.name and wanted in self._dag_ids:
+            wanted = f"{slug(project.name, 'project')}_{wanted}"
+        return self._dag_ids.take(wanted)
+
+    def _connections(
+        self,
+        owner: str,
+        managers: Iterable[ConnectionManager],
+        parameters: Iterable[Parameter],
+        scope: Scope,
+        lines: Lines,
+    ) -> dict[str, str]:
+        given = {parameter.name: parameter.value for parameter in parameters if parameter.value is not None}
+        return {
+            manager.ref_id: self.connections.add(manager, owner, given, scope, lines)
+            for manager in managers
+            if is_smtp(manager)
+        }
+
+
+def _unknown(name: str) -> Binding:
+    raise Untranslatable(f"@[System::{name}]", 0, "A connection knows no system variables")
