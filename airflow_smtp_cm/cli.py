@@ -66,8 +66,8 @@ def get_cli_commands() -> list[CLICommand]:
                     func=lazy_load_command(f"{commands}.import_packages"),
                     args=_IMPORT_ARGUMENTS,
                     epilog=(
-                        "Ends with 0 if every file was read and written, whatever is left for a human to do; with 1 if a "
-                        "file could not be read, or was left alone because it is there already."
+                        "Ends with 0 if every file was read and written, whatever is left for a human to do; with 1 "
+                        "if a file could not be read, or was left alone because it is there already."
                     ),
                 ),
             ),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-import ruff  # noqa: F401 - is run as a program, and missed here before anything is written
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,6 +17,10 @@ from airflow_smtp_cm.ssis.source_text import FormattingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+if find_spec("ruff") is None:  # it is run as a program, once there is something to format
+    raise ModuleNotFoundError("No module named 'ruff'")
 
 
 def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, form: str, overwrite: bool) -> int:
@@ -51,14 +54,12 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
         if files and report.connections:
             files.write(connections, importer.connections.as_json())
     except (FormattingError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the command's output
+        sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(report.as_json() if form == "json" else report.as_text())
     if files and files.left_alone:
         names = "".join(f"\n  {path}" for path in files.left_alone)
-        print(
-            f"Left alone, as they are there already and differ (--overwrite replaces them):{names}", file=sys.stderr
-        )
+        sys.stderr.write(f"Left alone, as they are there and differ (--overwrite replaces them):{names}\n")
     return 1 if report.unreadable or (files and files.left_alone) else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.ssis.events import Callbacks, Events
@@ -35,6 +36,7 @@ _IMPORTS = {
     "TaskGroup": "airflow.sdk",
     "functions": "airflow_smtp_cm.ssis",
 }
+_LONGEST_NAME = 70  # characters, in the first line
 _LOOPS = (Kind.FOR_LOOP, Kind.FOREACH_LOOP)
 
 
@@ -45,7 +47,7 @@ def has_mail(executable: Executable) -> bool:
 
 
 def dag_source(
-    project: Project, package: Package, dag_id: str, managers: Managers, params: Params, lines: Lines
+    project: Project, package: Package, *, dag_id: str, managers: Managers, params: Params, lines: Lines
 ) -> str:
     """Return the source of a package's DAG; it is right, but not yet formatted.
 
@@ -99,8 +101,7 @@ class _DagFile:
     # --- the whole
 
     def _docstring(self) -> str:
-        name, source = self.package.root.name, self.package.source.name
-        return f'"""{_plain(f"The mail of the SSIS package {name}, and placeholders for the rest ({source})")}."""'
+        return f'"""The mail of the SSIS package {shorten(_plain(self.package.root.name), _LONGEST_NAME)}."""'
 
     def _dag(self, root: Node) -> str:
         arguments = {"dag_id": literal(self.dag_id)}
@@ -165,7 +166,7 @@ class _DagFile:
 
     def _group(self, node: Node, *, named: bool) -> Iterator[str]:
         self.used.add("TaskGroup")
-        executable = node.executable
+        executable = node.of
         arguments = {"group_id": literal(node.id)}
         if executable.name != node.id:
             arguments["group_display_name"] = text(executable.name)
@@ -175,8 +176,8 @@ class _DagFile:
         if about:
             arguments["tooltip"] = text(". ".join(about))
         callbacks = self.events.of(node)
-        if callbacks != self.events.of(node.parent):
-            arguments["default_args"] = self._default_args(callbacks, self.events.of(node.parent))
+        if callbacks != self.events.inherited(node):
+            arguments["default_args"] = self._default_args(callbacks, self.events.inherited(node))
         yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
         yield from map(_indented, self._body(node))
         self._about_group(node)
@@ -186,25 +187,25 @@ class _DagFile:
             self.used.add("PrecedenceOperator")
             arguments = {"task_id": literal(node.id), "condition": text(node.condition)}
             return call("PrecedenceOperator", arguments)
-        mail = node.executable.mail if node.executable.kind is Kind.SEND_MAIL else None
+        mail = node.of.mail if node.of.kind is Kind.SEND_MAIL else None
         return self._mail(node) if mail else self._placeholder(node)
 
     def _common(self, node: Node) -> dict[str, str]:
         arguments = {"task_id": literal(node.id)}
-        if node.executable.name != node.id:
-            arguments["task_display_name"] = text(node.executable.name)
+        if node.of.name != node.id:
+            arguments["task_display_name"] = text(node.of.name)
         return arguments
 
     def _rest(self, node: Node, doc: list[str]) -> dict[str, str]:
         arguments = {"doc_md": text("\n\n".join(doc))} if doc else {}
         if node.trigger_rule != "all_success":
             arguments["trigger_rule"] = literal(node.trigger_rule)
-        own, inherited = self.events.of(node), self.events.of(node.parent)
+        own, inherited = self.events.of(node), self.events.inherited(node)
         return arguments | _changed_callbacks(own, inherited)
 
     def _mail(self, node: Node) -> str:
         self.used.add("SendMailOperator")
-        executable = node.executable
+        executable = node.of
         mail = mail_of(executable, self.places[node].scope, self.managers, self.lines)
         self.uses_functions |= mail.uses_functions
         disable = self._disable(node, mail)
@@ -218,9 +219,7 @@ class _DagFile:
     def _disable(self, node: Node, mail: Mail) -> dict[str, str]:
         place = self.places[node]
         if place.disabled:
-            self.lines.brought_over(
-                About.DISABLED, node.executable.ref_id, f"The task {node.full_id} is disabled, too."
-            )
+            self.lines.brought_over(About.DISABLED, node.of.ref_id, f"The task {node.full_id} is disabled, too.")
             return {"disable": "True"}
         tests = []
         for ref_id, expression, scope in place.disabling:
@@ -233,7 +232,7 @@ class _DagFile:
         if mail.to_do:
             self.lines.needs_a_human(
                 About.MAIL,
-                node.executable.ref_id,
+                node.of.ref_id,
                 f"The task {node.full_id} fails, and sends nothing, until you write {' and '.join(mail.to_do)} and "
                 f"take its disable away.",
             )
@@ -245,7 +244,7 @@ class _DagFile:
 
     def _placeholder(self, node: Node) -> str:
         self.used.add("EmptyOperator")
-        executable, place = node.executable, self.places[node]
+        executable, place = node.of, self.places[node]
         what, kind = type_name(executable), executable.type.partition(",")[0]
         doc = [what if what == kind or executable.kind is not Kind.TASK else f"{what} ({kind})"]
         if description := _description(executable):
@@ -264,13 +263,13 @@ class _DagFile:
         return call("EmptyOperator", self._common(node) | self._rest(node, doc))
 
     def _about_group(self, node: Node) -> None:
-        executable = node.executable
+        executable = node.of
         if executable.kind in _LOOPS:
             self.lines.needs_a_human(
                 About.LOOP,
                 executable.ref_id,
-                f"{executable.kind.value}: what is in the group {node.full_id} runs once. Map it (expand) over what the "
-                f"loop goes through.",
+                f"{executable.kind.value}: what is in the group {node.full_id} runs once. Map it (expand) over "
+                f"what the loop goes through.",
             )
         if expression := executable.expressions.get("Disable"):
             self.lines.needs_a_human(

@@ -74,6 +74,10 @@ class Events:
                 callbacks[name] = tuple(dict.fromkeys((*callbacks.get(name, ()), *self._sent(node, event))))
         return {name: notifiers for name, notifiers in callbacks.items() if notifiers}
 
+    def inherited(self, node: Node) -> Callbacks:
+        """Return the same of what it is in."""
+        return self.of(node.parent) if node.parent else {}
+
     def _sent(self, node: Node, event: str) -> tuple[str, ...]:
         if node.executable is None:
             return ()

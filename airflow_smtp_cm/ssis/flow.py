@@ -1,4 +1,4 @@
-"""Precedence constraints become dependencies, trigger rules and, where no rule means the same, operators of their own.
+"""Precedence constraints become dependencies, trigger rules and, where no rule means the same, tasks of their own.
 
 An executable that never ran satisfies no constraint. In Airflow it is skipped or upstream_failed, and so:
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.model import Executable, PrecedenceConstraint
 
 _OUTCOMES = {Outcome.SUCCESS: "succeeded", Outcome.FAILURE: "failed", Outcome.COMPLETION: "completed"}
-# Outcome, and whether all constraints must hold. More than one source of one_success, one_failed or one_done may still
-# run when the target does, which matters where a container's end is waited for: hence not within containers.
+# Outcome, and whether all constraints must hold. Some sources of one_success, one_failed and one_done may still run
+# when the target does, which matters where a container's end is waited for: hence not within containers.
 _RULES = {
     (Outcome.SUCCESS, True): "all_success",
     (Outcome.SUCCESS, False): "one_success",
@@ -44,7 +44,7 @@ _RULES = {
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """An executable of the control flow as a task or a task group; or what a precedence constraint needs between them.
+    """An executable of the control flow as a task or a task group; or a precedence constraint as a task.
 
     Attributes:
         id: its id within its group.
@@ -65,6 +65,13 @@ class Node:
     trigger_rule: str = "all_success"
     children: list[Node] = field(default_factory=list)
     arrows: list[tuple[Node, Node]] = field(default_factory=list)
+
+    @property
+    def of(self) -> Executable:
+        """What it is in the package, if it is no condition."""
+        if self.executable is None:
+            raise TypeError(f"{self.id} is a condition.")
+        return self.executable
 
     @property
     def full_id(self) -> str:

@@ -1,4 +1,4 @@
-"""Brings projects over, one by one: each package with mail becomes a DAG, each SMTP connection manager a connection."""
+"""Brings projects over: each package with mail becomes a DAG, each SMTP connection manager a connection."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class _Shared:
+    """What the packages of a project have in common, and what comes of them."""
+
+    project: Project
+    conn_ids: dict[str, str]
+    bound: set[Known]
+    used: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Importer:
     """Brings projects over; no id is given twice.
 
@@ -43,44 +54,35 @@ class Importer:
         Raises:
             FormattingError: ruff is not there, or does not understand a source.
         """
-        sources: dict[str, str] = {}
         lines = Lines()
         scope = Scope.of_project(project, Params(), _unknown)
-        owner = project.name or "project"
-        conn_ids = self._connections(owner, project.connection_managers, project.connection_parameters, scope, lines)
-        used: set[str] = set()
-        bound = set(scope.params.bound)
-        packages = [self._package(project, package, conn_ids, used, bound, sources) for package in project.packages]
-        say_what_the_project_has(project, used, bound, lines)
+        conn_ids = self._connections(
+            project.name or "project", (project.connection_managers, project.connection_parameters), scope, lines
+        )
+        shared = _Shared(project, conn_ids, bound=set(scope.params.bound))
+        packages = [self._package(package, shared) for package in project.packages]
+        say_what_the_project_has(project, shared.used, shared.bound, lines)
         report = ProjectReport(project.name, project.source, tuple(lines.lines), tuple(packages))
-        return formatted(sources) if sources else {}, report
+        return formatted(shared.sources) if shared.sources else {}, report
 
-    def _package(
-        self,
-        project: Project,
-        package: Package,
-        conn_ids: dict[str, str],
-        used: set[str],
-        bound: set[Known],
-        sources: dict[str, str],
-    ) -> PackageReport:
-        lines = Lines()
-        params = Params()
+    def _package(self, package: Package, shared: _Shared) -> PackageReport:
+        lines, params, project = Lines(), Params(), shared.project
         scope = Scope.of_package(project, package, Params(), _unknown)
         scope = scope.within(package.root.ref_id, package.root.variables)
-        own_ids = self._connections(
-            package.root.name, package.connection_managers, package.connection_parameters, scope, lines
-        )
-        managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids | own_ids, used)
-        dag_id = None
+        of_package = package.connection_managers, package.connection_parameters
+        conn_ids = shared.conn_ids | self._connections(package.root.name, of_package, scope, lines)
+        managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids, shared.used)
+        dag_id = file = None
         if has_mail(package.root):
             dag_id = self._dag_id(project, package)
-            sources[f"{dag_id}.py"] = dag_source(project, package, dag_id, managers, params, lines)
+            file = f"{dag_id}.py"
+            shared.sources[file] = dag_source(
+                project, package, dag_id=dag_id, managers=managers, params=params, lines=lines
+            )
         else:
             lines.left_out(About.MAIL, package.root.ref_id, "It sends no mail: there is no DAG of it.")
         say_what_else_there_is(package, params, managers, lines)
-        bound.update(params.bound, scope.params.bound)
-        file = f"{dag_id}.py" if dag_id else None
+        shared.bound.update(params.bound, scope.params.bound)
         return PackageReport(package.root.name, package.source, dag_id, file, tuple(lines.lines))
 
     def _dag_id(self, project: Project, package: Package) -> str:
@@ -92,11 +94,11 @@ class Importer:
     def _connections(
         self,
         owner: str,
-        managers: Iterable[ConnectionManager],
-        parameters: Iterable[Parameter],
+        theirs: tuple[Iterable[ConnectionManager], Iterable[Parameter]],
         scope: Scope,
         lines: Lines,
     ) -> dict[str, str]:
+        managers, parameters = theirs
         given = {parameter.name: parameter.value for parameter in parameters if parameter.value is not None}
         return {
             manager.ref_id: self.connections.add(manager, owner, given, scope, lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.connections import is_smtp
@@ -50,7 +51,7 @@ def say_what_the_project_has(project: Project, used: set[str], bound: set[Known]
                 About.PARAMETER,
                 f"{project.name}.Configurations[{configuration.name}]",
                 f"The configuration has values of its own for {', '.join(configuration.values)}. The DAGs have the "
-                f"parameters' defaults: give other values when a run starts, and other connections by AIRFLOW_CONN_...",
+                f"parameters' defaults: give others when a run starts, and other connections by AIRFLOW_CONN_...",
             )
 
 
@@ -145,14 +146,14 @@ def _place(known: Known) -> str:
 
 def _all(executable: Executable) -> Iterator[Executable]:
     yield executable
-    for owner in (executable, *executable.event_handlers):
-        for one in owner.executables:
-            yield from _all(one)
+    for one in chain(executable.executables, *(handler.executables for handler in executable.event_handlers)):
+        yield from _all(one)
 
 
 def _named(package: Package) -> Iterator[Known]:
     """Yield everything that has a name: the package's parameters, and all variables."""
     yield from (Known("$Package", parameter) for parameter in package.parameters)
     for executable in _all(package.root):
-        for owner in (executable, *executable.event_handlers):
-            yield from (Known(owner.ref_id, variable) for variable in owner.variables)
+        yield from (Known(executable.ref_id, variable) for variable in executable.variables)
+        for handler in executable.event_handlers:
+            yield from (Known(handler.ref_id, variable) for variable in handler.variables)

@@ -6,7 +6,7 @@ a task group is that of its last tasks, and conditions on several outcomes or on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -30,10 +30,10 @@ _NO_CALLBACKS = dict.fromkeys(
 class PrecedenceOperator(BaseOperator):
     """Waits for everything before it, and lets what follows run if a condition holds; else that is skipped.
 
-    The condition is a template that yields True or False. Beside Airflow's context it has the functions ``succeeded``,
-    ``failed`` and ``completed``, which take the id of a task or a task group of the same run. Each is false of what
-    never ran: as in SSIS, that satisfies no constraint. A group has failed if any of its tasks has, even if that was
-    handled.
+    The condition is a template that yields True or False. Beside Airflow's context it has the functions
+    ``succeeded``, ``failed`` and ``completed``, which take the id of a task or a task group of the same run. Each is
+    false of what never ran: as in SSIS, that satisfies no constraint. A group has failed if any of its tasks has,
+    even if that was handled.
 
     Args:
         condition: such as ``{{ failed('load') or succeeded('count') and params.rows == 0 }}``.
@@ -50,7 +50,8 @@ class PrecedenceOperator(BaseOperator):
         """Render the condition, with the functions that it has beside Airflow's context."""
         outcomes = _Outcomes(self.get_dag(), context)
         functions = {name: getattr(outcomes, name) for name in ("succeeded", "failed", "completed")}
-        super().render_template_fields({**context, **functions}, jinja_env)  # type: ignore[arg-type]
+        known: Any = {**cast("dict[str, Any]", context), **functions}
+        super().render_template_fields(known, jinja_env)
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow hands it over
         """Skip what follows unless the condition holds.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.ssis.lines import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import PurePath
 
     from airflow_smtp_cm.ssis.lines import Line
     from airflow_smtp_cm.ssis.model import Unreadable
@@ -83,7 +83,8 @@ class Report:
     def summary(self) -> dict[str, int]:
         """Count what there is."""
         packages = [package for project in self.projects for package in project.packages]
-        lines = [line for owner in (*self.projects, *packages) for line in owner.lines]
+        owners: list[ProjectReport | PackageReport] = [*self.projects, *packages]
+        lines = [line for owner in owners for line in owner.lines]
         return {
             "packages": len(packages),
             "dags": sum(package.dag_id is not None for package in packages),
@@ -109,8 +110,8 @@ class Report:
         count = self.summary()
         yield (
             f"{count['packages']} packages: {count['dags']} DAGs, {count['connections']} connections; "
-            f"{count['brought_over']} brought over, {count['needs_a_human']} for a human, {count['left_out']} left out; "
-            f"{count['unreadable']} files that cannot be read."
+            f"{count['brought_over']} brought over, {count['needs_a_human']} for a human, "
+            f"{count['left_out']} left out; {count['unreadable']} files that cannot be read."
         )
 
     def _json(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _NAMES = {
 def type_name(executable: Executable) -> str:
     """Return what it is, such as ``Data Flow task`` of ``Microsoft.Pipeline`` or ``SSIS.Pipeline.2``."""
     if executable.kind is not Kind.TASK:
-        return executable.kind.value
+        return str(executable.kind.value)
     name = executable.type.partition(",")[0].removeprefix("STOCK:")
     last = next((part for part in reversed(name.split(".")) if not part.isdecimal()), name)
     if known := _NAMES.get(last.lower()):

@@ -43,7 +43,7 @@ def load(generated_folder) -> Iterator[Callable[[str], Any]]:
 
 
 @pytest.fixture
-def run(load) -> Iterator[Callable[..., Any]]:
+def run() -> Iterator[Callable[..., Any]]:
     """A function that runs a DAG; of its placeholders, those whose ids are ``failing`` fail."""
 
     def run(dag: Any, failing: Collection[str] = (), conf: dict[str, Any] | None = None) -> Any:

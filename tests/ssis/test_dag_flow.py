@@ -52,7 +52,7 @@ def tasks(names, parent="Package"):
 def source_of(root):
     package = Package(source=PurePath("P.dtsx"), format_version=8, root=root)
     project = Project(name="", source=PurePath(), packages=(package,))
-    source = dag_source(project, package, "flow", Managers((), {}), Params(), Lines())
+    source = dag_source(project, package, dag_id="flow", managers=Managers((), {}), params=Params(), lines=Lines())
     return formatted({"flow.py": source})["flow.py"]
 
 
