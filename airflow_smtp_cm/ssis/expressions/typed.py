@@ -58,6 +58,7 @@ class Operation:
     Attributes:
         width: how many characters its text has at most, if that is known.
         depth: how many operations stand in each other at most, itself included.
+        failure: why it has no value although its operands have one.
     """
 
     function: str
@@ -67,6 +68,7 @@ class Operation:
     scale: int = 7
     width: int | None = None
     depth: int = 1
+    failure: str = ""
 
     @property
     def nullable(self) -> bool:
@@ -105,13 +107,13 @@ def operation(
             return Constant(decisive, data_type, position)
     if operands and all(isinstance(operand, Constant) for operand in operands):
         try:
-            return Constant(compute(made), data_type, position, scale)
-        except (ValueError, ArithmeticError):
-            return made
+            return Constant(_compute(made), data_type, position, scale)
+        except (ValueError, ArithmeticError) as error:
+            return replace(made, failure=str(error))
     return made
 
 
-def compute(made: Operation) -> Content:
+def _compute(made: Operation) -> Content:
     """Apply a function to operands that are all constant.
 
     Raises:
