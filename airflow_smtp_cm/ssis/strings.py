@@ -48,6 +48,18 @@ def left(text: str, count: int) -> str:
 
 
 @propagates_null
+def fitting(text: str, length: int) -> str:
+    """Give the text of a number if it is not longer.
+
+    Raises:
+        ValueError: it is longer.
+    """
+    if len(text) > length:
+        raise ValueError(f"{text} does not fit into {length} characters")
+    return text
+
+
+@propagates_null
 def right(text: str, count: int) -> str:
     """Give the last characters ("RIGHT (SSIS Expression)").
 

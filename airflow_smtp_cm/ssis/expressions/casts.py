@@ -43,6 +43,9 @@ _WRITTEN_WITH_SCALE = {
     DataType.DBTIMESTAMP2: ("timestamp2_text", 19),
     DataType.DBTIMESTAMPOFFSET: ("timestampoffset_text", 26),
 }
+# A text is cut ("The cast operator can also function as a truncation operator"), and so is a fraction. An integer or
+# a Boolean that is cut is wrong: SSIS has an error for it, DTS_E_EXPREVALTRUNCATIONASERROR.
+_NEVER_CUT = INTEGERS | {DataType.BOOL}
 _NUMBERS_FROM = NUMBERS | STRINGS | {DataType.BOOL}
 _WITH_SCALE = frozenset(_WRITTEN_WITH_SCALE)
 
@@ -108,7 +111,7 @@ def cast(node: Typed, target: DataType, arguments: tuple[int, ...], now: Callabl
     if target in TEXTS:
         written = as_text(node)
         if target in STRINGS:
-            written = _cut(written, arguments[0])
+            written = _cut(written, arguments[0], "fitting" if source in _NEVER_CUT else "left")
         return retyped(written, target)
     if target in DATES | TIMES:
         return _cast_to_date(node, target, arguments, now)
@@ -137,11 +140,11 @@ def _cast_to_date(node: Typed, target: DataType, arguments: tuple[int, ...], now
     return operation(target.value.lower(), (node, *extra), target, position, scale=scale)
 
 
-def _cut(node: Typed, length: int) -> Typed:
+def _cut(node: Typed, length: int, function: str) -> Typed:
     if node.width is not None and node.width <= length:
         return node
     return operation(
-        "left", (node, Constant(length, DataType.I4, node.position)), DataType.WSTR, node.position, width=length
+        function, (node, Constant(length, DataType.I4, node.position)), DataType.WSTR, node.position, width=length
     )
 
 

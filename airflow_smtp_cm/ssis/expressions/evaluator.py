@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions.checker import Checker
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError
-from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Typed, compute
+from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Reference, Typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,18 +47,15 @@ def evaluate(expression: Expression, lookup: Callable[[VariableName], Value], no
     result = Checker(expression, resolve, moment).check()
     if isinstance(result, Constant):
         return Value(result.content, result.data_type, result.scale)
-    position, reason = _failure(result)
-    raise ExpressionError(expression.text, position, reason)
+    failed = _failed(result)
+    raise ExpressionError(expression.text, failed.position, failed.failure)
 
 
-def _failure(node: Typed) -> tuple[int, str]:
-    """Find the operation without a value, whose operands have one, and tell why."""
-    below = next((operand for operand in getattr(node, "operands", ()) if not isinstance(operand, Constant)), None)
-    if below is not None:
-        return _failure(below)
-    try:
-        if isinstance(node, Operation):
-            compute(node)
-    except (ValueError, ArithmeticError) as error:
-        return node.position, str(error)
-    raise AssertionError(f"{node} has a value")
+def _failed(node: Operation | Reference) -> Operation:
+    """Find the operation that has no value although its operands have one."""
+    while isinstance(node, Operation):
+        below = next((operand for operand in node.operands if not isinstance(operand, Constant)), None)
+        if below is None:
+            return node
+        node = below
+    raise AssertionError(f"{node} has no value yet")  # lookup gives all of them

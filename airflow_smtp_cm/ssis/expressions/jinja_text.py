@@ -85,8 +85,8 @@ def jinja(node: Typed) -> Jinjaed:
 
 def joined(node: Typed) -> Jinjaed:
     """Write what stands in ``~`` or in braces, which make text of it by themselves."""
-    if isinstance(node, Operation) and node.function == "text" and not node.nullable:
-        return jinja(node.operands[0])
+    if isinstance(node, Operation) and not node.nullable and node.function in {"text", "fitting"}:
+        return joined(node.operands[0])
     return jinja(node)
 
 
@@ -117,7 +117,7 @@ def _reference(node: Reference) -> Jinjaed:
     binding = node.binding
     kind = binding.data_type
     if kind in EXACT:
-        return _call("exact", binding.expression)
+        return _call("dt_cy" if kind is DataType.CY else "exact", binding.expression)
     if kind is DataType.R8 and binding.nullable:
         return _call("dt_r8", binding.expression)
     if binding.iso_text:
@@ -193,7 +193,8 @@ def _negate(node: Operation) -> Jinjaed | None:
     if node.data_type in EXACT:
         return None
     operand = jinja(node.operands[0])
-    return _made(f"-{operand.at(Level.FILTER)}", Level.SIGN, operand)
+    # -x|abs is (-x)|abs to Jinja.
+    return _made(f"-{operand.at(Level.PRIMARY)}", Level.SIGN, operand)
 
 
 def _not(node: Operation) -> Jinjaed:
@@ -203,7 +204,9 @@ def _not(node: Operation) -> Jinjaed:
 
 def _conditional(node: Operation) -> Jinjaed:
     condition, yes, no = parts = [jinja(operand) for operand in node.operands]
-    text = f"{yes.at(Level.OR)} if {condition.at(Level.OR)} else {no.at(Level.CONDITION)}"
+    # To Jinja, what follows "is none" is an argument of the test, even "if".
+    yes_text = f"({yes.text})" if yes.text.endswith(" is none") else yes.at(Level.OR)
+    text = f"{yes_text} if {condition.at(Level.OR)} else {no.at(Level.CONDITION)}"
     if node.operands[0].nullable:
         text = f"none if {condition.at(Level.PRIMARY)} is none else {text}"
     return _made(text, Level.CONDITION, *parts)
@@ -289,6 +292,7 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "dt_dbdate": _dbdate,
     "equal": _comparison("=="),
     "find_string": _find,
+    "fitting": lambda node: jinja(node.operands[0]),  # where it does not fit, SSIS fails
     "greater": _comparison(">"),
     "greater_or_equal": _comparison(">="),
     "is_null": _is_null,
@@ -317,4 +321,4 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "upper": _filtered("upper"),
     "year": _suffixed(".year"),
 }
-_SEES_TO_NULL = frozenset({"conditional", "is_null", "replace_null"})
+_SEES_TO_NULL = frozenset({"conditional", "fitting", "is_null", "replace_null"})

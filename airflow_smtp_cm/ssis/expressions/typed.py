@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.data_types import Content, DataType
     from airflow_smtp_cm.ssis.expressions.bindings import Jinja
 
-_NOT_PROPAGATING = frozenset({"is_null", "replace_null", "logical_and", "logical_or", "token_count", "conditional"})
 _MAY_GIVE_NULL = frozenset({"ln", "log", "codepoint", "power"})
 
 
@@ -59,6 +58,7 @@ class Operation:
     Attributes:
         width: how many characters its text has at most, if that is known.
         depth: how many operations stand in each other at most, itself included.
+        failure: why it has no value although its operands have one.
     """
 
     function: str
@@ -68,6 +68,7 @@ class Operation:
     scale: int = 7
     width: int | None = None
     depth: int = 1
+    failure: str = ""
 
     @property
     def nullable(self) -> bool:
@@ -98,8 +99,6 @@ def operation(
     """
     depth = 1 + max((operand.depth for operand in operands if isinstance(operand, Operation)), default=0)
     made = Operation(function, operands, data_type, position, scale, width, depth)
-    if function not in _NOT_PROPAGATING and any(is_constant_null(operand) for operand in operands):
-        return Constant(None, data_type, position, scale)
     if function == "conditional":
         return _conditional(made)
     if function in {"logical_and", "logical_or"}:
@@ -108,13 +107,13 @@ def operation(
             return Constant(decisive, data_type, position)
     if operands and all(isinstance(operand, Constant) for operand in operands):
         try:
-            return Constant(compute(made), data_type, position, scale)
-        except (ValueError, ArithmeticError):
-            return made
+            return Constant(_compute(made), data_type, position, scale)
+        except (ValueError, ArithmeticError) as error:
+            return replace(made, failure=str(error))
     return made
 
 
-def compute(made: Operation) -> Content:
+def _compute(made: Operation) -> Content:
     """Apply a function to operands that are all constant.
 
     Raises:
@@ -135,11 +134,6 @@ def compute(made: Operation) -> Content:
 def retyped(node: Typed, data_type: DataType) -> Typed:
     """Give a node another type whose values are the same in Python."""
     return node if node.data_type is data_type else replace(node, data_type=data_type)
-
-
-def is_constant_null(node: Typed) -> bool:
-    """Tell whether it is NULL whatever happens."""
-    return isinstance(node, Constant) and node.content is None
 
 
 def _conditional(made: Operation) -> Typed:
