@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
+from airflow_smtp_cm.ssis.files import check_file
 from airflow_smtp_cm.ssis.model import Unreadable
 from airflow_smtp_cm.ssis.projects import MANIFEST, Part, read_project
 from airflow_smtp_cm.ssis.safe_xml import MOST_BYTES, NotReadableError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Files in an archive. The largest projects have some hundreds of packages.
 MOST_PARTS = 5_000
+#: Bytes of an archive. It may be nothing but a directory, of which each entry takes ten times its size in memory.
+MOST_PACKED = 32 * 1024 * 1024
 #: Bytes of all files together, unpacked.
 MOST_UNPACKED = 8 * MOST_BYTES
 #: How many times smaller a file may be packed. Data flow, which repeats itself a lot, shrinks to a thirtieth or so.
@@ -48,9 +51,11 @@ def read_ispac(path: Path) -> Iterator[Project | Unreadable]:
         Every part that cannot be read, then the project with the rest; the archive, if none of it can be read.
     """
     try:
-        with _damage(), ZipFile(path) as archive:
-            parts = _parts(archive, path)
-            yield from read_project(path, parts)
+        check_file(path, MOST_PACKED)
+        with _damage():
+            archive = ZipFile(path)
+        with archive:
+            yield from read_project(path, _parts(archive, path))
     except NotReadableError as error:
         yield Unreadable(source=path, why=error.why, what_to_do=error.what_to_do)
 
@@ -64,7 +69,7 @@ def _parts(archive: ZipFile, path: Path) -> list[Part]:
         )
     seen: set[str] = set()
     parts = []
-    for entry in sorted(entries, key=lambda entry: entry.filename):
+    for entry in entries:
         name = unquote(entry.filename)
         suffix = PurePosixPath(name).suffix.lower()
         if name != MANIFEST and suffix not in _READ | _ARCHIVES:

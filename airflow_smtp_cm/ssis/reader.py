@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.ssis.files import cannot_be_opened, load
 from airflow_smtp_cm.ssis.ispac import read_ispac
 from airflow_smtp_cm.ssis.model import Unreadable
 from airflow_smtp_cm.ssis.projects import Part, read_project
-from airflow_smtp_cm.ssis.safe_xml import MOST_BYTES, NotReadableError
+from airflow_smtp_cm.ssis.safe_xml import NotReadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,11 +37,12 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
         Each file once, in a steady order. Among them is what was given and is no such file, and folders that cannot
         be opened: ``read`` says what is wrong with them.
     """
-    found: dict[Path, Path] = {}
-    folders: set[Path] = set()
+    found: dict[str, Path] = {}
+    folders: set[str] = set()
     for path in paths:
-        for file in sorted(_search(path, folders)) if path.is_dir() else [path]:
-            found.setdefault(file.resolve(), file)
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if the way to it is closed
+        for file in sorted(_search(path, folders)) if is_folder else [path]:
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
 
@@ -65,7 +66,7 @@ def read(paths: Iterable[Path], *, on_file: Callable[[Path], None]) -> Iterator[
         yield from _read_folder(folder, files, on_file)
 
 
-def _search(folder: Path, visited: set[Path]) -> Iterator[Path]:
+def _search(folder: Path, visited: set[str]) -> Iterator[Path]:
     unopened: list[Path] = []
 
     def on_error(error: OSError) -> None:
@@ -74,7 +75,7 @@ def _search(folder: Path, visited: set[Path]) -> Iterator[Path]:
     for name, below, files in os.walk(folder, followlinks=True, onerror=on_error):
         here = Path(name)
         # A link may lead back to where the search comes from.
-        if (real := here.resolve()) in visited:
+        if (real := os.path.realpath(here)) in visited:
             below.clear()
             continue
         visited.add(real)
@@ -101,7 +102,7 @@ def _read_folder(folder: Path, files: list[Path], on_file: Callable[[Path], None
             yield from read_ispac(file)
         elif file.suffix.lower() not in _KNOWN:
             on_file(file)
-            yield _no_ssis_file(file)
+            yield _not_ssis(file)
 
 
 def _nothing(_: Path) -> None:
@@ -109,11 +110,11 @@ def _nothing(_: Path) -> None:
 
 
 def _part(file: Path, on_file: Callable[[Path], None]) -> Part:
-    def load() -> bytes:
+    def announce_and_load() -> bytes:
         on_file(file)
-        return _load(file)
+        return load(file)
 
-    return Part(file, load)
+    return Part(file, announce_and_load)
 
 
 def _of_project(folder: Path) -> list[Path]:
@@ -123,32 +124,16 @@ def _of_project(folder: Path) -> list[Path]:
         return []
 
 
-def _load(file: Path) -> bytes:
-    try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise NotReadableError("It is no file.", "Leave it out.")
-        if status.st_size > MOST_BYTES:
-            raise NotReadableError(
-                f"It has more than {MOST_BYTES // 1024**2} MB.", "No package has: check where it comes from."
-            )
-        return file.read_bytes()
-    except OSError as error:
-        raise NotReadableError(f"It cannot be opened: {error.strerror}.", "Check its name and its rights.") from error
-
-
-def _no_ssis_file(file: Path) -> Unreadable:
+def _not_ssis(file: Path) -> Unreadable:
+    error = NotReadableError(
+        "It is no SSIS file that can be read: these end in .dtsx, .dtproj, .params, .conmgr or .ispac.",
+        "Leave it out, or give the folder that holds the project.",
+    )
     try:
         if file.is_dir():
             next(file.iterdir(), None)
         else:
             file.stat()
-    except OSError as error:
-        return Unreadable(
-            source=file, why=f"It cannot be opened: {error.strerror}.", what_to_do="Check its name and its rights."
-        )
-    return Unreadable(
-        source=file,
-        why="It is no SSIS file that can be read: these end in .dtsx, .dtproj, .params, .conmgr or .ispac.",
-        what_to_do="Leave it out, or give the folder that holds the project.",
-    )
+    except OSError as unopened:
+        error = cannot_be_opened(unopened)
+    return Unreadable(source=file, why=error.why, what_to_do=error.what_to_do)

@@ -166,6 +166,13 @@ def test_links_that_lead_in_a_circle_are_followed_once(tmp_path):
     assert find_files([tmp_path]) == [tmp_path / "CheckFeeds.dtsx"]
 
 
+def test_link_to_itself_is_told(tmp_path):
+    (tmp_path / "a.dtsx").symlink_to(tmp_path / "a.dtsx")
+    assert [result.why for result in unreadable(tmp_path)] == [
+        "It cannot be opened: Too many levels of symbolic links."
+    ]
+
+
 def test_what_is_given_and_is_not_there_is_told(tmp_path):
     (missing,) = unreadable(tmp_path / "missing")
     assert "No such file" in missing.why

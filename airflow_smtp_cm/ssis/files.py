@@ -1,0 +1,47 @@
+"""Files as they lie on the disk, looked at before they are opened."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.safe_xml import MOST_BYTES, NotReadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def check_file(path: Path, most_bytes: int) -> None:
+    """Make sure that this is a file that can be opened, and not too large.
+
+    Raises:
+        NotReadableError: it is not: a pipe or a device may never end.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise cannot_be_opened(error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise NotReadableError("It is no file.", "Leave it out.")
+    if status.st_size > most_bytes:
+        raise NotReadableError(
+            f"It has more than {most_bytes // 1024**2} MB.", "No file of SSIS has: check where it comes from."
+        )
+
+
+def load(path: Path) -> bytes:
+    """Give the content of a file with XML.
+
+    Raises:
+        NotReadableError: it cannot be opened, or is too large.
+    """
+    check_file(path, MOST_BYTES)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise cannot_be_opened(error) from error
+
+
+def cannot_be_opened(error: OSError) -> NotReadableError:
+    """Give what to tell of a file or folder that the system does not open."""
+    return NotReadableError(f"It cannot be opened: {error.strerror}.", "Check its name and its rights.")
