@@ -112,7 +112,7 @@ def test_notifier_and_decorator_take_the_arguments_of_the_operator():
     """The pages say so."""
     of_the_operator = arguments(SendMailOperator.__init__)
 
-    assert of_the_operator - arguments(SendMailNotifier.__init__) == {"disable", "durable", "on_uncertain"}
+    assert of_the_operator - arguments(SendMailNotifier.__init__) == {"durable", "on_uncertain"}
     assert arguments(SendMailNotifier.__init__) <= of_the_operator
     assert of_the_operator - arguments(send_mail_task) == {"message_source", "message_source_type"}
 

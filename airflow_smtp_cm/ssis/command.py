@@ -13,11 +13,13 @@ from airflow_smtp_cm.ssis.importer import Importer
 from airflow_smtp_cm.ssis.model import Unreadable
 from airflow_smtp_cm.ssis.reader import find_files, read
 from airflow_smtp_cm.ssis.report import Report
-from airflow_smtp_cm.ssis.source_text import FormattingError
+from airflow_smtp_cm.ssis.source_text import FormattingError, formatted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+_AT_ONCE = 200  # DAG files
 
 if find_spec("ruff") is None:  # it is run as a program, once there is something to format
     raise ModuleNotFoundError("No module named 'ruff'")
@@ -37,7 +39,7 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
         The exit status: 0, or 1 if a file could not be read or written.
     """
     importer, report = Importer(), Report()
-    files = _Files(overwrite=overwrite) if form == "dag" else None
+    files = _Files(output, overwrite=overwrite) if form == "dag" else None
     try:
         with _progress() as progress:
             task = progress.add_task("Reading", total=len(find_files(paths)))
@@ -48,11 +50,12 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
                 sources, of_project = importer.bring_over(one)
                 report.projects.append(of_project)
                 if files:
-                    for name, source in sources.items():
-                        files.write(output / name, source)
+                    files.add(sources)
         report.connections = sorted(importer.connections.by_id)
-        if files and report.connections:
-            files.write(connections, importer.connections.as_json())
+        if files:
+            files.flush()
+            if report.connections:
+                files.write(connections, importer.connections.as_json())
     except (FormattingError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -64,15 +67,27 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
 
 
 class _Files:
-    """Files that are written.
+    """Files that are written; DAGs many at once, since ruff takes longer to start than to format.
 
     Attributes:
         left_alone: those that are not, since they are there already and say something else.
     """
 
-    def __init__(self, *, overwrite: bool) -> None:
+    def __init__(self, folder: Path, *, overwrite: bool) -> None:
+        self._folder = folder
         self._overwrite = overwrite
+        self._waiting: dict[str, str] = {}
         self.left_alone: list[Path] = []
+
+    def add(self, sources: dict[str, str]) -> None:
+        self._waiting |= sources
+        if len(self._waiting) >= _AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        for name, source in formatted(self._waiting).items():
+            self.write(self._folder / name, source)
+        self._waiting = {}
 
     def write(self, path: Path, content: str) -> None:
         if path.exists() and not self._overwrite:

@@ -11,19 +11,19 @@ from airflow_smtp_cm.ssis.events import Callbacks, Events
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.flow import Node, handled_failures, plan
 from airflow_smtp_cm.ssis.lines import About, Lines
-from airflow_smtp_cm.ssis.mails import Mail, Managers, mail_of, with_what_is_to_do
+from airflow_smtp_cm.ssis.mails import Mail, Managers, Switch, mail_of
 from airflow_smtp_cm.ssis.model import Executable, Kind
 from airflow_smtp_cm.ssis.names import Identifiers, slug
 from airflow_smtp_cm.ssis.scope import Params, Scope
 from airflow_smtp_cm.ssis.source_text import arrows, call, listed, literal, text
 from airflow_smtp_cm.ssis.system_variables import in_callback, in_task
 from airflow_smtp_cm.ssis.task_types import type_name
-from airflow_smtp_cm.ssis.templates import Translator, to_do
+from airflow_smtp_cm.ssis.templates import Translator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_smtp_cm.ssis.model import EventHandler, Package, PrecedenceConstraint, Project
+    from airflow_smtp_cm.ssis.model import EventHandler, Package, PrecedenceConstraint, Project, Variable
 
 _IMPORTS = {
     "DAG": "airflow.sdk",
@@ -62,13 +62,16 @@ def dag_source(
     return _DagFile(project, package, dag_id, managers, params, lines).source()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an executable is: what can be named there, and what switches it off."""
+    """What can be named in an executable, and what switches it off."""
 
     scope: Scope
-    disabled: bool = False
-    disabling: tuple[tuple[str, str, Scope], ...] = ()  # place, expression of Disable, what can be named in it
+    switch: Switch
+
+    def within(self, owner: Executable | EventHandler, variables: tuple[Variable, ...]) -> _Place:
+        scope = self.scope.within(owner.ref_id, variables)
+        return _Place(scope, self.switch.within(owner, scope))
 
 
 @dataclass(slots=True)
@@ -83,12 +86,14 @@ class _DagFile:
     uses_functions: bool = False
     notifiers: dict[str, str] = field(default_factory=dict)
     places: dict[Node, _Place] = field(default_factory=dict)
+    handled: list[Node] = field(default_factory=list)
     events: Events = field(init=False)
     names: Identifiers = field(default_factory=lambda: Identifiers(*_IMPORTS))
 
     def source(self) -> str:
         root = plan(self.package.root, self._condition, self.names)
-        self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task)))
+        self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task), Switch()))
+        self.handled = handled_failures(root)
         self.events = Events(root, self._notifier, self.lines)
         body = [*self._body(root), *self._failures(root)]
         head = self._dag(root)
@@ -123,17 +128,9 @@ class _DagFile:
 
     def _enter(self, node: Node, place: _Place) -> None:
         """Note where every executable is."""
-        executable = node.executable
-        if executable is None:
+        if node.executable is None:
             return
-        scope = place.scope.within(executable.ref_id, executable.variables)
-        disabling = place.disabling
-        disabled = place.disabled
-        if expression := executable.expressions.get("Disable"):
-            disabling = (*disabling, (executable.ref_id, expression, scope))
-        else:
-            disabled = disabled or executable.disabled
-        self.places[node] = _Place(scope, disabled, disabling)
+        self.places[node] = place.within(node.executable, node.executable.variables)
         for child in node.children:
             self._enter(child, self.places[node])
 
@@ -153,12 +150,11 @@ class _DagFile:
     def _body(self, group: Node) -> Iterator[str]:
         in_arrows = {node for arrow in group.arrows for node in arrow}
         ordered = group.ordered()
-        watched = set(handled_failures(_root_of(group)))
         for node in ordered:
             if node.children:
                 yield from self._group(node, named=node in in_arrows)
             else:
-                assigned = f"{node.variable} = " if node in in_arrows or node in watched else ""
+                assigned = f"{node.variable} = " if node in in_arrows or node in self.handled else ""
                 yield f"{assigned}{self._task(node)}"
         yield from arrows(
             [node.variable for node in ordered], [(one.variable, other.variable) for one, other in group.arrows]
@@ -206,41 +202,27 @@ class _DagFile:
     def _mail(self, node: Node) -> str:
         self.used.add("SendMailOperator")
         executable = node.of
-        mail = mail_of(executable, self.places[node].scope, self.managers, self.lines)
-        self.uses_functions |= mail.uses_functions
-        disable = self._disable(node, mail)
-        doc = [_description(executable)] if _description(executable) else []
-        if mail.to_do:
-            doc.append("\n".join(["To do:", "", *(f"- {name}: `{why}`" for name, why in mail.to_do.items())]))
-        arguments = self._common(node) | mail.arguments | disable | self._rest(node, doc)
+        mail = self._complete(executable, self.places[node])
+        description = _description(executable)
+        arguments = self._common(node) | mail.arguments | self._rest(node, [description] if description else [])
         self.lines.brought_over(About.MAIL, executable.ref_id, f"It is the task {node.full_id}.")
         return call("SendMailOperator", arguments)
 
-    def _disable(self, node: Node, mail: Mail) -> dict[str, str]:
-        place = self.places[node]
-        if place.disabled:
-            self.lines.brought_over(About.DISABLED, node.of.ref_id, f"The task {node.full_id} is disabled, too.")
-            return {"disable": "True"}
-        tests = []
-        for ref_id, expression, scope in place.disabling:
-            translator = Translator(scope, ref_id, self.lines)
-            if template := translator.template("Disable", expression):
-                tests.append(template.as_jinja_expression())
-                self.uses_functions |= translator.uses_functions
-            else:
-                mail.to_do["disable"] = expression
-        if mail.to_do:
+    def _complete(self, task: Executable, place: _Place) -> Mail:
+        """Return a task's message, with what switches it off."""
+        mail = mail_of(task, place.scope, self.managers, self.lines)
+        place.switch.apply(mail, self.lines)
+        self.uses_functions |= mail.uses_functions
+        if place.switch.disabled:
+            self.lines.brought_over(About.DISABLED, task.ref_id, "It is disabled here, too.")
+        elif mail.to_do:
             self.lines.needs_a_human(
                 About.MAIL,
-                node.of.ref_id,
-                f"The task {node.full_id} fails, and sends nothing, until you write {' and '.join(mail.to_do)} and "
-                f"take its disable away.",
+                task.ref_id,
+                f"Nothing is sent, and the task fails, until you write {' and '.join(mail.to_do)} and take its "
+                f"disable away.",
             )
-            return {"disable": text(to_do(f"write {' and '.join(mail.to_do)}, see doc_md"))}
-        if not tests:
-            return {}
-        joined = tests[0] if len(tests) == 1 else " or ".join(f"({test})" for test in tests)
-        return {"disable": text(f"{{{{ {joined} }}}}")}
+        return mail
 
     def _placeholder(self, node: Node) -> str:
         self.used.add("EmptyOperator")
@@ -249,14 +231,13 @@ class _DagFile:
         doc = [what if what == kind or executable.kind is not Kind.TASK else f"{what} ({kind})"]
         if description := _description(executable):
             doc.append(description)
-        if place.disabled:
+        if place.switch.disabled:
             doc.append("Disabled in the package.")
-        elif place.disabling:
-            doc.append(f"Disabled in the package if: `{place.disabling[-1][1]}`")
+        doc += [f"Disabled in the package if: `{expression}`" for _, expression, _ in place.switch.expressions]
         self.lines.needs_a_human(
             About.PLACEHOLDER,
             executable.ref_id,
-            f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.disabled else ''}.",
+            f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}.",
         )
         if executable.kind in _LOOPS:
             self._about_group(node)
@@ -280,35 +261,28 @@ class _DagFile:
 
     def _failures(self, root: Node) -> Iterator[str]:
         """Yield what fails the run, as the package fails, where a failure is handled."""
-        handled = handled_failures(root)
-        if not handled:
+        if not self.handled:
             return
         self.used.add("PackageFailureOperator")
         failure = call("PackageFailureOperator", {"task_id": literal(_free("package_failure", root))})
-        yield f"{listed([node.variable for node in handled])} >> {failure}"
+        yield f"{listed([node.variable for node in self.handled])} >> {failure}"
 
     # --- callbacks
 
-    def _notifier(self, node: Node, handler: EventHandler, mail: Executable) -> str | None:
-        scope = self.places[node].scope.within(handler.ref_id, handler.variables)
-        scope = scope.within(mail.ref_id, mail.variables).with_system(partial(in_callback, own_name=mail.name))
-        read = mail_of(mail, scope, self.managers, self.lines)
-        sendable = with_what_is_to_do(read)
-        what = " and ".join(read.to_do)
-        if sendable is None:
-            self.lines.needs_a_human(
-                About.EVENT_HANDLER, mail.ref_id, f"It is left out of the callback, until you write {what}."
-            )
-            return None
+    def _notifier(self, node: Node, handler: EventHandler, path: tuple[Executable, ...]) -> str:
+        # What is disabled has no events: only what is in the handler switches off.
+        place = _Place(self.places[node].scope, Switch()).within(handler, handler.variables)
+        for executable in path:
+            place = place.within(executable, executable.variables)
+        task = path[-1]
+        scope = place.scope.with_system(partial(in_callback, own_name=task.name))
+        mail = self._complete(task, _Place(scope, place.switch))
+        name = self.names.take(slug(task.name, "send_mail"))
         self.used.add("SendMailNotifier")
-        self.uses_functions |= sendable.uses_functions
-        name = self.names.take(slug(mail.name, "send_mail"))
-        self.notifiers[name] = call("SendMailNotifier", sendable.arguments)
+        self.notifiers[name] = call("SendMailNotifier", mail.arguments)
         self.lines.brought_over(
-            About.EVENT_HANDLER, mail.ref_id, f"It is the notifier {name}, which callbacks call ({handler.event})."
+            About.EVENT_HANDLER, task.ref_id, f"It is the notifier {name}, which callbacks call ({handler.event})."
         )
-        if read.to_do:
-            self.lines.needs_a_human(About.EVENT_HANDLER, mail.ref_id, f"Write {what} of the notifier {name}.")
         return name
 
     def _default_args(self, own: Callbacks, inherited: Callbacks | None = None) -> str:
@@ -326,9 +300,12 @@ def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
 
 
 def _param(arguments: dict[str, Any]) -> str:
-    default = [literal(arguments["default"])] if "default" in arguments else []
-    rest = [f"{name}={literal(value)}" for name, value in arguments.items() if name != "default"]
-    return f"Param({', '.join([*default, *rest])})"
+    positional = not isinstance(arguments.get("default"), bool)
+    said = (
+        literal(value) if name == "default" and positional else f"{name}={literal(value)}"
+        for name, value in arguments.items()
+    )
+    return f"Param({', '.join(said)})"
 
 
 def _description(executable: Executable) -> str:
@@ -349,10 +326,6 @@ def _path(package: Executable, ref_id: str) -> Iterator[Executable]:
         if inner is None:
             return
         executable = inner
-
-
-def _root_of(node: Node) -> Node:
-    return node if node.parent is None else _root_of(node.parent)
 
 
 def _free(wanted: str, root: Node) -> str:

@@ -34,8 +34,8 @@ CALLBACKS = {
 }
 _ABOUT_CONTAINERS_TOO = ("OnPreExecute", "OnPostExecute")
 _CONDITIONAL = (
-    "It depends on {}, and a callback has no conditions: it is left out. Write a function that decides, and calls a "
-    "SendMailNotifier."
+    "It depends on a precedence constraint, and the order of notifiers has no conditions: it is left out. Write a "
+    "function that decides, and calls a SendMailNotifier."
 )
 
 Callbacks = dict[str, tuple[str, ...]]
@@ -46,15 +46,15 @@ class Events:
 
     Args:
         root: the control flow.
-        notifier: makes a notifier of a mail in an event handler of a node, and returns the name of its variable; None
-            if that is not possible.
+        notifier: makes a notifier of a mail in an event handler of a node, and returns the name of its variable; the
+            mail comes after the containers within the handler that it is in.
         lines: where what has no counterpart is told.
     """
 
     def __init__(
         self,
         root: Node,
-        notifier: Callable[[Node, EventHandler, Executable], str | None],
+        notifier: Callable[[Node, EventHandler, tuple[Executable, ...]], str],
         lines: Lines,
     ) -> None:
         self._lines = lines
@@ -95,12 +95,6 @@ class Events:
         for handler in executable.event_handlers:
             if handler.disabled or switched_off or executable.disabled:
                 self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")
-            elif "Disable" in handler.expressions:
-                self._lines.needs_a_human(
-                    About.EVENT_HANDLER,
-                    handler.ref_id,
-                    _CONDITIONAL.format("its Disable expression"),
-                )
             else:
                 yield handler
 
@@ -123,28 +117,25 @@ class Events:
                 f"It is called for each task. {handler.event} of containers, and of the package itself, has no "
                 f"callback: if the mail is meant for that, make it a task at the end.",
             )
-        return tuple(name for mail in mails if (name := self._notifier(node, handler, mail)))
+        return tuple(self._notifier(node, handler, mail) for mail in mails)
 
     def _mails(
-        self, executables: tuple[Executable, ...], constraints: tuple[PrecedenceConstraint, ...]
-    ) -> Iterator[Executable]:
-        """Yield the mails that a handler always sends, in order; say what else there is."""
+        self,
+        executables: tuple[Executable, ...],
+        constraints: tuple[PrecedenceConstraint, ...],
+        path: tuple[Executable, ...] = (),
+    ) -> Iterator[tuple[Executable, ...]]:
+        """Yield the mails that a handler sends whatever happens in it, in order; say what else there is."""
         left_out: set[str] = set()
         for one in _ordered(executables, constraints):
             before = [constraint for constraint in constraints if constraint.target == one.ref_id]
-            if _disabled(one):
-                self._lines.left_out(About.DISABLED, one.ref_id, "It is disabled, and no callback sends it.")
-                continue
-            reason = "its Disable expression" if "Disable" in one.expressions else ""
             if any(map(_is_a_condition, before)) or left_out & {constraint.source for constraint in before}:
-                reason = "a precedence constraint"
-            if reason:
                 left_out.add(one.ref_id)
-                self._lines.needs_a_human(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL.format(reason))
+                self._lines.needs_a_human(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
             elif one.kind is Kind.SEND_MAIL:
-                yield one
+                yield (*path, one)
             elif one.executables:
-                yield from self._mails(one.executables, one.constraints)
+                yield from self._mails(one.executables, one.constraints, (*path, one))
             else:
                 self._lines.needs_a_human(
                     About.EVENT_HANDLER, one.ref_id, f"It is no mail ({one.type}), and is left out of the callback."
@@ -155,10 +146,6 @@ class Events:
 
 def _is_a_condition(constraint: PrecedenceConstraint) -> bool:
     return constraint.operation is not EvaluatedOperation.CONSTRAINT or constraint.outcome is Outcome.FAILURE
-
-
-def _disabled(executable: Executable) -> bool:
-    return executable.disabled and "Disable" not in executable.expressions
 
 
 def _ordered(

@@ -14,7 +14,6 @@ from airflow_smtp_cm.ssis.mails import Managers
 from airflow_smtp_cm.ssis.names import Names, slug
 from airflow_smtp_cm.ssis.report import PackageReport, ProjectReport
 from airflow_smtp_cm.ssis.scope import Known, Params, Scope
-from airflow_smtp_cm.ssis.source_text import formatted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,10 +48,7 @@ class Importer:
         """Bring a project over.
 
         Returns:
-            The sources of its DAGs, by the names of their files; and the report.
-
-        Raises:
-            FormattingError: ruff is not there, or does not understand a source.
+            The sources of its DAGs, not yet formatted, by the names of their files; and the report.
         """
         lines = Lines()
         scope = Scope.of_project(project, Params(), _unknown)
@@ -63,7 +59,7 @@ class Importer:
         packages = [self._package(package, shared) for package in project.packages]
         say_what_the_project_has(project, shared.used, shared.bound, lines)
         report = ProjectReport(project.name, project.source, tuple(lines.lines), tuple(packages))
-        return formatted(shared.sources) if shared.sources else {}, report
+        return shared.sources, report
 
     def _package(self, package: Package, shared: _Shared) -> PackageReport:
         lines, params, project = Lines(), Params(), shared.project

@@ -15,7 +15,7 @@ from airflow_smtp_cm.ssis.templates import Translator, escaped, to_do
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, SendMail
+    from airflow_smtp_cm.ssis.model import ConnectionManager, EventHandler, Executable, SendMail
     from airflow_smtp_cm.ssis.scope import Scope
 
 _PRIORITIES = {1: "High", 5: "Low"}
@@ -217,14 +217,41 @@ class _Reading:
             )
 
 
-def with_what_is_to_do(mail: Mail) -> Mail | None:
-    """Return the message of an event handler, with words in place of texts that could not be translated.
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What switches an executable off: its own Disabled or Disable, and those of what it is in.
 
-    An alert that says so is better than none; but without an address or a connection there is none: None.
+    Attributes:
+        disabled: whether it never runs.
+        expressions: place and text of expressions, one of which must be true to switch it off; and what can be named
+            in them.
     """
-    if mail.to_do.keys() - {"subject", "message_source"}:
-        return None
-    if "message_source_type" in mail.arguments and "message_source" in mail.to_do:
-        return None
-    texts = {name: source_text.text(to_do(why)) for name, why in mail.to_do.items()}
-    return Mail(mail.arguments | texts, {}, mail.uses_functions)
+
+    disabled: bool = False
+    expressions: tuple[tuple[str, str, Scope], ...] = ()
+
+    def within(self, owner: Executable | EventHandler, scope: Scope) -> Switch:
+        """Return what switches off what is in an executable or event handler, or itself."""
+        if expression := owner.expressions.get("Disable"):
+            return Switch(self.disabled, (*self.expressions, (owner.ref_id, expression, scope)))
+        return Switch(self.disabled or owner.disabled, self.expressions)
+
+    def apply(self, mail: Mail, lines: Lines) -> None:
+        """Set a message's argument ``disable``: what somebody must write switches it off, too."""
+        if self.disabled:
+            mail.arguments["disable"] = "True"
+            return
+        tests = []
+        for ref_id, expression, scope in self.expressions:
+            translator = Translator(scope, ref_id, lines)
+            if template := translator.template("Disable", expression):
+                tests.append(template.as_jinja_expression())
+                mail.uses_functions |= translator.uses_functions
+            else:
+                mail.to_do["disable"] = expression
+        if mail.to_do:
+            what = " and ".join(f"{name} ({why})" for name, why in mail.to_do.items())
+            mail.arguments["disable"] = source_text.text(to_do(f"write {what}"))
+        elif tests:
+            joined = tests[0] if len(tests) == 1 else " or ".join(f"({test})" for test in tests)
+            mail.arguments["disable"] = source_text.text(f"{{{{ {joined} }}}}")

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-LINE_LENGTH = 118
-
+_LINE_LENGTH = 118
 _LONGEST_PIECE = 88  # characters, so that there is room for indentation
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _AT_SPACES = re.compile(rf"(?s).{{1,{_LONGEST_PIECE}}}(?:(?<= )|\Z)|.{{1,{_LONGEST_PIECE}}}")
@@ -93,12 +92,16 @@ def formatted(sources: Mapping[str, str]) -> dict[str, str]:
     Raises:
         FormattingError: ruff is not installed, or does not understand them.
     """
+    if not sources:
+        return {}
     with tempfile.TemporaryDirectory(prefix="smtp-cm-import-") as name:
         folder = Path(name)
         for file, source in sources.items():
             (folder / file).write_text(source, encoding="utf-8")
-        settings = ("--isolated", "--quiet", "--no-cache", "--config", f"line-length = {LINE_LENGTH}")
-        _ruff("check", *settings, "--select", "I", "--fix", name)
+        settings = ("--isolated", "--quiet", "--no-cache", "--config", f"line-length = {_LINE_LENGTH}")
+        # Whatever is in the folder where the command is run.
+        order = ("--config", 'lint.isort.known-third-party = ["airflow", "airflow_smtp_cm"]')
+        _ruff("check", *settings, *order, "--select", "I", "--fix", name)
         _ruff("format", *settings, name)
         return {file: (folder / file).read_text(encoding="utf-8") for file in sources}
 
