@@ -279,6 +279,9 @@ class _DagFile:
         mail = self._complete(task, _Place(scope, place.switch))
         name = self.names.take(slug(task.name, "send_mail"))
         self.used.add("SendMailNotifier")
+        # Without a subject and a text of its own a notifier would write them itself.
+        for argument in ("subject", "message_source"):
+            mail.arguments.setdefault(argument, '""')
         self.notifiers[name] = call("SendMailNotifier", mail.arguments)
         self.lines.brought_over(
             About.EVENT_HANDLER, task.ref_id, f"It is the notifier {name}, which callbacks call ({handler.event})."

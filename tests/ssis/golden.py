@@ -15,6 +15,7 @@ from tests.ssis import packages
 
 GOLDEN = Path(__file__).with_name("golden")
 SETTINGS = """extend = "../../../pyproject.toml"
+cache-dir = "../../../.ruff_cache"
 
 [lint]
 extend-ignore = ["RUF001"]  # what a mail says is its author's

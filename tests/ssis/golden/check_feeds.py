@@ -20,6 +20,7 @@ feeds_done = SendMailNotifier(
     to="log@ledger.example",
     subject="{{ task.task_display_name }} done at {{ ssis.timestamp_text(ssis.getdate()) }}",
     priority="Low",
+    message_source="",
 )
 
 with DAG(

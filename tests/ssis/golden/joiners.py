@@ -12,6 +12,7 @@ call_the_desk = SendMailNotifier(
     to="desk@alderwick.example",
     subject="Facilities were not told",
     priority="High",
+    message_source="",
 )
 
 with DAG(
