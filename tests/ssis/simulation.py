@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import evaluate, parse
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
@@ -59,7 +59,7 @@ class Simulation:
     def _run(self, executable: Executable, path: tuple[Executable, ...]) -> bool:
         path = (*path, executable)
         if self._is_off(executable, path):
-            self._note(executable, True)
+            self._note(executable, outcome=True)
             return True
         if not executable.executables:
             succeeded = self._run_task(executable, path)
@@ -86,7 +86,7 @@ class Simulation:
             if not before or (all(holds) if every else any(holds)):
                 self._run(one, path)
             else:
-                self._note(one, None)
+                self._note(one, outcome=None)
 
     def _holds(self, constraint: PrecedenceConstraint, path: tuple[Executable, ...]) -> bool:
         succeeded = self.outcomes[constraint.source]
@@ -103,10 +103,10 @@ class Simulation:
             EvaluatedOperation.EXPRESSION_OR_CONSTRAINT: true or asked,
         }[constraint.operation]
 
-    def _note(self, executable: Executable, outcome: bool | None) -> None:
+    def _note(self, executable: Executable, *, outcome: bool | None) -> None:
         self.outcomes[executable.ref_id] = outcome
         for one in executable.executables:
-            self._note(one, outcome)
+            self._note(one, outcome=outcome)
 
     def _run_task(self, task: Executable, path: tuple[Executable, ...]) -> bool:
         succeeded = task.name not in self.failing
@@ -187,7 +187,7 @@ class Simulation:
                 return read_value(stored.value, data_type)
             raise KeyError(str(name))
 
-        return evaluate(parse(expression), lookup, datetime.now())
+        return evaluate(parse(expression), lookup, functions.getdate())
 
     def _stored(self, path: tuple[Any, ...], name: Any) -> Iterator[tuple[Any, DataType]]:
         for owner in reversed(path):
