@@ -77,8 +77,9 @@ class Importer:
             )
         else:
             lines.left_out(About.MAIL, package.root.ref_id, "It sends no mail: there is no DAG of it.")
+        params.bound.update(scope.params.bound)
         say_what_else_there_is(package, params, managers, lines)
-        shared.bound.update(params.bound, scope.params.bound)
+        shared.bound.update(params.bound)
         return PackageReport(package.root.name, package.source, dag_id, file, tuple(lines.lines))
 
     def _dag_id(self, project: Project, package: Package) -> str:

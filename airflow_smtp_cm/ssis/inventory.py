@@ -11,7 +11,7 @@ from airflow_smtp_cm.ssis.model import Kind, Variable
 from airflow_smtp_cm.ssis.scope import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from airflow_smtp_cm.ssis.mails import Managers
     from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Package, Project
@@ -41,8 +41,7 @@ def say_what_the_project_has(project: Project, used: set[str], bound: set[Known]
         lines: where to say it.
     """
     for known in (Known("$Project", parameter) for parameter in project.parameters):
-        if known not in bound:
-            lines.left_out(About.PARAMETER, str(known.name), "No mail and no condition names it.")
+        _say_no_param(known, bound, lines)
     _say_managers(project.connection_managers, used, lines)
     _say_secrets(project.secrets, lines)
     for configuration in project.configurations:
@@ -66,10 +65,10 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
     """
     for name, param in params.by_name.items():
         _say_param(name, param, lines)
+    are_params = {param.known for param in params.by_name.values()}
     for known in _named(package):
-        if known not in params.bound:
-            about = About.VARIABLE if isinstance(known.source, Variable) else About.PARAMETER
-            lines.left_out(about, _place(known), "No mail and no condition names it.")
+        if known not in are_params:
+            _say_no_param(known, params.bound, lines)
     _say_managers(package.connection_managers, managers.used, lines)
     for executable in _all(package.root):
         _say_properties(executable, lines)
@@ -78,7 +77,7 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
         lines.needs_a_human(
             About.PARAMETER,
             package.root.ref_id,
-            f"The package configuration {configuration} may set variables and properties when the package starts.",
+            f"The package configuration {configuration} may set variables and properties when it starts.",
         )
 
 
@@ -101,6 +100,16 @@ def _say_param(name: str, param: ParamOf, lines: Lines) -> None:
         )
 
 
+def _say_no_param(known: Known, bound: Container[Known], lines: Lines) -> None:
+    about = About.VARIABLE if isinstance(known.source, Variable) else About.PARAMETER
+    if known not in bound:
+        lines.left_out(about, _place(known), "No mail and no condition names it.")
+    elif isinstance(known.source, Variable) and known.source.expression:
+        lines.brought_over(about, _place(known), "Its expression is in what names it.")
+    elif known.place != "$Project":
+        lines.brought_over(about, _place(known), "Its value is in the connection that names it.")
+
+
 def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: Lines) -> None:
     for manager in managers:
         if is_smtp(manager):
@@ -113,7 +122,9 @@ def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: 
                 f"It is not SSIS's own SMTP connection manager but one of type {manager.creation_name}, and is left. "
                 f"If it logs in by name and password, add a connection of Airflow's type smtp.",
             )
-        elif manager.ref_id not in used:
+        elif manager.ref_id in used:
+            lines.brought_over(About.CONNECTION, manager.ref_id, "Its path is in the mail that names it.")
+        else:
             lines.left_out(
                 About.CONNECTION, manager.ref_id, f"It is of type {manager.creation_name}, and not for mail."
             )

@@ -41,8 +41,8 @@ def test_people_read_what_became_of_each_package():
         "    Package\\Tell ops: It is the task tell_ops.\n"
         "  Needs a human\n"
         "    Package\\Each\\Load: Data Flow task: replace the placeholder each.load.\n"
-        "    Package\\Each: Foreach Loop container: what is in the group each runs once. Map it (expand) over what the "
-        "loop goes through.\n"
+        "    Package\\Each: Foreach Loop container: what is in the group each runs once. "
+        "Map it (expand) over what the loop goes through.\n"
         "    Package: MaxErrorCount is 3. Here the first failure counts.\n"
         "  Left out\n"
         "    Package\\Each: ForEachEnumerator: Files\n"
@@ -50,7 +50,8 @@ def test_people_read_what_became_of_each_package():
         "Cannot be read\n"
         "  x.dtsx: It is encrypted. Decrypt it.\n"
         "\n"
-        "1 packages: 1 DAGs, 1 connections; 2 brought over, 3 for a human, 1 left out; 1 files that cannot be read.\n"
+        "1 packages: 1 DAGs, 1 connections; "
+        "2 brought over, 3 for a human, 1 left out; 1 files that cannot be read.\n"
     )
 
 
@@ -107,18 +108,14 @@ def test_secrets_and_configurations_are_said():
     )
     told = BroughtOver(
         package(
-            mail(),
-            managers=(SMTP, database),
-            secrets=("Package\\Fetch",),
-            configurations=("Servers: D:\\servers.dtsConfig",),
+            mail(), managers=(SMTP, database), secrets=("Package\\Fetch",), configurations=("Servers: D:\\s.xml",)
         )
     ).told()
 
     assert told == [
         "Package.ConnectionManagers[DB]: The file holds a password of it, which is copied nowhere.",
         "Package\\Fetch: A password or another secret stands here, which is copied nowhere.",
-        "Package: The package configuration Servers: D:\\servers.dtsConfig may set variables and properties when the "
-        "package starts.",
+        "Package: The package configuration Servers: D:\\s.xml may set variables and properties when it starts.",
     ]
 
 
@@ -126,19 +123,19 @@ def test_nothing_in_the_packages_goes_without_a_line():
     """Neither an executable nor a connection manager, variable or parameter; containers and packages are the DAG."""
     files = made()
     for one in read([packages.HERE], on_file=lambda _: None):
-        for package in getattr(one, "packages", ()):
+        for each in getattr(one, "packages", ()):
             missing = {
                 place
                 for place in (
-                    *(leaf.ref_id for leaf in leaves(package)),
-                    *(manager.ref_id for manager in (*package.connection_managers, *one.connection_managers)),
-                    *(f"@[$Package::{parameter.name}]" for parameter in package.parameters),
+                    *(leaf.ref_id for leaf in leaves(each)),
+                    *(manager.ref_id for manager in (*each.connection_managers, *one.connection_managers)),
+                    *(f"@[$Package::{parameter.name}]" for parameter in each.parameters),
                     *(f"@[$Project::{parameter.name}]" for parameter in one.parameters),
-                    *(f"@[User::{variable.name}]" for variable in package.root.variables),
+                    *(f"@[User::{variable.name}]" for variable in each.root.variables),
                 )
                 if place not in files["report.txt"]
             }
-            assert missing == set(), package.root.name
+            assert missing == set(), each.root.name
 
 
 def leaves(package: Package):
