@@ -31,7 +31,8 @@ def made() -> dict[str, str]:
     os.chdir(packages.HERE)
     try:
         importer, report, sources = Importer(), Report(), {}
-        for one in read([Path()], on_file=lambda _: None):
+        # The project of the documentation first: its connection has the plain name.
+        for one in read([Path(packages.NIGHTLY_SALES.name), Path()], on_file=lambda _: None):
             if isinstance(one, Project):
                 of_project, project_report = importer.bring_over(one)
                 sources |= of_project

@@ -30,7 +30,7 @@ with DAG(
     tell_data_stewards = SendMailOperator(
         task_id="tell_data_stewards",
         task_display_name="Tell data stewards",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="etl@harbourpine.example",
         to="data-stewards@harbourpine.example",
         cc="crm@harbourpine.example; ",
@@ -47,7 +47,7 @@ with DAG(
     tell_operations = SendMailOperator(
         task_id="tell_operations",
         task_display_name="Tell operations",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="etl@harbourpine.example",
         to="{{ params.OperationsTeam }}",
         subject="Customers were not loaded",
@@ -60,7 +60,7 @@ with DAG(
     tell_the_old_team = SendMailOperator(
         task_id="tell_the_old_team",
         task_display_name="Tell the old team",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="etl@harbourpine.example",
         to="bi-team@harbourpine.example",
         subject="Customers: done",

@@ -7,14 +7,14 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.ssis.precedence import PackageFailureOperator, PrecedenceOperator
 
 tell_operations = SendMailNotifier(
-    smtp_conn_id="nightly_sales_mail",
+    smtp_conn_id="mail",
     from_email="etl@harbourpine.example",
     to="{{ params.OperationsTeam }}",
     subject="Task {{ task.task_display_name }} of {{ dag.dag_display_name }} failed",
     message_source="Please look at the log of the night.",
 )
 tell_the_shops = SendMailNotifier(
-    smtp_conn_id="nightly_sales_mail",
+    smtp_conn_id="mail",
     from_email="etl@harbourpine.example",
     to="shops@harbourpine.example",
     cc="operations@harbourpine.example",
@@ -68,7 +68,7 @@ with DAG(
     sales_are_in = SendMailOperator(
         task_id="sales_are_in",
         task_display_name="Sales are in",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="etl@harbourpine.example",
         to="operations@harbourpine.example",
         subject="Sales: {{ params.RowsLoaded }} rows",
@@ -81,7 +81,7 @@ with DAG(
     too_few_sales = SendMailOperator(
         task_id="too_few_sales",
         task_display_name="Too few sales",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="etl@harbourpine.example",
         to="{{ params.OperationsTeam }}; {{ params.SalesTeam }}",
         subject="Suspiciously few sales",

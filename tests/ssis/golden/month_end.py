@@ -7,7 +7,7 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.ssis.precedence import PackageFailureOperator, PrecedenceOperator
 
 journal_failed = SendMailNotifier(
-    smtp_conn_id="mail",
+    smtp_conn_id="month_end_mail",
     from_email="close@ledger.example",
     to="finance@ledger.example",
     subject="A journal failed",
@@ -45,7 +45,7 @@ with DAG(
         still_open = SendMailOperator(
             task_id="still_open",
             task_display_name="Still open",
-            smtp_conn_id="mail",
+            smtp_conn_id="month_end_mail",
             from_email="close@ledger.example",
             cc="finance@ledger.example; controlling@ledger.example",
             subject="Ledger still open, try {{ params.Try }}",
@@ -77,7 +77,7 @@ with DAG(
     close_report = SendMailOperator(
         task_id="close_report",
         task_display_name="Close report",
-        smtp_conn_id="mail",
+        smtp_conn_id="month_end_mail",
         from_email="close@{{ params.Domain }}",
         to="board@ledger.example",
         subject="Month end",

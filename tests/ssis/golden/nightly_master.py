@@ -7,7 +7,7 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.ssis import functions
 
 tell_operations = SendMailNotifier(
-    smtp_conn_id="nightly_sales_mail",
+    smtp_conn_id="mail",
     from_email="etl@harbourpine.example",
     to="{{ params.OperationsTeam }}",
     subject=("{{ dag.dag_display_name }} failed at {{ ssis.date_text(ssis.local(dag_run.start_date)) }}"),
@@ -59,7 +59,7 @@ with DAG(
     tell_sales = SendMailOperator(
         task_id="tell_sales",
         task_display_name="Tell sales",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="{{ params.Sender }}",
         to="{{ params.SalesTeam }}",
         subject="Sales of {{ ssis.dateadd('day', -1, ssis.local(dag_run.start_date)).date() }} are ready",

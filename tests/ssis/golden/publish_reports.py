@@ -31,7 +31,7 @@ with DAG(
     send_report = SendMailOperator(
         task_id="send_report",
         task_display_name="Send report",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="reports@harbourpine.example",
         to="{{ params.SalesTeam }}",
         subject="Your daily sales report",
@@ -51,7 +51,7 @@ with DAG(
     report_is_missing = SendMailOperator(
         task_id="report_is_missing",
         task_display_name="Report is missing",
-        smtp_conn_id="nightly_sales_mail",
+        smtp_conn_id="mail",
         from_email="reports@harbourpine.example",
         cc="operations@harbourpine.example",
         subject="The daily sales report is missing",
