@@ -158,6 +158,11 @@ def test_variables_that_double_each_other_are_refused():
         to_jinja(parse("@V0"), double)
 
 
+def test_a_long_sum_of_numbers_is_refused():
+    with pytest.raises(ExpressionError, match="More than 128 operators"):
+        to_jinja(parse("+".join(["@[User::Int]"] * 1000)), bind)
+
+
 def test_notes_of_bindings_are_handed_on():
     template = to_jinja(parse("@[System::X]"), lambda _: Jinja("x", DataType.WSTR, note="differs"))
     assert template.notes == {"@[System::X]": "differs"}

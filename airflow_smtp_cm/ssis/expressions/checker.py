@@ -274,7 +274,7 @@ class Checker:
 
     def _cast(self, node: Typed, target: DataType, arguments: tuple[int, ...], position: int) -> Typed:
         try:
-            return cast(node, target, arguments, lambda place: self.now("getdate", place))
+            return cast(node, target, arguments, position, lambda place: self.now("getdate", place))
         except NotCastable:
             raise self._error(position, f"There is no cast from {node.data_type.value} to {target.value}") from None
 

@@ -189,6 +189,10 @@ def _concatenate(node: Operation) -> Jinjaed:
     return _made(" ~ ".join(part.at(Level.PRODUCT) for part in parts), Level.CONCATENATION, *parts)
 
 
+def _unchanged(node: Operation) -> Jinjaed:
+    return jinja(node.operands[0])
+
+
 def _negate(node: Operation) -> Jinjaed | None:
     if node.data_type in EXACT:
         return None
@@ -292,7 +296,7 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "dt_dbdate": _dbdate,
     "equal": _comparison("=="),
     "find_string": _find,
-    "fitting": lambda node: jinja(node.operands[0]),  # where it does not fit, SSIS fails
+    "fitting": _unchanged,  # where it does not fit, SSIS fails
     "greater": _comparison(">"),
     "greater_or_equal": _comparison(">="),
     "is_null": _is_null,
@@ -310,6 +314,7 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "negate": _negate,
     "replace": _replace,
     "replace_null": _replace_null,
+    "retyped": _unchanged,
     "reverse": _filtered("reverse"),
     "right": _right,
     "rtrim": _suffixed(".rstrip(' ')"),
@@ -321,4 +326,4 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "upper": _filtered("upper"),
     "year": _suffixed(".year"),
 }
-_SEES_TO_NULL = frozenset({"conditional", "fitting", "is_null", "replace_null"})
+_SEES_TO_NULL = frozenset({"conditional", "fitting", "is_null", "replace_null", "retyped"})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.conversions import RANGES
+from airflow_smtp_cm.ssis.data_types import FLOATS, NUMBERS
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.data_types import Content, DataType
@@ -53,7 +54,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A function of ``airflow_smtp_cm.ssis.functions``, or ``conditional``, and its operands.
+    """A function of ``airflow_smtp_cm.ssis.functions``, ``conditional`` or ``retyped``, and its operands.
 
     Attributes:
         width: how many characters its text has at most, if that is known.
@@ -133,7 +134,14 @@ def _compute(made: Operation) -> Content:
 
 def retyped(node: Typed, data_type: DataType) -> Typed:
     """Give a node another type whose values are the same in Python."""
-    return node if node.data_type is data_type else replace(node, data_type=data_type)
+    if node.data_type is data_type:
+        return node
+    if isinstance(node, Constant) and isinstance(node.content, int) and data_type in FLOATS:
+        return replace(node, content=float(node.content), data_type=data_type)
+    if isinstance(node, Operation) and data_type in NUMBERS:
+        # What an operation on numbers does goes by its own type.
+        return Operation("retyped", (node,), data_type, node.position, width=node.width, depth=node.depth + 1)
+    return replace(node, data_type=data_type)
 
 
 def _conditional(made: Operation) -> Typed:
