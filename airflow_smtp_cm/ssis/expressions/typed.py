@@ -57,6 +57,7 @@ class Operation:
     """A function of ``airflow_smtp_cm.ssis.functions``, ``conditional`` or ``retyped``, and its operands.
 
     Attributes:
+        nullable: whether it may be NULL.
         width: how many characters its text has at most, if that is known.
         depth: how many operations stand in each other at most, itself included.
         failure: why it has no value although its operands have one.
@@ -66,20 +67,11 @@ class Operation:
     operands: tuple[Typed, ...]
     data_type: DataType
     position: int
-    scale: int = 7
-    width: int | None = None
-    depth: int = 1
+    scale: int
+    nullable: bool
+    width: int | None
+    depth: int
     failure: str = ""
-
-    @property
-    def nullable(self) -> bool:
-        """Whether it may be NULL."""
-        match self.function:
-            case "is_null":
-                return False
-            case "replace_null" | "token_count":
-                return self.operands[1].nullable
-        return self.function in _MAY_GIVE_NULL or any(operand.nullable for operand in self.operands)
 
 
 Typed = Constant | Reference | Operation
@@ -99,7 +91,7 @@ def operation(
     One that fails stays an operation: it may stand in a branch that is not taken.
     """
     depth = 1 + max((operand.depth for operand in operands if isinstance(operand, Operation)), default=0)
-    made = Operation(function, operands, data_type, position, scale, width, depth)
+    made = Operation(function, operands, data_type, position, scale, _may_be_null(function, operands), width, depth)
     if function == "conditional":
         return _conditional(made)
     if function in {"logical_and", "logical_or"}:
@@ -140,8 +132,17 @@ def retyped(node: Typed, data_type: DataType) -> Typed:
         return replace(node, content=float(node.content), data_type=data_type)
     if isinstance(node, Operation) and data_type in NUMBERS:
         # What an operation on numbers does goes by its own type.
-        return Operation("retyped", (node,), data_type, node.position, width=node.width, depth=node.depth + 1)
+        return operation("retyped", (node,), data_type, node.position, width=node.width)
     return replace(node, data_type=data_type)
+
+
+def _may_be_null(function: str, operands: tuple[Typed, ...]) -> bool:
+    match function:
+        case "is_null":
+            return False
+        case "replace_null" | "token_count":
+            return operands[1].nullable
+    return function in _MAY_GIVE_NULL or any(operand.nullable for operand in operands)
 
 
 def _conditional(made: Operation) -> Typed:
@@ -150,4 +151,4 @@ def _conditional(made: Operation) -> Typed:
         return made
     if condition.content is None:
         return Constant(None, made.data_type, made.position)
-    return yes if condition.content else no
+    return replace(yes if condition.content else no, scale=made.scale)
