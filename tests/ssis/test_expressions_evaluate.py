@@ -352,6 +352,11 @@ def test_long_concatenations_are_no_deep_nesting():
     assert content(" + ".join(['"a"'] * 3000)) == "a" * 3000
 
 
+def test_texts_that_would_take_all_memory_are_refused():
+    with pytest.raises(ExpressionError, match="characters"):
+        value(" + ".join(['REPLICATE("a",100000)'] * 1000))
+
+
 def test_getutcdate_is_the_same_moment():
     assert content("GETUTCDATE()") == NOW.astimezone(UTC).replace(tzinfo=None)
 

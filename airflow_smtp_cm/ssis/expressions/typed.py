@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.data_types import Content, DataType
     from airflow_smtp_cm.ssis.expressions.bindings import Jinja
 
+# No text of a mail is longer; REPLICATE makes some of a few letters, and an expression may hold thousands of them.
+MAX_TEXT = 100_000
+
 _MAY_GIVE_NULL = frozenset({"ln", "log", "codepoint", "power"})
 
 
@@ -115,6 +118,8 @@ def _compute(made: Operation) -> Content:
     """
     contents = [operand.content for operand in made.operands if isinstance(operand, Constant)]
     result: Content = getattr(functions, made.function)(*contents)
+    if isinstance(result, str) and len(result) > MAX_TEXT:
+        raise OverflowError(f"The text has {len(result):,} characters; {MAX_TEXT:,} is the limit")
     if isinstance(result, int) and made.data_type in RANGES:
         lowest, highest = RANGES[made.data_type]
         if not lowest <= result <= highest:
