@@ -35,6 +35,8 @@ def text_of(value: Value) -> str:
 @example("TRUE == @[User::True] ? ISNULL(@[User::Null]) : @[User::False]")
 @example('SUBSTRING(@[User::Null],0,FINDSTRING("","",0))')
 @example("(@[User::False] ? GETDATE() : (DT_DBTIMESTAMP2,3)(GETDATE()))")
+@example('@[User::True] || FINDSTRING("", NULL(DT_WSTR,1), 0) == FINDSTRING("", "", 0)')
+@example("NULL(DT_BOOL) || (@[User::NullBool] && @[User::True]) || @[User::False]")
 @example("(DT_WSTR,1)@[User::Int] + LEFT((DT_WSTR,1)@[User::Int],1)")
 def test_a_template_renders_to_what_evaluation_gives(text):
     expression = parse(text)
