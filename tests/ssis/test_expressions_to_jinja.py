@@ -117,6 +117,7 @@ def test_a_template_is_what_a_person_would_write(text, template):
 @given(strings | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])).map(quoted))
 @example('"{{"')
 @example('"line\n"')
+@example('"{\n"')
 @example('"\\r\\n{\\r{% raw %}"')
 def test_literal_text_arrives_unchanged(text):
     expression = parse(text)
