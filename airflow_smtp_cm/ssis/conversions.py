@@ -24,6 +24,7 @@ RANGES = {
 _CUT = Context(prec=80, rounding=ROUND_DOWN)
 _DIGITS_OF_NUMERIC = 38
 _MICROSECOND_DIGITS = 6
+_LONGEST_SHOWN = 60
 _TRUE, _FALSE = "true", "false"
 
 _DATE = (
@@ -242,8 +243,13 @@ def _number(value: object, data_type: DataType) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():
-        raise ValueError(f"{value!r} cannot be cast to {data_type.value}: it is no number")
+        raise ValueError(f"{_short(value)} cannot be cast to {data_type.value}: it is no number")
     return number
+
+
+def _short(value: object) -> str:
+    written = repr(value)
+    return written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}..."
 
 
 def _scaled(number: Decimal, precision: int, scale: int, data_type: DataType) -> Decimal:
@@ -261,7 +267,9 @@ def _moment(value: object, data_type: DataType) -> datetime:
         return datetime.combine(value, time())
     found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise ValueError(f"{value!r} cannot be cast to {data_type.value}: it is no date such as 2024-12-31 23:59:59")
+        raise ValueError(
+            f"{_short(value)} cannot be cast to {data_type.value}: it is no date such as 2024-12-31 23:59:59"
+        )
     parts = found.groupdict()
     year, month, day = (
         int(parts[long] or parts[short]) for long, short in (("year", "y"), ("month", "m"), ("day", "d"))

@@ -54,7 +54,7 @@ def divide(dividend: Number, divisor: Number) -> Number:
     """
     if not divisor:
         raise ZeroDivisionError("Division by zero")
-    if isinstance(dividend, int):
+    if isinstance(dividend, int) and isinstance(divisor, int):
         quotient = abs(dividend) // abs(divisor)
         return quotient if (dividend < 0) == (divisor < 0) else -quotient
     if isinstance(dividend, Decimal):

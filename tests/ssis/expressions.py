@@ -96,6 +96,11 @@ def _formed(form: str, *parts: SearchStrategy[str]) -> SearchStrategy[str]:
     return st.tuples(*parts).map(lambda written: form.format(*written))
 
 
+def _mostly(leaves: SearchStrategy[str], *compound: SearchStrategy[str]) -> SearchStrategy[str]:
+    """Take something without parts two times of three, so that what is made comes to an end."""
+    return st.sampled_from([leaves, leaves, st.one_of(compound)]).flatmap(lambda chosen: chosen)
+
+
 def _variables(kind: str) -> SearchStrategy[str]:
     return st.sampled_from(_BY_KIND[kind]).map(lambda name: f"@[User::{name}]")
 
@@ -108,9 +113,8 @@ _COUNTS = st.integers(0, 6).map(str)
 _PARTS = st.sampled_from(["yy", "q", "Month", "dy", "Day", "wk", "dw", "hh", "mi", "ss", "ms"]).map(quoted)
 
 texts: SearchStrategy[str] = st.deferred(
-    lambda: st.one_of(
-        strings,
-        _variables("text"),
+    lambda: _mostly(
+        strings | _variables("text"),
         _formed("{} + {}", texts, texts),
         _formed("({} + {} + {})", texts, texts, texts),
         _formed("({} ? {} : {})", truths, texts, texts),
@@ -127,10 +131,8 @@ texts: SearchStrategy[str] = st.deferred(
     )
 )
 wholes: SearchStrategy[str] = st.deferred(
-    lambda: st.one_of(
-        st.integers(0, 99).map(str),
-        st.sampled_from(["0x1F", "5L", "7U", "2147483647"]),
-        _variables("whole"),
+    lambda: _mostly(
+        st.integers(0, 99).map(str) | st.sampled_from(["0x1F", "5L", "7U", "2147483647"]) | _variables("whole"),
         _formed("({} {} {})", wholes, st.sampled_from("+-*/%&|^"), wholes),
         _formed("{}({})", st.sampled_from("-~"), wholes),
         _formed("LEN({})", texts),
@@ -150,10 +152,9 @@ wholes: SearchStrategy[str] = st.deferred(
 )
 wholes_or_counts = st.one_of(_COUNTS, _COUNTS, wholes)
 numbers: SearchStrategy[str] = st.deferred(
-    lambda: st.one_of(
+    lambda: _mostly(
+        st.sampled_from(["1.5", ".25", "2.", "3E2", "1.5f", "0.10", "1E-3L", "7"]) | _variables("number"),
         wholes,
-        st.sampled_from(["1.5", ".25", "2.", "3E2", "1.5f", "0.10", "1E-3L"]),
-        _variables("number"),
         _formed("({} {} {})", numbers, st.sampled_from("+-*/"), numbers),
         _formed("-({})", numbers),
         _formed("ROUND({},{})", numbers, _COUNTS),
@@ -164,9 +165,8 @@ numbers: SearchStrategy[str] = st.deferred(
     )
 )
 truths: SearchStrategy[str] = st.deferred(
-    lambda: st.one_of(
-        st.sampled_from(["TRUE", "false"]),
-        _variables("truth"),
+    lambda: _mostly(
+        st.sampled_from(["TRUE", "false"]) | _variables("truth"),
         _formed("({} {} {})", truths, st.sampled_from(["&&", "||", "==", "!="]), truths),
         _formed("!({})", truths),
         _formed("({} {} {})", numbers, _COMPARISONS, numbers),
@@ -177,11 +177,11 @@ truths: SearchStrategy[str] = st.deferred(
     )
 )
 moments: SearchStrategy[str] = st.deferred(
-    lambda: st.one_of(
+    lambda: _mostly(
         st.sampled_from(
             ["GETDATE()", "GETUTCDATE()", '(DT_DBTIMESTAMP)"8/1/2003 1:02:03 PM"', '(DT_DBDATE)"1999-10-11"']
-        ),
-        _variables("moment"),
+        )
+        | _variables("moment"),
         _formed("DATEADD({},{},{})", _PARTS, wholes, moments),
         _formed(
             "({})({})",
@@ -205,4 +205,14 @@ _COMPARISONS = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
 _casted = _formed("({})", st.one_of(wholes, numbers, truths, moments, _times))
 _literals = st.sampled_from(["5", "TRUE", "1.50", "2.5E0"])
 
-expressions = st.one_of(texts, wholes, numbers, truths, moments, _times)
+expressions = st.one_of(
+    texts,
+    wholes,
+    numbers,
+    truths,
+    moments,
+    _times,
+    _formed("{} + {} + (DT_WSTR,40){}", texts, texts, _casted),
+    _formed("{} ? {} + (DT_WSTR,9){} : {}", truths, texts, _casted, texts),
+    _formed("SUBSTRING({} + REPLACE({},{},{}),{},{})", texts, texts, texts, texts, wholes, wholes),
+)

@@ -34,6 +34,9 @@ def text_of(value: Value) -> str:
 @example("-(ABS(@[User::Minus]))")
 @example("TRUE == @[User::True] ? ISNULL(@[User::Null]) : @[User::False]")
 @example('SUBSTRING(@[User::Null],0,FINDSTRING("","",0))')
+@example("(@[User::False] ? GETDATE() : (DT_DBTIMESTAMP2,3)(GETDATE()))")
+@example('@[User::True] || FINDSTRING("", NULL(DT_WSTR,1), 0) == FINDSTRING("", "", 0)')
+@example("NULL(DT_BOOL) || (@[User::NullBool] && @[User::True]) || @[User::False]")
 @example("(DT_WSTR,1)@[User::Int] + LEFT((DT_WSTR,1)@[User::Int],1)")
 def test_a_template_renders_to_what_evaluation_gives(text):
     expression = parse(text)
@@ -114,6 +117,7 @@ def test_a_template_is_what_a_person_would_write(text, template):
 @given(strings | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])).map(quoted))
 @example('"{{"')
 @example('"line\n"')
+@example('"{\n"')
 @example('"\\r\\n{\\r{% raw %}"')
 def test_literal_text_arrives_unchanged(text):
     expression = parse(text)
@@ -149,13 +153,27 @@ def test_a_variable_that_refers_to_itself_is_refused():
         to_jinja(parse("@A"), lambda name: Inline(parse(expressions[name.name])))
 
 
-def test_variables_that_double_each_other_are_refused():
+@pytest.mark.parametrize("form", ["@V{0} + @V{0}", '@V{0} == @V{0} ? @V{0} : "x"', "UPPER(@V{0}) + LOWER(@V{0})"])
+def test_variables_that_double_each_other_are_refused(form):
     def double(name):
         number = int(name.name[1:])
-        return Inline(parse(f"@V{number + 1} + @V{number + 1}")) if number < 60 else Jinja("params.V", DataType.WSTR)
+        return Inline(parse(form.format(number + 1))) if number < 60 else Jinja("params.V", DataType.WSTR)
 
-    with pytest.raises(Untranslatable, match="characters"):
+    with pytest.raises((Untranslatable, ExpressionError), match=r"characters|texts are joined"):
         to_jinja(parse("@V0"), double)
+
+
+def test_variables_in_variables_are_refused_where_they_get_too_deep():
+    def deep(name):
+        return Inline(parse("-" * 60 + f"@V{int(name.name[1:]) + 1}"))
+
+    with pytest.raises(Untranslatable, match="nested too deeply"):
+        to_jinja(parse("@V0"), deep)
+
+
+def test_a_long_sum_of_numbers_is_refused():
+    with pytest.raises(ExpressionError, match="More than 128 operators"):
+        to_jinja(parse("+".join(["@[User::Int]"] * 1000)), bind)
 
 
 def test_notes_of_bindings_are_handed_on():

@@ -101,20 +101,22 @@ def as_text(node: Typed) -> Typed:
     return operation(function, (node,), DataType.WSTR, position, width=node.width or longest)
 
 
-def cast(node: Typed, target: DataType, arguments: tuple[int, ...], now: Callable[[int], Typed]) -> Typed:
+def cast(
+    node: Typed, target: DataType, arguments: tuple[int, ...], position: int, now: Callable[[int], Typed]
+) -> Typed:
     """Cast a value ("Cast (SSIS Expression)"); ``now`` gives the current moment, for times that become dates.
 
     Raises:
         NotCastable: there is no such cast.
     """
-    source, position = node.data_type, node.position
+    source = node.data_type
     if target in TEXTS:
         written = as_text(node)
         if target in STRINGS:
-            written = _cut(written, arguments[0], "fitting" if source in _NEVER_CUT else "left")
+            written = _cut(written, arguments[0], "fitting" if source in _NEVER_CUT else "left", position)
         return retyped(written, target)
     if target in DATES | TIMES:
-        return _cast_to_date(node, target, arguments, now)
+        return _cast_to_date(node, target, arguments, position, now)
     if source is target and target not in EXACT:
         return node
     if target in INTEGERS and source in INTEGERS and _holds(target, source):
@@ -125,8 +127,10 @@ def cast(node: Typed, target: DataType, arguments: tuple[int, ...], now: Callabl
     raise NotCastable
 
 
-def _cast_to_date(node: Typed, target: DataType, arguments: tuple[int, ...], now: Callable[[int], Typed]) -> Typed:
-    source, position = node.data_type, node.position
+def _cast_to_date(
+    node: Typed, target: DataType, arguments: tuple[int, ...], position: int, now: Callable[[int], Typed]
+) -> Typed:
+    source = node.data_type
     scale = arguments[0] if target in _WITH_SCALE else 7
     if source not in DATES | TIMES | STRINGS:
         raise NotCastable
@@ -140,12 +144,11 @@ def _cast_to_date(node: Typed, target: DataType, arguments: tuple[int, ...], now
     return operation(target.value.lower(), (node, *extra), target, position, scale=scale)
 
 
-def _cut(node: Typed, length: int, function: str) -> Typed:
+def _cut(node: Typed, length: int, function: str, position: int) -> Typed:
     if node.width is not None and node.width <= length:
         return node
-    return operation(
-        function, (node, Constant(length, DataType.I4, node.position)), DataType.WSTR, node.position, width=length
-    )
+    limit = Constant(length, DataType.I4, position)
+    return operation(function, (node, limit), DataType.WSTR, position, width=length)
 
 
 def _holds(target: DataType, source: DataType) -> bool:

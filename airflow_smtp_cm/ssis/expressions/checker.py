@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # The limit of nesting in syntax (parser.MAX_DEPTH), and room for conversions. Whoever walks this tree may recurse.
 MAX_DEPTH = 128
+# More parts of a text nobody joins; and variables inlined in each other may double them each time.
+MAX_PARTS = 2000
 
 _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 _BITWISE = {"&": "bit_and", "|": "bit_or", "^": "bit_xor"}
@@ -127,7 +129,7 @@ class Checker:
             return operation(_COMPARISONS[operator], (left, right), DataType.BOOL, position)
         kinds = {left.data_type, right.data_type}
         if operator == "+" and kinds <= TEXTS:
-            return _concatenation(left, right, position)
+            return self._concatenation(left, right, position)
         common = common_number(left.data_type, right.data_type) if kinds <= NUMBERS else None
         if common is None or (operator not in _ARITHMETIC and common not in INTEGERS):
             raise self._misfit(operator, left, right, position)
@@ -140,6 +142,17 @@ class Checker:
         computed = operation(_ARITHMETIC[operator], operands, result, position)
         # Two DT_R4 give a DT_R4, computed in double precision here.
         return operation("dt_r4", (computed,), result, position) if result is DataType.R4 else computed
+
+    def _concatenation(self, left: Typed, right: Typed, position: int) -> Typed:
+        """Join texts, and texts that are joined already, to one flat operation."""
+        kinds = {left.data_type, right.data_type}
+        kind = DataType.WSTR
+        if not kinds <= STRINGS:
+            kind = DataType.NTEXT if DataType.NTEXT in kinds else DataType.TEXT
+        parts = _parts(left) + _parts(right)
+        if len(parts) > MAX_PARTS:
+            raise self._error(position, f"More than {MAX_PARTS} texts are joined")
+        return operation("concatenate", parts, kind, position)
 
     def _logical(self, operator: str, left: Typed, right: Typed, position: int) -> Typed:
         if {left.data_type, right.data_type} != {DataType.BOOL}:
@@ -274,7 +287,7 @@ class Checker:
 
     def _cast(self, node: Typed, target: DataType, arguments: tuple[int, ...], position: int) -> Typed:
         try:
-            return cast(node, target, arguments, lambda place: self.now("getdate", place))
+            return cast(node, target, arguments, position, lambda place: self.now("getdate", place))
         except NotCastable:
             raise self._error(position, f"There is no cast from {node.data_type.value} to {target.value}") from None
 
@@ -286,12 +299,5 @@ class Checker:
         return ExpressionError(self.expression.text, position, reason)
 
 
-def _concatenation(left: Typed, right: Typed, position: int) -> Typed:
-    """Join texts, and texts that are joined already, to one flat operation."""
-    kinds = {left.data_type, right.data_type}
-    kind = DataType.WSTR
-    if not kinds <= STRINGS:
-        kind = DataType.NTEXT if DataType.NTEXT in kinds else DataType.TEXT
-    parts = list(left.operands) if isinstance(left, Operation) and left.function == "concatenate" else [left]
-    parts += right.operands if isinstance(right, Operation) and right.function == "concatenate" else [right]
-    return operation("concatenate", tuple(parts), kind, position)
+def _parts(node: Typed) -> tuple[Typed, ...]:
+    return node.operands if isinstance(node, Operation) and node.function == "concatenate" else (node,)

@@ -21,10 +21,10 @@ class _About(ValueError):
         super().__init__(text, position, reason)
         self.text = text
         self.position = position
-        self.reason = reason
+        self.reason = _shortened(reason, 500)
 
     def __str__(self) -> str:
-        return f"{self.reason} (at character {self.position + 1} of the expression {_shortened(self.text)})"
+        return f"{self.reason} (at character {self.position + 1} of the expression {_shortened(self.text, 200)})"
 
 
 class ExpressionError(_About):
@@ -35,5 +35,5 @@ class Untranslatable(_About):
     """The expression has no counterpart in Airflow: somebody must write one by hand."""
 
 
-def _shortened(text: str, limit: int = 200) -> str:
+def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

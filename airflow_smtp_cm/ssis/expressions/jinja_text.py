@@ -164,8 +164,18 @@ def _arithmetic(operator: str, level: Level, kinds: frozenset[DataType]) -> Call
     return lambda node: _infix(operator, level, node) if node.data_type in kinds else None
 
 
-def _logical(operator: str, level: Level) -> Callable[[Operation], Jinjaed | None]:
-    return lambda node: _infix(operator, level, node)
+def _logical(operator: str, level: Level, decisive: str) -> Callable[[Operation], Jinjaed | None]:
+    """Write a logical operator, whose right operand does not count, and may fail, if the left one decides."""
+
+    def write(node: Operation) -> Jinjaed:
+        if not node.operands[0].nullable:
+            return _infix(operator, level, node)
+        left = jinja(node.operands[0])
+        both = _call(node.function, *map(jinja, node.operands))
+        text = f"{decisive} if {left.at(Level.PRIMARY)} is {decisive} else {both.text}"
+        return Jinjaed(text, Level.CONDITION, uses_functions=True)
+
+    return write
 
 
 def _filtered(name: str) -> Callable[[Operation], Jinjaed | None]:
@@ -187,6 +197,10 @@ def _suffixed(suffix: str) -> Callable[[Operation], Jinjaed | None]:
 def _concatenate(node: Operation) -> Jinjaed:
     parts = [joined(operand) for operand in node.operands]
     return _made(" ~ ".join(part.at(Level.PRODUCT) for part in parts), Level.CONCATENATION, *parts)
+
+
+def _unchanged(node: Operation) -> Jinjaed:
+    return jinja(node.operands[0])
 
 
 def _negate(node: Operation) -> Jinjaed | None:
@@ -292,7 +306,7 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "dt_dbdate": _dbdate,
     "equal": _comparison("=="),
     "find_string": _find,
-    "fitting": lambda node: jinja(node.operands[0]),  # where it does not fit, SSIS fails
+    "fitting": _unchanged,  # where it does not fit, SSIS fails
     "greater": _comparison(">"),
     "greater_or_equal": _comparison(">="),
     "is_null": _is_null,
@@ -300,9 +314,9 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "length": _filtered("length"),
     "less": _comparison("<"),
     "less_or_equal": _comparison("<="),
-    "logical_and": _logical("and", Level.AND),
+    "logical_and": _logical("and", Level.AND, "false"),
     "logical_not": _not,
-    "logical_or": _logical("or", Level.OR),
+    "logical_or": _logical("or", Level.OR, "true"),
     "lower": _filtered("lower"),
     "ltrim": _suffixed(".lstrip(' ')"),
     "month": _suffixed(".month"),
@@ -310,6 +324,7 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "negate": _negate,
     "replace": _replace,
     "replace_null": _replace_null,
+    "retyped": _unchanged,
     "reverse": _filtered("reverse"),
     "right": _right,
     "rtrim": _suffixed(".rstrip(' ')"),
@@ -321,4 +336,6 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "upper": _filtered("upper"),
     "year": _suffixed(".year"),
 }
-_SEES_TO_NULL = frozenset({"conditional", "fitting", "is_null", "replace_null"})
+_SEES_TO_NULL = frozenset(
+    {"conditional", "fitting", "is_null", "logical_and", "logical_or", "replace_null", "retyped"}
+)

@@ -9,6 +9,7 @@ from airflow_smtp_cm.ssis.conversions import RANGES, dt_r4, exact
 from airflow_smtp_cm.ssis.data_types import DataType, Value
 
 _NUMBER = re.compile(r"(?P<digits>0x[0-9a-f]+|[\d.]+)(?P<exponent>e[+-]?\d+)?(?P<suffix>[luf]*)", re.IGNORECASE)
+_LONGEST_NUMBER = 100  # characters; the largest DT_NUMERIC has 38 digits
 _INTEGER_TYPES = {
     "": DataType.I4,
     "u": DataType.UI4,
@@ -41,8 +42,8 @@ def number(text: str) -> Value:
         OverflowError: it does not fit into the type that its suffix gives it.
     """
     found = _NUMBER.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text} is no number")
+    if found is None or len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"{text[:_LONGEST_NUMBER]} is no number, or has too many digits")
     digits, exponent, suffix = found["digits"].lower(), found["exponent"], found["suffix"].lower()
     if digits.startswith("0x"):
         return _integer(text, int(digits, 16), _HEXADECIMAL_TYPES.get(suffix))

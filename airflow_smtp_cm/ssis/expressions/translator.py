@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.expressions.syntax import Expression, Variable, VariableName
 
 # What Jinja would not leave as it is in literal text: its own openings, and carriage returns, which it drops.
-_SPECIAL = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r+|\n\Z")
+_SPECIAL = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n?\Z)|\r+|\n\Z")
 
 
 def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) -> Template:

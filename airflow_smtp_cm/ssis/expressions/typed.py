@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.conversions import RANGES
+from airflow_smtp_cm.ssis.data_types import FLOATS, NUMBERS
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.data_types import Content, DataType
     from airflow_smtp_cm.ssis.expressions.bindings import Jinja
+
+# No text of a mail is longer; REPLICATE makes some of a few letters, and an expression may hold thousands of them.
+MAX_TEXT = 100_000
 
 _MAY_GIVE_NULL = frozenset({"ln", "log", "codepoint", "power"})
 
@@ -53,9 +57,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A function of ``airflow_smtp_cm.ssis.functions``, or ``conditional``, and its operands.
+    """A function of ``airflow_smtp_cm.ssis.functions``, ``conditional`` or ``retyped``, and its operands.
 
     Attributes:
+        nullable: whether it may be NULL.
         width: how many characters its text has at most, if that is known.
         depth: how many operations stand in each other at most, itself included.
         failure: why it has no value although its operands have one.
@@ -65,20 +70,11 @@ class Operation:
     operands: tuple[Typed, ...]
     data_type: DataType
     position: int
-    scale: int = 7
-    width: int | None = None
-    depth: int = 1
+    scale: int
+    nullable: bool
+    width: int | None
+    depth: int
     failure: str = ""
-
-    @property
-    def nullable(self) -> bool:
-        """Whether it may be NULL."""
-        match self.function:
-            case "is_null":
-                return False
-            case "replace_null" | "token_count":
-                return self.operands[1].nullable
-        return self.function in _MAY_GIVE_NULL or any(operand.nullable for operand in self.operands)
 
 
 Typed = Constant | Reference | Operation
@@ -98,7 +94,7 @@ def operation(
     One that fails stays an operation: it may stand in a branch that is not taken.
     """
     depth = 1 + max((operand.depth for operand in operands if isinstance(operand, Operation)), default=0)
-    made = Operation(function, operands, data_type, position, scale, width, depth)
+    made = Operation(function, operands, data_type, position, scale, _may_be_null(function, operands), width, depth)
     if function == "conditional":
         return _conditional(made)
     if function in {"logical_and", "logical_or"}:
@@ -122,6 +118,8 @@ def _compute(made: Operation) -> Content:
     """
     contents = [operand.content for operand in made.operands if isinstance(operand, Constant)]
     result: Content = getattr(functions, made.function)(*contents)
+    if isinstance(result, str) and len(result) > MAX_TEXT:
+        raise OverflowError(f"The text has {len(result):,} characters; {MAX_TEXT:,} is the limit")
     if isinstance(result, int) and made.data_type in RANGES:
         lowest, highest = RANGES[made.data_type]
         if not lowest <= result <= highest:
@@ -133,7 +131,23 @@ def _compute(made: Operation) -> Content:
 
 def retyped(node: Typed, data_type: DataType) -> Typed:
     """Give a node another type whose values are the same in Python."""
-    return node if node.data_type is data_type else replace(node, data_type=data_type)
+    if node.data_type is data_type:
+        return node
+    if isinstance(node, Constant) and isinstance(node.content, int) and data_type in FLOATS:
+        return replace(node, content=float(node.content), data_type=data_type)
+    if isinstance(node, Operation) and data_type in NUMBERS:
+        # What an operation on numbers does goes by its own type.
+        return operation("retyped", (node,), data_type, node.position, width=node.width)
+    return replace(node, data_type=data_type)
+
+
+def _may_be_null(function: str, operands: tuple[Typed, ...]) -> bool:
+    match function:
+        case "is_null":
+            return False
+        case "replace_null" | "token_count":
+            return operands[1].nullable
+    return function in _MAY_GIVE_NULL or any(operand.nullable for operand in operands)
 
 
 def _conditional(made: Operation) -> Typed:
@@ -142,4 +156,4 @@ def _conditional(made: Operation) -> Typed:
         return made
     if condition.content is None:
         return Constant(None, made.data_type, made.position)
-    return yes if condition.content else no
+    return replace(yes if condition.content else no, scale=made.scale)
