@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-
-from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.task_fields import truth_of
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import jinja2
-    from airflow.sdk import DAG, Context
+    from airflow.providers.common.compat.sdk import DAG, Context
 
 _ENDED = ("success", "failed")
 # An arrow of SSIS's raises no events, so that default_args with callbacks are not meant for it.
@@ -60,6 +56,9 @@ class PrecedenceOperator(BaseOperator):
             AirflowSkipException: it does not hold.
             AirflowFailException: it is neither true nor false.
         """
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - a DAG file need not wait for it
+        from airflow_smtp_cm.task_fields import truth_of  # noqa: PLC0415
+
         try:
             holds = truth_of(self.condition)
         except InvalidMessage as error:
