@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.ssis.connections import Connections, is_smtp
 from airflow_smtp_cm.ssis.dag_file import dag_source, has_mail
 from airflow_smtp_cm.ssis.expressions import Untranslatable
-from airflow_smtp_cm.ssis.inventory import say_what_else_there_is, say_what_the_project_has
+from airflow_smtp_cm.ssis.inventory import say_what_else_there_is, say_what_the_project_has, variables_of_loops
 from airflow_smtp_cm.ssis.lines import About, Lines
 from airflow_smtp_cm.ssis.mails import Managers
 from airflow_smtp_cm.ssis.names import Names, slug
@@ -62,7 +62,7 @@ class Importer:
         return shared.sources, report
 
     def _package(self, package: Package, shared: _Shared) -> PackageReport:
-        lines, params, project = Lines(), Params(), shared.project
+        lines, params, project = Lines(), Params(of_loops=variables_of_loops(package.root)), shared.project
         scope = Scope.of_package(project, package, Params(), _unknown)
         scope = scope.within(package.root.ref_id, package.root.variables)
         of_package = package.connection_managers, package.connection_parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.connections import is_smtp
 from airflow_smtp_cm.ssis.lines import About, Lines
-from airflow_smtp_cm.ssis.model import Kind, Variable
+from airflow_smtp_cm.ssis.model import Kind, Parameter, Variable
 from airflow_smtp_cm.ssis.scope import Known
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Package, Project
     from airflow_smtp_cm.ssis.scope import ParamOf, Params
 
-_OF_LOOPS = ("InitExpression", "EvalExpression", "AssignExpression", "ForEachEnumerator", "VariableMapping")
+_OF_FOREACH = "VariableMapping"
+_OF_LOOPS = ("InitExpression", "EvalExpression", "AssignExpression", "ForEachEnumerator", _OF_FOREACH)
 _ADVICE = {
     "CheckpointUsage": "Airflow has no checkpoints: clear the failed tasks of a run instead.",
     "DisableEventHandlers": "No event handler of its own is called, there or here.",
@@ -64,7 +65,7 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
         lines: where to say it.
     """
     for name, param in params.by_name.items():
-        _say_param(name, param, lines)
+        _say_param(name, param, params, lines)
     are_params = {param.known for param in params.by_name.values()}
     for known in _named(package):
         if known not in are_params:
@@ -72,6 +73,7 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
     _say_managers(package.connection_managers, managers.used, lines)
     for executable in _all(package.root):
         _say_properties(executable, lines)
+        _say_loose_ends(executable, lines)
     _say_secrets(package.secrets, lines)
     for configuration in package.configurations:
         lines.needs_a_human(
@@ -81,18 +83,32 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
         )
 
 
-def _say_param(name: str, param: ParamOf, lines: Lines) -> None:
+def variables_of_loops(root: Executable) -> frozenset[str]:
+    """Return the full names of the variables that take what Foreach Loop containers go through."""
+    return frozenset(
+        value
+        for executable in _all(root)
+        for name, value in executable.properties.items()
+        if name.startswith(_OF_FOREACH)
+    )
+
+
+def _say_param(name: str, param: ParamOf, params: Params, lines: Lines) -> None:
     source, place = param.known.source, _place(param.known)
     about = About.VARIABLE if isinstance(source, Variable) else About.PARAMETER
     default = "" if "default" in param.arguments else "; it has no default, so that whoever starts a run must give it"
     lines.brought_over(about, place, f"It is the param {name}{default}.")
-    if isinstance(source, Variable):
+    if params.is_of_loop(param.known):
+        lines.needs_a_human(
+            about, place, f"A loop sets it: put what the group is mapped over in place of params.{name}."
+        )
+    elif isinstance(source, Variable):
         lines.needs_a_human(
             about,
             place,
             f"If a task of the package sets it, put what that task returns (XCom) in place of params.{name}.",
         )
-    elif source.sensitive:
+    elif isinstance(source, Parameter) and source.sensitive:
         lines.needs_a_human(
             About.SECRET,
             place,
@@ -153,6 +169,17 @@ def _say_properties(executable: Executable, lines: Lines) -> None:
 
 def _place(known: Known) -> str:
     return f"{known.place}: {known.name}" if isinstance(known.source, Variable) else str(known.name)
+
+
+def _say_loose_ends(executable: Executable, lines: Lines) -> None:
+    there = {one.ref_id for one in executable.executables}
+    for constraint in executable.constraints:
+        if not {constraint.source, constraint.target} <= there:
+            lines.needs_a_human(
+                About.CONSTRAINT,
+                constraint.ref_id,
+                f"It leads from {constraint.source} to {constraint.target}, one of which is not there.",
+            )
 
 
 def _all(executable: Executable) -> Iterator[Executable]:

@@ -79,10 +79,12 @@ class Params:
     Attributes:
         by_name: the params.
         bound: what templates name, those among them that are not params but expressions.
+        of_loops: full names of variables that a loop sets: what the file says of their values means nothing.
     """
 
     by_name: dict[str, ParamOf] = field(default_factory=dict)
     bound: dict[Known, None] = field(default_factory=dict)
+    of_loops: frozenset[str] = frozenset()
     _names: Identifiers = field(default_factory=lambda: Identifiers(*_ATTRIBUTES_OF_PARAMS))
     _of: dict[tuple[str, VariableName], str] = field(default_factory=dict)
 
@@ -94,8 +96,14 @@ class Params:
             if name in self.by_name or name in _ATTRIBUTES_OF_PARAMS:
                 name = f"{(known.name.namespace or '').lstrip('$')}_{name}"
             name = self._of[key] = self._names.take(name)
-            self.by_name[name] = ParamOf(known, _arguments(known, data_type))
+            self.by_name[name] = ParamOf(known, _arguments(known, data_type, stale=self.is_of_loop(known)))
         return self._of[key]
+
+    def is_of_loop(self, known: Known) -> bool:
+        """Return whether a loop sets it."""
+        return (
+            isinstance(known.source, Variable) and f"{known.source.namespace}::{known.source.name}" in self.of_loops
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +221,13 @@ def _parsed(known: Known) -> Expression:
         raise Untranslatable(str(known.name), 0, f"The expression of {known.name} is none: {error}") from error
 
 
-def _arguments(known: Known, data_type: DataType) -> dict[str, Any]:
+def _arguments(known: Known, data_type: DataType, *, stale: bool) -> dict[str, Any]:
     source = known.source
     arguments: dict[str, Any] = {}
     kind = json_type(data_type)
-    # A deployed package does not start with the defaults of required parameters.
-    given_at_start = isinstance(source, Parameter) and (source.sensitive or source.required)
-    if source.value is not None and not given_at_start:
+    # A deployed package does not start with the defaults of required parameters, either.
+    stale = stale or (isinstance(source, Parameter) and (source.sensitive or source.required))
+    if source.value is not None and not stale:
         try:
             arguments["default"] = json_value(read_value(source.value, data_type))
         except ValueError:

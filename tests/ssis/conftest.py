@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.airflow_versions import AIRFLOW, load_dags
+from tests.airflow_versions import load_dags
 from tests.ssis.placeholders import Placeholder
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 EMPTY = "from airflow.providers.standard.operators.empty import EmptyOperator"
 REPLACED = "from tests.ssis.placeholders import Placeholder as EmptyOperator"
-
-if AIRFLOW < (3, 1):
-    collect_ignore_glob = ["test_dag_*", "test_import*"]
 
 
 @pytest.fixture(scope="session")

@@ -182,7 +182,7 @@ class Simulation:
             for stored, data_type in self._stored(path, name):
                 if getattr(stored, "expression", None):
                     return self._value(stored.expression, path, event)
-                if name.name in self.given and not hasattr(stored, "namespace"):
+                if name.name in self.given:
                     return read_value(self.given[name.name], data_type)
                 return read_value(stored.value, data_type)
             raise KeyError(str(name))

@@ -152,6 +152,22 @@ def test_a_secret_parameter_has_no_value_and_is_reported():
     assert any("use a connection instead" in line for line in brought_over.told())
 
 
+def test_what_a_loop_sets_has_no_default_of_its_own():
+    """What the designer has left in it would go to the wrong address."""
+    loop = Executable(
+        ref_id="Package\\Each",
+        name="Each",
+        kind=Kind.FOREACH_LOOP,
+        type="STOCK:FOREACHLOOP",
+        properties={"VariableMapping[0]": "User::Address"},
+        executables=(mail("Send", "Package\\Each", expressions={"ToLine": "@[User::Address]"}),),
+    )
+    brought_over = BroughtOver(package(loop, variables=(variable("Address", "stale@corp.test"),)))
+
+    assert '"Address": Param(type="string")' in brought_over.source
+    assert "Package: @[User::Address]: A loop sets it" in "\n".join(brought_over.told())
+
+
 def test_what_is_disabled_is_disabled_here_too(send):
     group = Executable(
         ref_id="Package\\Off",

@@ -11,7 +11,7 @@ from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, Pack
 from airflow_smtp_cm.ssis.reader import read
 from airflow_smtp_cm.ssis.report import Report
 from tests.ssis import packages
-from tests.ssis.building import SMTP, BroughtOver, mail, package, task
+from tests.ssis.building import SMTP, BroughtOver, arrow, mail, package, task
 from tests.ssis.golden import made
 from tests.ssis.test_reader_secrets import STAND_INS
 
@@ -94,6 +94,12 @@ def test_a_package_without_mail_has_no_dag_and_says_so():
     assert brought_over.source == ""
     assert brought_over.report.packages[0].dag_id is None
     assert "Package: It sends no mail: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
+
+
+def test_a_constraint_that_leads_nowhere_is_said():
+    (told,) = BroughtOver(package(mail(), constraints=(arrow("Send", "Gone"),))).told()
+
+    assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which is not there.")
 
 
 def test_packages_of_one_name_are_dags_of_their_own():

@@ -21,8 +21,8 @@ with DAG(
     description="Welcomes who starts today",
     schedule=None,
     params={
-        "Address": Param("new.colleague@alderwick.example", type="string"),
-        "Welcome": Param("Willkommen!\nSchön, dass Sie da sind.\n", type="string"),
+        "Address": Param(type="string"),
+        "Welcome": Param(type="string"),
         "FirstDay": Param(type="string", format="date-time"),
     },
     user_defined_macros={"ssis": functions},

@@ -35,7 +35,7 @@ with DAG(
         "RowsLoaded": Param(0, type="integer"),
         "MinimumRows": Param(100, type="integer", description="Fewer rows than this are suspicious"),
         "OperationsTeam": Param(type="string", description="Who is told when something fails"),
-        "ShopFile": Param("\\\\files01\\etl\\sales\\in\\shop-001.csv", type="string"),
+        "ShopFile": Param(type="string"),
         "SalesTeam": Param(
             "sales@harbourpine.example; shops@harbourpine.example",
             type="string",

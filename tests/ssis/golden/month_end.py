@@ -22,7 +22,7 @@ with DAG(
     schedule=None,
     params={
         "Closed": Param(default=False, type="boolean"),
-        "Journal": Param("", type="string"),
+        "Journal": Param(type="string"),
         "Note": Param("", type="string"),
         "Try": Param(0, type="integer"),
         "Domain": Param("ledger.example", type="string"),
