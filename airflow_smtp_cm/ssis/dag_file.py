@@ -219,8 +219,7 @@ class _DagFile:
             self.lines.needs_a_human(
                 About.MAIL,
                 task.ref_id,
-                f"Nothing is sent, and the task fails, until you write {' and '.join(mail.to_do)} and take its "
-                f"disable away.",
+                f"Nothing is sent until you write {' and '.join(mail.to_do)} and take its disable away.",
             )
         return mail
 
@@ -270,13 +269,13 @@ class _DagFile:
     # --- callbacks
 
     def _notifier(self, node: Node, handler: EventHandler, path: tuple[Executable, ...]) -> str:
+        task = path[-1]
+        scope = self.places[node].scope.with_system(partial(in_callback, own_name=task.name))
         # What is disabled has no events: only what is in the handler switches off.
-        place = _Place(self.places[node].scope, Switch()).within(handler, handler.variables)
+        place = _Place(scope, Switch()).within(handler, handler.variables)
         for executable in path:
             place = place.within(executable, executable.variables)
-        task = path[-1]
-        scope = place.scope.with_system(partial(in_callback, own_name=task.name))
-        mail = self._complete(task, _Place(scope, place.switch))
+        mail = self._complete(task, place)
         name = self.names.take(slug(task.name, "send_mail"))
         self.used.add("SendMailNotifier")
         # Without a subject and a text of its own a notifier would write them itself.

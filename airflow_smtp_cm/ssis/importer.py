@@ -69,14 +69,16 @@ class Importer:
         conn_ids = shared.conn_ids | self._connections(package.root.name, of_package, scope, lines)
         managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids, shared.used)
         dag_id = file = None
-        if has_mail(package.root):
+        if not has_mail(package.root):
+            lines.left_out(About.MAIL, package.root.ref_id, "It sends no mail: there is no DAG of it.")
+        elif not package.root.executables:
+            lines.left_out(About.MAIL, package.root.ref_id, "It runs nothing: there is no DAG of it.")
+        else:
             dag_id = self._dag_id(project, package)
             file = f"{dag_id}.py"
             shared.sources[file] = dag_source(
                 project, package, dag_id=dag_id, managers=managers, params=params, lines=lines
             )
-        else:
-            lines.left_out(About.MAIL, package.root.ref_id, "It sends no mail: there is no DAG of it.")
         params.bound.update(scope.params.bound)
         say_what_else_there_is(package, params, managers, lines)
         shared.bound.update(params.bound)

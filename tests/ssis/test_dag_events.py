@@ -175,6 +175,34 @@ def test_a_package_with_mail_in_handlers_only_is_a_dag(load):
     assert dag.task_ids == ["a"]
 
 
+def test_a_package_that_runs_nothing_is_no_dag():
+    brought_over = BroughtOver(package(event_handlers=(handler("Package", "OnError", "Tell"),)))
+
+    assert brought_over.source == ""
+    assert "Package: It runs nothing: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
+
+
+def test_what_has_no_counterpart_in_a_handler_is_not_sent(told):
+    place = "Package.EventHandlers[OnError]"
+    unknown = mail("Tell", place, expressions={"Subject": "@[System::CreatorName]"})
+    root = package(task("a"), event_handlers=(handler("Package", "OnError", unknown, "Tell others"),))
+
+    assert told(root, {"a"}) == ["Tell others"]
+    assert (
+        f"{place}\\Tell: Nothing is sent until you write subject and take its disable away."
+        in BroughtOver(root).told()
+    )
+
+
+def test_an_expression_may_disable_by_the_event(told):
+    place = "Package.EventHandlers[OnError]"
+    picky = mail("Tell", place, expressions={"Disable": '@[System::SourceName] == "a"'})
+    root = package(task("a"), task("b"), event_handlers=(handler("Package", "OnError", picky),))
+
+    assert told(root, {"a"}) == []
+    assert told(root, {"b"}) == ["Tell"]
+
+
 def test_a_handler_without_mail_is_said_to_be_left_out():
     root = package(
         mail(), event_handlers=(handler("Package", "OnError", task("Log", "Package.EventHandlers[OnError]")),)
