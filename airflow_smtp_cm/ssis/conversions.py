@@ -1,6 +1,7 @@
 """SSIS's casts ("Cast (SSIS Expression)"), but those to text, which are in texts.py; named as the types.
 
 A cast that loses leading digits fails here (SSIS may go on with what is left); fractions are cut off, not rounded.
+DT_DBTIMESTAMPOFFSET becomes any other type in UTC ("Integration Services Data Types").
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def dt_dbdate(value: object) -> date:
     """
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    return _moment(value, DataType.DBDATE).date()
+    return _utc(_moment(value, DataType.DBDATE)).date()
 
 
 @propagates_null
@@ -278,14 +279,18 @@ def _moment(value: object, data_type: DataType) -> datetime:
     if parts["sign"]:
         offset = timedelta(hours=int(parts["zone_hour"]), minutes=int(parts["zone_minute"]))
         zone = timezone(-offset if parts["sign"] == "-" else offset)
-    return datetime.combine(date(year, month, day), _time_of_day(parts)).replace(tzinfo=zone)
+    moment = datetime.combine(date(year, month, day), _time_of_day(parts)).replace(tzinfo=zone)
+    if zone and data_type is not DataType.DBTIMESTAMPOFFSET:
+        # SSIS knows no such text; a param of Airflow's is one, and means the moment that GETDATE() gives then.
+        return moment.astimezone().replace(tzinfo=None)
+    return moment
 
 
 def _time(value: object, data_type: DataType) -> time:
     if isinstance(value, time):
         return value
     found = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
-    return _time_of_day(found.groupdict()) if found else _moment(value, data_type).time()
+    return _time_of_day(found.groupdict()) if found else _utc(_moment(value, data_type)).time()
 
 
 def _time_of_day(parts: dict[str, str | None]) -> time:

@@ -262,7 +262,6 @@ def test_nulls(text, result):
         ("(DT_DBTIME)GETDATE()", time(14, 31, 29)),
         ('(DT_DBTIME)"2:31:29 PM"', time(14, 31, 29)),
         ('(DT_DBTIMESTAMP)(DT_DBTIME)"12:00:01 AM"', STAMP("2020-07-13 00:00:01")),
-        ('(DT_DATE)"2020-01-02T03:04:05Z"', STAMP("2020-01-02 03:04:05")),
         ("(DT_DBTIMESTAMPOFFSET,3)GETDATE()", NOW.replace(tzinfo=UTC)),
     ],
 )

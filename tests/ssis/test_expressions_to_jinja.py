@@ -13,6 +13,7 @@ from airflow_smtp_cm.ssis.expressions import (
     Inline,
     Jinja,
     Untranslatable,
+    as_template,
     evaluate,
     parse,
     to_jinja,
@@ -121,7 +122,8 @@ def test_a_template_is_what_a_person_would_write(text, template):
 @example('"\\r\\n{\\r{% raw %}"')
 def test_literal_text_arrives_unchanged(text):
     expression = parse(text)
-    assert render(to_jinja(expression, bind).text) == expression.root.value.content
+    content = expression.root.value.content
+    assert render(to_jinja(expression, bind).text) == render(as_template(content)) == content
 
 
 def test_a_condition_is_a_value_without_braces():

@@ -110,7 +110,7 @@ def _template(node: Typed) -> tuple[str, bool]:
     text, uses_functions = "", False
     for piece in pieces:
         if isinstance(piece, typed.Constant):
-            text += _literal(str(piece.content or ""))
+            text += as_template(str(piece.content or ""))
         else:
             written = joined(piece)
             text += _braces(written)
@@ -118,8 +118,8 @@ def _template(node: Typed) -> tuple[str, bool]:
     return text, uses_functions
 
 
-def _literal(text: str) -> str:
-    """Write a text so that Jinja renders it as it is."""
+def as_template(text: str) -> str:
+    """Write a text, whatever it is, as a template that renders to it."""
     return _SPECIAL.sub(lambda found: f"{{{{ {found[0]!r} }}}}", text)
 
 
