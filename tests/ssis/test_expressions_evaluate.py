@@ -322,7 +322,7 @@ def test_casts(text, result):
         ("HEX(1.5)", 0, "HEX takes a whole number"),
         ("YEAR(1)", 5, "YEAR takes a date"),
         ('LEFT("a")', 0, "LEFT takes 2 arguments, not 1"),
-        ("GETDATE(1)", 0, "GETDATE is given 1 arguments"),
+        ("GETDATE(1)", 0, "GETDATE takes 0 arguments, not 1"),
         ("NOSUCH(1)", 0, "NOSUCH is no function"),
         ("(DT_I4)GETDATE()", 0, "no cast from DT_DBTIMESTAMP to DT_I4"),
         ("(DT_DATE)5", 0, "no cast from DT_I4 to DT_DATE"),
