@@ -1,6 +1,7 @@
 """SSIS's casts ("Cast (SSIS Expression)"), but those to text, which are in texts.py; named as the types.
 
-A cast that loses leading digits fails here (SSIS may go on with what is left); fractions are cut off, not rounded.
+A cast that loses leading digits fails here (SSIS may go on with what is left); fractions are cut off, not rounded
+(assumed). Dates in text are ISO's, or month/day/year as in the locale English (United States).
 DT_DBTIMESTAMPOFFSET becomes any other type in UTC ("Integration Services Data Types").
 """
 
