@@ -336,6 +336,27 @@ def test_what_ssis_would_refuse_is_refused_with_place_and_reason(text, position,
     assert position == caught.value.position
 
 
+def test_property_expressions_of_the_reference():
+    """Those of "Use Property Expressions in Packages", with the results that it gives."""
+    subject = (
+        '"PExpression-->Package: (" + @[System::PackageName] + ") Started:"+  (DT_WSTR, 30) @[System::StartTime] '
+        '+ " Duration:"  +  (DT_WSTR,10) (DATEDIFF( "ss", @[System::StartTime] , GETDATE()  )) + " seconds"'
+    )
+    started = Value(STAMP("2005-03-04 11:06:18"), DataType.DATE)
+    assert content(subject, STAMP("2005-03-04 11:06:27.1"), PackageName="EmailRowCountPP", StartTime=started) == (
+        "PExpression-->Package: (EmailRowCountPP) Started:3/4/2005 11:06:18 AM Duration:9 seconds"
+    )
+    message = (
+        '"Rows Processed: "  +   "\\n" +"   NASDAQ: "  +   (dt_wstr,9)@[nasdaqrawrows]   + "\\n" + "   NYSE: "  '
+        '+  (dt_wstr,9)@[nyserawrows]  + "\\n" + "   Amex: "  +  (dt_wstr,9)@[amexrawrows]'
+    )
+    rows = {"nasdaqrawrows": whole(7058), "nyserawrows": whole(3528), "amexrawrows": whole(1102)}
+    assert content(message, **rows) == "Rows Processed: \n   NASDAQ: 7058\n   NYSE: 3528\n   Amex: 1102"
+    logging = "DAY((DT_DBTIMESTAMP)GETDATE())==1||DAY((DT_DBTIMESTAMP)GETDATE())==15?1:2"
+    assert [content(logging, STAMP(f"2024-05-{day}")) for day in ("01", "02", "15")] == [1, 2, 1]
+    assert content('DATEPART("weekday", GETDATE()) ==2?"notepad.exe":"mspaint.exe"') == "notepad.exe"
+
+
 def test_what_is_not_reached_does_not_fail():
     assert content("@X == 0 ? 0 : 10 / @X", X=whole(0)) == 0
     assert content("@X != 0 && 10 / @X > 1", X=whole(0)) is False
