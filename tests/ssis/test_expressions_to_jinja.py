@@ -101,7 +101,9 @@ def test_variables_inlined_or_constant_render_the_same(left, right):
         ('"a" + @Maybe', "{{ ssis.concatenate('a', params.Maybe) or '' }}"),
         ("YEAR(@Day)", "{{ ssis.dt_date(params.Day).year }}"),
         ("NULL(DT_WSTR, 10)", ""),
-        ('"{{ x }} {% y %} {# z #} {"', "{{ '{{' }} x }} {{ '{%' }} y %} {{ '{#' }} z #} {{ '{' }}"),
+        ('"Rows:\\n" + (DT_WSTR,12)@Count + "\\n"', "Rows:\n{{ params.Count }}{{ '\\n' }}"),
+        ('"{" + @What + "}"', "{{ '{' }}{{ params.What }}}"),
+        ('"{{ x }} {% y %} {# z #} {"', "{{ '{{' }} x }} {{ '{%' }} y %} {{ '{#' }} z #} {"),
         ('"it\'s \\\\ \\"x\\""', 'it\'s \\ "x"'),
     ],
 )
