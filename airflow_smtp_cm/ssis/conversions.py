@@ -1,6 +1,8 @@
 """SSIS's casts ("Cast (SSIS Expression)"), but those to text, which are in texts.py; named as the types.
 
-A cast that loses leading digits fails here (SSIS may go on with what is left); fractions are cut off, not rounded.
+A cast that loses leading digits fails here (SSIS may go on with what is left); fractions are cut off, not rounded
+(assumed). Dates in text are ISO's, or month/day/year as in the locale English (United States).
+DT_DBTIMESTAMPOFFSET becomes any other type in UTC ("Integration Services Data Types").
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.data_types import DataType
+from airflow_smtp_cm.ssis.data_types import TIMES, DataType
 from airflow_smtp_cm.ssis.nulls import propagates_null
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ _TIME = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.:,](?P<fraction>\d{1,9}))?)?"
     r"(?:\s*(?P<half>[AP]M))?"
 )
-_ZONE = r"(?:\s*(?:(?P<sign>[+-])\s*(?P<zone_hour>\d{1,2}):(?P<zone_minute>\d{2})|Z))?"
+_ZONE = r"(?:\s*(?:(?P<sign>[+-])\s*(?P<zone_hour>\d{1,2}):(?P<zone_minute>\d{2})|(?P<utc>Z)))?"
 _MOMENT = re.compile(rf"\s*{_DATE}(?:[ T]+{_TIME})?{_ZONE}\s*", re.IGNORECASE | re.ASCII)
 _TIME_OF_DAY = re.compile(rf"\s*{_TIME}\s*", re.IGNORECASE | re.ASCII)
 
@@ -159,7 +161,7 @@ def dt_dbdate(value: object) -> date:
     """
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    return _moment(value, DataType.DBDATE).date()
+    return _utc(_moment(value, DataType.DBDATE)).date()
 
 
 @propagates_null
@@ -266,34 +268,50 @@ def _moment(value: object, data_type: DataType) -> datetime:
     if isinstance(value, date):
         return datetime.combine(value, time())
     found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError(
-            f"{_short(value)} cannot be cast to {data_type.value}: it is no date such as 2024-12-31 23:59:59"
-        )
-    parts = found.groupdict()
-    year, month, day = (
-        int(parts[long] or parts[short]) for long, short in (("year", "y"), ("month", "m"), ("day", "d"))
-    )
-    zone = UTC if found[0].rstrip().upper().endswith("Z") else None
-    if parts["sign"]:
-        offset = timedelta(hours=int(parts["zone_hour"]), minutes=int(parts["zone_minute"]))
-        zone = timezone(-offset if parts["sign"] == "-" else offset)
-    return datetime.combine(date(year, month, day), _time_of_day(parts)).replace(tzinfo=zone)
+    try:
+        moment = _read_moment(found.groupdict()) if found else None
+    except ValueError:  # there is no such day or hour
+        moment = None
+    if moment is None:
+        raise _no_date(value, data_type)
+    if moment.tzinfo and data_type is not DataType.DBTIMESTAMPOFFSET:
+        # SSIS knows no such text; a param of Airflow's is one, and means the moment that GETDATE() gives then.
+        return moment.astimezone().replace(tzinfo=None)
+    return moment
 
 
 def _time(value: object, data_type: DataType) -> time:
     if isinstance(value, time):
         return value
     found = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
-    return _time_of_day(found.groupdict()) if found else _moment(value, data_type).time()
+    try:
+        return _read_time(found.groupdict()) if found else _utc(_moment(value, data_type)).time()
+    except ValueError:
+        raise _no_date(value, data_type) from None
 
 
-def _time_of_day(parts: dict[str, str | None]) -> time:
+def _read_moment(parts: dict[str, str | None]) -> datetime:
+    year, month, day = (
+        int(parts[long] or parts[short] or 0) for long, short in (("year", "y"), ("month", "m"), ("day", "d"))
+    )
+    zone = UTC if parts["utc"] else None
+    if parts["sign"]:
+        offset = timedelta(hours=int(parts["zone_hour"] or 0), minutes=int(parts["zone_minute"] or 0))
+        zone = timezone(-offset if parts["sign"] == "-" else offset)
+    return datetime.combine(date(year, month, day), _read_time(parts)).replace(tzinfo=zone)
+
+
+def _read_time(parts: dict[str, str | None]) -> time:
     hour = int(parts["hour"] or 0)
     if parts["half"]:
         hour = hour % 12 + (12 if parts["half"].upper() == "PM" else 0)
     fraction = (parts["fraction"] or "").ljust(_MICROSECOND_DIGITS, "0")
     return time(hour, int(parts["minute"] or 0), int(parts["second"] or 0), int(fraction[:_MICROSECOND_DIGITS]))
+
+
+def _no_date(value: object, data_type: DataType) -> ValueError:
+    example = "23:59:59" if data_type in TIMES else "2024-12-31 23:59:59"
+    return ValueError(f"{_short(value)} cannot be cast to {data_type.value}: it is not as {example} is")
 
 
 def _utc(moment: datetime) -> datetime:

@@ -77,10 +77,13 @@ def dateadd(part: str, number: int, start: date) -> datetime:
     name = part_of(part)
     moment = _moment(start)
     if name not in _MONTHS:
-        return _naive(moment + number * _INTERVALS[name])
+        try:
+            return _naive(moment + number * _INTERVALS[name])
+        except OverflowError:
+            raise OverflowError(f"DATEADD of {number} to {moment} leads to no date that there is") from None
     year, month = divmod(moment.year * 12 + moment.month - 1 + number * _MONTHS[name], 12)
     if not date.min.year <= year <= date.max.year:
-        raise OverflowError(f"DATEADD leads to the year {year}")
+        raise OverflowError(f"DATEADD of {number} to {moment} leads to no date that there is")
     return _naive(moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1])))
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_smtp_cm.ssis.nulls import propagates_null
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Number = TypeVar("Number", int, float, Decimal)
 
@@ -143,8 +146,12 @@ def sign(number: float | Decimal) -> int:
 
 @propagates_null
 def exp(number: float) -> float:
-    """Give e to the power of a number ("EXP (SSIS Expression)")."""
-    return math.exp(number)
+    """Give e to the power of a number ("EXP (SSIS Expression)").
+
+    Raises:
+        OverflowError: the result is too large for DT_R8.
+    """
+    return _real("EXP", math.exp, number)
 
 
 @propagates_null
@@ -165,11 +172,12 @@ def power(number: float, exponent: float) -> float | None:
 
     Raises:
         ZeroDivisionError: 0 to a negative power.
+        OverflowError: the result is too large for DT_R8.
     """
     if not number and exponent < 0:
         raise ZeroDivisionError("POWER of zero to a negative power")
     try:
-        return math.pow(number, exponent)
+        return _real("POWER", math.pow, number, exponent)
     except ValueError:
         return None
 
@@ -196,6 +204,13 @@ def sqrt(number: float) -> float:
 def hexadecimal(number: int, bits: int) -> str:
     """Write an integer of so many bits in hexadecimal, upper case, no prefix ("HEX (SSIS Expression)")."""
     return f"{number & ((1 << bits) - 1):X}"
+
+
+def _real(name: str, function: Callable[..., float], *arguments: float) -> float:
+    try:
+        return function(*arguments)
+    except OverflowError:
+        raise OverflowError(f"The result of {name} does not fit into DT_R8") from None
 
 
 def _numeric(number: Decimal) -> Decimal:

@@ -1,6 +1,6 @@
 """The text of values that are no text, as SSIS's casts to DT_WSTR and DT_STR write it.
 
-Where Microsoft's pages say nothing, results that packages' files hold do; what rests on neither says so.
+Where Microsoft's pages say nothing, results that packages' files hold do; what rests on neither is marked as assumed.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ def text(value: object) -> str:
 
 @propagates_null
 def r8_text(number: float) -> str:
-    """Write a DT_R8: 15 digits, no zeros at the end, an exponent if it is very large or small."""
+    """Write a DT_R8: 15 digits, no zeros at the end, an exponent if it is very large or small (assumed)."""
     return f"{number:.{_DIGITS['r8']}G}"
 
 
 @propagates_null
 def r4_text(number: float) -> str:
-    """Write a DT_R4: 7 digits, no zeros at the end, an exponent if it is very large or small."""
+    """Write a DT_R4: 7 digits, no zeros at the end, an exponent if it is very large or small (assumed)."""
     return f"{number:.{_DIGITS['r4']}G}"
 
 
 @propagates_null
 def numeric_text(number: Decimal) -> str:
-    """Write a DT_NUMERIC: all its decimals, no zero before the point (``.50``), as users of SSIS report it."""
+    """Write a DT_NUMERIC: all its decimals, no zero before the point (``.50``; assumed)."""
     whole = f"{number.copy_abs():f}"
     return ("-" if number < 0 else "") + (whole[1:] if whole.startswith("0.") else whole)
 
 
 @propagates_null
 def decimal_text(number: Decimal) -> str:
-    """Write a DT_DECIMAL or DT_CY: all its decimals, a zero before the point."""
+    """Write a DT_DECIMAL or DT_CY: all its decimals, a zero before the point (assumed)."""
     return f"{number:f}"
 
 
@@ -52,7 +52,8 @@ def decimal_text(number: Decimal) -> str:
 def date_text(moment: datetime) -> str:
     """Write a DT_DATE as the locale English (United States) does: ``7/13/2020 2:31:29 PM``.
 
-    Midnight is not written, nor is the date if it is the first of DT_DATE's calendar, 30 December 1899.
+    Midnight is not written, nor is the date if it is the first of DT_DATE's calendar, 30 December 1899 (assumed: so
+    does OLE Automation, whose type it is).
     """
     day = f"{moment.month}/{moment.day}/{moment.year}"
     clock = f"{moment.hour % 12 or 12}:{moment:%M:%S} {'AM' if moment.hour < 12 else 'PM'}"  # noqa: PLR2004 - noon
@@ -63,7 +64,7 @@ def date_text(moment: datetime) -> str:
 
 @propagates_null
 def timestamp_text(moment: datetime) -> str:
-    """Write a DT_DBTIMESTAMP: ``2018-04-12 09:49:21.566000000``, without the fraction if it is 0."""
+    """Write a DT_DBTIMESTAMP: ``2018-04-12 09:49:21.566000000``, without the fraction if it is 0 (assumed)."""
     fraction = f".{moment.microsecond:06d}000" if moment.microsecond else ""
     return f"{moment.replace(microsecond=0, tzinfo=None)}{fraction}"
 

@@ -13,6 +13,7 @@ from airflow_smtp_cm.ssis.expressions import (
     Inline,
     Jinja,
     Untranslatable,
+    as_template,
     evaluate,
     parse,
     to_jinja,
@@ -100,7 +101,9 @@ def test_variables_inlined_or_constant_render_the_same(left, right):
         ('"a" + @Maybe', "{{ ssis.concatenate('a', params.Maybe) or '' }}"),
         ("YEAR(@Day)", "{{ ssis.dt_date(params.Day).year }}"),
         ("NULL(DT_WSTR, 10)", ""),
-        ('"{{ x }} {% y %} {# z #} {"', "{{ '{{' }} x }} {{ '{%' }} y %} {{ '{#' }} z #} {{ '{' }}"),
+        ('"Rows:\\n" + (DT_WSTR,12)@Count + "\\n"', "Rows:\n{{ params.Count }}{{ '\\n' }}"),
+        ('"{" + @What + "}"', "{{ '{' }}{{ params.What }}}"),
+        ('"{{ x }} {% y %} {# z #} {"', "{{ '{{' }} x }} {{ '{%' }} y %} {{ '{#' }} z #} {"),
         ('"it\'s \\\\ \\"x\\""', 'it\'s \\ "x"'),
     ],
 )
@@ -121,7 +124,8 @@ def test_a_template_is_what_a_person_would_write(text, template):
 @example('"\\r\\n{\\r{% raw %}"')
 def test_literal_text_arrives_unchanged(text):
     expression = parse(text)
-    assert render(to_jinja(expression, bind).text) == expression.root.value.content
+    content = expression.root.value.content
+    assert render(to_jinja(expression, bind).text) == render(as_template(content)) == content
 
 
 def test_a_condition_is_a_value_without_braces():

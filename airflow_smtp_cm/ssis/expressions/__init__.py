@@ -8,7 +8,7 @@ from airflow_smtp_cm.ssis.expressions.errors import ExpressionError, Untranslata
 from airflow_smtp_cm.ssis.expressions.evaluator import evaluate
 from airflow_smtp_cm.ssis.expressions.parser import parse
 from airflow_smtp_cm.ssis.expressions.syntax import Expression, VariableName
-from airflow_smtp_cm.ssis.expressions.translator import to_jinja
+from airflow_smtp_cm.ssis.expressions.translator import as_template, to_jinja
 
 __all__ = [
     "Binding",
@@ -22,6 +22,7 @@ __all__ = [
     "Untranslatable",
     "Value",
     "VariableName",
+    "as_template",
     "evaluate",
     "parse",
     "to_jinja",

@@ -50,6 +50,8 @@ _COMPARISONS = {
     ">": "greater",
     ">=": "greater_or_equal",
 }
+# The functions whose result has a type of its own making, and how many arguments they take.
+_ARGUMENTS_OF_OTHERS = {"GETDATE": 0, "GETUTCDATE": 0, "HEX": 1, "ISNULL": 1, "LEN": 1, "REPLACENULL": 2}
 _TAKEN = {
     Parameter.TEXT: STRINGS,
     Parameter.WHOLE: INTEGERS,
@@ -231,14 +233,11 @@ class Checker:
 
     def _call_by_signature(self, name: str, arguments: tuple[Typed, ...], position: int) -> Typed:
         signature = SIGNATURES.get(name)
-        if signature is None:
-            if name in {"GETDATE", "GETUTCDATE", "ISNULL", "REPLACENULL", "LEN", "HEX"}:
-                raise self._error(
-                    position, f"{name} is given {len(arguments)} arguments; it takes another number of them"
-                )
+        expected = len(signature.parameters) if signature else _ARGUMENTS_OF_OTHERS.get(name)
+        if expected is None:
             raise self._error(position, f"{name} is no function of SSIS's expressions")
-        if len(arguments) != len(signature.parameters):
-            raise self._error(position, f"{name} takes {len(signature.parameters)} arguments, not {len(arguments)}")
+        if signature is None or len(arguments) != expected:
+            raise self._error(position, f"{name} takes {expected} arguments, not {len(arguments)}")
         operands = tuple(
             self._argument(name, argument, parameter)
             for argument, parameter in zip(arguments, signature.parameters, strict=True)

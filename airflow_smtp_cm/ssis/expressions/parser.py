@@ -25,7 +25,7 @@ from airflow_smtp_cm.ssis.expressions.syntax import (
 if TYPE_CHECKING:
     from lark import Lark, Token, UnexpectedInput
 
-# SSIS's own designer stops far earlier; a text of a megabyte is no expression.
+# A text of a megabyte is no expression, whatever its grammar.
 MAX_CHARACTERS = 100_000
 # Deeper than any person writes, and not as deep as Python's stack: whoever walks the tree may do it recursively.
 MAX_DEPTH = 64

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.ssis.expressions.syntax import Expression, Variable, VariableName
 
-# What Jinja would not leave as it is in literal text: its own openings, and carriage returns, which it drops.
-_SPECIAL = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n?\Z)|\r+|\n\Z")
+# What Jinja would not leave as it is in literal text: its own openings, one that a brace would make with what comes
+# next, carriage returns, and the newline at a template's end.
+_SPECIAL = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r+")
+_SPECIAL_AT_THE_END = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n\Z)|\r+|\n\Z")
 
 
 def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) -> Template:
@@ -110,7 +112,8 @@ def _template(node: Typed) -> tuple[str, bool]:
     text, uses_functions = "", False
     for piece in pieces:
         if isinstance(piece, typed.Constant):
-            text += _literal(str(piece.content or ""))
+            is_last = piece is pieces[-1]
+            text += _protected(str(piece.content or ""), _SPECIAL_AT_THE_END if is_last else _SPECIAL)
         else:
             written = joined(piece)
             text += _braces(written)
@@ -118,9 +121,13 @@ def _template(node: Typed) -> tuple[str, bool]:
     return text, uses_functions
 
 
-def _literal(text: str) -> str:
-    """Write a text so that Jinja renders it as it is."""
-    return _SPECIAL.sub(lambda found: f"{{{{ {found[0]!r} }}}}", text)
+def as_template(text: str) -> str:
+    """Write a text, whatever it is, as a template that renders to it."""
+    return _protected(text, _SPECIAL_AT_THE_END)
+
+
+def _protected(text: str, special: re.Pattern[str]) -> str:
+    return special.sub(lambda found: f"{{{{ {found[0]!r} }}}}", text)
 
 
 def _braces(written: Jinjaed) -> str:
