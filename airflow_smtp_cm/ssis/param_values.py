@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from airflow_smtp_cm.ssis.data_types import DataType, Value
@@ -89,7 +89,8 @@ def json_value(value: Value) -> str | int | float | bool:
     """Return what a param holds of a value: a date as ISO 8601 text."""
     content = value.content
     if isinstance(content, datetime):
-        return content.isoformat()
+        # A param's date-time must have a time zone; the translation of expressions looks at the rest only.
+        return content.replace(tzinfo=UTC).isoformat()
     if isinstance(content, Decimal):
         return float(content)
     if isinstance(content, str | int | float):

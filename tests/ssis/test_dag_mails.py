@@ -130,7 +130,7 @@ def test_a_param_may_be_called_like_a_method_of_params(send):
         (9, "42", 'Param(42, type="integer")'),
         (3, "True", 'Param(default=True, type="boolean")'),
         (14, "0.5", 'Param(0.5, type="number")'),
-        (16, "3/4/2019 9:12:40 PM", 'Param("2019-03-04T21:12:40", type="string", format="date-time")'),
+        (16, "3/4/2019 9:12:40 PM", 'Param("2019-03-04T21:12:40+00:00", type="string", format="date-time")'),
         (9, None, 'Param(type="integer")'),
     ],
 )

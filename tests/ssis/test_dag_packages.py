@@ -24,7 +24,7 @@ PROJECTS = [one for one in read([packages.HERE], on_file=lambda _: None) if isin
 PACKAGES = {package.root.name: (project, package) for project in PROJECTS for package in project.packages}
 DAGS = sorted(path.name for path in GOLDEN.glob("*.py"))
 # What parameters without a default are given.
-GIVEN = {"string": "given@at.start.example", "date-time": "2026-03-02T00:00:00"}
+GIVEN = {"string": "given@at.start.example", "date-time": "2026-03-02T00:00:00+00:00"}
 
 
 @pytest.fixture(scope="module")

@@ -105,6 +105,15 @@ def test_without_the_extra_it_says_what_to_install(command, monkeypatch):
     assert status.startswith("It needs the extra: pip install 'airflow-smtp-cm[import]'")
 
 
+def test_dags_need_nothing_of_the_extra():
+    """What is imported by a generated DAG is there in every installation."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['lark', 'defusedxml', 'ruff']);"
+        "import airflow_smtp_cm.ssis.functions, airflow_smtp_cm.ssis.precedence"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_many_packages_are_formatted_some_at_a_time(command, monkeypatch):
     monkeypatch.setattr("airflow_smtp_cm.ssis.command._AT_ONCE", 2)
     command(packages.HERE)

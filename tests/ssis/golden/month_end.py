@@ -12,7 +12,7 @@ journal_failed = SendMailNotifier(
     to="finance@ledger.example",
     subject="A journal failed",
     message_source=(
-        "Journal {{ params.Journal }} failed.{{ '\\n' }}{{ params.Note if params.Note|length > 0 else 'No note.' }}"
+        "Journal {{ params.Journal }} failed.\n{{ params.Note if params.Note|length > 0 else 'No note.' }}"
     ),
 )
 
