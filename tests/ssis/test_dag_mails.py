@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_smtp_cm.ssis.lines import Verdict
 from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, MessageSourceType, Parameter
@@ -34,6 +38,25 @@ def test_text_that_looks_like_a_template_is_none(send):
 
     assert received.message["Subject"] == "{{ params.x }}"
     assert body(received).rstrip("\n") == text
+
+
+# What XML can hold; Jinja, as Airflow has it, drops the last newline of a text.
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n\"'\\{}%#"), max_size=200).map(
+    lambda text: text.removesuffix("\n")
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=TEXTS, description=TEXTS, subject=TEXTS, text=TEXTS)
+def test_any_text_comes_through(load, name, description, subject, text):
+    told = {"subject": subject, "message_source": text}
+    sent = mail(name, told=told, description=description)
+    root = package(sent, task(name, description=description), description=description)
+    dag = load(BroughtOver(replace(root, root=replace(root.root, name=name))).source)
+
+    first, _ = dag.tasks
+    assert first.task_display_name == (name or first.task_id)
+    assert [first.render_template(field, {}) for field in (first.subject, first.message_source)] == [subject, text]
 
 
 def test_fields_that_ssis_leaves_empty_are_left_out():
