@@ -127,10 +127,6 @@ class _Reading:
                 self.properties |= self._parsed(f"{name}={value};")
         for name in manager.expressions.keys() - {"ConnectionString", *_PROPERTIES}:
             self._needs_a_human(f"The expression of its {name} is left out.")
-        if manager.has_secret:
-            lines.needs_a_human(
-                About.SECRET, manager.ref_id, "The file holds a password of it, which is copied nowhere."
-            )
 
     def _evaluated(self, name: str) -> str | None:
         text = self._manager.expressions.get(name)

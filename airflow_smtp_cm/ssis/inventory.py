@@ -44,7 +44,7 @@ def say_what_the_project_has(project: Project, used: set[str], bound: set[Known]
     for known in (Known("$Project", parameter) for parameter in project.parameters):
         _say_no_param(known, bound, lines)
     _say_managers(project.connection_managers, used, lines)
-    _say_secrets(project.secrets, lines)
+    _say_secrets(project.secrets, project.connection_managers, lines)
     for configuration in project.configurations:
         if configuration.values:
             lines.needs_a_human(
@@ -74,7 +74,7 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
     for executable in _all(package.root):
         _say_properties(executable, lines)
         _say_loose_ends(executable, lines)
-    _say_secrets(package.secrets, lines)
+    _say_secrets(package.secrets, package.connection_managers, lines)
     for configuration in package.configurations:
         lines.needs_a_human(
             About.PARAMETER,
@@ -144,14 +144,10 @@ def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: 
             lines.left_out(
                 About.CONNECTION, manager.ref_id, f"It is of type {manager.creation_name}, and not for mail."
             )
-        if manager.has_secret and not is_smtp(manager):
-            lines.needs_a_human(
-                About.SECRET, manager.ref_id, "The file holds a password of it, which is copied nowhere."
-            )
 
 
-def _say_secrets(places: Iterable[str], lines: Lines) -> None:
-    for place in places:
+def _say_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], lines: Lines) -> None:
+    for place in dict.fromkeys((*places, *(manager.ref_id for manager in managers if manager.has_secret))):
         lines.needs_a_human(About.SECRET, place, "A password or another secret stands here, which is copied nowhere.")
 
 

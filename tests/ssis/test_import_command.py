@@ -16,6 +16,7 @@ from airflow_smtp_cm.cli import get_cli_commands
 from tests.airflow_versions import AIRFLOW
 from tests.ssis import packages
 from tests.ssis.golden import GOLDEN
+from tests.ssis.reading import build_ispac
 
 
 @pytest.fixture
@@ -45,6 +46,16 @@ def test_it_writes_dags_and_connections_and_prints_the_report(command):
     assert output.startswith("Project NightlySales")
     assert "\n4 packages: 4 DAGs, 1 connections; " in output
     assert json.loads(Path("connections.json").read_text()).keys() == {"mail"}
+
+
+def test_an_archive_gives_the_same_as_its_folder(command, tmp_path):
+    build_ispac(tmp_path / "NightlySales.ispac", packages.NIGHTLY_SALES, name="NightlySales")
+    status, output, _ = command("NightlySales.ispac")
+
+    assert status == 0
+    assert output.startswith("Project NightlySales (NightlySales.ispac)")
+    for name in ("load_customers", "load_sales", "nightly_master", "publish_reports"):
+        assert Path(f"dags/{name}.py").read_text() == (GOLDEN / f"{name}.py").read_text()
 
 
 def test_report_and_json_write_nothing(command):

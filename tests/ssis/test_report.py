@@ -119,8 +119,8 @@ def test_secrets_and_configurations_are_said():
     ).told()
 
     assert told == [
-        "Package.ConnectionManagers[DB]: The file holds a password of it, which is copied nowhere.",
         "Package\\Fetch: A password or another secret stands here, which is copied nowhere.",
+        "Package.ConnectionManagers[DB]: A password or another secret stands here, which is copied nowhere.",
         "Package: The package configuration Servers: D:\\s.xml may set variables and properties when it starts.",
     ]
 
