@@ -6,10 +6,16 @@ from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand,
 
 _CONN_ID = Arg(("conn_id",), help="Id of the Airflow connection")
 _IMPORT_ARGUMENTS = (
-    Arg(("paths",), nargs="+", help="Files (.dtsx, .ispac, .dtproj, .params, .conmgr), or folders of them"),
-    Arg(("--output",), default="dags", help="Folder for the DAG files (default: dags)"),
+    Arg(
+        ("paths",),
+        metavar="PATH",
+        nargs="+",
+        help="Files (.dtsx, .ispac, .dtproj, .params, .conmgr), or folders of them",
+    ),
+    Arg(("--output",), metavar="DIR", default="dags", help="Folder for the DAG files (default: dags)"),
     Arg(
         ("--connections",),
+        metavar="FILE",
         default="connections.json",
         help="File for the connections, for `airflow connections import` (default: connections.json)",
     ),

@@ -147,7 +147,7 @@ class _Reading:
             f"{f' of {names}' if names else ''}. Where that differs, override the connection, such as by "
             f"AIRFLOW_CONN_{slug(self._manager.name, 'smtp').upper()} in the environment."
         )
-        return str(value.content or "") if not isinstance(value.content, bool) else str(value.content)
+        return "" if value.content is None else str(value.content)
 
     def _parsed(self, text: str) -> dict[str, Any]:
         items = [item.strip() for item in text.split(";") if item.strip()]

@@ -16,6 +16,7 @@ _LINE_LENGTH = 118
 _LONGEST_PIECE = 88  # characters, so that there is room for indentation
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _AT_SPACES = re.compile(rf"(?s).{{1,{_LONGEST_PIECE}}}(?:(?<= )|\Z)|.{{1,{_LONGEST_PIECE}}}")
+_IN_PARENTHESES = re.compile(r'^(?P<before> *\w+=)\(\s*(?P<literal>"(?:[^"\\\n]|\\.)*")\s*\),$', re.MULTILINE)
 _SHORT = 80  # characters, that stay on one line whatever is in them
 _VERTICAL = 4  # arguments, from which on each has a line of its own
 
@@ -103,7 +104,7 @@ def formatted(sources: Mapping[str, str]) -> dict[str, str]:
         order = ("--config", 'lint.isort.known-third-party = ["airflow", "airflow_smtp_cm"]')
         _ruff("check", *settings, *order, "--select", "I", "--fix", name)
         _ruff("format", *settings, name)
-        return {file: (folder / file).read_text(encoding="utf-8") for file in sources}
+        return {file: _tidy((folder / file).read_text(encoding="utf-8")) for file in sources}
 
 
 def _ruff(*arguments: str) -> None:
@@ -112,6 +113,16 @@ def _ruff(*arguments: str) -> None:
     )
     if done.returncode:
         raise FormattingError(f"ruff could not format the DAGs: {(done.stderr or done.stdout).strip()}")
+
+
+def _tidy(source: str) -> str:
+    """Take away the parentheses that ruff leaves around literals which it has joined on one line."""
+
+    def without(match: re.Match[str]) -> str:
+        line = f"{match['before']}{match['literal']},"
+        return line if len(line) <= _LINE_LENGTH else match[0]
+
+    return _IN_PARENTHESES.sub(without, source)
 
 
 def _quoted(value: str) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_smtp_cm.ssis.lines import Verdict
 from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, MessageSourceType, Parameter
+from airflow_smtp_cm.ssis.source_text import formatted
 from tests.ssis.building import BOOLEAN, INTEGER, SMTP, BroughtOver, mail, package, task, variable
 
 pytestmark = pytest.mark.timeout(60)
@@ -52,9 +53,10 @@ def test_any_text_comes_through(load, name, description, subject, text):
     told = {"subject": subject, "message_source": text}
     sent = mail(name, told=told, description=description)
     root = package(sent, task(name, description=description), description=description)
-    dag = load(BroughtOver(replace(root, root=replace(root.root, name=name))).source)
+    source = BroughtOver(replace(root, root=replace(root.root, name=name))).source
+    first, _ = load(source).tasks
 
-    first, _ = dag.tasks
+    assert formatted({"again.py": source}) == {"again.py": source}
     assert first.task_display_name == (name or first.task_id)
     assert [first.render_template(field, {}) for field in (first.subject, first.message_source)] == [subject, text]
 

@@ -86,9 +86,7 @@ with DAG(
         to="{{ params.OperationsTeam }}; {{ params.SalesTeam }}",
         subject="Suspiciously few sales",
         priority="High",
-        message_source=(
-            "Only {{ params.RowsLoaded }} rows were loaded, at least {{ params.MinimumRows }} are usual."
-        ),
+        message_source="Only {{ params.RowsLoaded }} rows were loaded, at least {{ params.MinimumRows }} are usual.",
     )
     for_each_shop >> count_rows >> [before_sales_are_in, before_too_few_sales]
     before_sales_are_in >> sales_are_in

@@ -10,7 +10,7 @@ tell_operations = SendMailNotifier(
     smtp_conn_id="mail",
     from_email="etl@harbourpine.example",
     to="{{ params.OperationsTeam }}",
-    subject=("{{ dag.dag_display_name }} failed at {{ ssis.date_text(ssis.local(dag_run.start_date)) }}"),
+    subject="{{ dag.dag_display_name }} failed at {{ ssis.date_text(ssis.local(dag_run.start_date)) }}",
     priority="High",
     message_source=(
         "Package: {{ dag.dag_display_name }}\n"
