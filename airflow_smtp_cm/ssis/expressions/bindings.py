@@ -69,16 +69,15 @@ class Template:
             SSIS casts it to DT_WSTR; a NULL renders to nothing.
         data_type: the type of the result.
         uses_functions: whether it needs the macro ``ssis`` (``user_defined_macros={"ssis": functions}``).
-        jinja_expression: see ``as_jinja_expression``.
         notes: how what variables became differs from them, by the variables' names.
     """
 
     text: str
     data_type: DataType
     uses_functions: bool
-    jinja_expression: str
+    _jinja_expression: str
     notes: Mapping[str, str]
 
     def as_jinja_expression(self) -> str:
         """Give the same as one Jinja expression without braces, whose value is the result itself, not its text."""
-        return self.jinja_expression
+        return self._jinja_expression
