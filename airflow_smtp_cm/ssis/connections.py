@@ -125,8 +125,9 @@ class _Reading:
                 value = parameters[name]
             if value is not None:
                 self.properties |= self._parsed(f"{name}={value};")
-        for name in manager.expressions.keys() - {"ConnectionString", *_PROPERTIES}:
-            self._needs_a_human(f"The expression of its {name} is left out.")
+        for name in manager.expressions:
+            if name not in parameters:
+                self._needs_a_human(f"The expression of its {name} is left out.")
 
     def _evaluated(self, name: str) -> str | None:
         text = self._manager.expressions.get(name)
@@ -144,8 +145,8 @@ class _Reading:
         names = ", ".join(map(str, expression.variables))
         self._needs_a_human(
             f"Its {name} has an expression, evaluated once with what the files say"
-            f"{f' of {names}' if names else ''}. Where that differs, override the connection, such as by "
-            f"AIRFLOW_CONN_{slug(self._manager.name, 'smtp').upper()} in the environment."
+            f"{f' of {names}' if names else ''}. Where that differs, override the connection by "
+            f"AIRFLOW_CONN_... in the environment."
         )
         return "" if value.content is None else str(value.content)
 

@@ -107,10 +107,11 @@ class _Reading:
         self._priority()
         self._message_source()
         self._attachments()
-        for name in self._expressions.keys() - _PROPERTIES:
-            lines.needs_a_human(
-                About.EXPRESSION, self._place, f"The expression of {name} is left out: {self._expressions[name]}"
-            )
+        for name, expression in self._expressions.items():
+            if name not in _PROPERTIES:
+                lines.needs_a_human(
+                    About.EXPRESSION, self._place, f"The expression of {name} is left out: {expression}"
+                )
         self.mail.uses_functions = self._translator.uses_functions
 
     def _set(self, argument: str, template: str) -> None:

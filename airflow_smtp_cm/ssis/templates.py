@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import (
-    Binding,
     ExpressionError,
-    Jinja,
     Template,
     Untranslatable,
     VariableName,
@@ -58,20 +56,16 @@ class Translator:
             text: the expression.
         """
         try:
-            template = to_jinja(parse(text), self._bind)
+            template = to_jinja(parse(text), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
             self.lines.needs_a_human(
                 About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
             )
             return None
         self.uses_functions |= template.uses_functions
+        for name, note in template.notes.items():
+            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {note}.")
         return template
-
-    def _bind(self, name: VariableName) -> Binding:
-        binding = self.scope.bind(name)
-        if isinstance(binding, Jinja) and binding.note:
-            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {binding.note}.")
-        return binding
 
     def variable(self, property_name: str, name: str) -> Template | None:
         """Return the value of a variable that is named outside an expression, as ``User::Body``."""
