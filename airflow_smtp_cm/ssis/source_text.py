@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LINE_LENGTH = 118
 _LONGEST_PIECE = 88  # characters, so that there is room for indentation
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
+_WORDS = re.compile(r"(?s)\{\{.*?\}\}|(?:(?!\{\{)\S)+\s*|\s+|.")
 _AT_SPACES = re.compile(rf"(?s).{{1,{_LONGEST_PIECE}}}(?:(?<= )|\Z)|.{{1,{_LONGEST_PIECE}}}")
 _IN_PARENTHESES = re.compile(r'^(?P<before> *\w+=)\(\s*(?P<literal>"(?:[^"\\\n]|\\.)*")\s*\),$', re.MULTILINE)
 _SHORT = 80  # characters, that stay on one line whatever is in them
@@ -29,7 +30,7 @@ def text(value: str) -> str:
     """Return a string as a literal; each of its lines, and what is left of long ones, is a literal of its own."""
     if len(value) <= _SHORT:
         return _quoted(value)
-    pieces = [piece for line in _LINES.findall(value) for piece in _AT_SPACES.findall(line)]
+    pieces = [piece for line in _LINES.findall(value) for piece in _pieces(line)]
     if len(pieces) == 1:
         return _quoted(value)
     return f"({' '.join(map(_quoted, pieces))})"
@@ -105,6 +106,17 @@ def formatted(sources: Mapping[str, str]) -> dict[str, str]:
         _ruff("check", *settings, *order, "--select", "I", "--fix", name)
         _ruff("format", *settings, name)
         return {file: _tidy((folder / file).read_text(encoding="utf-8")) for file in sources}
+
+
+def _pieces(line: str) -> list[str]:
+    """Divide a line, at spaces and not within Jinja's braces if that is possible."""
+    parts = (part for word in _WORDS.findall(line) for part in _AT_SPACES.findall(word))
+    pieces = [""]
+    for part in parts:
+        if pieces[-1] and len(pieces[-1]) + len(part) > _LONGEST_PIECE:
+            pieces.append("")
+        pieces[-1] += part
+    return pieces
 
 
 def _ruff(*arguments: str) -> None:

@@ -15,8 +15,8 @@ tell_operations = SendMailNotifier(
     message_source=(
         "Package: {{ dag.dag_display_name }}\n"
         "Task: {{ task.task_display_name }}\n"
-        "Error {{ ssis.error_code(exception|default(none)) }}: {{ "
-        "exception|default(reason)|default('')|string }}\n"
+        "Error {{ ssis.error_code(exception|default(none)) }}: "
+        "{{ exception|default(reason)|default('')|string }}\n"
         "On: {{ ti.hostname }}"
     ),
 )

@@ -38,9 +38,10 @@ with DAG(
         message_source_type="FileConnection",
         message_source="\\\\files01\\etl\\reports\\cover letter.txt",
         attachments=(
-            "\\\\files01\\etl\\reports\\sales-{{ ssis.local(dag_run.start_date).year }}{{ ('0' ~ "
-            "ssis.local(dag_run.start_date).month)[-2:] }}{{ ('0' ~ "
-            "ssis.local(dag_run.start_date).day)[-2:] }}.pdf|\\\\files01\\etl\\reports\\explanations.pdf"
+            "\\\\files01\\etl\\reports\\sales-{{ ssis.local(dag_run.start_date).year }}"
+            "{{ ('0' ~ ssis.local(dag_run.start_date).month)[-2:] }}"
+            "{{ ('0' ~ ssis.local(dag_run.start_date).day)[-2:] }}"
+            ".pdf|\\\\files01\\etl\\reports\\explanations.pdf"
         ),
         disable="{{ not params.SendReports }}",
         doc_md="The report as an attachment, for the shops",
