@@ -135,6 +135,10 @@ class Events:
             elif one.kind is Kind.SEND_MAIL:
                 yield (*path, one)
             elif one.executables:
+                if one.kind is not Kind.SEQUENCE:
+                    self._lines.needs_a_human(
+                        About.LOOP, one.ref_id, "A callback has no loops: what is in it is sent once."
+                    )
                 yield from self._mails(one.executables, one.constraints, (*path, one))
             else:
                 self._lines.needs_a_human(

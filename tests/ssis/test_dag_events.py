@@ -139,6 +139,36 @@ def test_a_mail_of_a_handler_may_be_switched_off(told):
     assert told(root, {"a"}, {"Quiet": True}) == []
 
 
+def test_mails_in_containers_of_a_handler_are_sent_unless_these_are_off(told):
+    place = "Package.EventHandlers[OnError]"
+
+    def within(name, **given):
+        return Executable(
+            ref_id=f"{place}\\{name}",
+            name=name,
+            type="STOCK",
+            executables=(mail(f"in {name}", f"{place}\\{name}"),),
+            **given,
+        )
+
+    root = package(
+        task("a"),
+        event_handlers=(
+            handler(
+                "Package",
+                "OnError",
+                within("a group", kind=Kind.SEQUENCE),
+                within("an idle one", kind=Kind.SEQUENCE, disabled=True),
+                within("a quiet one", kind=Kind.SEQUENCE, expressions={"Disable": "1 == 1"}),
+                within("a loop", kind=Kind.FOREACH_LOOP),
+            ),
+        ),
+    )
+
+    assert told(root, {"a"}) == ["in a group", "in a loop"]
+    assert f"{place}\\a loop: A callback has no loops: what is in it is sent once." in BroughtOver(root).told()
+
+
 def test_the_mails_of_a_handler_come_in_order():
     place = "Package.EventHandlers[OnError]"
     both = handler("Package", "OnError", "second", "first", constraints=(arrow("first", "second", place),))
