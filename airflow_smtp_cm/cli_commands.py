@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow.cli import cli_parser
@@ -51,6 +52,23 @@ def add(args: Namespace) -> None:
     arguments = ["connections", "add", args.conn_id, "--conn-json", manager.to_airflow(args.conn_id).as_json()]
     parsed = cli_parser.get_parser().parse_args(arguments)
     parsed.func(parsed)
+
+
+def import_packages(args: Namespace) -> None:
+    """Bring the mail of SSIS packages over."""
+    try:
+        from airflow_smtp_cm.ssis.command import import_packages  # noqa: PLC0415 - needs the extra import
+    except ModuleNotFoundError as error:
+        sys.exit(f"It needs the extra: pip install 'airflow-smtp-cm[import]' ({error}).")
+    sys.exit(
+        import_packages(
+            [Path(path) for path in args.paths],
+            output=Path(args.output),
+            connections=Path(args.connections),
+            form=args.format,
+            overwrite=args.overwrite,
+        )
+    )
 
 
 def _hook(conn_id: str) -> SmtpCmHook:

@@ -1,4 +1,4 @@
-"""What MkDocs takes from the code when it builds the pages: the connection's fields, example DAGs, what was measured.
+"""What MkDocs takes from the code when it builds the pages: fields of the connection, DAGs, what was measured.
 
 A page asks for it with a link such as ``[Generated: connection_fields TLS](...)`` on a line of its own: whoever reads
 the page unbuilt gets to the source.
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.connection_fields import ConnectionField
 
 _ROOT = Path(__file__).parent.parent
+_GOLDEN = _ROOT / "tests" / "ssis" / "golden"
+_PACKAGES = "nightly_sales/"
 _MARK = re.compile(r"^\[Generated: (\w+) ?(.*?)\]\(.*\)$", re.MULTILINE)
 _DEFAULTS = {item.name: item.default for item in fields(SmtpConnectionManager)}
 
@@ -57,6 +59,24 @@ def measured(cases: str) -> str:
     return summary(rows) if rows else "The last run did not measure it."
 
 
+def imported_dag(name: str) -> str:
+    """Return a DAG that the import makes of the tests' packages."""
+    return f'```python title="{name}"\n{(_GOLDEN / name).read_text()}```'
+
+
+def imported_report(package: str) -> str:
+    """Return the lines of the import's report about a package.
+
+    Raises:
+        ValueError: there is no such package.
+    """
+    sections = (_GOLDEN / "report.txt").read_text().split("\n\n")
+    section = next((one for one in sections if one.startswith(f"Package {package} ")), None)
+    if section is None:
+        raise ValueError(f"The report has nothing about {package!r}.")
+    return f"```text\n{section.replace(_PACKAGES, '')}\n```"
+
+
 def _row(item: ConnectionField) -> str:
     meaning = [escape(item.description), *(f"`{value}`: {label}" for value, label in item.choices.items())]
     return f"| {item.label} | `{item.name}` | {_default(item)} | {'<br>'.join(meaning)} |"
@@ -77,4 +97,6 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
     "connection_fields": connection_fields,
     "example_dags": example_dags,
     "measured": measured,
+    "imported_dag": imported_dag,
+    "imported_report": imported_report,
 }

@@ -113,7 +113,6 @@ def test_notifier_and_decorator_take_the_arguments_of_the_operator():
     of_the_operator = arguments(SendMailOperator.__init__)
 
     assert of_the_operator - arguments(SendMailNotifier.__init__) == {
-        "disable",
         "durable",
         "max_messages_per_connection",
         "messages",

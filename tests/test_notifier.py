@@ -160,6 +160,23 @@ def test_a_dag_that_has_no_template_environment_is_no_obstacle(smtp_cm_server):
 
 
 @pytest.mark.usefixtures("smtp_cm_server")
+@pytest.mark.parametrize(
+    "notify", [lambda one: one, lambda one: lambda context: asyncio.run(one.async_notify(context))]
+)
+def test_a_disabled_one_sends_nothing(smtp_cm_server, notify):
+    notify(SendMailNotifier(to="ops@corp.test", disable=True))(task_context())
+    SendMailNotifier(to="ops@corp.test", disable="{{ ti.try_number < 3 }}")(task_context())
+
+    assert smtp_cm_server.outbox == []
+
+
+def test_what_says_neither_whether_to_send_nor_not_sends_nothing(smtp_cm_server):
+    with pytest.raises(InvalidMessage, match=r'^disable: "perhaps" is neither True nor False'):
+        SendMailNotifier(to="ops@corp.test", disable="perhaps").notify(task_context())
+
+    assert smtp_cm_server.outbox == []
+
+
 def test_what_is_wrong_is_said_all_at_once():
     with pytest.raises(InvalidMessage) as raised:
         SendMailNotifier(to="nobody", attachments="/no/such/file").notify(task_context())

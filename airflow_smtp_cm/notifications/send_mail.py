@@ -49,6 +49,7 @@ class SendMailNotifier(BaseNotifier):
         attachments: ``a|b`` or a list; see SendMailOperator.
         reply_to: where answers go, if not to the sender.
         headers: headers of your own.
+        disable: send nothing; a template that yields True or False, too.
         all_or_nothing: send to nobody if the server refuses anybody.
     """
 
@@ -66,6 +67,7 @@ class SendMailNotifier(BaseNotifier):
         "attachments",
         "reply_to",
         "headers",
+        "disable",
     )
 
     def __init__(
@@ -84,6 +86,7 @@ class SendMailNotifier(BaseNotifier):
         attachments: str | Sequence[Any] | None = None,
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
+        disable: bool | str = False,
         all_or_nothing: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -101,6 +104,7 @@ class SendMailNotifier(BaseNotifier):
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
+        self.disable = disable
         self.all_or_nothing = all_or_nothing
 
     def __call__(self, *args: Any) -> None:
@@ -122,11 +126,14 @@ class SendMailNotifier(BaseNotifier):
         """Send the message, on a connection of its own.
 
         Raises:
-            InvalidMessage: everything that is wrong with the message and the connection.
+            InvalidMessage: everything that is wrong with the message and the connection; or ``disable`` is neither
+                true nor false.
             SmtpError: it could not be sent.
         """
         from airflow_smtp_cm.smtp.client import SmtpClient  # noqa: PLC0415 - as the module says
 
+        if self._is_disabled():
+            return
         message, settings = self._prepare(context)
         with SmtpClient.open(settings) as client:
             client.send(message, all_or_nothing=self.all_or_nothing)
@@ -137,10 +144,21 @@ class SendMailNotifier(BaseNotifier):
 
         from airflow_smtp_cm.smtp.aio import AsyncSmtpClient  # noqa: PLC0415
 
+        if self._is_disabled():
+            return
         # Airflow's own bridge: what looks up a connection in a thread must find its way back to this loop.
         message, settings = await sync_to_async(self._prepare)(context)
         async with await AsyncSmtpClient.open(settings) as client:
             await client.send(message, all_or_nothing=self.all_or_nothing)
+
+    def _is_disabled(self) -> bool:
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task_fields import truth_of  # noqa: PLC0415
+
+        try:
+            return truth_of(self.disable)
+        except InvalidMessage as error:
+            raise InvalidMessage(f"disable: {error}") from error
 
     def _prepare(self, context: Context) -> tuple[MailMessage, Settings]:
         from dataclasses import replace  # noqa: PLC0415 - as the module says

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 AIRFLOW = Path(sys.executable).with_name("airflow")
-DAG_FOLDERS = (ROOT / "example_dags", ROOT / "tests" / "live" / "dags")
+DAG_FOLDERS = (ROOT / "example_dags", ROOT / "tests" / "live" / "dags", ROOT / "tests" / "ssis" / "golden")
 
 _START_SECONDS = 80.0
 _DAG_SECONDS = 30.0

@@ -1,0 +1,112 @@
+"""``airflow smtp-cm import``: reads SSIS files, writes DAGs and connections, and prints the report."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from airflow_smtp_cm.ssis.importer import Importer
+from airflow_smtp_cm.ssis.model import Unreadable
+from airflow_smtp_cm.ssis.reader import find_files, read
+from airflow_smtp_cm.ssis.report import Report
+from airflow_smtp_cm.ssis.source_text import FormattingError, formatted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_AT_ONCE = 200  # DAG files
+
+if find_spec("ruff") is None:  # it is run as a program, once there is something to format
+    raise ModuleNotFoundError("No module named 'ruff'")
+
+
+def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, form: str, overwrite: bool) -> int:
+    """Bring the mail of SSIS packages over.
+
+    Args:
+        paths: files and folders.
+        output: the folder for DAG files.
+        connections: the file for connections.
+        form: ``dag`` to write files and print the report; ``report`` or ``json`` to print the report only.
+        overwrite: whether to replace files that are there already and say something else.
+
+    Returns:
+        The exit status: 0, or 1 if a file could not be read or written.
+    """
+    importer, report = Importer(), Report()
+    files = _Files(output, overwrite=overwrite) if form == "dag" else None
+    try:
+        with _progress() as progress:
+            task = progress.add_task("Reading", total=len(find_files(paths)))
+            for one in read(paths, on_file=lambda _: progress.advance(task)):
+                if isinstance(one, Unreadable):
+                    report.unreadable.append(one)
+                    continue
+                sources, of_project = importer.bring_over(one)
+                report.projects.append(of_project)
+                if files:
+                    files.add(sources)
+        report.connections = sorted(importer.connections.by_id)
+        if files:
+            files.flush()
+            if report.connections:
+                files.write(connections, importer.connections.as_json())
+    except (FormattingError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(report.as_json() if form == "json" else report.as_text())
+    if files and files.left_alone:
+        names = "".join(f"\n  {path}" for path in files.left_alone)
+        sys.stderr.write(f"Left alone, as they are there and differ (--overwrite replaces them):{names}\n")
+    return 1 if report.unreadable or (files and files.left_alone) else 0
+
+
+class _Files:
+    """Files that are written; DAGs many at once, since ruff takes longer to start than to format.
+
+    Attributes:
+        left_alone: those that are not, since they are there already and say something else.
+    """
+
+    def __init__(self, folder: Path, *, overwrite: bool) -> None:
+        self._folder = folder
+        self._overwrite = overwrite
+        self._waiting: dict[str, str] = {}
+        self.left_alone: list[Path] = []
+
+    def add(self, sources: dict[str, str]) -> None:
+        self._waiting |= sources
+        if len(self._waiting) >= _AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        for name, source in formatted(self._waiting).items():
+            self.write(self._folder / name, source)
+        self._waiting = {}
+
+    def write(self, path: Path, content: str) -> None:
+        if path.exists() and not self._overwrite:
+            if path.read_bytes() != content.encode():
+                self.left_alone.append(path)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode())
+
+
+def _progress() -> Progress:
+    """Return a progress bar on the terminal, if standard error is one."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

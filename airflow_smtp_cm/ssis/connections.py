@@ -1,0 +1,173 @@
+"""SMTP connection managers become Airflow connections: what ``airflow connections import`` takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.connection_string import KEYS, ConnectionString
+from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.ssis.expressions import ExpressionError, Untranslatable, parse
+from airflow_smtp_cm.ssis.lines import About, Lines
+from airflow_smtp_cm.ssis.names import Names, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow_smtp_cm.ssis.model import ConnectionManager
+    from airflow_smtp_cm.ssis.scope import Scope
+
+# Only these are named: another key may be a piece of a password with a semicolon in it.
+_CREDENTIALS = {
+    **dict.fromkeys(("username", "user name", "user", "user id", "userid", "uid", "login"), "a user name"),
+    **dict.fromkeys(("password", "passwd", "pass", "pwd"), "a password"),
+    "port": "a port",
+}
+_PROPERTIES = ("SmtpServer", "UseWindowsAuthentication", "EnableSsl", "Timeout")
+
+
+def is_smtp(manager: ConnectionManager) -> bool:
+    """Return whether it is SSIS's own SMTP connection manager."""
+    return manager.creation_name.upper() == "SMTP"
+
+
+def find(managers: Iterable[ConnectionManager], reference: str) -> ConnectionManager | None:
+    """Return the connection manager of that GUID or name."""
+    return next((one for one in managers if reference.upper() in {one.dtsid.upper(), one.name.upper()}), None)
+
+
+@dataclass(slots=True)
+class Connections:
+    """The Airflow connections for the SMTP connection managers of all packages.
+
+    Attributes:
+        by_id: the connections, as ``airflow connections import`` takes them.
+    """
+
+    by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _names: Names = field(default_factory=Names)
+    _ids: dict[str, str] = field(default_factory=dict)
+
+    def add(
+        self, manager: ConnectionManager, owner: str, given: Mapping[str, str], scope: Scope, lines: Lines
+    ) -> str:
+        """Return the id of the connection for an SMTP connection manager; the same one again gets no other.
+
+        Args:
+            manager: the connection manager.
+            owner: the name of its project or package, for its id if another has the same name and other settings.
+            given: properties of connection managers that the project makes parameters of, as ``CM.Mail.SmtpServer``.
+            scope: what its expressions can name.
+            lines: where to tell what was brought over, and what was not.
+        """
+        wanted = slug(manager.name, "smtp")
+        properties = _Reading(manager, given, scope, lines).properties
+        ours = SmtpConnectionManager(name=manager.name, description=manager.description, **properties)
+        connection = json.loads(ours.to_airflow(wanted).as_json())
+        settings = json.dumps([wanted, connection], sort_keys=True)
+        if settings not in self._ids:
+            free = wanted if wanted not in self._names else f"{slug(owner, 'package')}_{wanted}"
+            conn_id = self._ids[settings] = self._names.take(free)
+            self.by_id[conn_id] = connection
+        conn_id = self._ids[settings]
+        lines.brought_over(About.CONNECTION, manager.ref_id, f"It is the connection {conn_id}.")
+        if conn_id != wanted:
+            lines.needs_a_human(
+                About.CONNECTION,
+                manager.ref_id,
+                f"Another SMTP connection manager has the same name and other settings, so that this one is "
+                f"{conn_id}, not {wanted}.",
+            )
+        _say_what_is_missing(ours, conn_id, manager, lines)
+        return conn_id
+
+    def as_json(self) -> str:
+        """Return them as a file for ``airflow connections import``."""
+        return json.dumps(dict(sorted(self.by_id.items())), indent=2, ensure_ascii=False) + "\n"
+
+
+def _say_what_is_missing(ours: SmtpConnectionManager, conn_id: str, manager: ConnectionManager, lines: Lines) -> None:
+    try:
+        ours.validate()
+    except SettingsError as error:
+        for problem in error.problems:
+            lines.needs_a_human(About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}")
+    if ours.use_windows_authentication:
+        lines.needs_a_human(
+            About.CONNECTION,
+            manager.ref_id,
+            f"In SSIS whoever runs the package logs in. Give the connection {conn_id} a login and a password or "
+            f"keytab, or the workers a Kerberos ticket.",
+        )
+
+
+class _Reading:
+    """What an SMTP connection manager says.
+
+    Attributes:
+        properties: those of SmtpConnectionManager.
+    """
+
+    def __init__(self, manager: ConnectionManager, given: Mapping[str, str], scope: Scope, lines: Lines) -> None:
+        self._manager = manager
+        self._scope = scope
+        self._lines = lines
+        parameters = {name: given.get(f"CM.{manager.name}.{name}") for name in ("ConnectionString", *_PROPERTIES)}
+        text = self._evaluated("ConnectionString")
+        if text is None:
+            text = parameters["ConnectionString"] or manager.connection_string
+        self.properties = self._parsed(text)
+        for name in _PROPERTIES:
+            value = self._evaluated(name)
+            if value is None:
+                value = parameters[name]
+            if value is not None:
+                self.properties |= self._parsed(f"{name}={value};")
+        for name in manager.expressions:
+            if name not in parameters:
+                self._needs_a_human(f"The expression of its {name} is left out.")
+
+    def _evaluated(self, name: str) -> str | None:
+        text = self._manager.expressions.get(name)
+        if text is None:
+            return None
+        try:
+            expression = parse(text)
+            value = self._scope.evaluate(expression)
+        except (ExpressionError, Untranslatable) as error:
+            # Not the expression: it may hold a password.
+            self._needs_a_human(
+                f"Its {name} is as stored, since its expression cannot be evaluated here: {error.reason}."
+            )
+            return None
+        names = ", ".join(map(str, expression.variables))
+        self._needs_a_human(
+            f"Its {name} has an expression, evaluated once with what the files say"
+            f"{f' of {names}' if names else ''}. Where that differs, override the connection by "
+            f"AIRFLOW_CONN_... in the environment."
+        )
+        return "" if value.content is None else str(value.content)
+
+    def _parsed(self, text: str) -> dict[str, Any]:
+        items = [item.strip() for item in text.split(";") if item.strip()]
+        if len(items) == 1 and "=" not in text:
+            items = [f"SmtpServer={items[0]}"]
+        keys = {key.lower() for key in KEYS.values()}
+        known = [item for item in items if item.partition("=")[0].strip().lower() in keys]
+        if others := [item.partition("=")[0].strip().lower() for item in items if item not in known]:
+            said = ", ".join(dict.fromkeys(_CREDENTIALS.get(key, "something else") for key in others))
+            self._needs_a_human(
+                f"Its connection string says more than SSIS knows: {said}. That is copied nowhere. Windows "
+                f"authentication takes the connection's login and password; for others use Airflow's type smtp."
+            )
+        try:
+            return ConnectionString.parse(";".join(known)).properties()
+        except SettingsError as error:
+            for problem in error.problems:
+                self._needs_a_human(f"Left out of the connection: {problem}")
+            return {}
+
+    def _needs_a_human(self, text: str) -> None:
+        self._lines.needs_a_human(About.CONNECTION, self._manager.ref_id, text)

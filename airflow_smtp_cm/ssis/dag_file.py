@@ -1,0 +1,343 @@
+"""The source of a DAG for a package: its mail as tasks and callbacks, all else as placeholders, in the same order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.ssis.events import Callbacks, Events
+from airflow_smtp_cm.ssis.expressions import Untranslatable
+from airflow_smtp_cm.ssis.flow import Node, handled_failures, plan
+from airflow_smtp_cm.ssis.lines import About, Lines
+from airflow_smtp_cm.ssis.mails import Mail, Managers, Switch, mail_of
+from airflow_smtp_cm.ssis.model import Executable, Kind
+from airflow_smtp_cm.ssis.names import Identifiers, slug
+from airflow_smtp_cm.ssis.scope import Params, Scope
+from airflow_smtp_cm.ssis.source_text import arrows, call, listed, literal, text
+from airflow_smtp_cm.ssis.system_variables import in_callback, in_task
+from airflow_smtp_cm.ssis.task_types import type_name
+from airflow_smtp_cm.ssis.templates import Translator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_smtp_cm.ssis.model import EventHandler, Package, PrecedenceConstraint, Project, Variable
+
+_IMPORTS = {
+    "DAG": "airflow.sdk",
+    "EmptyOperator": "airflow.providers.standard.operators.empty",
+    "PackageFailureOperator": "airflow_smtp_cm.ssis.precedence",
+    "Param": "airflow.sdk",
+    "PrecedenceOperator": "airflow_smtp_cm.ssis.precedence",
+    "SendMailNotifier": "airflow_smtp_cm.notifications.send_mail",
+    "SendMailOperator": "airflow_smtp_cm.operators.send_mail",
+    "TaskGroup": "airflow.sdk",
+    "functions": "airflow_smtp_cm.ssis",
+}
+_LONGEST_NAME = 70  # characters, in the first line
+_LOOPS = (Kind.FOR_LOOP, Kind.FOREACH_LOOP)
+
+
+def has_mail(executable: Executable) -> bool:
+    """Return whether it is a Send Mail task, or has one in it or in an event handler."""
+    inner = (*executable.executables, *(one for handler in executable.event_handlers for one in handler.executables))
+    return executable.kind is Kind.SEND_MAIL or any(map(has_mail, inner))
+
+
+def dag_source(
+    project: Project, package: Package, *, dag_id: str, managers: Managers, params: Params, lines: Lines
+) -> str:
+    """Return the source of a package's DAG; it is right, but not yet formatted.
+
+    Args:
+        project: the package's project.
+        package: the package.
+        dag_id: the DAG's id.
+        managers: the connection managers that its tasks can name.
+        params: takes the DAG's params.
+        lines: where to tell what was brought over, and what was not.
+    """
+    return _DagFile(project, package, dag_id, managers, params, lines).source()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What can be named in an executable, and what switches it off."""
+
+    scope: Scope
+    switch: Switch
+
+    def within(self, owner: Executable | EventHandler, variables: tuple[Variable, ...]) -> _Place:
+        scope = self.scope.within(owner.ref_id, variables)
+        return _Place(scope, self.switch.within(owner, scope))
+
+
+@dataclass(slots=True)
+class _DagFile:
+    project: Project
+    package: Package
+    dag_id: str
+    managers: Managers
+    params: Params
+    lines: Lines
+    used: set[str] = field(default_factory=lambda: {"DAG"})
+    uses_functions: bool = False
+    notifiers: dict[str, str] = field(default_factory=dict)
+    places: dict[Node, _Place] = field(default_factory=dict)
+    handled: list[Node] = field(default_factory=list)
+    events: Events = field(init=False)
+    names: Identifiers = field(default_factory=lambda: Identifiers(*_IMPORTS))
+
+    def source(self) -> str:
+        root = plan(self.package.root, self._condition, self.names)
+        self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task), Switch()))
+        self.handled = handled_failures(root)
+        self.events = Events(root, self._notifier, self.lines)
+        body = [*self._body(root), *self._failures(root)]
+        head = self._dag(root)
+        if self.uses_functions:
+            self.used.add("functions")
+        imports = [f"from {_IMPORTS[name]} import {name}" for name in sorted(self.used)]
+        notifiers = [f"{name} = {value}" for name, value in self.notifiers.items()]
+        return "\n".join([self._docstring(), "", *imports, "", *notifiers, "", head, *map(_indented, body), ""])
+
+    # --- the whole
+
+    def _docstring(self) -> str:
+        return f'"""The mail of the SSIS package {shorten(_plain(self.package.root.name), _LONGEST_NAME)}."""'
+
+    def _dag(self, root: Node) -> str:
+        arguments = {"dag_id": literal(self.dag_id)}
+        package = self.package.root
+        if package.name != self.dag_id:
+            arguments["dag_display_name"] = text(package.name)
+        if package.description:
+            arguments["description"] = text(package.description)
+        arguments["schedule"] = "None"
+        if callbacks := self._default_args(self.events.of(root)):
+            arguments["default_args"] = callbacks
+        if params := self.params.by_name:
+            self.used.add("Param")
+            items = (f"{literal(name)}: {_param(one.arguments)}" for name, one in params.items())
+            arguments["params"] = f"{{{', '.join(items)},}}"
+        if self.uses_functions:
+            arguments["user_defined_macros"] = '{"ssis": functions}'
+        return f"with {call('DAG', arguments)}:"
+
+    def _enter(self, node: Node, place: _Place) -> None:
+        """Note where every executable is."""
+        if node.executable is None:
+            return
+        self.places[node] = place.within(node.executable, node.executable.variables)
+        for child in node.children:
+            self._enter(child, self.places[node])
+
+    def _condition(self, constraint: PrecedenceConstraint) -> str:
+        scope = Scope.of_package(self.project, self.package, self.params, in_task)
+        for executable in _path(self.package.root, constraint.source.rpartition("\\")[0]):
+            scope = scope.within(executable.ref_id, executable.variables)
+        translator = Translator(scope, constraint.ref_id, self.lines)
+        template = translator.template("the constraint", constraint.expression)
+        if template is None:
+            raise Untranslatable(constraint.expression, 0, "It has no counterpart")
+        self.uses_functions |= translator.uses_functions
+        return template.as_jinja_expression()
+
+    # --- tasks
+
+    def _body(self, group: Node) -> Iterator[str]:
+        in_arrows = {node for arrow in group.arrows for node in arrow}
+        ordered = group.ordered()
+        for node in ordered:
+            if node.children:
+                yield from self._group(node, named=node in in_arrows)
+            else:
+                assigned = f"{node.variable} = " if node in in_arrows or node in self.handled else ""
+                yield f"{assigned}{self._task(node)}"
+        yield from arrows(
+            [node.variable for node in ordered], [(one.variable, other.variable) for one, other in group.arrows]
+        )
+
+    def _group(self, node: Node, *, named: bool) -> Iterator[str]:
+        self.used.add("TaskGroup")
+        executable = node.of
+        arguments = {"group_id": literal(node.id)}
+        if executable.name != node.id:
+            arguments["group_display_name"] = text(executable.name)
+        about = [] if executable.kind is Kind.SEQUENCE else [f"{type_name(executable)} of SSIS"]
+        if description := _description(executable):
+            about.append(description)
+        if about:
+            arguments["tooltip"] = text(". ".join(about))
+        callbacks = self.events.of(node)
+        if callbacks != self.events.inherited(node):
+            arguments["default_args"] = self._default_args(callbacks, self.events.inherited(node))
+        yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
+        yield from map(_indented, self._body(node))
+        self._about_group(node)
+
+    def _task(self, node: Node) -> str:
+        if node.executable is None:
+            self.used.add("PrecedenceOperator")
+            arguments = {"task_id": literal(node.id), "condition": text(node.condition)}
+            return call("PrecedenceOperator", arguments)
+        mail = node.of.mail if node.of.kind is Kind.SEND_MAIL else None
+        return self._mail(node) if mail else self._placeholder(node)
+
+    def _common(self, node: Node) -> dict[str, str]:
+        arguments = {"task_id": literal(node.id)}
+        if node.of.name != node.id:
+            arguments["task_display_name"] = text(node.of.name)
+        return arguments
+
+    def _rest(self, node: Node, doc: list[str]) -> dict[str, str]:
+        arguments = {"doc_md": text("\n\n".join(doc))} if doc else {}
+        if node.trigger_rule != "all_success":
+            arguments["trigger_rule"] = literal(node.trigger_rule)
+        own, inherited = self.events.of(node), self.events.inherited(node)
+        return arguments | _changed_callbacks(own, inherited)
+
+    def _mail(self, node: Node) -> str:
+        self.used.add("SendMailOperator")
+        executable = node.of
+        mail = self._complete(executable, self.places[node])
+        description = _description(executable)
+        arguments = self._common(node) | mail.arguments | self._rest(node, [description] if description else [])
+        self.lines.brought_over(About.MAIL, executable.ref_id, f"It is the task {node.full_id}.")
+        return call("SendMailOperator", arguments)
+
+    def _complete(self, task: Executable, place: _Place) -> Mail:
+        """Return a task's message, with what switches it off."""
+        mail = mail_of(task, place.scope, self.managers, self.lines)
+        place.switch.apply(mail, self.lines)
+        self.uses_functions |= mail.uses_functions
+        if place.switch.disabled:
+            self.lines.brought_over(About.DISABLED, task.ref_id, "It is disabled here, too.")
+        elif mail.to_do:
+            self.lines.needs_a_human(
+                About.MAIL,
+                task.ref_id,
+                f"Nothing is sent until you write {' and '.join(mail.to_do)} and take its disable away.",
+            )
+        return mail
+
+    def _placeholder(self, node: Node) -> str:
+        self.used.add("EmptyOperator")
+        executable, place = node.of, self.places[node]
+        what, kind = type_name(executable), executable.type.partition(",")[0]
+        doc = [what if what == kind or executable.kind is not Kind.TASK else f"{what} ({kind})"]
+        if description := _description(executable):
+            doc.append(description)
+        if place.switch.disabled:
+            doc.append("Disabled in the package.")
+        doc += [f"Disabled in the package if: `{expression}`" for _, expression, _ in place.switch.expressions]
+        self.lines.needs_a_human(
+            About.PLACEHOLDER,
+            executable.ref_id,
+            f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}.",
+        )
+        if executable.kind in _LOOPS:
+            self._about_group(node)
+        return call("EmptyOperator", self._common(node) | self._rest(node, doc))
+
+    def _about_group(self, node: Node) -> None:
+        executable = node.of
+        if executable.kind in _LOOPS:
+            self.lines.needs_a_human(
+                About.LOOP,
+                executable.ref_id,
+                f"{executable.kind.value}: what is in the group {node.full_id} runs once. Map it (expand) over "
+                f"what the loop goes through.",
+            )
+        if expression := executable.expressions.get("Disable"):
+            self.lines.needs_a_human(
+                About.DISABLED,
+                executable.ref_id,
+                f"Its mails are disabled if {expression}; its placeholders are not.",
+            )
+
+    def _failures(self, root: Node) -> Iterator[str]:
+        """Yield what fails the run, as the package fails, where a failure is handled."""
+        if not self.handled:
+            return
+        self.used.add("PackageFailureOperator")
+        failure = call("PackageFailureOperator", {"task_id": literal(_free("package_failure", root))})
+        yield f"{listed([node.variable for node in self.handled])} >> {failure}"
+
+    # --- callbacks
+
+    def _notifier(self, node: Node, handler: EventHandler, path: tuple[Executable, ...]) -> str:
+        task = path[-1]
+        scope = self.places[node].scope.with_system(partial(in_callback, own_name=task.name))
+        # What is disabled has no events: only what is in the handler switches off.
+        place = _Place(scope, Switch()).within(handler, handler.variables)
+        for executable in path:
+            place = place.within(executable, executable.variables)
+        mail = self._complete(task, place)
+        name = self.names.take(slug(task.name, "send_mail"))
+        self.used.add("SendMailNotifier")
+        # Without a subject and a text of its own a notifier would write them itself.
+        for argument in ("subject", "message_source"):
+            mail.arguments.setdefault(argument, '""')
+        self.notifiers[name] = call("SendMailNotifier", mail.arguments)
+        self.lines.brought_over(
+            About.EVENT_HANDLER, task.ref_id, f"It is the notifier {name}, which callbacks call ({handler.event})."
+        )
+        return name
+
+    def _default_args(self, own: Callbacks, inherited: Callbacks | None = None) -> str:
+        items = (f"{literal(name)}: {value}" for name, value in _changed_callbacks(own, inherited or {}).items())
+        joined = ", ".join(items)
+        return f"{{{joined}}}" if joined else ""
+
+
+def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
+    return {
+        name: listed(own[name]) if name in own else "None"
+        for name in dict.fromkeys((*inherited, *own))
+        if own.get(name) != inherited.get(name)
+    }
+
+
+def _param(arguments: dict[str, Any]) -> str:
+    positional = not isinstance(arguments.get("default"), bool)
+    said = (
+        literal(value) if name == "default" and positional else f"{name}={literal(value)}"
+        for name, value in arguments.items()
+    )
+    return f"Param({', '.join(said)})"
+
+
+def _description(executable: Executable) -> str:
+    """Return its description, unless it is what the designer writes of itself."""
+    said = executable.description.strip()
+    return "" if said.lower() in {type_name(executable).lower(), executable.name.lower()} else said
+
+
+def _path(package: Executable, ref_id: str) -> Iterator[Executable]:
+    """Yield the executables from the package to the one of that ``ref_id``."""
+    executable = package
+    while True:
+        yield executable
+        inner = next(
+            (one for one in executable.executables if ref_id == one.ref_id or ref_id.startswith(f"{one.ref_id}\\")),
+            None,
+        )
+        if inner is None:
+            return
+        executable = inner
+
+
+def _free(wanted: str, root: Node) -> str:
+    return wanted if wanted not in {child.id for child in root.children} else f"{wanted}_2"
+
+
+def _plain(said: str) -> str:
+    """Return a text as a docstring can have it."""
+    return " ".join(said.replace("\\", "/").replace('"', "'").split())
+
+
+def _indented(line: str) -> str:
+    return f"    {line}"

@@ -1,0 +1,165 @@
+"""Event handlers that send mail become callbacks, at the level that they hang on.
+
+=====================  ==========================================  ==================================================
+event                  callback of each task                       what is different
+=====================  ==========================================  ==================================================
+OnError                ``on_failure_callback``                     once for each task that fails, not for each error
+OnTaskFailed           ``on_failure_callback``
+OnPostExecute          ``on_success_callback`` and                 not for containers and the package itself
+                       ``on_failure_callback``
+OnPreExecute           ``on_execute_callback``                     not for containers and the package itself
+=====================  ==========================================  ==================================================
+
+An event goes up from the task to its containers and the package, as long as no handler stops it (System::Propagate).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.lines import About, Lines
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_smtp_cm.ssis.flow import Node
+    from airflow_smtp_cm.ssis.model import EventHandler, Executable, PrecedenceConstraint
+
+CALLBACKS = {
+    "OnPreExecute": ("on_execute_callback",),
+    "OnError": ("on_failure_callback",),
+    "OnTaskFailed": ("on_failure_callback",),
+    "OnPostExecute": ("on_success_callback", "on_failure_callback"),
+}
+_ABOUT_CONTAINERS_TOO = ("OnPreExecute", "OnPostExecute")
+_CONDITIONAL = (
+    "It depends on a precedence constraint, and the order of notifiers has no conditions: it is left out. Write a "
+    "function that decides, and calls a SendMailNotifier."
+)
+
+Callbacks = dict[str, tuple[str, ...]]
+
+
+class Events:
+    """The callbacks of a package's tasks and groups.
+
+    Args:
+        root: the control flow.
+        notifier: makes a notifier of a mail in an event handler of a node, and returns the name of its variable; the
+            mail comes after the containers within the handler that it is in.
+        lines: where what has no counterpart is told.
+    """
+
+    def __init__(
+        self,
+        root: Node,
+        notifier: Callable[[Node, EventHandler, tuple[Executable, ...]], str],
+        lines: Lines,
+    ) -> None:
+        self._lines = lines
+        self._notifier = notifier
+        self._own: dict[Node, list[tuple[EventHandler, tuple[str, ...]]]] = {}
+        for node in (root, *root.everything()):
+            if node.executable:
+                self._own[node] = [
+                    (handler, self._notifiers(node, handler)) for handler in self._handlers(node.executable)
+                ]
+
+    def of(self, node: Node) -> Callbacks:
+        """Return the names of the notifiers, by callback; what a parent's handlers send is among them."""
+        callbacks: Callbacks = {}
+        for event, names in CALLBACKS.items():
+            for name in names:
+                callbacks[name] = tuple(dict.fromkeys((*callbacks.get(name, ()), *self._sent(node, event))))
+        return {name: notifiers for name, notifiers in callbacks.items() if notifiers}
+
+    def inherited(self, node: Node) -> Callbacks:
+        """Return the same of what it is in."""
+        return self.of(node.parent) if node.parent else {}
+
+    def _sent(self, node: Node, event: str) -> tuple[str, ...]:
+        if node.executable is None:
+            return ()
+        # What is disabled raises no events; that it cannot fail need not be said.
+        if node.executable.disabled and CALLBACKS[event][0] != "on_failure_callback":
+            return ()
+        own = [(handler, notifiers) for handler, notifiers in self._own[node] if handler.event == event]
+        sent = tuple(one for _, notifiers in own for one in notifiers)
+        if node.parent and all(handler.propagates for handler, _ in own):
+            sent += self._sent(node.parent, event)
+        return sent
+
+    def _handlers(self, executable: Executable) -> Iterator[EventHandler]:
+        switched_off = executable.properties.get("DisableEventHandlers", "").lower() in {"true", "-1", "1"}
+        for handler in executable.event_handlers:
+            if handler.disabled or switched_off or executable.disabled:
+                self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")
+            else:
+                yield handler
+
+    def _notifiers(self, node: Node, handler: EventHandler) -> tuple[str, ...]:
+        mails = list(self._mails(handler.executables, handler.constraints))
+        if not mails:
+            self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It sends no mail that could be brought over.")
+            return ()
+        if handler.event not in CALLBACKS:
+            self._lines.needs_a_human(
+                About.EVENT_HANDLER,
+                handler.ref_id,
+                f"Airflow has no callback for {handler.event}: its mail is left out.",
+            )
+            return ()
+        if handler.event in _ABOUT_CONTAINERS_TOO and node.children:
+            self._lines.needs_a_human(
+                About.EVENT_HANDLER,
+                handler.ref_id,
+                f"It is called for each task. {handler.event} of containers, and of the package itself, has no "
+                f"callback: if the mail is meant for that, make it a task at the end.",
+            )
+        return tuple(self._notifier(node, handler, mail) for mail in mails)
+
+    def _mails(
+        self,
+        executables: tuple[Executable, ...],
+        constraints: tuple[PrecedenceConstraint, ...],
+        path: tuple[Executable, ...] = (),
+    ) -> Iterator[tuple[Executable, ...]]:
+        """Yield the mails that a handler sends whatever happens in it, in order; say what else there is."""
+        left_out: set[str] = set()
+        for one in _ordered(executables, constraints):
+            before = [constraint for constraint in constraints if constraint.target == one.ref_id]
+            if any(map(_is_a_condition, before)) or left_out & {constraint.source for constraint in before}:
+                left_out.add(one.ref_id)
+                self._lines.needs_a_human(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
+            elif one.kind is Kind.SEND_MAIL:
+                yield (*path, one)
+            elif one.executables:
+                if one.kind is not Kind.SEQUENCE:
+                    self._lines.needs_a_human(
+                        About.LOOP, one.ref_id, "A callback has no loops: what is in it is sent once."
+                    )
+                yield from self._mails(one.executables, one.constraints, (*path, one))
+            else:
+                self._lines.needs_a_human(
+                    About.EVENT_HANDLER, one.ref_id, f"It is no mail ({one.type}), and is left out of the callback."
+                )
+            for handler in one.event_handlers:
+                self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
+
+
+def _is_a_condition(constraint: PrecedenceConstraint) -> bool:
+    return constraint.operation is not EvaluatedOperation.CONSTRAINT or constraint.outcome is Outcome.FAILURE
+
+
+def _ordered(
+    executables: tuple[Executable, ...], constraints: tuple[PrecedenceConstraint, ...]
+) -> Iterator[Executable]:
+    """Yield executables, those that come before others first."""
+    waiting = list(executables)
+    while waiting:
+        pending = {one.ref_id for one in waiting}
+        blocked = {one.target for one in constraints if one.source in pending}
+        ready = [one for one in waiting if one.ref_id not in blocked] or waiting
+        yield from ready
+        waiting = [one for one in waiting if one not in ready]

@@ -1,0 +1,341 @@
+"""A typed tree as a Jinja expression: plain Jinja where that gives SSIS's result, ``ssis.`` functions elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.data_types import EXACT, FLOATS, INTEGERS, DataType
+from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Reference, Typed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Beyond this nobody can read it; and variables inlined in each other may double it each time.
+MAX_CHARACTERS = 200_000
+
+_PARENTHESIZED = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
+
+
+class Level(IntEnum):
+    """How tightly the outermost operator of a Jinja expression binds."""
+
+    CONDITION = 0
+    OR = 1
+    AND = 2
+    NOT = 3
+    COMPARISON = 4
+    SUM = 5
+    CONCATENATION = 6
+    PRODUCT = 7
+    SIGN = 8
+    FILTER = 9
+    PRIMARY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Jinjaed:
+    """A Jinja expression.
+
+    Attributes:
+        text: the expression.
+        level: how tightly its outermost operator binds.
+        uses_functions: whether it needs the macro ``ssis``.
+    """
+
+    text: str
+    level: Level = Level.PRIMARY
+    uses_functions: bool = False
+
+    def at(self, level: Level) -> str:
+        """Give the text, in parentheses unless it binds as tightly as that."""
+        return self.text if self.level >= level else f"({self.text})"
+
+
+class NoJinja(Exception):
+    """There is no such Jinja expression."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position = position
+        self.reason = reason
+
+
+def jinja(node: Typed) -> Jinjaed:
+    """Write a typed tree as a Jinja expression.
+
+    Raises:
+        NoJinja: it cannot be written, or gets too long.
+    """
+    match node:
+        case Constant():
+            written = _constant(node)
+        case Reference():
+            written = _reference(node)
+        case Operation():
+            written = _operation(node)
+    if len(written.text) > MAX_CHARACTERS:
+        raise NoJinja(node.position, f"Its translation would have more than {MAX_CHARACTERS:,} characters")
+    return written
+
+
+def joined(node: Typed) -> Jinjaed:
+    """Write what stands in ``~`` or in braces, which make text of it by themselves."""
+    if isinstance(node, Operation) and not node.nullable and node.function in {"text", "fitting"}:
+        return joined(node.operands[0])
+    return jinja(node)
+
+
+def _constant(node: Constant) -> Jinjaed:
+    match node.content:
+        case None | bool():
+            written = Jinjaed(str(node.content).lower())
+        case str():
+            written = Jinjaed(repr(node.content))
+        case int() | float():
+            number = repr(node.content)
+            written = Jinjaed(number, Level.SIGN if number.startswith("-") else Level.PRIMARY)
+        case Decimal():
+            written = _call("exact", f"'{node.content:f}'")
+        case datetime():
+            function = "dt_dbtimestampoffset" if node.content.tzinfo else "dt_dbtimestamp2"
+            written = _call(function, f"'{node.content}'", "6")
+        case date():
+            written = _call("dt_dbdate", f"'{node.content}'")
+        case time():
+            written = _call("dt_dbtime2", f"'{node.content}'", "6")
+        case _:
+            raise NoJinja(node.position, f"A value of {node.data_type.value} cannot stand in a template")
+    return written
+
+
+def _reference(node: Reference) -> Jinjaed:
+    binding = node.binding
+    kind = binding.data_type
+    if kind in EXACT:
+        return _call("dt_cy" if kind is DataType.CY else "exact", binding.expression)
+    if kind is DataType.R8 and binding.nullable:
+        return _call("dt_r8", binding.expression)
+    if binding.iso_text:
+        scaled = kind in {DataType.DBTIME2, DataType.DBTIMESTAMP2, DataType.DBTIMESTAMPOFFSET}
+        return _call(kind.value.lower(), binding.expression, *(["7"] if scaled else []))
+    if _PARENTHESIZED.fullmatch(binding.expression):
+        return Jinjaed(binding.expression[1:-1], Level.CONDITION, binding.uses_functions)
+    return Jinjaed(binding.expression, uses_functions=binding.uses_functions)
+
+
+def _operation(node: Operation) -> Jinjaed:
+    plain = _PLAIN.get(node.function)
+    # What propagates NULL does so in ssis alone; the others see to it themselves.
+    if plain is not None and (not node.nullable or node.function in _SEES_TO_NULL):
+        written = plain(node)
+        if written is not None:
+            return written
+    return _call(node.function, *map(jinja, node.operands))
+
+
+def _call(function: str, *arguments: Jinjaed | str) -> Jinjaed:
+    written = ", ".join(argument if isinstance(argument, str) else argument.text for argument in arguments)
+    return Jinjaed(f"ssis.{function}({written})", uses_functions=True)
+
+
+def _infix(operator: str, level: Level, node: Operation) -> Jinjaed:
+    """Write operators that group to the left: what stands to the right binds more tightly."""
+    left, right = map(jinja, node.operands)
+    tighter = Level(level + 1)
+    # Jinja, as Python, reads a < b < c as a < b and b < c.
+    left_text = left.at(tighter if level is Level.COMPARISON else level)
+    return _made(f"{left_text} {operator} {right.at(tighter)}", level, left, right)
+
+
+def _made(text: str, level: Level, *parts: Jinjaed) -> Jinjaed:
+    return Jinjaed(text, level, any(part.uses_functions for part in parts))
+
+
+def _comparison(operator: str) -> Callable[[Operation], Jinjaed | None]:
+    return lambda node: _infix(operator, Level.COMPARISON, node)
+
+
+def _arithmetic(operator: str, level: Level, kinds: frozenset[DataType]) -> Callable[[Operation], Jinjaed | None]:
+    return lambda node: _infix(operator, level, node) if node.data_type in kinds else None
+
+
+def _logical(operator: str, level: Level, decisive: str) -> Callable[[Operation], Jinjaed | None]:
+    """Write a logical operator, whose right operand does not count, and may fail, if the left one decides."""
+
+    def write(node: Operation) -> Jinjaed:
+        if not node.operands[0].nullable:
+            return _infix(operator, level, node)
+        left = jinja(node.operands[0])
+        both = _call(node.function, *map(jinja, node.operands))
+        text = f"{decisive} if {left.at(Level.PRIMARY)} is {decisive} else {both.text}"
+        return Jinjaed(text, Level.CONDITION, uses_functions=True)
+
+    return write
+
+
+def _filtered(name: str) -> Callable[[Operation], Jinjaed | None]:
+    def write(node: Operation) -> Jinjaed:
+        operand = jinja(node.operands[0])
+        return _made(f"{operand.at(Level.FILTER)}|{name}", Level.FILTER, operand)
+
+    return write
+
+
+def _suffixed(suffix: str) -> Callable[[Operation], Jinjaed | None]:
+    def write(node: Operation) -> Jinjaed:
+        operand = jinja(node.operands[0])
+        return _made(f"{operand.at(Level.PRIMARY)}{suffix}", Level.PRIMARY, operand)
+
+    return write
+
+
+def _concatenate(node: Operation) -> Jinjaed:
+    parts = [joined(operand) for operand in node.operands]
+    return _made(" ~ ".join(part.at(Level.PRODUCT) for part in parts), Level.CONCATENATION, *parts)
+
+
+def _unchanged(node: Operation) -> Jinjaed:
+    return jinja(node.operands[0])
+
+
+def _negate(node: Operation) -> Jinjaed | None:
+    if node.data_type in EXACT:
+        return None
+    operand = jinja(node.operands[0])
+    # -x|abs is (-x)|abs to Jinja.
+    return _made(f"-{operand.at(Level.PRIMARY)}", Level.SIGN, operand)
+
+
+def _not(node: Operation) -> Jinjaed:
+    operand = jinja(node.operands[0])
+    return _made(f"not {operand.at(Level.NOT)}", Level.NOT, operand)
+
+
+def _conditional(node: Operation) -> Jinjaed:
+    condition, yes, no = parts = [jinja(operand) for operand in node.operands]
+    # To Jinja, what follows "is none" is an argument of the test, even "if".
+    yes_text = f"({yes.text})" if yes.text.endswith(" is none") else yes.at(Level.OR)
+    text = f"{yes_text} if {condition.at(Level.OR)} else {no.at(Level.CONDITION)}"
+    if node.operands[0].nullable:
+        text = f"none if {condition.at(Level.PRIMARY)} is none else {text}"
+    return _made(text, Level.CONDITION, *parts)
+
+
+def _is_null(node: Operation) -> Jinjaed:
+    operand = jinja(node.operands[0])
+    return _made(f"{operand.at(Level.PRIMARY)} is none", Level.FILTER, operand)
+
+
+def _replace_null(node: Operation) -> Jinjaed | None:
+    return None if node.operands[0].nullable else jinja(node.operands[0])
+
+
+def _whole(node: Typed) -> int | None:
+    return node.content if isinstance(node, Constant) and isinstance(node.content, int) else None
+
+
+def _left(node: Operation) -> Jinjaed | None:
+    count = _whole(node.operands[1])
+    return None if count is None or count < 0 else _suffixed(f"[:{count}]")(node)
+
+
+def _right(node: Operation) -> Jinjaed | None:
+    count = _whole(node.operands[1])
+    return None if count is None or count < 1 else _suffixed(f"[-{count}:]")(node)
+
+
+def _substring(node: Operation) -> Jinjaed | None:
+    position, count = map(_whole, node.operands[1:])
+    if position is None or count is None or position < 1 or count < 0:
+        return None
+    start = "" if position == 1 else position - 1
+    return _suffixed(f"[{start}:{position - 1 + count}]")(node)
+
+
+def _has_search(node: Operation) -> bool:
+    search = node.operands[1]
+    return isinstance(search, Constant) and bool(search.content)
+
+
+def _replace(node: Operation) -> Jinjaed | None:
+    if not _has_search(node):
+        return None
+    text, search, replacement = parts = [jinja(operand) for operand in node.operands]
+    return _made(f"{text.at(Level.FILTER)}|replace({search.text}, {replacement.text})", Level.FILTER, *parts)
+
+
+def _find(node: Operation) -> Jinjaed | None:
+    if not _has_search(node) or _whole(node.operands[2]) != 1:
+        return None
+    text, search, _ = parts = [jinja(operand) for operand in node.operands]
+    return _made(f"{text.at(Level.PRIMARY)}.find({search.text}) + 1", Level.SUM, *parts)
+
+
+def _datepart(node: Operation) -> Jinjaed | None:
+    part, moment = node.operands
+    name = part.content if isinstance(part, Constant) else None
+    days, clock = {"year", "month", "day"}, {"hour", "minute", "second"}
+    if name not in days and (name not in clock or moment.data_type is DataType.DBDATE):
+        return None
+    written = jinja(moment)
+    return _made(f"{written.at(Level.PRIMARY)}.{name}", Level.PRIMARY, written)
+
+
+def _dbdate(node: Operation) -> Jinjaed | None:
+    is_moment = node.operands[0].data_type in {DataType.DATE, DataType.DBTIMESTAMP, DataType.DBTIMESTAMP2}
+    return _suffixed(".date()")(node) if is_moment else None
+
+
+def _absolute(node: Operation) -> Jinjaed | None:
+    return None if node.data_type in EXACT else _filtered("abs")(node)
+
+
+_PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
+    "absolute": _absolute,
+    "add": _arithmetic("+", Level.SUM, INTEGERS | FLOATS),
+    "concatenate": _concatenate,
+    "conditional": _conditional,
+    "datepart": _datepart,
+    "day": _suffixed(".day"),
+    "divide": _arithmetic("/", Level.PRODUCT, FLOATS),
+    "dt_dbdate": _dbdate,
+    "equal": _comparison("=="),
+    "find_string": _find,
+    "fitting": _unchanged,  # where it does not fit, SSIS fails
+    "greater": _comparison(">"),
+    "greater_or_equal": _comparison(">="),
+    "is_null": _is_null,
+    "left": _left,
+    "length": _filtered("length"),
+    "less": _comparison("<"),
+    "less_or_equal": _comparison("<="),
+    "logical_and": _logical("and", Level.AND, "false"),
+    "logical_not": _not,
+    "logical_or": _logical("or", Level.OR, "true"),
+    "lower": _filtered("lower"),
+    "ltrim": _suffixed(".lstrip(' ')"),
+    "month": _suffixed(".month"),
+    "multiply": _arithmetic("*", Level.PRODUCT, INTEGERS | FLOATS),
+    "negate": _negate,
+    "replace": _replace,
+    "replace_null": _replace_null,
+    "retyped": _unchanged,
+    "reverse": _filtered("reverse"),
+    "right": _right,
+    "rtrim": _suffixed(".rstrip(' ')"),
+    "substring": _substring,
+    "subtract": _arithmetic("-", Level.SUM, INTEGERS | FLOATS),
+    "text": _filtered("string"),
+    "trim": _filtered("trim(' ')"),
+    "unequal": _comparison("!="),
+    "upper": _filtered("upper"),
+    "year": _suffixed(".year"),
+}
+_SEES_TO_NULL = frozenset(
+    {"conditional", "fitting", "is_null", "logical_and", "logical_or", "replace_null", "retyped"}
+)

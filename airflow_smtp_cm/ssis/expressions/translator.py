@@ -1,0 +1,134 @@
+"""Expressions as templates of Airflow's."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.data_types import DataType
+from airflow_smtp_cm.ssis.expressions import typed
+from airflow_smtp_cm.ssis.expressions.bindings import Binding, Constant, Inline, Jinja, Template
+from airflow_smtp_cm.ssis.expressions.casts import NotCastable, as_text
+from airflow_smtp_cm.ssis.expressions.checker import Checker
+from airflow_smtp_cm.ssis.expressions.errors import ExpressionError, Untranslatable
+from airflow_smtp_cm.ssis.expressions.jinja_text import Jinjaed, Level, NoJinja, jinja, joined
+from airflow_smtp_cm.ssis.expressions.typed import Operation, Reference, Typed, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_smtp_cm.ssis.expressions.syntax import Expression, Variable, VariableName
+
+# What Jinja would not leave as it is in literal text: its own openings, one that a brace would make with what comes
+# next, carriage returns, and the newline at a template's end.
+_SPECIAL = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r+")
+_SPECIAL_AT_THE_END = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n\Z)|\r+|\n\Z")
+
+
+def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) -> Template:
+    """Translate an expression to a template that renders to the same result.
+
+    Where SSIS fails to evaluate (overflow, say), the template may render to something all the same.
+
+    Args:
+        expression: the expression.
+        bind: says what a variable becomes; raises Untranslatable if there is nothing for it: ``text`` and
+            ``position`` are then replaced by the expression's and the variable's place in it.
+
+    Raises:
+        Untranslatable: there is no counterpart.
+        ExpressionError: SSIS would not evaluate it, either: types that do not fit.
+    """
+    binder = _Binder(bind)
+    try:
+        root = binder.check(expression)
+        value = jinja(root)
+        text, uses_functions = _template(as_text(root))
+    except NoJinja as error:
+        raise Untranslatable(expression.text, error.position, error.reason) from None
+    except NotCastable:
+        reason = f"The result is {root.data_type.value}, which has no text"
+        raise Untranslatable(expression.text, root.position, reason) from None
+    except RecursionError:
+        raise Untranslatable(expression.text, 0, "It and the variables in it are nested too deeply") from None
+    return Template(text, root.data_type, uses_functions or value.uses_functions, value.text, binder.notes)
+
+
+class _Binder:
+    """Types an expression, and those of the variables that are inlined into it."""
+
+    def __init__(self, bind: Callable[[VariableName], Binding]) -> None:
+        self._bind = bind
+        self.notes: dict[str, str] = {}
+        self._inlined: dict[VariableName, Typed] = {}
+        self._open: list[VariableName] = []
+
+    def check(self, expression: Expression) -> Typed:
+        return Checker(expression, lambda variable: self._resolve(expression, variable), _now).check()
+
+    def _resolve(self, expression: Expression, variable: Variable) -> Typed:
+        try:
+            binding = self._bind(variable.name)
+        except Untranslatable as error:
+            raise Untranslatable(expression.text, variable.position, error.reason) from None
+        match binding:
+            case Constant(value):
+                return typed.Constant(value.content, value.data_type, variable.position, value.scale)
+            case Jinja():
+                if binding.note:
+                    self.notes[str(variable.name)] = binding.note
+                return Reference(binding, binding.data_type, variable.position)
+            case Inline():
+                return self._inline(expression, variable, binding.expression)
+
+    def _inline(self, outer: Expression, variable: Variable, inner: Expression) -> Typed:
+        name = variable.name
+        if name in self._open:
+            reason = f"{name} is evaluated from an expression that refers to itself"
+            raise Untranslatable(outer.text, variable.position, reason)
+        if name not in self._inlined:
+            self._open.append(name)
+            try:
+                self._inlined[name] = self.check(inner)
+            except (ExpressionError, Untranslatable) as error:
+                reason = f"{name} is evaluated from an expression in which: {error}"
+                raise type(error)(outer.text, variable.position, reason) from None
+            finally:
+                self._open.pop()
+        return self._inlined[name]
+
+
+def _now(function: str, position: int) -> Typed:
+    return operation(function, (), DataType.DBTIMESTAMP, position)
+
+
+def _template(node: Typed) -> tuple[str, bool]:
+    """Write a text as a template: what is constant outside of braces."""
+    if node.nullable and not isinstance(node, typed.Constant):
+        written = jinja(node)
+        return f"{{{{ {written.at(Level.OR)} or '' }}}}", written.uses_functions
+    is_joined = isinstance(node, Operation) and node.function == "concatenate"
+    pieces = node.operands if is_joined and isinstance(node, Operation) else (node,)
+    text, uses_functions = "", False
+    for piece in pieces:
+        if isinstance(piece, typed.Constant):
+            is_last = piece is pieces[-1]
+            text += _protected(str(piece.content or ""), _SPECIAL_AT_THE_END if is_last else _SPECIAL)
+        else:
+            written = joined(piece)
+            text += _braces(written)
+            uses_functions = uses_functions or written.uses_functions
+    return text, uses_functions
+
+
+def as_template(text: str) -> str:
+    """Write a text, whatever it is, as a template that renders to it."""
+    return _protected(text, _SPECIAL_AT_THE_END)
+
+
+def _protected(text: str, special: re.Pattern[str]) -> str:
+    return special.sub(lambda found: f"{{{{ {found[0]!r} }}}}", text)
+
+
+def _braces(written: Jinjaed) -> str:
+    return f"{{{{ {written.text} }}}}"

@@ -1,0 +1,279 @@
+"""Precedence constraints become dependencies, trigger rules and, where no rule means the same, tasks of their own.
+
+An executable that never ran satisfies no constraint. In Airflow it is skipped or upstream_failed, and so:
+
+=====================================  =========================================================================
+constraints of a task                  what they become
+=====================================  =========================================================================
+Success (and)                          ``all_success``, unless a source is a container that may succeed or fail
+                                       otherwise than its last tasks do
+Success (or)                           ``one_success`` between the package's own tasks
+Failure                                ``all_failed`` (and), ``one_failed`` (or) where the sources always run
+Completion                             ``all_done`` (and), ``one_done`` (or) where the sources always run
+all others                             a PrecedenceOperator before the target
+=====================================  =========================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.expressions import Untranslatable
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
+from airflow_smtp_cm.ssis.names import Identifiers, Names, slug
+from airflow_smtp_cm.ssis.templates import to_do
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from airflow_smtp_cm.ssis.model import Executable, PrecedenceConstraint
+
+_OUTCOMES = {Outcome.SUCCESS: "succeeded", Outcome.FAILURE: "failed", Outcome.COMPLETION: "completed"}
+# Outcome, and whether all constraints must hold. Some sources of one_success, one_failed and one_done may still run
+# when the target does, which matters where a container's end is waited for: hence not within containers.
+_RULES = {
+    (Outcome.SUCCESS, True): "all_success",
+    (Outcome.SUCCESS, False): "one_success",
+    (Outcome.FAILURE, True): "all_failed",
+    (Outcome.FAILURE, False): "one_failed",
+    (Outcome.COMPLETION, True): "all_done",
+    (Outcome.COMPLETION, False): "one_done",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An executable of the control flow as a task or a task group; or a precedence constraint as a task.
+
+    Attributes:
+        id: its id within its group.
+        variable: the name of the Python variable that it is assigned to.
+        parent: the group that it is in; None of the package itself.
+        executable: what it is in the package; None of a condition.
+        condition: the template of a PrecedenceOperator.
+        trigger_rule: its trigger rule.
+        children: what is in the group, in the order of the file; conditions stand before their targets.
+        arrows: pairs of children.
+    """
+
+    id: str
+    variable: str
+    parent: Node | None
+    executable: Executable | None = None
+    condition: str = ""
+    trigger_rule: str = "all_success"
+    children: list[Node] = field(default_factory=list)
+    arrows: list[tuple[Node, Node]] = field(default_factory=list)
+
+    @property
+    def of(self) -> Executable:
+        """What it is in the package, if it is no condition."""
+        if self.executable is None:
+            raise TypeError(f"{self.id} is a condition.")
+        return self.executable
+
+    @property
+    def full_id(self) -> str:
+        """Its id within the DAG."""
+        return self.id if self.parent is None or self.parent.parent is None else f"{self.parent.full_id}.{self.id}"
+
+    def everything(self) -> Iterator[Node]:
+        """Yield all that is in it, at any depth."""
+        for child in self.children:
+            yield child
+            yield from child.everything()
+
+    def ordered(self) -> list[Node]:
+        """Return the children, those that come before others first; else as in the file."""
+        before = {child: [source for source, target in self.arrows if target is child] for child in self.children}
+        done: dict[Node, None] = {}
+
+        def visit(child: Node, path: tuple[Node, ...] = ()) -> None:
+            for source in before[child]:
+                if source not in done and source not in path:
+                    visit(source, (*path, child))
+            done[child] = None
+
+        for child in self.children:
+            if child not in done:
+                visit(child)
+        return list(done)
+
+
+def plan(package: Executable, expression: Callable[[PrecedenceConstraint], str], variables: Identifiers) -> Node:
+    """Return the control flow of a package.
+
+    Args:
+        package: the package.
+        expression: gives a constraint's expression in Jinja, without braces; where it raises Untranslatable, the
+            condition says what is to be done, and fails.
+        variables: gives out the names of Python variables.
+    """
+    root = _nodes(package, None, variables)
+    _Constraints(root, variables, expression).resolve()
+    return root
+
+
+def handled_failures(root: Node) -> list[Node]:
+    """Return the tasks whose failure would leave the run's last tasks, and so the run, successful."""
+    after: dict[Node, list[Node]] = {}
+    for group in (root, *(node for node in root.everything() if node.children)):
+        for source, target in group.arrows:
+            for last in _ends(source, 0):
+                after.setdefault(last, []).extend(_ends(target, 1))
+    return [
+        node
+        for node in root.everything()
+        if node.executable and any(target.trigger_rule != "all_success" for target in after.get(node, ()))
+    ]
+
+
+def _nodes(executable: Executable, parent: Node | None, variables: Identifiers) -> Node:
+    node = Node("", "", parent, executable)
+    ids = Names()
+    for child in executable.executables:
+        made = _nodes(child, node, variables)
+        made.id = ids.take(slug(child.name, "task"))
+        made.variable = variables.take(made.id)
+        node.children.append(made)
+    return node
+
+
+def _ends(node: Node, side: int) -> list[Node]:
+    """Return the first (1) or last (0) tasks of a group, or the task itself."""
+    if not node.children:
+        return [node]
+    inner = {arrow[side] for arrow in node.arrows}
+    return [end for child in node.children if child not in inner for end in _ends(child, side)]
+
+
+class _Constraints:
+    """Resolves the constraints of a package into arrows, rules and conditions."""
+
+    def __init__(self, root: Node, variables: Identifiers, expression: Callable[[PrecedenceConstraint], str]) -> None:
+        self._root = root
+        self._variables = variables
+        self._expression = expression
+        self._by_ref_id = {node.executable.ref_id: node for node in root.everything() if node.executable}
+
+    def resolve(self) -> None:
+        for group in (self._root, *(node for node in list(self._root.everything()) if node.children)):
+            conditions: dict[str, Node] = {}
+            for target in list(group.children):
+                if constraints := self._of(target):
+                    self._resolve(group, target, constraints, conditions)
+
+    def _of(self, target: Node) -> list[PrecedenceConstraint]:
+        """Return the constraints whose target it is, and whose source there is."""
+        if target.parent is None or target.parent.executable is None or target.executable is None:
+            return []
+        siblings = {child.executable.ref_id for child in target.parent.children if child.executable}
+        return [
+            one
+            for one in target.parent.executable.constraints
+            if one.target == target.executable.ref_id and one.source in siblings
+        ]
+
+    def _resolve(
+        self, group: Node, target: Node, constraints: list[PrecedenceConstraint], conditions: dict[str, Node]
+    ) -> None:
+        sources = list(dict.fromkeys(self._by_ref_id[one.source] for one in constraints))
+        rule = self._rule(target, constraints, sources)
+        if rule:
+            target.trigger_rule = rule
+            group.arrows += [(source, target) for source in sources]
+            return
+        condition = self._condition(constraints)
+        if condition not in conditions:
+            conditions[condition] = self._add_condition(group, target, constraints, condition)
+            group.arrows += [(source, conditions[condition]) for source in sources]
+        group.arrows.append((conditions[condition], target))
+
+    def _rule(self, target: Node, constraints: list[PrecedenceConstraint], sources: list[Node]) -> str | None:
+        """Return the trigger rule that means the same; None if there is none."""
+        if not _plain(constraints) or len({one.outcome for one in constraints}) > 1:
+            return None
+        outcome, every = constraints[0].outcome, _every(constraints)
+        if outcome is Outcome.SUCCESS and every:
+            return "all_success" if all(map(self._ends_as_its_last_tasks, sources)) else None
+        if target.children or any(source.children for source in sources):
+            return None
+        if len(sources) > 1 and not every and target.parent is not self._root:
+            return None
+        if outcome is not Outcome.SUCCESS and not all(map(self._always_runs, sources)):
+            return None
+        if outcome is Outcome.FAILURE and len(sources) == 1:
+            every = False
+        return _RULES[outcome, every]
+
+    def _always_runs(self, node: Node) -> bool:
+        return node.parent is None or (not self._of(node) and self._always_runs(node.parent))
+
+    def _ends_as_its_last_tasks(self, node: Node) -> bool:
+        """Return whether what follows a group may wait for the success of its last tasks instead."""
+        for child in node.children:
+            constraints = self._of(child)
+            if not _plain(constraints) or any(one.outcome is not Outcome.SUCCESS for one in constraints):
+                return False
+            if not _every(constraints) or not self._ends_as_its_last_tasks(child):
+                return False
+        return True
+
+    def _condition(self, constraints: list[PrecedenceConstraint]) -> str:
+        try:
+            tests = [self._test(one) for one in constraints]
+        except Untranslatable as error:
+            return to_do(f"the condition {error.text}")
+        if len(tests) == 1:
+            return f"{{{{ {tests[0]} }}}}"
+        every = _every(constraints)
+        # In Jinja, too, `and` binds more closely than `or`.
+        joined = (" and " if every else " or ").join(
+            f"({test})" if every and " or " in test else test for test in tests
+        )
+        return f"{{{{ {joined} }}}}"
+
+    def _test(self, constraint: PrecedenceConstraint) -> str:
+        source = self._by_ref_id[constraint.source].full_id
+        outcome = f"{_OUTCOMES[constraint.outcome]}('{source}')"
+        if constraint.operation is EvaluatedOperation.CONSTRAINT:
+            return outcome
+        expression = self._expression(constraint)
+        if " or " in expression or " if " in expression:
+            expression = f"({expression})"
+        match constraint.operation:
+            case EvaluatedOperation.EXPRESSION:
+                return f"completed('{source}') and {expression}"
+            case EvaluatedOperation.EXPRESSION_AND_CONSTRAINT:
+                return f"{outcome} and {expression}"
+        return f"{outcome} or completed('{source}') and {expression}"
+
+    def _add_condition(
+        self, group: Node, target: Node, constraints: list[PrecedenceConstraint], condition: str
+    ) -> Node:
+        first = constraints[0]
+        if _plain(constraints) and len(constraints) == 1:
+            wanted = f"{self._by_ref_id[first.source].id}_{_OUTCOMES[first.outcome]}"
+        else:
+            wanted = f"before_{target.id}"
+        taken = Names(*(child.id for child in group.children))
+        node = Node(
+            taken.take(wanted), self._variables.take(wanted), group, condition=condition, trigger_rule="all_done"
+        )
+        group.children.insert(group.children.index(target), node)
+        return node
+
+
+def _plain(constraints: Iterable[PrecedenceConstraint]) -> bool:
+    return all(one.operation is EvaluatedOperation.CONSTRAINT for one in constraints)
+
+
+def _every(constraints: list[PrecedenceConstraint]) -> bool:
+    """Return whether all must hold (LogicalAnd)."""
+    return len(constraints) == 1 or all(one.logical_and for one in constraints)
+
+
+def is_mail(executable: Executable) -> bool:
+    """Return whether it is a Send Mail task, or has one in it that is no event handler's."""
+    return executable.kind is Kind.SEND_MAIL or any(map(is_mail, executable.executables))

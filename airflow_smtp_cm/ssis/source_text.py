@@ -1,0 +1,145 @@
+"""Python source as a person would have written it: literals, calls, arrows; ruff does the rest."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_LINE_LENGTH = 118
+_LONGEST_PIECE = 88  # characters, so that there is room for indentation
+_LINES = re.compile(r"[^\n]*\n|[^\n]+")
+_WORDS = re.compile(r"(?s)\{\{.*?\}\}|(?:(?!\{\{)\S)+\s*|\s+|.")
+_AT_SPACES = re.compile(rf"(?s).{{1,{_LONGEST_PIECE}}}(?:(?<= )|\Z)|.{{1,{_LONGEST_PIECE}}}")
+_IN_PARENTHESES = re.compile(r'^(?P<before> *\w+=)\(\s*(?P<literal>"(?:[^"\\\n]|\\.)*")\s*\),$', re.MULTILINE)
+_SHORT = 80  # characters, that stay on one line whatever is in them
+_VERTICAL = 4  # arguments, from which on each has a line of its own
+
+
+class FormattingError(Exception):
+    """Ruff is not there, or did not understand what was written."""
+
+
+def text(value: str) -> str:
+    """Return a string as a literal; each of its lines, and what is left of long ones, is a literal of its own."""
+    if len(value) <= _SHORT:
+        return _quoted(value)
+    pieces = [piece for line in _LINES.findall(value) for piece in _pieces(line)]
+    if len(pieces) == 1:
+        return _quoted(value)
+    return f"({' '.join(map(_quoted, pieces))})"
+
+
+def literal(value: object) -> str:
+    """Return a value as a literal."""
+    return text(value) if isinstance(value, str) else repr(value)
+
+
+def call(function: str, arguments: Mapping[str, str]) -> str:
+    """Return a call with keyword arguments, whose values are source already."""
+    several = len(arguments) >= _VERTICAL
+    return f"{function}({', '.join(f'{name}={value}' for name, value in arguments.items())}{',' if several else ''})"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return one item as it is, several as a list."""
+    return items[0] if len(items) == 1 else f"[{', '.join(items)}]"
+
+
+def arrows(order: Sequence[str], edges: Iterable[tuple[str, str]]) -> list[str]:
+    """Return statements such as ``a >> [b, c] >> d`` that have all these edges, each once.
+
+    Args:
+        order: the names, those that come before others first.
+        edges: pairs of them.
+    """
+    after: dict[str, list[str]] = {name: [] for name in order}
+    for source, target in edges:
+        after[source].append(target)
+    for targets in after.values():
+        targets.sort(key=list(order).index)
+    statements = []
+    for name in order:
+        while after[name]:
+            statements.append(_chain([one for one in order if after[one] == after[name]], after))
+    return statements
+
+
+def _chain(first: list[str], after: dict[str, list[str]]) -> str:
+    chain, last = [listed(first)], first
+    # Python has no list >> list.
+    while targets := after[last[0]]:
+        if any(after[name] != targets for name in last):
+            break
+        if len(last) > 1 and len(targets) > 1:
+            if len(chain) > 1:
+                break
+            targets = targets[:1]
+        for name in last:
+            after[name] = [one for one in after[name] if one not in targets]
+        chain.append(listed(targets))
+        last = targets
+    return " >> ".join(chain)
+
+
+def formatted(sources: Mapping[str, str]) -> dict[str, str]:
+    """Return sources, by their files' names, with imports in order and in ruff's format.
+
+    Raises:
+        FormattingError: ruff is not installed, or does not understand them.
+    """
+    if not sources:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="smtp-cm-import-") as name:
+        folder = Path(name)
+        for file, source in sources.items():
+            (folder / file).write_text(source, encoding="utf-8")
+        settings = ("--isolated", "--quiet", "--no-cache", "--config", f"line-length = {_LINE_LENGTH}")
+        # Whatever is in the folder where the command is run.
+        order = ("--config", 'lint.isort.known-third-party = ["airflow", "airflow_smtp_cm"]')
+        _ruff("check", *settings, *order, "--select", "I", "--fix", name)
+        _ruff("format", *settings, name)
+        return {file: _tidy((folder / file).read_text(encoding="utf-8")) for file in sources}
+
+
+def _pieces(line: str) -> list[str]:
+    """Divide a line, at spaces and not within Jinja's braces if that is possible."""
+    parts = (part for word in _WORDS.findall(line) for part in _AT_SPACES.findall(word))
+    pieces = [""]
+    for part in parts:
+        if pieces[-1] and len(pieces[-1]) + len(part) > _LONGEST_PIECE:
+            pieces.append("")
+        pieces[-1] += part
+    return pieces
+
+
+def _ruff(*arguments: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", "ruff", *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise FormattingError(f"ruff could not format the DAGs: {(done.stderr or done.stdout).strip()}")
+
+
+def _tidy(source: str) -> str:
+    """Take away the parentheses that ruff leaves around literals which it has joined on one line."""
+
+    def without(match: re.Match[str]) -> str:
+        line = f"{match['before']}{match['literal']},"
+        return line if len(line) <= _LINE_LENGTH else match[0]
+
+    return _IN_PARENTHESES.sub(without, source)
+
+
+def _quoted(value: str) -> str:
+    """Return a literal in double quotes; characters that nobody sees are escaped."""
+    quoted = repr(value)
+    if quoted[0] == "'" and '"' not in value:
+        return f'"{quoted[1:-1]}"'
+    return quoted

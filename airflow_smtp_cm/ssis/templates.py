@@ -1,0 +1,96 @@
+"""Texts of a package as Airflow's templates."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.expressions import (
+    ExpressionError,
+    Template,
+    Untranslatable,
+    VariableName,
+    parse,
+    to_jinja,
+)
+from airflow_smtp_cm.ssis.lines import About, Lines
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.ssis.scope import Scope
+
+_JINJA = re.compile(r"\{(?=[{%#])")
+
+
+def escaped(text: str) -> str:
+    """Return a template that renders to the text, whatever it is."""
+    return _JINJA.sub("{{ '{' }}", text)
+
+
+def to_do(what: str) -> str:
+    """Return what stands where somebody must write something; it is neither true nor false, so that nothing runs."""
+    return escaped(f"To do: {what}")
+
+
+@dataclass(slots=True)
+class Translator:
+    """Translates the expressions of one place in a package.
+
+    Attributes:
+        scope: what can be named there.
+        place: its ``ref_id``.
+        lines: where what cannot be translated is told.
+        uses_functions: whether a template needs the macro ``ssis``.
+    """
+
+    scope: Scope
+    place: str
+    lines: Lines
+    uses_functions: bool = False
+
+    def template(self, property_name: str, text: str) -> Template | None:
+        """Return an expression as a template; None, with a line that says so, if there is no counterpart.
+
+        Args:
+            property_name: whose expression it is.
+            text: the expression.
+        """
+        try:
+            template = to_jinja(parse(text), self.scope.bind)
+        except (ExpressionError, Untranslatable) as error:
+            self.lines.needs_a_human(
+                About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
+            )
+            return None
+        self.uses_functions |= template.uses_functions
+        for name, note in template.notes.items():
+            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {note}.")
+        return template
+
+    def variable(self, property_name: str, name: str) -> Template | None:
+        """Return the value of a variable that is named outside an expression, as ``User::Body``."""
+        return self.template(property_name, str(VariableName(*_parts(name))))
+
+    def constant(self, property_name: str, text: str) -> str | None:
+        """Return what an expression yields with what the files say, and say that it was evaluated once; else None."""
+        try:
+            expression = parse(text)
+            value = self.scope.evaluate(expression)
+        except (ExpressionError, Untranslatable) as error:
+            self.lines.needs_a_human(
+                About.EXPRESSION, self.place, f"The expression of {property_name} cannot be evaluated here: {error}"
+            )
+            return None
+        if expression.variables:
+            names = ", ".join(map(str, expression.variables))
+            self.lines.needs_a_human(
+                About.EXPRESSION,
+                self.place,
+                f"The expression of {property_name} was evaluated once, with what the files say of {names}: {text}",
+            )
+        return "" if value.content is None else str(value.content)
+
+
+def _parts(name: str) -> tuple[str | None, str]:
+    namespace, colons, rest = name.partition("::")
+    return (namespace, rest) if colons else (None, namespace)

@@ -1,0 +1,111 @@
+"""Packages made by hand, for what the packages in files do not have."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from airflow_smtp_cm.ssis.importer import Importer
+from airflow_smtp_cm.ssis.lines import Verdict
+from airflow_smtp_cm.ssis.model import (
+    ConnectionManager,
+    EventHandler,
+    Executable,
+    Kind,
+    Package,
+    PrecedenceConstraint,
+    Project,
+    SendMail,
+    Variable,
+)
+from airflow_smtp_cm.ssis.source_text import formatted
+
+SMTP = ConnectionManager(
+    ref_id="Package.ConnectionManagers[Mail]",
+    dtsid="{A0000000-0000-4000-8000-000000000001}",
+    name="Mail",
+    creation_name="SMTP",
+    connection_string="SmtpServer=mail.corp.example;UseWindowsAuthentication=False;EnableSsl=False;",
+)
+STRING, INTEGER, BOOLEAN = 8, 3, 11
+
+
+def mail(name: str = "Send", parent: str = "Package", told: dict[str, Any] | None = None, **given: Any) -> Executable:
+    """Return a Send Mail task."""
+    said = {"smtp_connection": SMTP.dtsid, "from_line": "etl@corp.test", "to_line": "ops@corp.test", "subject": name}
+    return Executable(
+        ref_id=f"{parent}\\{name}",
+        name=name,
+        kind=Kind.SEND_MAIL,
+        type="Microsoft.SendMailTask",
+        mail=SendMail(**said | (told or {})),
+        **given,
+    )
+
+
+def task(name: str, parent: str = "Package", **given: Any) -> Executable:
+    return Executable(ref_id=f"{parent}\\{name}", name=name, kind=Kind.TASK, type="Microsoft.Pipeline", **given)
+
+
+def handler(owner: str, event: str, *executables: str | Executable, **given: Any) -> EventHandler:
+    """Return an event handler; of mails their names suffice."""
+    ref_id = f"{owner}.EventHandlers[{event}]"
+    made = (mail(one, ref_id) if isinstance(one, str) else one for one in executables)
+    return EventHandler(ref_id=ref_id, event=event, executables=tuple(made), **given)
+
+
+def arrow(source: str, target: str, parent: str = "Package", **given: Any) -> PrecedenceConstraint:
+    return PrecedenceConstraint(
+        ref_id=f"{parent}.PrecedenceConstraints[{source}]",
+        source=f"{parent}\\{source}",
+        target=f"{parent}\\{target}",
+        **given,
+    )
+
+
+def variable(name: str, value: str | None, data_type: int = STRING, **given: Any) -> Variable:
+    return Variable(namespace="User", name=name, value=value, data_type=data_type, **given)
+
+
+def package(*executables: Executable, managers: tuple[ConnectionManager, ...] = (SMTP,), **given: Any) -> Package:
+    """Return a package of format 8; what is given is the root's, but for the parameters."""
+    of_package = {name: given.pop(name) for name in ("parameters", "secrets", "configurations") if name in given}
+    return Package(
+        source=PurePath("Orders.dtsx"),
+        format_version=8,
+        root=Executable(
+            ref_id="Package",
+            name="Orders",
+            kind=Kind.PACKAGE,
+            type="Microsoft.Package",
+            executables=executables,
+            **given,
+        ),
+        connection_managers=managers,
+        **of_package,
+    )
+
+
+def project(*packages: Package, **given: Any) -> Project:
+    return Project(name="Shop", source=PurePath("shop"), packages=packages, **given)
+
+
+class BroughtOver:
+    """A project, brought over.
+
+    Attributes:
+        source: the source of its only DAG.
+        connections: the connections.
+        report: the report.
+    """
+
+    def __init__(self, *packages: Package, **given: Any) -> None:
+        importer = Importer()
+        sources, self.report = importer.bring_over(project(*packages, **given))
+        self.source = "".join(formatted(sources).values())
+        self.connections = importer.connections.by_id
+
+    def told(self, verdict: Verdict = Verdict.NEEDS_A_HUMAN) -> list[str]:
+        """Return what is said, with its place."""
+        lines = [*self.report.lines, *(line for one in self.report.packages for line in one.lines)]
+        return [f"{line.place}: {line.text}" for line in lines if line.verdict is verdict]

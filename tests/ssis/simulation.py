@@ -1,0 +1,206 @@
+"""What SSIS does when it runs a package: which tasks run, and which mail leaves; told by the package alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.ssis import functions
+from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.ssis.expressions import evaluate, parse
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
+from airflow_smtp_cm.ssis.param_values import PARAMETER_TYPES, VARIABLE_TYPES, read_value
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Package, PrecedenceConstraint, Project
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message; ``clock`` says that the time of day is in it."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    text: str
+    importance: str
+    attachments: tuple[str, ...]
+    clock: bool
+
+
+@dataclass
+class Simulation:
+    """One run of a package.
+
+    Attributes:
+        package: the package.
+        project: its project.
+        failing: names of the tasks that are made to fail.
+        given: values of parameters that somebody gives at the start, by name.
+        system: values of system variables, but for those of the event.
+        outcomes: what became of each executable, by ``ref_id``: True, False, or None if it never ran.
+        sent: what was sent.
+    """
+
+    package: Package
+    project: Project
+    failing: Collection[str] = ()
+    given: dict[str, Any] = field(default_factory=dict)
+    system: dict[str, Value] = field(default_factory=dict)
+    outcomes: dict[str, bool | None] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+
+    def run(self) -> bool:
+        """Run it, and return whether it succeeds."""
+        return self._run(self.package.root, ())
+
+    def _run(self, executable: Executable, path: tuple[Executable, ...]) -> bool:
+        path = (*path, executable)
+        if self._is_off(executable, path):
+            self._note(executable, outcome=True)
+            return True
+        if not executable.executables:
+            succeeded = self._run_task(executable, path)
+        else:
+            self._run_in_order(executable, path)
+            succeeded = all(self.outcomes[one.ref_id] is not False for one in executable.executables)
+        self.outcomes[executable.ref_id] = succeeded
+        return succeeded
+
+    def _run_in_order(self, container: Executable, path: tuple[Executable, ...]) -> None:
+        waiting = list(container.executables)
+        while waiting:
+            pending = {one.ref_id for one in waiting}
+            ready = (
+                one
+                for one in waiting
+                if not any(c.target == one.ref_id and c.source in pending for c in container.constraints)
+            )
+            one = next(ready)
+            waiting.remove(one)
+            before = [c for c in container.constraints if c.target == one.ref_id]
+            holds = [self._holds(c, path) for c in before]
+            every = len(before) == 1 or all(c.logical_and for c in before)
+            if not before or (all(holds) if every else any(holds)):
+                self._run(one, path)
+            else:
+                self._note(one, outcome=None)
+
+    def _holds(self, constraint: PrecedenceConstraint, path: tuple[Executable, ...]) -> bool:
+        succeeded = self.outcomes[constraint.source]
+        if succeeded is None:
+            return False
+        outcome = {Outcome.SUCCESS: succeeded, Outcome.FAILURE: not succeeded, Outcome.COMPLETION: True}
+        asked = outcome[constraint.outcome]
+        if constraint.operation is EvaluatedOperation.CONSTRAINT:
+            return asked
+        true = bool(self._value(constraint.expression, path).content)
+        return {
+            EvaluatedOperation.EXPRESSION: true,
+            EvaluatedOperation.EXPRESSION_AND_CONSTRAINT: true and asked,
+            EvaluatedOperation.EXPRESSION_OR_CONSTRAINT: true or asked,
+        }[constraint.operation]
+
+    def _note(self, executable: Executable, *, outcome: bool | None) -> None:
+        self.outcomes[executable.ref_id] = outcome
+        for one in executable.executables:
+            self._note(one, outcome=outcome)
+
+    def _run_task(self, task: Executable, path: tuple[Executable, ...]) -> bool:
+        succeeded = task.name not in self.failing
+        if succeeded and task.mail:
+            self._send(task, path, {"TaskName": task.name})
+        for event in ("OnPostExecute",) if succeeded else ("OnError", "OnTaskFailed", "OnPostExecute"):
+            self._raise(event, task, path)
+        return succeeded
+
+    def _raise(self, event: str, task: Executable, path: tuple[Executable, ...]) -> None:
+        for depth in range(len(path), 0, -1):
+            handlers = [one for one in path[depth - 1].event_handlers if one.event == event and not one.disabled]
+            for handler in handlers:
+                for one in handler.executables:
+                    if one.mail and not self._is_off(one, (*path[:depth], handler, one)):
+                        known = {"SourceName": task.name, "TaskName": one.name}
+                        self._send(one, (*path[:depth], handler, one), known)
+            if not all(handler.propagates for handler in handlers):
+                return
+
+    def _is_off(self, executable: Executable, path: tuple[Any, ...]) -> bool:
+        if expression := executable.expressions.get("Disable"):
+            return bool(self._value(expression, path).content)
+        return executable.disabled
+
+    def _send(self, task: Executable, path: tuple[Any, ...], event: dict[str, str]) -> None:
+        mail = task.mail
+        assert mail
+        said = {
+            "FromLine": mail.from_line,
+            "ToLine": mail.to_line,
+            "CCLine": mail.cc_line,
+            "BCCLine": mail.bcc_line,
+            "Subject": mail.subject,
+            "MessageSource": mail.message_source,
+            "FileAttachments": "|".join(mail.attachments),
+            "Priority": str(mail.priority),
+        }
+        for name in said.keys() & task.expressions.keys():
+            said[name] = self._text(task.expressions[name], path, event)
+        text = said["MessageSource"]
+        if mail.message_source_type is MessageSourceType.VARIABLE:
+            text = self._text(f"@[{text}]", path, event)
+        elif mail.message_source_type is MessageSourceType.FILE_CONNECTION:
+            text = f"Text of {self._manager(text).connection_string}"
+        recipients = ";".join((said["ToLine"], said["CCLine"], said["BCCLine"])).split(";")
+        self.sent.append(
+            Sent(
+                sender=said["FromLine"],
+                recipients=tuple(sorted(one.strip() for one in recipients if one.strip())),
+                subject=said["Subject"],
+                text=text,
+                importance={"1": "high", "5": "low"}.get(said["Priority"], ""),
+                attachments=tuple(filter(None, said["FileAttachments"].split("|"))),
+                clock=any("GETDATE" in text for text in task.expressions.values()),
+            )
+        )
+
+    def _manager(self, reference: str) -> ConnectionManager:
+        managers = (*self.package.connection_managers, *self.project.connection_managers)
+        return next(one for one in managers if reference in {one.dtsid, one.name})
+
+    def _text(self, expression: str, path: tuple[Any, ...], event: dict[str, str]) -> str:
+        content = self._value(expression, path, event).content
+        return "" if content is None else str(content)
+
+    def _value(self, expression: str, path: tuple[Any, ...], event: dict[str, str] | None = None) -> Value:
+        def lookup(name: Any) -> Value:
+            if name.namespace in {None, "System"}:
+                known = self.system | {one: Value(text, DataType.WSTR) for one, text in (event or {}).items()}
+                if name.name in known:
+                    return known[name.name]
+            for stored, data_type in self._stored(path, name):
+                if getattr(stored, "expression", None):
+                    return self._value(stored.expression, path, event)
+                if name.name in self.given:
+                    return read_value(self.given[name.name], data_type)
+                return read_value(stored.value, data_type)
+            raise KeyError(str(name))
+
+        return evaluate(parse(expression), lookup, functions.getdate())
+
+    def _stored(self, path: tuple[Any, ...], name: Any) -> Iterator[tuple[Any, DataType]]:
+        for owner in reversed(path):
+            for variable in owner.variables:
+                if variable.name == name.name and name.namespace in {None, variable.namespace}:
+                    yield variable, VARIABLE_TYPES[variable.data_type]
+        for namespace, parameters in (("$Package", self.package.parameters), ("$Project", self.project.parameters)):
+            for parameter in parameters:
+                if parameter.name == name.name and name.namespace in {None, namespace}:
+                    yield parameter, PARAMETER_TYPES[parameter.data_type]
+
+
+def placeholders(executable: Executable) -> Iterator[Executable]:
+    """Yield the tasks of the control flow that are no mail."""
+    for one in executable.executables:
+        yield from placeholders(one) if one.executables else [one] if one.kind is not Kind.SEND_MAIL else []

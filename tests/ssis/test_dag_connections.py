@@ -1,0 +1,180 @@
+"""SMTP connection managers as Airflow connections, which Airflow takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airflow_smtp_cm.ssis.model import ConnectionManager, Parameter
+from tests.ssis.building import SMTP, BroughtOver, mail, package, variable
+from tests.ssis.golden import GOLDEN
+
+STRING = "SmtpServer={};UseWindowsAuthentication={};EnableSsl={};"
+
+
+def manager(name="Mail", string=SMTP.connection_string, **given):
+    return replace(SMTP, name=name, connection_string=string, **given)
+
+
+def connections(*managers, **given):
+    return BroughtOver(package(mail(), managers=managers, **given)).connections
+
+
+def test_airflow_imports_all_of_them(tmp_path):
+    """By its own command, into a database of its own; and what it then has is what the packages say."""
+    airflow = Path(sys.executable).with_name("airflow")
+    own = os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
+    for command in (
+        ["db", "migrate"],
+        ["connections", "import", GOLDEN / "connections.json"],
+        ["connections", "export", tmp_path / "out.json"],
+    ):
+        done = subprocess.run([airflow, *command], env=own, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    exported = json.loads((tmp_path / "out.json").read_text())
+    agreed = json.loads((GOLDEN / "connections.json").read_text())
+
+    assert exported.keys() == agreed.keys()
+    for conn_id, connection in agreed.items():
+        extra = json.loads(exported[conn_id].pop("extra") or "{}")
+        assert extra == connection.pop("extra", {}), conn_id
+        assert {name: value for name, value in exported[conn_id].items() if value} == connection, conn_id
+
+
+def test_what_the_string_says_is_what_the_connection_says():
+    found = connections(
+        manager("Plain", STRING.format("a.example", "False", "False")),
+        manager("Full", STRING.format("B.example", "True", "True") + "Timeout=22000;", description="Exchange"),
+        manager("Bare", "c.example"),
+    )
+
+    assert found == {
+        "plain": {"conn_type": "smtp_cm", "host": "a.example"},
+        "full": {
+            "conn_type": "smtp_cm",
+            "description": "Exchange",
+            "host": "B.example",
+            "extra": {
+                "use_windows_authentication": True,
+                "enable_ssl": True,
+                "timeout": 22.0,
+                "connection_string": "SmtpServer=B.example;",
+            },
+        },
+        "bare": {"conn_type": "smtp_cm", "host": "c.example"},
+    }
+
+
+def test_the_same_manager_of_several_packages_is_one_connection():
+    other = package(mail(), managers=(manager(),))
+    brought_over = BroughtOver(package(mail()), replace(other, root=replace(other.root, name="Other")))
+
+    assert list(brought_over.connections) == ["mail"]
+
+
+def test_the_same_name_with_other_settings_is_another_connection_and_said():
+    theirs = package(mail(), managers=(manager(string=STRING.format("b.example", "False", "False")),))
+    brought_over = BroughtOver(package(mail()), replace(theirs, root=replace(theirs.root, name="Night Run")))
+
+    assert list(brought_over.connections) == ["mail", "night_run_mail"]
+    assert 'smtp_conn_id="night_run_mail"' in brought_over.source
+    assert any("this one is night_run_mail, not mail" in line for line in brought_over.told())
+
+
+def test_expressions_are_evaluated_once_and_said_to_depend_on_what_they_name():
+    expressions = {"SmtpServer": '"relay." + @[User::Domain]', "EnableSsl": "1 == 1"}
+    brought_over = BroughtOver(
+        package(
+            mail(),
+            managers=(manager(expressions=expressions),),
+            variables=(variable("Domain", "corp.example"),),
+        )
+    )
+
+    assert brought_over.connections["mail"]["host"] == "relay.corp.example"
+    assert brought_over.connections["mail"]["extra"] == {"enable_ssl": True}
+    assert any("evaluated once with what the files say of @[User::Domain]" in line for line in brought_over.told())
+
+
+def test_the_parameters_of_a_project_go_before_what_is_stored():
+    given = Parameter(name="CM.Mail.SmtpServer", data_type=18, value="deployed.example")
+    theirs = replace(package(mail(), managers=()), connection_parameters=())
+    brought_over = BroughtOver(theirs, connection_managers=(SMTP,), connection_parameters=(given,))
+
+    assert brought_over.connections["mail"]["host"] == "deployed.example"
+
+
+@pytest.mark.parametrize(
+    "string",
+    [
+        "SmtpServer=a.example;UserName=joe;Password=hunter2;",
+        "SmtpServer=a.example;pwd=hun;hunter2;Port=25;",
+        "SmtpServer=a.example;x hunter2",
+    ],
+)
+def test_what_ssis_does_not_know_is_said_and_not_copied(string):
+    brought_over = BroughtOver(package(mail(), managers=(manager(string=string),)))
+
+    assert brought_over.connections["mail"]["host"] == "a.example"
+    assert any("says more than SSIS knows" in line for line in brought_over.told())
+    assert "hunter2" not in repr((brought_over.connections, brought_over.report, brought_over.source))
+    assert "joe" not in repr((brought_over.connections, brought_over.report, brought_over.source))
+
+
+def test_a_password_in_an_expression_is_not_copied():
+    secret = {
+        "ConnectionString": '"SmtpServer=a.example;Password=hunter2;" + @[User::Nowhere]',
+        "Password": '"hunter2"',
+    }
+    brought_over = BroughtOver(package(mail(), managers=(manager(expressions=secret),)))
+
+    assert "hunter2" not in repr((brought_over.connections, brought_over.report, brought_over.source))
+
+
+def test_what_a_connection_lacks_is_said():
+    told = "\n".join(
+        BroughtOver(
+            package(
+                mail(),
+                managers=(
+                    manager("No server", STRING.format("", "False", "False")),
+                    manager("With a port", STRING.format("a.example:587", "False", "False")),
+                    manager("Windows", STRING.format("a.example", "True", "False")),
+                ),
+            )
+        ).told()
+    )
+
+    assert (
+        "Complete the connection no_server: The Simple Mail Transfer Protocol (SMTP) server is not specified" in told
+    )
+    assert "without a port or a scheme: set the port of the Airflow connection" in told
+    assert "Give the connection windows a login and a password or keytab" in told
+
+
+def test_look_alikes_are_named_and_left():
+    other = ConnectionManager(
+        ref_id="Package.ConnectionManagers[Cloud]",
+        dtsid="{C}",
+        name="Cloud",
+        creation_name="SMTP (KingswaySoft)",
+        connection_string="Username=;SmtpServer=a.example;SmtpServerPort=25",
+    )
+    brought_over = BroughtOver(package(mail(), managers=(SMTP, other)))
+
+    assert list(brought_over.connections) == ["mail"]
+    assert any("one of type SMTP (KingswaySoft), and is left" in line for line in brought_over.told())
+
+
+def test_an_unused_manager_is_a_connection_and_said():
+    idle = replace(manager("Idle"), ref_id="Package.ConnectionManagers[Idle]", dtsid="{I}")
+    brought_over = BroughtOver(package(mail(), managers=(SMTP, idle)))
+
+    assert list(brought_over.connections) == ["mail", "idle"]
+    assert "Package.ConnectionManagers[Idle]: No mail goes through it: is it needed?" in brought_over.told()

@@ -1,0 +1,243 @@
+"""Event handlers with mail as callbacks: who is told of what, at each level."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_smtp_cm.ssis.lines import Verdict
+from airflow_smtp_cm.ssis.model import Executable, Kind, Outcome
+from tests.ssis.building import BOOLEAN, BroughtOver, arrow, handler, mail, package, task, variable
+
+
+def group(*executables, **given):
+    return Executable(
+        ref_id="Package\\Group",
+        name="Group",
+        kind=Kind.SEQUENCE,
+        type="STOCK:SEQUENCE",
+        executables=executables,
+        **given,
+    )
+
+
+@pytest.fixture
+def told(load, run, smtp_cm_server, monkeypatch):
+    """A function that runs a package's DAG, some tasks of which fail, and returns the subjects of what arrived."""
+    monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
+
+    def told(package, failing=(), conf=None):
+        run(load(BroughtOver(package).source), failing, conf)
+        subjects = sorted(received.message["Subject"] for received in smtp_cm_server.outbox)
+        smtp_cm_server.outbox.clear()
+        return subjects
+
+    return told
+
+
+def test_the_packages_handler_is_told_of_each_task_that_fails(told):
+    naming = mail(
+        "Tell",
+        "Package.EventHandlers[OnError]",
+        expressions={
+            "Subject": '@[System::SourceName] + " of " + @[System::PackageName] + ": " + @[System::ErrorDescription]'
+        },
+    )
+    root = package(task("First one"), task("b"), event_handlers=(handler("Package", "OnError", naming),))
+
+    assert told(root, {"first_one", "b"}) == [
+        "First one of Orders: first_one is made to fail",
+        "b of Orders: b is made to fail",
+    ]
+    assert told(root) == []
+
+
+def levels(**inner):
+    """Return a package with handlers at three levels; what is given is the innermost handler's."""
+    loads = task("a", "Package\\Group", event_handlers=(handler("Package\\Group\\a", "OnError", "of a", **inner),))
+    within = group(
+        loads, task("b", "Package\\Group"), event_handlers=(handler("Package\\Group", "OnError", "of the group"),)
+    )
+    return package(within, task("c"), event_handlers=(handler("Package", "OnError", "of the package"),))
+
+
+def test_an_event_goes_up_to_the_package(told):
+    root = levels()
+
+    assert told(root, {"group.a"}) == ["of a", "of the group", "of the package"]
+    assert told(root, {"group.b"}) == ["of the group", "of the package"]
+    assert told(root, {"c"}) == ["of the package"]
+
+
+def test_a_handler_may_keep_an_event_to_itself(told):
+    assert told(levels(propagates=False), {"group.a"}) == ["of a"]
+
+
+def test_a_handler_without_mail_may_do_so_too(told):
+    quiet = handler("Package\\Group\\a", "OnError", propagates=False)
+    within = group(task("a", "Package\\Group", event_handlers=(quiet,)))
+    root = package(within, task("c"), event_handlers=(handler("Package", "OnError", "of the package"),))
+
+    assert told(root, {"group.a"}) == []
+    assert told(root, {"c"}) == ["of the package"]
+
+
+def test_a_disabled_handler_is_none(told):
+    assert told(levels(disabled=True), {"group.a"}) == ["of the group", "of the package"]
+
+
+def test_several_mails_and_handlers_are_all_called(told):
+    root = package(
+        task("a"),
+        event_handlers=(handler("Package", "OnError", "one", "two"), handler("Package", "OnTaskFailed", "three")),
+    )
+
+    assert told(root, {"a"}) == ["one", "three", "two"]
+
+
+def test_on_post_execute_is_told_of_success_and_failure(told):
+    root = package(task("a"), task("b"), event_handlers=(handler("Package", "OnPostExecute", "done"),))
+
+    assert told(root, {"a"}) == ["done", "done"]
+    said = BroughtOver(root).told()
+    assert any("OnPostExecute of containers, and of the package itself" in line for line in said)
+
+
+def test_the_arrows_between_tasks_raise_no_events(told):
+    root = package(
+        task("a"),
+        task("b"),
+        constraints=(arrow("a", "b"),),
+        event_handlers=(handler("Package", "OnError", "failed"), handler("Package", "OnPostExecute", "done")),
+    )
+    handled = package(
+        *root.root.executables,
+        task("c"),
+        constraints=(arrow("a", "b"), arrow("b", "c", outcome=Outcome.FAILURE)),
+        event_handlers=root.root.event_handlers,
+    )
+
+    assert told(root, {"a"}) == ["done", "failed"]
+    assert told(handled, {"b"}) == ["done", "done", "done", "failed"]
+
+
+def test_a_mail_of_a_handler_may_be_switched_off(told):
+    place = "Package.EventHandlers[OnError]"
+    root = package(
+        task("a"),
+        variables=(variable("Quiet", "False", BOOLEAN),),
+        event_handlers=(
+            handler(
+                "Package",
+                "OnError",
+                mail("never", place, disabled=True),
+                mail("unless quiet", place, expressions={"Disable": "@[User::Quiet]"}),
+            ),
+        ),
+    )
+
+    assert told(root, {"a"}) == ["unless quiet"]
+    assert told(root, {"a"}, {"Quiet": True}) == []
+
+
+def test_mails_in_containers_of_a_handler_are_sent_unless_these_are_off(told):
+    place = "Package.EventHandlers[OnError]"
+
+    def within(name, **given):
+        return Executable(
+            ref_id=f"{place}\\{name}",
+            name=name,
+            type="STOCK",
+            executables=(mail(f"in {name}", f"{place}\\{name}"),),
+            **given,
+        )
+
+    root = package(
+        task("a"),
+        event_handlers=(
+            handler(
+                "Package",
+                "OnError",
+                within("a group", kind=Kind.SEQUENCE),
+                within("an idle one", kind=Kind.SEQUENCE, disabled=True),
+                within("a quiet one", kind=Kind.SEQUENCE, expressions={"Disable": "1 == 1"}),
+                within("a loop", kind=Kind.FOREACH_LOOP),
+            ),
+        ),
+    )
+
+    assert told(root, {"a"}) == ["in a group", "in a loop"]
+    assert f"{place}\\a loop: A callback has no loops: what is in it is sent once." in BroughtOver(root).told()
+
+
+def test_the_mails_of_a_handler_come_in_order():
+    place = "Package.EventHandlers[OnError]"
+    both = handler("Package", "OnError", "second", "first", constraints=(arrow("first", "second", place),))
+
+    assert '"on_failure_callback": [first, second]' in BroughtOver(package(task("a"), event_handlers=(both,))).source
+
+
+def test_what_a_callback_cannot_do_is_said():
+    place = "Package.EventHandlers[OnError]"
+    elaborate = handler(
+        "Package",
+        "OnError",
+        task("Log it", place),
+        mail("if that fails", place),
+        mail("in any case", place),
+        constraints=(
+            arrow("Log it", "if that fails", place, outcome=Outcome.FAILURE),
+            arrow("Log it", "in any case", place, outcome=Outcome.COMPLETION),
+        ),
+    )
+    brought_over = BroughtOver(package(task("a"), event_handlers=(elaborate, handler("Package", "OnWarning", "hm"))))
+
+    assert '"on_failure_callback": in_any_case' in brought_over.source
+    told = "\n".join(brought_over.told())
+    assert f"{place}\\Log it: It is no mail (Microsoft.Pipeline), and is left out of the callback." in told
+    assert f"{place}\\if that fails: It depends on a precedence constraint" in told
+    assert "Airflow has no callback for OnWarning: its mail is left out." in told
+    assert "in any case" not in told
+
+
+def test_a_package_with_mail_in_handlers_only_is_a_dag(load):
+    dag = load(BroughtOver(package(task("a"), event_handlers=(handler("Package", "OnError", "Tell"),))).source)
+
+    assert dag.task_ids == ["a"]
+
+
+def test_a_package_that_runs_nothing_is_no_dag():
+    brought_over = BroughtOver(package(event_handlers=(handler("Package", "OnError", "Tell"),)))
+
+    assert brought_over.source == ""
+    assert "Package: It runs nothing: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
+
+
+def test_what_has_no_counterpart_in_a_handler_is_not_sent(told):
+    place = "Package.EventHandlers[OnError]"
+    unknown = mail("Tell", place, expressions={"Subject": "@[System::CreatorName]"})
+    root = package(task("a"), event_handlers=(handler("Package", "OnError", unknown, "Tell others"),))
+
+    assert told(root, {"a"}) == ["Tell others"]
+    assert (
+        f"{place}\\Tell: Nothing is sent until you write subject and take its disable away."
+        in BroughtOver(root).told()
+    )
+
+
+def test_an_expression_may_disable_by_the_event(told):
+    place = "Package.EventHandlers[OnError]"
+    picky = mail("Tell", place, expressions={"Disable": '@[System::SourceName] == "a"'})
+    root = package(task("a"), task("b"), event_handlers=(handler("Package", "OnError", picky),))
+
+    assert told(root, {"a"}) == []
+    assert told(root, {"b"}) == ["Tell"]
+
+
+def test_a_handler_without_mail_is_said_to_be_left_out():
+    root = package(
+        mail(), event_handlers=(handler("Package", "OnError", task("Log", "Package.EventHandlers[OnError]")),)
+    )
+
+    assert "Package.EventHandlers[OnError]: It sends no mail that could be brought over." in BroughtOver(root).told(
+        Verdict.LEFT_OUT
+    )

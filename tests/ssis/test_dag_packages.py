@@ -1,0 +1,156 @@
+"""Every package of the tests as a DAG: as it was agreed, in order, and it sends what SSIS would have sent."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from airflow_smtp_cm.ssis import functions
+from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.ssis.model import Project
+from airflow_smtp_cm.ssis.reader import read
+from tests.ssis import packages
+from tests.ssis.golden import GOLDEN, made
+from tests.ssis.simulation import Simulation, placeholders
+
+PROJECTS = [one for one in read([packages.HERE], on_file=lambda _: None) if isinstance(one, Project)]
+PACKAGES = {package.root.name: (project, package) for project in PROJECTS for package in project.packages}
+DAGS = sorted(path.name for path in GOLDEN.glob("*.py"))
+# What parameters without a default are given.
+GIVEN = {"string": "given@at.start.example", "date-time": "2026-03-02T00:00:00+00:00"}
+
+
+@pytest.fixture(scope="module")
+def files():
+    return made()
+
+
+def test_every_file_is_as_agreed(files):
+    """If it is meant to differ: python -m tests.ssis.golden, and read what changes."""
+    agreed = {path.name: path.read_text() for path in GOLDEN.iterdir() if path.suffix != ".toml"}
+
+    assert files.keys() == agreed.keys()
+    for name, content in agreed.items():
+        assert files[name] == content, name
+
+
+def test_every_dag_is_in_ruffs_order():
+    """By the project's own rules, of which its example DAGs are held to the same."""
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", GOLDEN],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+# --- what it sends
+
+
+def scenarios():
+    for project, package in PACKAGES.values():
+        for failing in ("", *(one.name for one in placeholders(package.root))):
+            yield pytest.param(project, package, failing, id=f"{package.root.name}-{failing or 'all is well'}")
+
+
+@pytest.fixture
+def connections(files, smtp_cm_server, monkeypatch):
+    """The connections of all packages, to the test server."""
+    for conn_id in json.loads(files["connections.json"]):
+        connection = smtp_cm_server.airflow_connection(from_email=None)
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection)
+
+
+@pytest.mark.usefixtures("connections")
+@pytest.mark.parametrize(("project", "package", "failing"), list(scenarios()))
+def test_sends_what_ssis_sends(project, package, failing, files, load, run, smtp_cm_server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dag = load(source_of(package, files))
+    needed = {name: dag.params.get_param(name) for name in dag.params if not dag.params.get_param(name).has_value}
+    given = {name: GIVEN[param.schema.get("format", param.schema["type"])] for name, param in needed.items()}
+    simulation = Simulation(package, project, {failing}, given)
+    simulation.system = system_variables(package)
+    # Once for the files that it attaches, whose names may have the date in them; and once the run has begun.
+    simulation.run()
+    for sent in simulation.sent:
+        write_files(sent)
+
+    failing_ids = [task.task_id for task in dag.tasks if task.task_display_name == failing]
+    dag_run = run(dag, failing_ids, given)
+
+    simulation = Simulation(package, project, {failing}, given)
+    simulation.system = system_variables(package, dag_run, failing_ids)
+    succeeded = simulation.run()
+    assert sorted(map(arrived, smtp_cm_server.outbox)) == sorted(map(expected, simulation.sent))
+    assert (dag_run.state == "success") is succeeded
+
+
+def source_of(package, files):
+    return next(
+        source
+        for name, source in files.items()
+        if name.endswith(".py") and ast.get_docstring(ast.parse(source)).endswith(f"package {package.root.name}.")
+    )
+
+
+def system_variables(package, dag_run=None, failing_ids=()):
+    known = {"PackageName": Value(package.root.name, DataType.WSTR), "ErrorCode": Value(-1, DataType.I4)}
+    start = functions.getdate()
+    if dag_run:
+        start = functions.local(dag_run.start_date.astimezone(UTC))
+        tasks = dag_run.get_task_instances()
+        known["MachineName"] = Value(tasks[0].hostname, DataType.WSTR)
+        known["ErrorDescription"] = Value(f"{' '.join(failing_ids)} is made to fail", DataType.WSTR)
+    else:
+        known |= dict.fromkeys(("MachineName", "ErrorDescription"), Value("", DataType.WSTR))
+    return known | {"StartTime": Value(start, DataType.DATE)}
+
+
+def write_files(sent):
+    """Write the files that a message needs: on Linux, Windows' paths are names in the working directory."""
+    for name in sent.attachments:
+        Path(name).write_text("attached")
+    if sent.text.startswith("Text of "):
+        Path(sent.text.removeprefix("Text of ")).write_text(sent.text)
+
+
+def expected(sent):
+    texts = (sent.subject, sent.text)
+    return (
+        sent.sender,
+        sent.recipients,
+        *map(masked if sent.clock else normal, texts),
+        sent.importance,
+        tuple(name.rpartition("/")[2] for name in sent.attachments),
+    )
+
+
+def arrived(received):
+    message = received.message
+    clock = re.search(r"done at \d", message["Subject"] or "")
+    body = message.get_body()
+    return (
+        message["From"],
+        tuple(sorted(received.recipients)),
+        *map(masked if clock else normal, (message["Subject"] or "", body.get_content() if body else "")),
+        message["Importance"] or "",
+        tuple(part.get_filename() for part in message.iter_attachments()),
+    )
+
+
+def normal(text):
+    return re.sub(r"\r\n?|\n", "\n", str(text)).rstrip("\n")
+
+
+def masked(text):
+    """Return a text without the time of day that is in it."""
+    return re.sub(r"\d+", "#", normal(text))

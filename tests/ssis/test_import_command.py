@@ -1,0 +1,157 @@
+"""`airflow smtp-cm import`: what it writes, prints and leaves alone, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from airflow_smtp_cm import cli_commands
+from airflow_smtp_cm.cli import get_cli_commands
+from tests.airflow_versions import AIRFLOW
+from tests.ssis import packages
+from tests.ssis.golden import GOLDEN
+from tests.ssis.reading import build_ispac
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Return a function that runs the command in an empty folder; it returns the exit status, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*paths, **given):
+        arguments = {"output": "dags", "connections": "connections.json", "format": "dag", "overwrite": False} | given
+        with pytest.raises(SystemExit) as ended:
+            cli_commands.import_packages(Namespace(paths=[str(path) for path in paths], **arguments))
+        return ended.value.code, *capsys.readouterr()
+
+    return command
+
+
+def written():
+    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+
+
+def test_it_writes_dags_and_connections_and_prints_the_report(command):
+    status, output, errors = command(packages.NIGHTLY_SALES)
+
+    assert (status, errors) == (0, "")
+    names = ("load_customers", "load_sales", "nightly_master", "publish_reports")
+    assert written() == ["connections.json", *(f"dags/{name}.py" for name in names)]
+    assert output.startswith("Project NightlySales")
+    assert "\n4 packages: 4 DAGs, 1 connections; " in output
+    assert json.loads(Path("connections.json").read_text()).keys() == {"mail"}
+
+
+def test_an_archive_gives_the_same_as_its_folder(command, tmp_path):
+    build_ispac(tmp_path / "NightlySales.ispac", packages.NIGHTLY_SALES, name="NightlySales")
+    status, output, _ = command("NightlySales.ispac")
+
+    assert status == 0
+    assert output.startswith("Project NightlySales (NightlySales.ispac)")
+    for name in ("load_customers", "load_sales", "nightly_master", "publish_reports"):
+        assert Path(f"dags/{name}.py").read_text() == (GOLDEN / f"{name}.py").read_text()
+
+
+def test_report_and_json_write_nothing(command):
+    status, report, _ = command(packages.NIGHTLY_SALES, format="report")
+    assert status == 0
+    status, output, _ = command(packages.NIGHTLY_SALES, format="json")
+    assert status == 0
+
+    assert written() == []
+    assert report.startswith("Project NightlySales")
+    assert json.loads(output)["summary"]["dags"] == 4
+
+
+def test_files_that_cannot_be_read_are_said_and_the_others_go_on(command):
+    status, output, _ = command(packages.ODD, packages.JOINERS, "nowhere.dtsx")
+
+    assert status == 1
+    assert "nowhere.dtsx: It cannot be opened" in output
+    assert "EncryptAllWithPassword.dtsx: All of it is encrypted" in output
+    assert "dags/joiners.py" in written()
+
+
+def test_it_is_the_same_again(command):
+    command(packages.NIGHTLY_SALES)
+    before = {name: Path(name).stat().st_mtime_ns for name in written()}
+    status, _, errors = command(packages.NIGHTLY_SALES)
+
+    assert (status, errors) == (0, "")
+    assert {name: Path(name).stat().st_mtime_ns for name in written()} == before
+
+
+def test_what_somebody_has_changed_is_left_alone_unless_told_otherwise(command):
+    command(packages.NIGHTLY_SALES)
+    mine = Path("dags/load_sales.py")
+    mine.write_text("# mine")
+    status, _, errors = command(packages.NIGHTLY_SALES)
+
+    assert status == 1
+    assert errors.splitlines()[1:] == ["  dags/load_sales.py"]
+    assert mine.read_text() == "# mine"
+    assert command(packages.NIGHTLY_SALES, overwrite=True)[0] == 0
+    assert mine.read_text() == (GOLDEN / "load_sales.py").read_text()
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(command):
+    Path("dags").write_text("no folder")
+    status, _, errors = command(packages.NIGHTLY_SALES)
+
+    assert status == 1
+    assert "dags" in errors
+    assert "Traceback" not in errors
+
+
+def test_without_the_extra_it_says_what_to_install(command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "airflow_smtp_cm.ssis.command", None)
+    status, _, _ = command(packages.NIGHTLY_SALES)
+
+    assert status.startswith("It needs the extra: pip install 'airflow-smtp-cm[import]'")
+
+
+def test_dags_need_nothing_of_the_extra():
+    """What is imported by a generated DAG is there in every installation."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['lark', 'defusedxml', 'ruff']);"
+        "import airflow_smtp_cm.ssis.functions, airflow_smtp_cm.ssis.precedence"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_packages_are_formatted_some_at_a_time(command, monkeypatch):
+    monkeypatch.setattr("airflow_smtp_cm.ssis.command._AT_ONCE", 2)
+    command(packages.HERE)
+
+    assert [name.partition("/")[2] for name in written() if name.startswith("dags/")] == sorted(
+        path.name for path in GOLDEN.glob("*.py")
+    )
+
+
+def test_its_help_says_how_it_ends():
+    (group,) = get_cli_commands()
+    described = next(one for one in group.subcommands if one.name == "import")
+
+    assert "Ends with 0" in described.epilog
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 2), reason="Airflow below 3.2 knows no commands of providers")
+def test_airflow_has_the_command(tmp_path):
+    own = os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
+    airflow = Path(sys.executable).with_name("airflow")
+    done = subprocess.run(
+        [airflow, "smtp-cm", "import", packages.JOINERS, "--format", "json"],
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["projects"][0]["packages"][0]["dag_id"] == "joiners"

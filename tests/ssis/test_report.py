@@ -1,0 +1,166 @@
+"""The report: complete, for people and for programs, and without secrets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from airflow_smtp_cm.ssis.lines import About, Verdict
+from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, Package, Unreadable
+from airflow_smtp_cm.ssis.reader import read
+from airflow_smtp_cm.ssis.report import Report
+from tests.ssis import packages
+from tests.ssis.building import SMTP, BroughtOver, arrow, mail, package, task
+from tests.ssis.golden import made
+from tests.ssis.test_reader_secrets import STAND_INS
+
+
+def report(*brought_over, unreadable=()):
+    return Report([one.report for one in brought_over], list(unreadable), ["mail"])
+
+
+def test_people_read_what_became_of_each_package():
+    loop = Executable(
+        ref_id="Package\\Each",
+        name="Each",
+        kind=Kind.FOREACH_LOOP,
+        type="STOCK:FOREACHLOOP",
+        properties={"ForEachEnumerator": "Files"},
+        executables=(task("Load", "Package\\Each"),),
+    )
+    brought_over = BroughtOver(package(mail("Tell ops"), loop, properties={"MaxErrorCount": "3"}))
+    broken = Unreadable(source=PurePath("x.dtsx"), why="It is encrypted.", what_to_do="Decrypt it.")
+
+    assert report(brought_over, unreadable=[broken]).as_text() == (
+        "Project Shop (shop)\n"
+        "\n"
+        "Package Orders (Orders.dtsx): orders.py\n"
+        "  Brought over\n"
+        "    Package.ConnectionManagers[Mail]: It is the connection mail.\n"
+        "    Package\\Tell ops: It is the task tell_ops.\n"
+        "  Needs a human\n"
+        "    Package\\Each\\Load: Data Flow task: replace the placeholder each.load.\n"
+        "    Package\\Each: Foreach Loop container: what is in the group each runs once. "
+        "Map it (expand) over what the loop goes through.\n"
+        "    Package: MaxErrorCount is 3. Here the first failure counts.\n"
+        "  Left out\n"
+        "    Package\\Each: ForEachEnumerator: Files\n"
+        "\n"
+        "Cannot be read\n"
+        "  x.dtsx: It is encrypted. Decrypt it.\n"
+        "\n"
+        "1 packages: 1 DAGs, 1 connections; "
+        "2 brought over, 3 for a human, 1 left out; 1 files that cannot be read.\n"
+    )
+
+
+def test_programs_read_the_same():
+    found = json.loads(report(BroughtOver(package(mail()))).as_json())
+
+    assert found.keys() == {"summary", "connections", "projects", "unreadable"}
+    assert found["summary"] == {
+        "packages": 1,
+        "dags": 1,
+        "connections": 1,
+        "brought_over": 2,
+        "needs_a_human": 0,
+        "left_out": 0,
+        "unreadable": 0,
+    }
+    (of_project,) = found["projects"]
+    assert of_project.keys() == {"name", "source", "lines", "packages"}
+    (of_package,) = of_project["packages"]
+    assert of_package == {
+        "name": "Orders",
+        "source": "Orders.dtsx",
+        "dag_id": "orders",
+        "file": "orders.py",
+        "lines": [
+            {
+                "verdict": "brought_over",
+                "about": "connection",
+                "place": "Package.ConnectionManagers[Mail]",
+                "text": "It is the connection mail.",
+            },
+            {"verdict": "brought_over", "about": "mail", "place": "Package\\Send", "text": "It is the task send."},
+        ],
+    }
+
+
+def test_a_package_without_mail_has_no_dag_and_says_so():
+    brought_over = BroughtOver(package(task("Load")))
+
+    assert brought_over.source == ""
+    assert brought_over.report.packages[0].dag_id is None
+    assert "Package: It sends no mail: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
+
+
+def test_a_constraint_that_leads_nowhere_is_said():
+    (told,) = BroughtOver(package(mail(), constraints=(arrow("Send", "Gone"),))).told()
+
+    assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which is not there.")
+
+
+def test_packages_of_one_name_are_dags_of_their_own():
+    twice = BroughtOver(package(mail()), replace(package(mail()), source=PurePath("Other.dtsx")))
+
+    assert [one.dag_id for one in twice.report.packages] == ["orders", "shop_orders"]
+
+
+def test_secrets_and_configurations_are_said():
+    database = ConnectionManager(
+        ref_id="Package.ConnectionManagers[DB]", dtsid="{D}", name="DB", creation_name="OLEDB", has_secret=True
+    )
+    told = BroughtOver(
+        package(
+            mail(), managers=(SMTP, database), secrets=("Package\\Fetch",), configurations=("Servers: D:\\s.xml",)
+        )
+    ).told()
+
+    assert told == [
+        "Package\\Fetch: A password or another secret stands here, which is copied nowhere.",
+        "Package.ConnectionManagers[DB]: A password or another secret stands here, which is copied nowhere.",
+        "Package: The package configuration Servers: D:\\s.xml may set variables and properties when it starts.",
+    ]
+
+
+def test_nothing_in_the_packages_goes_without_a_line():
+    """Neither an executable nor a connection manager, variable or parameter; containers and packages are the DAG."""
+    files = made()
+    for one in read([packages.HERE], on_file=lambda _: None):
+        for each in getattr(one, "packages", ()):
+            missing = {
+                place
+                for place in (
+                    *(leaf.ref_id for leaf in leaves(each)),
+                    *(manager.ref_id for manager in (*each.connection_managers, *one.connection_managers)),
+                    *(f"@[$Package::{parameter.name}]" for parameter in each.parameters),
+                    *(f"@[$Project::{parameter.name}]" for parameter in one.parameters),
+                    *(f"@[User::{variable.name}]" for variable in each.root.variables),
+                )
+                if place not in files["report.txt"]
+            }
+            assert missing == set(), each.root.name
+
+
+def leaves(package: Package):
+    def within(executable):
+        for one in (*executable.executables, *(e for h in executable.event_handlers for e in h.executables)):
+            if not one.executables:
+                yield one
+            yield from within(one)
+
+    return within(package.root)
+
+
+def test_no_secret_of_the_packages_is_in_any_file():
+    files = made()
+
+    assert [(name, secret) for name, content in files.items() for secret in STAND_INS if secret in content] == []
+
+
+def test_the_kinds_of_lines_are_those_that_are_documented():
+    text = (Path(__file__).parents[2] / "docs" / "import.md").read_text()
+
+    assert [kind.value for kind in (*About, *Verdict) if f"`{kind.value}`" not in text] == []
