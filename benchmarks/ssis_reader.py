@@ -9,7 +9,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from airflow_smtp_cm.ssis.reader import read
+from airflow_smtp_cm.ssis.reading.reader import read
 
 PACKAGES = Path(__file__).parents[1] / "tests" / "ssis" / "packages"
 #: Data flow as formats 2, 3 and 6 write it, and as format 8 does.

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from airflow_smtp_cm.ssis.importer import Importer
 from airflow_smtp_cm.ssis.model import Unreadable
-from airflow_smtp_cm.ssis.reader import find_files, read
-from airflow_smtp_cm.ssis.report import Report
-from airflow_smtp_cm.ssis.source_text import FormattingError, formatted
+from airflow_smtp_cm.ssis.reading.reader import find_files, read
+from airflow_smtp_cm.ssis.writing.report import Report
+from airflow_smtp_cm.ssis.writing.source_text import FormattingError, formatted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.connections import Connections, is_smtp
-from airflow_smtp_cm.ssis.dag_file import dag_source, has_mail
 from airflow_smtp_cm.ssis.expressions import Untranslatable
-from airflow_smtp_cm.ssis.inventory import say_what_else_there_is, say_what_the_project_has, variables_of_loops
-from airflow_smtp_cm.ssis.lines import About, Lines
-from airflow_smtp_cm.ssis.mails import Managers
-from airflow_smtp_cm.ssis.names import Names, slug
-from airflow_smtp_cm.ssis.report import PackageReport, ProjectReport
-from airflow_smtp_cm.ssis.scope import Known, Params, Scope
+from airflow_smtp_cm.ssis.writing.connections import Connections, is_smtp
+from airflow_smtp_cm.ssis.writing.dag_file import dag_source, has_mail
+from airflow_smtp_cm.ssis.writing.inventory import (
+    say_what_else_there_is,
+    say_what_the_project_has,
+    variables_of_loops,
+)
+from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.mails import Managers
+from airflow_smtp_cm.ssis.writing.names import Names, slug
+from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
+from airflow_smtp_cm.ssis.writing.scope import Known, Params, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

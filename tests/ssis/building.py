@@ -6,7 +6,6 @@ from pathlib import PurePath
 from typing import Any
 
 from airflow_smtp_cm.ssis.importer import Importer
-from airflow_smtp_cm.ssis.lines import Verdict
 from airflow_smtp_cm.ssis.model import (
     ConnectionManager,
     EventHandler,
@@ -18,7 +17,8 @@ from airflow_smtp_cm.ssis.model import (
     SendMail,
     Variable,
 )
-from airflow_smtp_cm.ssis.source_text import formatted
+from airflow_smtp_cm.ssis.writing.lines import Verdict
+from airflow_smtp_cm.ssis.writing.source_text import formatted
 
 SMTP = ConnectionManager(
     ref_id="Package.ConnectionManagers[Mail]",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from airflow_smtp_cm.ssis.importer import Importer
 from airflow_smtp_cm.ssis.model import Project
-from airflow_smtp_cm.ssis.reader import read
-from airflow_smtp_cm.ssis.report import Report
-from airflow_smtp_cm.ssis.source_text import formatted
+from airflow_smtp_cm.ssis.reading.reader import read
+from airflow_smtp_cm.ssis.writing.report import Report
+from airflow_smtp_cm.ssis.writing.source_text import formatted
 from tests.ssis import packages
 
 GOLDEN = Path(__file__).with_name("golden")

@@ -4,7 +4,7 @@ from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from airflow_smtp_cm.ssis.model import Project, Unreadable
-from airflow_smtp_cm.ssis.reader import read
+from airflow_smtp_cm.ssis.reading.reader import read
 
 MANIFEST = """<SSIS:Project SSIS:ProtectionLevel="DontSaveSensitive" xmlns:SSIS="www.microsoft.com/SqlServer/SSIS">
   <SSIS:Properties><SSIS:Property SSIS:Name="Name">{name}</SSIS:Property></SSIS:Properties>

@@ -9,7 +9,7 @@ from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import evaluate, parse
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
-from airflow_smtp_cm.ssis.param_values import PARAMETER_TYPES, VARIABLE_TYPES, read_value
+from airflow_smtp_cm.ssis.writing.param_values import PARAMETER_TYPES, VARIABLE_TYPES, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

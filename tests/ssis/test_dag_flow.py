@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Executable, Kind, Outcome
-from airflow_smtp_cm.ssis.source_text import arrows
+from airflow_smtp_cm.ssis.writing.source_text import arrows
 from tests.ssis.building import BOOLEAN, BroughtOver, arrow, handler, package, project, task, variable
 from tests.ssis.simulation import Simulation
 

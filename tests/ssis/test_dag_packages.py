@@ -15,7 +15,7 @@ import pytest
 from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.model import Project
-from airflow_smtp_cm.ssis.reader import read
+from airflow_smtp_cm.ssis.reading.reader import read
 from tests.ssis import packages
 from tests.ssis.golden import GOLDEN, made
 from tests.ssis.simulation import Simulation, placeholders

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from airflow_smtp_cm.ssis.model import Project, Unreadable
-from airflow_smtp_cm.ssis.reader import find_files, read
+from airflow_smtp_cm.ssis.reading.reader import find_files, read
 from tests.ssis.packages import CHECK_FEEDS, HERE, MONTH_END, NIGHTLY_SALES
 from tests.ssis.reading import build_ispac, read_all, read_project, unreadable
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis import ispac, safe_xml
 from airflow_smtp_cm.ssis.model import Project, Unreadable
-from airflow_smtp_cm.ssis.safe_xml import NotReadableError, parse
+from airflow_smtp_cm.ssis.reading import ispac, safe_xml
+from airflow_smtp_cm.ssis.reading.safe_xml import NotReadableError, parse
 from tests.ssis.packages import CHECK_FEEDS, JOINERS, NIGHTLY_SALES, ODD, PACKAGES
 from tests.ssis.reading import build_ispac, read_all, read_package, unreadable
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis.redaction import Secrets
+from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from tests.ssis.packages import HERE, JOINERS, NIGHTLY_SALES, ODD
 from tests.ssis.reading import find, read_all, read_package, read_project
 

@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from airflow_smtp_cm.ssis.lines import About, Verdict
 from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, Package, Unreadable
-from airflow_smtp_cm.ssis.reader import read
-from airflow_smtp_cm.ssis.report import Report
+from airflow_smtp_cm.ssis.reading.reader import read
+from airflow_smtp_cm.ssis.writing.lines import About, Verdict
+from airflow_smtp_cm.ssis.writing.report import Report
 from tests.ssis import packages
 from tests.ssis.building import SMTP, BroughtOver, arrow, mail, package, task
 from tests.ssis.golden import made

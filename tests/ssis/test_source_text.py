@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis.source_text import FormattingError, formatted, text
+from airflow_smtp_cm.ssis.writing.source_text import FormattingError, formatted, text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n {}%'\"\\"), max_size=400))

@@ -12,7 +12,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.expressions import Untranslatable, parse, to_jinja
-from airflow_smtp_cm.ssis.system_variables import in_callback, in_task
+from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_task
 
 STARTED = datetime(2024, 2, 29, 23, 5, 9, 123456, UTC)
 

@@ -14,7 +14,6 @@ from airflow_smtp_cm.ssis.data_types import (
     UNSIGNED,
     DataType,
 )
-from airflow_smtp_cm.ssis.dates import part_of
 from airflow_smtp_cm.ssis.expressions.casts import NotCastable, cast, common_number, convert
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError
 from airflow_smtp_cm.ssis.expressions.signatures import SIGNATURES, Parameter
@@ -30,6 +29,7 @@ from airflow_smtp_cm.ssis.expressions.syntax import (
     Variable,
 )
 from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Typed, operation, retyped
+from airflow_smtp_cm.ssis.functions.dates import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

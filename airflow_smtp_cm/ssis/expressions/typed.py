@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.conversions import RANGES
 from airflow_smtp_cm.ssis.data_types import FLOATS, NUMBERS
+from airflow_smtp_cm.ssis.functions.conversions import RANGES
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.data_types import Content, DataType

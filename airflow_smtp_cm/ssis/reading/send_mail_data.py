@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import MessageSourceType, SendMail
-from airflow_smtp_cm.ssis.properties import Properties, guid
+from airflow_smtp_cm.ssis.reading.properties import Properties, guid
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.ssis.redaction import Secrets
-    from airflow_smtp_cm.ssis.safe_xml import Element
+    from airflow_smtp_cm.ssis.reading.redaction import Secrets
+    from airflow_smtp_cm.ssis.reading.safe_xml import Element
 
 # Written by name; a number that is none of these (a Priority expression can give one) is written as it is.
 _PRIORITIES = {"High": "1", "Normal": "3", "Low": "5"}

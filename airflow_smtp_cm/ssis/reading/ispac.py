@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
-from airflow_smtp_cm.ssis.files import check_file
 from airflow_smtp_cm.ssis.model import Unreadable
-from airflow_smtp_cm.ssis.projects import MANIFEST, Part, read_project
-from airflow_smtp_cm.ssis.safe_xml import MOST_BYTES, NotReadableError
+from airflow_smtp_cm.ssis.reading.files import check_file
+from airflow_smtp_cm.ssis.reading.projects import MANIFEST, Part, read_project
+from airflow_smtp_cm.ssis.reading.safe_xml import MOST_BYTES, NotReadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.nulls import propagates_null
+from airflow_smtp_cm.ssis.functions.nulls import propagates_null
 
 if TYPE_CHECKING:
     from decimal import Decimal

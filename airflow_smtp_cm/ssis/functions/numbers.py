@@ -9,7 +9,7 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_smtp_cm.ssis.nulls import propagates_null
+from airflow_smtp_cm.ssis.functions.nulls import propagates_null
 
 if TYPE_CHECKING:
     from collections.abc import Callable

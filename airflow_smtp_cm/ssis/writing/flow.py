@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
-from airflow_smtp_cm.ssis.names import Identifiers, Names, slug
-from airflow_smtp_cm.ssis.templates import to_do
+from airflow_smtp_cm.ssis.writing.names import Identifiers, Names, slug
+from airflow_smtp_cm.ssis.writing.templates import to_do
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,14 +10,14 @@ from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_string import KEYS, ConnectionString
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.ssis.expressions import ExpressionError, Untranslatable, parse
-from airflow_smtp_cm.ssis.lines import About, Lines
-from airflow_smtp_cm.ssis.names import Names, slug
+from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.names import Names, slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from airflow_smtp_cm.ssis.model import ConnectionManager
-    from airflow_smtp_cm.ssis.scope import Scope
+    from airflow_smtp_cm.ssis.writing.scope import Scope
 
 # Only these are named: another key may be a piece of a password with a semicolon in it.
 _CREDENTIALS = {

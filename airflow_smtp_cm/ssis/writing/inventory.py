@@ -5,17 +5,17 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.connections import is_smtp
-from airflow_smtp_cm.ssis.lines import About, Lines
 from airflow_smtp_cm.ssis.model import Kind, Parameter, Variable
-from airflow_smtp_cm.ssis.scope import Known
+from airflow_smtp_cm.ssis.writing.connections import is_smtp
+from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.scope import Known
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
-    from airflow_smtp_cm.ssis.mails import Managers
     from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Package, Project
-    from airflow_smtp_cm.ssis.scope import ParamOf, Params
+    from airflow_smtp_cm.ssis.writing.mails import Managers
+    from airflow_smtp_cm.ssis.writing.scope import ParamOf, Params
 
 _OF_FOREACH = "VariableMapping"
 _OF_LOOPS = ("InitExpression", "EvalExpression", "AssignExpression", "ForEachEnumerator", _OF_FOREACH)

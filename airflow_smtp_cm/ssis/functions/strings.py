@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.nulls import propagates_null
+from airflow_smtp_cm.ssis.functions.nulls import propagates_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.files import cannot_be_opened, load
-from airflow_smtp_cm.ssis.ispac import read_ispac
 from airflow_smtp_cm.ssis.model import Unreadable
-from airflow_smtp_cm.ssis.projects import Part, read_project
-from airflow_smtp_cm.ssis.safe_xml import NotReadableError
+from airflow_smtp_cm.ssis.reading.files import cannot_be_opened, load
+from airflow_smtp_cm.ssis.reading.ispac import read_ispac
+from airflow_smtp_cm.ssis.reading.projects import Part, read_project
+from airflow_smtp_cm.ssis.reading.safe_xml import NotReadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

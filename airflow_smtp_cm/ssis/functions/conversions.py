@@ -14,7 +14,7 @@ from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.data_types import TIMES, DataType
-from airflow_smtp_cm.ssis.nulls import propagates_null
+from airflow_smtp_cm.ssis.functions.nulls import propagates_null
 
 if TYPE_CHECKING:
     from collections.abc import Callable

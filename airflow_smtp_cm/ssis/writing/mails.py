@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis import source_text
-from airflow_smtp_cm.ssis.connections import find, is_smtp
-from airflow_smtp_cm.ssis.lines import About, Lines
 from airflow_smtp_cm.ssis.model import MessageSourceType
-from airflow_smtp_cm.ssis.templates import Translator, escaped, to_do
+from airflow_smtp_cm.ssis.writing import source_text
+from airflow_smtp_cm.ssis.writing.connections import find, is_smtp
+from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.templates import Translator, escaped, to_do
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_smtp_cm.ssis.model import ConnectionManager, EventHandler, Executable, SendMail
-    from airflow_smtp_cm.ssis.scope import Scope
+    from airflow_smtp_cm.ssis.writing.scope import Scope
 
 _PRIORITIES = {1: "High", 5: "Low"}
 _LINES = {

@@ -12,7 +12,7 @@ All give None, SSIS's NULL, if an argument is None, unless they say otherwise.
 
 from __future__ import annotations
 
-from airflow_smtp_cm.ssis.conversions import (
+from airflow_smtp_cm.ssis.functions.conversions import (
     dt_bool,
     dt_cy,
     dt_date,
@@ -38,7 +38,7 @@ from airflow_smtp_cm.ssis.conversions import (
     exact,
     on_date,
 )
-from airflow_smtp_cm.ssis.dates import (
+from airflow_smtp_cm.ssis.functions.dates import (
     dateadd,
     datediff,
     datepart,
@@ -49,8 +49,8 @@ from airflow_smtp_cm.ssis.dates import (
     month,
     year,
 )
-from airflow_smtp_cm.ssis.failures import error_code
-from airflow_smtp_cm.ssis.nulls import (
+from airflow_smtp_cm.ssis.functions.failures import error_code
+from airflow_smtp_cm.ssis.functions.nulls import (
     equal,
     greater,
     greater_or_equal,
@@ -63,7 +63,7 @@ from airflow_smtp_cm.ssis.nulls import (
     replace_null,
     unequal,
 )
-from airflow_smtp_cm.ssis.numbers import (
+from airflow_smtp_cm.ssis.functions.numbers import (
     absolute,
     add,
     bit_and,
@@ -86,7 +86,7 @@ from airflow_smtp_cm.ssis.numbers import (
     square,
     subtract,
 )
-from airflow_smtp_cm.ssis.strings import (
+from airflow_smtp_cm.ssis.functions.strings import (
     codepoint,
     concatenate,
     find_string,
@@ -106,7 +106,7 @@ from airflow_smtp_cm.ssis.strings import (
     trim,
     upper,
 )
-from airflow_smtp_cm.ssis.texts import (
+from airflow_smtp_cm.ssis.functions.texts import (
     date_text,
     decimal_text,
     filetime_text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 
-from airflow_smtp_cm.ssis.nulls import propagates_null
+from airflow_smtp_cm.ssis.functions.nulls import propagates_null
 
 _PARTS = {
     "year": ("year", "yy", "yyyy"),

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_smtp_cm.ssis.dtsx import read_connection_manager, read_package
-from airflow_smtp_cm.ssis.encryption import refuse_encrypted
 from airflow_smtp_cm.ssis.model import Parameter, Project, ProjectConfiguration, Unreadable
-from airflow_smtp_cm.ssis.redaction import Secrets
-from airflow_smtp_cm.ssis.safe_xml import Element, NotReadableError, parse
-from airflow_smtp_cm.ssis.values import read_parameters
+from airflow_smtp_cm.ssis.reading.dtsx import read_connection_manager, read_package
+from airflow_smtp_cm.ssis.reading.encryption import refuse_encrypted
+from airflow_smtp_cm.ssis.reading.redaction import Secrets
+from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError, parse
+from airflow_smtp_cm.ssis.reading.values import read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

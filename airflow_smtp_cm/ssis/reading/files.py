@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.safe_xml import MOST_BYTES, NotReadableError
+from airflow_smtp_cm.ssis.reading.safe_xml import MOST_BYTES, NotReadableError
 
 if TYPE_CHECKING:
     from pathlib import Path

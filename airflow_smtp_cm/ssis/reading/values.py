@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import Parameter, Variable
-from airflow_smtp_cm.ssis.properties import Properties, properties_of
+from airflow_smtp_cm.ssis.reading.properties import Properties, properties_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airflow_smtp_cm.ssis.redaction import Secrets
-    from airflow_smtp_cm.ssis.safe_xml import Element
+    from airflow_smtp_cm.ssis.reading.redaction import Secrets
+    from airflow_smtp_cm.ssis.reading.safe_xml import Element
 
 _OBJECT = 13  # VT_UNKNOWN
 _STRING = 8  # VT_BSTR

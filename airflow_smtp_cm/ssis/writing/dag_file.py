@@ -7,18 +7,18 @@ from functools import partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.ssis.events import Callbacks, Events
 from airflow_smtp_cm.ssis.expressions import Untranslatable
-from airflow_smtp_cm.ssis.flow import Node, handled_failures, plan
-from airflow_smtp_cm.ssis.lines import About, Lines
-from airflow_smtp_cm.ssis.mails import Mail, Managers, Switch, mail_of
+from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_task
 from airflow_smtp_cm.ssis.model import Executable, Kind
-from airflow_smtp_cm.ssis.names import Identifiers, slug
-from airflow_smtp_cm.ssis.scope import Params, Scope
-from airflow_smtp_cm.ssis.source_text import arrows, call, listed, literal, text
-from airflow_smtp_cm.ssis.system_variables import in_callback, in_task
-from airflow_smtp_cm.ssis.task_types import type_name
-from airflow_smtp_cm.ssis.templates import Translator
+from airflow_smtp_cm.ssis.writing.events import Callbacks, Events
+from airflow_smtp_cm.ssis.writing.flow import Node, handled_failures, plan
+from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.mails import Mail, Managers, Switch, mail_of
+from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
+from airflow_smtp_cm.ssis.writing.scope import Params, Scope
+from airflow_smtp_cm.ssis.writing.source_text import arrows, call, listed, literal, text
+from airflow_smtp_cm.ssis.writing.task_types import type_name
+from airflow_smtp_cm.ssis.writing.templates import Translator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_smtp_cm.ssis.safe_xml import Element, NotReadableError
+from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_smtp_cm.ssis.redaction import Secrets
+    from airflow_smtp_cm.ssis.reading.redaction import Secrets
 
 _Enum = TypeVar("_Enum", bound=IntEnum)
 

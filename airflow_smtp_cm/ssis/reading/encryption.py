@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.safe_xml import NotReadableError
+from airflow_smtp_cm.ssis.reading.safe_xml import NotReadableError
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.ssis.safe_xml import Element
+    from airflow_smtp_cm.ssis.reading.safe_xml import Element
 
 
 def refuse_encrypted(root: Element) -> None:

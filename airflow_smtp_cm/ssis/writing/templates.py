@@ -14,10 +14,10 @@ from airflow_smtp_cm.ssis.expressions import (
     parse,
     to_jinja,
 )
-from airflow_smtp_cm.ssis.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.lines import About, Lines
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.ssis.scope import Scope
+    from airflow_smtp_cm.ssis.writing.scope import Scope
 
 _JINJA = re.compile(r"\{(?=[{%#])")
 

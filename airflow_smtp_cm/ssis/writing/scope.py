@@ -19,8 +19,14 @@ from airflow_smtp_cm.ssis.expressions import (
     parse,
 )
 from airflow_smtp_cm.ssis.model import Parameter, Variable
-from airflow_smtp_cm.ssis.names import Identifiers
-from airflow_smtp_cm.ssis.param_values import PARAMETER_TYPES, VARIABLE_TYPES, json_type, json_value, read_value
+from airflow_smtp_cm.ssis.writing.names import Identifiers
+from airflow_smtp_cm.ssis.writing.param_values import (
+    PARAMETER_TYPES,
+    VARIABLE_TYPES,
+    json_type,
+    json_value,
+    read_value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,1 @@
+"""SSIS files, which are hostile until they are read, as ``model`` says what they hold."""
