@@ -74,7 +74,7 @@ class Importer:
         managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids, shared.used)
         dag_id = file = None
         if not has_mail(package.root):
-            lines.left_out(About.MAIL, package.root.ref_id, "It sends no mail: there is no DAG of it.")
+            lines.left_out(About.MAIL, package.root.ref_id, "It has no Send Mail task: there is no DAG of it.")
         elif not package.root.executables:
             lines.left_out(About.MAIL, package.root.ref_id, "It runs nothing: there is no DAG of it.")
         else:

@@ -165,6 +165,7 @@ class _PackageReader:
                 self._event_handler(handler, ref_id) for handler in members(element, "EventHandlers", "EventHandler")
             ),
             mail=read_send_mail(element, ref_id, self._secrets) if kind is Kind.SEND_MAIL else None,
+            mailer=data.mailer if data else "",
         )
 
     def _event_handler(self, element: Element, owner: str) -> EventHandler:
