@@ -124,7 +124,7 @@ def _say_no_param(known: Known, bound: Container[Known], lines: Lines) -> None:
     elif isinstance(known.source, Variable) and known.source.expression:
         lines.brought_over(about, _place(known), "Its expression is in what names it.")
     elif known.place != "$Project":
-        lines.brought_over(about, _place(known), "Its value is in the connection that names it.")
+        lines.brought_over(about, _place(known), "Its value is in what names it.")
 
 
 def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: Lines) -> None:
