@@ -215,7 +215,8 @@ class Executable:
         constraints: in what order that runs.
         event_handlers: its event handlers.
         mail: what it sends, if it is a Send Mail task.
-        mailer: what sends mail in any other task: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL.
+        mailer: what sends mail in any other task: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL, or the class
+            of the task itself.
     """
 
     ref_id: str

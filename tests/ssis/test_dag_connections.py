@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_the_same_manager_of_several_packages_is_one_connection():
 
 def test_the_same_name_with_other_settings_is_another_connection_and_said():
     theirs = package(mail(), managers=(manager(string=STRING.format("b.example", "False", "False")),))
-    brought_over = BroughtOver(package(mail()), replace(theirs, root=replace(theirs.root, name="Night Run")))
+    brought_over = BroughtOver(package(mail()), replace(theirs, source=PurePath("Night Run.dtsx")))
 
     assert list(brought_over.connections) == ["mail", "night_run_mail"]
     assert 'smtp_conn_id="night_run_mail"' in brought_over.source

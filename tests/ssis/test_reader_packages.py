@@ -308,8 +308,23 @@ def test_scripts_that_send_mail_are_recognised_wherever_the_parser_cuts_their_te
     assert _mailer(tmp_path / "P.dtsx", data, encoding="utf-16") == "SmtpClient"
 
 
-def _mailer(file, data, encoding="utf-8"):
-    task = '<DTS:Executable DTS:refId="Package\\Own" DTS:ObjectName="Own" DTS:ExecutableType="Microsoft.ScriptTask">'
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "Microsoft.SqlServer.Management.DatabaseMaintenance.DbMaintenanceNotifyOperatorTask",
+        "KingswaySoft.IntegrationToolkit.Email.SendEmailTask",
+    ],
+)
+def test_tasks_of_other_makers_that_send_mail_are_recognised(tmp_path, type_):
+    assert _mailer(tmp_path / "P.dtsx", "<x/>", type_=f"{type_}, SomeMailAssembly, Version=1.0.0.0") == type_
+
+
+def test_the_name_of_an_assembly_makes_no_mail(tmp_path):
+    assert _mailer(tmp_path / "P.dtsx", "<x/>", type_="Maker.CopyTask, Maker.Mail, Version=1.0.0.0") == ""
+
+
+def _mailer(file, data, encoding="utf-8", type_="Microsoft.ScriptTask"):
+    task = f'<DTS:Executable DTS:refId="Package\\Own" DTS:ObjectName="Own" DTS:ExecutableType="{type_}">'
     text = FORMAT_8.replace(
         "<DTS:Executables><DTS:Executable ",
         f"<DTS:Executables>{task}<DTS:ObjectData>{data}</DTS:ObjectData></DTS:Executable><DTS:Executable ",

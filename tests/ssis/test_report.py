@@ -113,10 +113,18 @@ def test_a_constraint_that_leads_nowhere_is_said():
     assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which is not there.")
 
 
-def test_packages_of_one_name_are_dags_of_their_own():
-    twice = BroughtOver(package(mail()), replace(package(mail()), source=PurePath("Other.dtsx")))
+def test_packages_whose_files_have_one_name_are_dags_of_their_own():
+    twice = BroughtOver(package(mail()), replace(package(mail()), source=PurePath("old/Orders.dtsx")))
 
     assert [one.dag_id for one in twice.report.packages] == ["orders", "shop_orders"]
+
+
+def test_a_dag_has_its_id_of_the_file_and_its_name_of_the_package():
+    """As copies have it, and packages that nobody has renamed: all of these are called Package."""
+    copied = BroughtOver(replace(package(mail()), source=PurePath("Load Prices.dtsx")))
+
+    assert [one.dag_id for one in copied.report.packages] == ["load_prices"]
+    assert 'dag_display_name="Orders"' in copied.source
 
 
 def test_secrets_and_configurations_are_said():
