@@ -70,11 +70,11 @@ class Importer:
         scope = Scope.of_package(project, package, Params(), _unknown)
         scope = scope.within(package.root.ref_id, package.root.variables)
         of_package = package.connection_managers, package.connection_parameters
-        conn_ids = shared.conn_ids | self._connections(package.root.name, of_package, scope, lines)
+        conn_ids = shared.conn_ids | self._connections(package.source.stem, of_package, scope, lines)
         managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids, shared.used)
         dag_id = file = None
         if not has_mail(package.root):
-            lines.left_out(About.MAIL, package.root.ref_id, "It sends no mail: there is no DAG of it.")
+            lines.left_out(About.MAIL, package.root.ref_id, "It has no Send Mail task: there is no DAG of it.")
         elif not package.root.executables:
             lines.left_out(About.MAIL, package.root.ref_id, "It runs nothing: there is no DAG of it.")
         else:
@@ -89,7 +89,8 @@ class Importer:
         return PackageReport(package.root.name, package.source, dag_id, file, tuple(lines.lines))
 
     def _dag_id(self, project: Project, package: Package) -> str:
-        wanted = slug(package.root.name, "package")
+        # Its own name is often just Package, or that of the package that it was copied from.
+        wanted = slug(package.source.stem, "package")
         if project.name and wanted in self._dag_ids:
             wanted = f"{slug(project.name, 'project')}_{wanted}"
         return self._dag_ids.take(wanted)

@@ -215,6 +215,8 @@ class Executable:
         constraints: in what order that runs.
         event_handlers: its event handlers.
         mail: what it sends, if it is a Send Mail task.
+        mailer: what sends mail in any other task: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL, or the class
+            of the task itself.
     """
 
     ref_id: str
@@ -231,6 +233,7 @@ class Executable:
     constraints: tuple[PrecedenceConstraint, ...] = ()
     event_handlers: tuple[EventHandler, ...] = ()
     mail: SendMail | None = None
+    mailer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_the_same_manager_of_several_packages_is_one_connection():
 
 def test_the_same_name_with_other_settings_is_another_connection_and_said():
     theirs = package(mail(), managers=(manager(string=STRING.format("b.example", "False", "False")),))
-    brought_over = BroughtOver(package(mail()), replace(theirs, root=replace(theirs.root, name="Night Run")))
+    brought_over = BroughtOver(package(mail()), replace(theirs, source=PurePath("Night Run.dtsx")))
 
     assert list(brought_over.connections) == ["mail", "night_run_mail"]
     assert 'smtp_conn_id="night_run_mail"' in brought_over.source
@@ -144,7 +144,7 @@ def test_what_a_connection_lacks_is_said():
                 mail(),
                 managers=(
                     manager("No server", STRING.format("", "False", "False")),
-                    manager("With a port", STRING.format("a.example:587", "False", "False")),
+                    manager("With a scheme", STRING.format("smtp://a.example", "False", "False")),
                     manager("Windows", STRING.format("a.example", "True", "False")),
                 ),
             )
@@ -156,6 +156,40 @@ def test_what_a_connection_lacks_is_said():
     )
     assert "without a port or a scheme: set the port of the Airflow connection" in told
     assert "Give the connection windows a login and a password or keytab" in told
+
+
+def test_a_port_in_the_name_of_the_server_is_the_port_of_the_connection_and_said():
+    brought_over = BroughtOver(
+        package(mail(), managers=(manager(string=STRING.format("a.example:587", "True", "True")),))
+    )
+
+    assert brought_over.connections["mail"] == {
+        "conn_type": "smtp_cm",
+        "host": "a.example",
+        "port": 587,
+        "extra": {"use_windows_authentication": True, "enable_ssl": True},
+    }
+    assert any("Its SmtpServer has a port, 587, in it" in line for line in brought_over.told())
+
+
+@pytest.mark.parametrize(
+    ("string", "problem"),
+    [
+        ("SmtpServer=a.example;EnableSsl=True;Timeout=0;", "Timeout"),
+        ("SmtpServer=a.example;EnableSsl=True;UseWindowsAuthentication=SSPI;", "UseWindowsAuthentication"),
+        ("SmtpServer=a.example;EnableSsl=True;Timeout=1;Timeout=2", "Timeout stands in"),
+    ],
+)
+def test_what_is_wrong_with_one_setting_does_not_take_the_others_with_it(string, problem):
+    """Least of all EnableSsl: mail would go in the clear."""
+    brought_over = BroughtOver(package(mail(), managers=(manager(string=string),)))
+
+    assert brought_over.connections["mail"] == {
+        "conn_type": "smtp_cm",
+        "host": "a.example",
+        "extra": {"enable_ssl": True},
+    }
+    assert any(f"Left out of the connection: {problem}" in line for line in brought_over.told())
 
 
 def test_look_alikes_are_named_and_left():

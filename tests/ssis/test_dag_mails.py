@@ -236,6 +236,8 @@ def test_expressions_disable_what_they_are_of_and_what_is_in_it(send, own, outer
     [
         ({"Subject": "@[System::CreatorName]"}, "System::CreatorName"),
         ({"ToLine": "@[User::Nowhere]"}, "There is no @[User::Nowhere] here"),
+        ({"ToLine": "@Nowhere"}, "There is no @[Nowhere] here"),
+        ({"ToLine": "@[$Project::To]"}, "bring the package over together with its project"),
         ({"ToLine": '"no end'}, "ToLine"),
         ({"Disable": "@[User::Rows]"}, "no text, number, date or Boolean"),
     ],
@@ -258,12 +260,26 @@ def test_a_variable_whose_expression_leads_back_to_it_is_said():
     assert any("refers to itself" in line for line in told)
 
 
+def test_a_text_in_a_variable_that_there_is_not_is_said():
+    """As in packages whose MessageSource has an expression that yields the text, not a variable's name."""
+    told = {"message_source_type": MessageSourceType.VARIABLE, "message_source": "Rows: 0"}
+    first, _ = BroughtOver(package(mail(told=told))).told()
+
+    assert first == (
+        "Package\\Send: Its text is in a variable, which its MessageSource names as Rows: 0: "
+        "There is no @[Rows: 0] here."
+    )
+
+
 def test_a_missing_connection_is_said_and_nothing_is_sent(send):
     brought_over = BroughtOver(package(mail(told={"smtp_connection": "{GONE}"})))
     run, outbox = send(brought_over)
 
     assert (run.state, outbox) == ("failed", [])
-    assert any("no SMTP connection manager that there is: {GONE}" in line for line in brought_over.told())
+    assert any(
+        "no SMTP connection manager that there is: {GONE}. If it is its project's" in line
+        for line in brought_over.told()
+    )
 
 
 def test_what_no_mail_names_is_said_to_be_left_out():

@@ -97,7 +97,7 @@ def test_project_file_that_cannot_be_read_leaves_its_folder_together(project):
     (project / "NightlySales.dtproj").write_text("<Project>")
     damaged, rest = read_all(project)
     assert damaged.source.name == "NightlySales.dtproj"
-    assert (rest.name, len(rest.packages), len(rest.connection_managers)) == ("", 4, 2)
+    assert (rest.name, len(rest.packages), len(rest.connection_managers)) == ("nightly_sales", 4, 2)
 
 
 def test_project_of_the_package_deployment_model(tmp_path):

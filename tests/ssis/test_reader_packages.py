@@ -276,3 +276,59 @@ def test_precedence_constraints_by_guid_in_the_new_shape(package_of):
     """As some tools that write packages have it."""
     package = package_of(FORMAT_8.replace(r'DTS:From="Package\First"', 'DTS:From="{1}"'))
     assert package.root.constraints[0].source == r"Package\First"
+
+
+SCRIPT_TASK = """<S:ScriptProject xmlns:S="script" Name="ST_1" Language="CSharp">
+<ProjectItem Name="ScriptMain.cs"><![CDATA[
+using System.Net.Mail;
+{filler}
+public void Main() {{ new SmtpClient("mail.corp.example").Send(message); }}
+]]></ProjectItem><BinaryItem Name="ST_1.dll">TVqQAAMA</BinaryItem></S:ScriptProject>"""
+SQL_TASK = """<Q:SqlTaskData xmlns:Q="sql" Q:SqlStatementSource="EXEC msdb.dbo.sp_send_dbmail @to = 'a'"/>"""
+
+
+@pytest.mark.parametrize(
+    ("data", "mailer"),
+    [
+        (SCRIPT_TASK.format(filler=""), "SmtpClient"),
+        (SQL_TASK, "sp_send_dbmail"),
+        (SCRIPT_TASK.replace("SmtpClient", "WebClient").format(filler=""), ""),
+    ],
+    ids=["script", "SQL", "script without mail"],
+)
+def test_tasks_that_send_mail_by_themselves_are_recognised(tmp_path, data, mailer):
+    assert _mailer(tmp_path / "P.dtsx", data) == mailer
+
+
+@pytest.mark.parametrize("length", range(960, 985))
+def test_scripts_that_send_mail_are_recognised_wherever_the_parser_cuts_their_text(tmp_path, length):
+    """It gives UTF-16 in pieces of 1,024 characters of a line."""
+    data = SCRIPT_TASK.replace("\n", "").format(filler="/" * length)
+
+    assert _mailer(tmp_path / "P.dtsx", data, encoding="utf-16") == "SmtpClient"
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "Microsoft.SqlServer.Management.DatabaseMaintenance.DbMaintenanceNotifyOperatorTask",
+        "KingswaySoft.IntegrationToolkit.Email.SendEmailTask",
+    ],
+)
+def test_tasks_of_other_makers_that_send_mail_are_recognised(tmp_path, type_):
+    assert _mailer(tmp_path / "P.dtsx", "<x/>", type_=f"{type_}, SomeMailAssembly, Version=1.0.0.0") == type_
+
+
+def test_the_name_of_an_assembly_makes_no_mail(tmp_path):
+    assert _mailer(tmp_path / "P.dtsx", "<x/>", type_="Maker.CopyTask, Maker.Mail, Version=1.0.0.0") == ""
+
+
+def _mailer(file, data, encoding="utf-8", type_="Microsoft.ScriptTask"):
+    task = f'<DTS:Executable DTS:refId="Package\\Own" DTS:ObjectName="Own" DTS:ExecutableType="{type_}">'
+    text = FORMAT_8.replace(
+        "<DTS:Executables><DTS:Executable ",
+        f"<DTS:Executables>{task}<DTS:ObjectData>{data}</DTS:ObjectData></DTS:Executable><DTS:Executable ",
+        1,
+    )
+    file.write_text(text, encoding)
+    return find(read_package(file), "Package\\Own").mailer

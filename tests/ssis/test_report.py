@@ -55,6 +55,17 @@ def test_people_read_what_became_of_each_package():
     )
 
 
+def test_tasks_that_send_mail_by_themselves_are_told_even_if_there_is_no_dag():
+    brought_over = BroughtOver(package(task("Tell ops", mailer="SmtpClient"), managers=()))
+
+    assert brought_over.source == ""
+    (told,) = brought_over.told()
+    assert told == (
+        "Package\\Tell ops: It sends mail without a Send Mail task, by SmtpClient: write that as a SendMailOperator. "
+        "If it logs in, login and password belong into a connection."
+    )
+
+
 def test_programs_read_the_same():
     found = json.loads(report(BroughtOver(package(mail()))).as_json())
 
@@ -93,7 +104,7 @@ def test_a_package_without_mail_has_no_dag_and_says_so():
 
     assert brought_over.source == ""
     assert brought_over.report.packages[0].dag_id is None
-    assert "Package: It sends no mail: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
+    assert "Package: It has no Send Mail task: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
 
 
 def test_a_constraint_that_leads_nowhere_is_said():
@@ -102,10 +113,18 @@ def test_a_constraint_that_leads_nowhere_is_said():
     assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which is not there.")
 
 
-def test_packages_of_one_name_are_dags_of_their_own():
-    twice = BroughtOver(package(mail()), replace(package(mail()), source=PurePath("Other.dtsx")))
+def test_packages_whose_files_have_one_name_are_dags_of_their_own():
+    twice = BroughtOver(package(mail()), replace(package(mail()), source=PurePath("old/Orders.dtsx")))
 
     assert [one.dag_id for one in twice.report.packages] == ["orders", "shop_orders"]
+
+
+def test_a_dag_has_its_id_of_the_file_and_its_name_of_the_package():
+    """As copies have it, and packages that nobody has renamed: all of these are called Package."""
+    copied = BroughtOver(replace(package(mail()), source=PurePath("Load Prices.dtsx")))
+
+    assert [one.dag_id for one in copied.report.packages] == ["load_prices"]
+    assert 'dag_display_name="Orders"' in copied.source
 
 
 def test_secrets_and_configurations_are_said():

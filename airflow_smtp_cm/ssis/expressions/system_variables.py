@@ -73,6 +73,8 @@ _REASONS = {
     "TaskTransactionOption": "there are no transactions over tasks in Airflow",
     "VariableDescription": _OF_OTHER_EVENT,
     "VariableID": _OF_OTHER_EVENT,
+    "VariableName": _OF_OTHER_EVENT,
+    "VariableValue": _OF_OTHER_EVENT,
     "VersionBuild": _OF_FILE,
     "VersionComment": _OF_FILE,
     "VersionComments": _OF_FILE,
@@ -80,6 +82,9 @@ _REASONS = {
     "VersionMajor": _OF_FILE,
     "VersionMinor": _OF_FILE,
 }
+
+#: All system variables, without their namespace.
+NAMES = frozenset({*_OF_PACKAGE, *_OF_TASK, *_OF_EVENT_HANDLER, *_REASONS})
 
 
 def in_task(name: str) -> Binding:

@@ -91,7 +91,7 @@ class _Binder:
             try:
                 self._inlined[name] = self.check(inner)
             except (ExpressionError, Untranslatable) as error:
-                reason = f"{name} is evaluated from an expression in which: {error}"
+                reason = f"{name}: {error.reason} (in its own expression {inner.text})"
                 raise type(error)(outer.text, variable.position, reason) from None
             finally:
                 self._open.pop()

@@ -7,6 +7,7 @@ both are looked at, so that nothing else needs to know the format.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ _DEFAULTS = {
     "SaveCheckpoints": "False",
     "TransactionOption": "1",
 }
+# Of other vendors; and of maintenance plans, by Database Mail.
+_MAILING_TASK = re.compile(r"mail|NotifyOperator", re.IGNORECASE)
 _LOOP_EXPRESSIONS = ("InitExpression", "EvalExpression", "AssignExpression")
 
 
@@ -103,6 +106,13 @@ def read_connection_manager(element: Element, owner: str, secrets: Secrets) -> C
     if element.sensitive:
         secrets.note(ref_id)
     return replace(manager, has_secret=len(secrets.places) > before)
+
+
+def _mailer(type_: str, data: Element | None) -> str:
+    if data and data.mailer:
+        return data.mailer
+    class_name = type_.partition(",")[0]
+    return class_name if _MAILING_TASK.search(class_name) else ""
 
 
 class _PackageReader:
@@ -165,6 +175,7 @@ class _PackageReader:
                 self._event_handler(handler, ref_id) for handler in members(element, "EventHandlers", "EventHandler")
             ),
             mail=read_send_mail(element, ref_id, self._secrets) if kind is Kind.SEND_MAIL else None,
+            mailer=_mailer(type_, data) if kind is Kind.TASK else "",
         )
 
     def _event_handler(self, element: Element, owner: str) -> EventHandler:

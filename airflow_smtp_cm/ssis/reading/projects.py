@@ -101,8 +101,9 @@ class _ProjectReader:
             replace(package, connection_parameters=self._of_packages.get(package.source.name.casefold(), ()))
             for package in self.packages
         ]
+        shares = self.connection_managers or self.parameters
         return Project(
-            name=self.name,
+            name=self.name or (source.name if shares else ""),
             source=source,
             packages=tuple(sorted(packages, key=lambda p: order.get(p.source.name.casefold(), len(order)))),
             connection_managers=tuple(self.connection_managers),

@@ -49,8 +49,9 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 def read(paths: Iterable[Path], *, on_file: Callable[[Path], None]) -> Iterator[Project | Unreadable]:
     """Read projects, one by one: no more than one is held at a time.
 
-    The files of a folder with a .dtproj, .params or .conmgr are one project. A package is read with what its folder
-    says of the project even if only the package is given. Other packages are a project of their own, without a name.
+    The files of a folder with a .dtproj, .params or .conmgr are one project, called as the folder is if there is no
+    .dtproj. A package is read with what its folder says of the project even if only the package is given. Other
+    packages are a project of their own, without a name.
 
     Args:
         paths: files and folders, as ``find_files`` takes them.

@@ -28,6 +28,9 @@ MOST_ELEMENTS = 200_000
 _SKIPPED = frozenset({"DesignTimeProperties", "FlatFileColumns", "LoggingOptions", "LogProviders", "PackageVariable"})
 # ObjectData holds what a task or connection manager writes of itself.
 _KEPT_OBJECT_DATA = frozenset({"SendMailTaskData"})
+# What sends mail without a Send Mail task: the class that scripts use, and Database Mail's procedure.
+_MAILERS = ("SmtpClient", "sp_send_dbmail")
+_LONGEST_MAILER = max(map(len, _MAILERS))
 
 
 class NotReadableError(Exception):
@@ -54,6 +57,7 @@ class Element:
         children: its elements, those that are kept.
         text: its own text.
         sensitive: whether a sensitive value stands in it or in what it holds, skipped elements included.
+        mailer: what sends mail in a skipped element that it holds: ``SmtpClient`` or ``sp_send_dbmail``.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Element:
     children: list[Element] = field(default_factory=list)
     text: str = ""
     sensitive: bool = False
+    mailer: str = ""
 
     def all(self, name: str) -> list[Element]:
         """Give its children of this name."""
@@ -82,6 +87,7 @@ class _Handler(ContentHandler):
         self._texts: list[list[str]] = []
         self._skipped = 0  # how deep in a skipped element
         self._elements = 0
+        self._end = ""  # of the last piece of skipped text: a name may be cut in two
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - SAX's name, as the next
         if self._skipped:
@@ -111,7 +117,11 @@ class _Handler(ContentHandler):
             self._open[-1].sensitive = True
 
     def characters(self, content: str) -> None:
-        if not self._skipped and self._texts:
+        if self._skipped:
+            if not content.isspace():
+                self._look_for_mailer(self._end + content)
+                self._end = content[-_LONGEST_MAILER:]
+        elif self._texts:
             self._texts[-1].append(content)
 
     def _keep(self, name: str, attrs: AttributesImpl) -> None:
@@ -140,6 +150,14 @@ class _Handler(ContentHandler):
     def _note_skipped(self, name: str, attrs: AttributesImpl) -> None:
         if ("Sensitive" in attrs and attrs["Sensitive"] == "1") or name.endswith("EncryptedData"):
             self._open[-1].sensitive = True
+        if name.endswith("SqlTaskData"):
+            for value in attrs.values():
+                self._look_for_mailer(value)
+
+    def _look_for_mailer(self, text: str) -> None:
+        for mailer in _MAILERS:
+            if mailer in text:
+                self._open[-1].mailer = mailer
 
 
 def parse(data: bytes) -> Element:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,7 @@ _CREDENTIALS = {
     **dict.fromkeys(("password", "passwd", "pass", "pwd"), "a password"),
     "port": "a port",
 }
+_WITH_PORT = re.compile(r"(smtpserver\s*=\s*[^:]+):([0-9]{1,5})", re.IGNORECASE)
 _PROPERTIES = ("SmtpServer", "UseWindowsAuthentication", "EnableSsl", "Timeout")
 
 
@@ -162,12 +166,32 @@ class _Reading:
                 f"Its connection string says more than SSIS knows: {said}. That is copied nowhere. Windows "
                 f"authentication takes the connection's login and password; for others use Airflow's type smtp."
             )
+        properties: dict[str, Any] = {}
+        if found := next(filter(None, map(_WITH_PORT.fullmatch, known)), None):
+            known[known.index(found[0])] = found[1]
+            properties["port"] = int(found[2])
+            self._needs_a_human(
+                f"Its SmtpServer has a port, {found[2]}, in it: SSIS finds no server of such a name. The connection "
+                f"has them as host and port."
+            )
         try:
-            return ConnectionString.parse(";".join(known)).properties()
+            return properties | ConnectionString.parse(";".join(known)).properties()
         except SettingsError as error:
             for problem in error.problems:
                 self._needs_a_human(f"Left out of the connection: {problem}")
-            return {}
+        return properties | _what_is_good(known)
 
     def _needs_a_human(self, text: str) -> None:
         self._lines.needs_a_human(About.CONNECTION, self._manager.ref_id, text)
+
+
+def _what_is_good(items: Iterable[str]) -> dict[str, Any]:
+    """Return what items of a connection string say, without those that are wrong or contradict each other."""
+    by_key = [(item.partition("=")[0].strip().lower(), item) for item in items]
+    times = Counter(key for key, _ in by_key)
+    good: dict[str, Any] = {}
+    for key, item in by_key:
+        if times[key] == 1:
+            with suppress(SettingsError):
+                good |= ConnectionString.parse(item).properties()
+    return good

@@ -72,6 +72,7 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
             _say_no_param(known, params.bound, lines)
     _say_managers(package.connection_managers, managers.used, lines)
     for executable in _all(package.root):
+        _say_mailer(executable, lines)
         _say_properties(executable, lines)
         _say_loose_ends(executable, lines)
     _say_secrets(package.secrets, package.connection_managers, lines)
@@ -123,7 +124,7 @@ def _say_no_param(known: Known, bound: Container[Known], lines: Lines) -> None:
     elif isinstance(known.source, Variable) and known.source.expression:
         lines.brought_over(about, _place(known), "Its expression is in what names it.")
     elif known.place != "$Project":
-        lines.brought_over(about, _place(known), "Its value is in the connection that names it.")
+        lines.brought_over(about, _place(known), "Its value is in what names it.")
 
 
 def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: Lines) -> None:
@@ -149,6 +150,16 @@ def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: 
 def _say_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], lines: Lines) -> None:
     for place in dict.fromkeys((*places, *(manager.ref_id for manager in managers if manager.has_secret))):
         lines.needs_a_human(About.SECRET, place, "A password or another secret stands here, which is copied nowhere.")
+
+
+def _say_mailer(executable: Executable, lines: Lines) -> None:
+    if mailer := executable.mailer:
+        lines.needs_a_human(
+            About.MAIL,
+            executable.ref_id,
+            f"It sends mail without a Send Mail task, by {mailer}: write that as a SendMailOperator. If it logs in, "
+            f"login and password belong into a connection.",
+        )
 
 
 def _say_properties(executable: Executable, lines: Lines) -> None:

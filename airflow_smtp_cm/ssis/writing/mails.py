@@ -32,6 +32,10 @@ _PROPERTIES = frozenset(
         *("SmtpConnection", "Priority", "MessageSourceType", "MessageSource", "FileAttachments", "Disable"),
     }
 )
+_OF_PROJECT = (
+    " If it is its project's, bring the package over together with the project: its folder with the .conmgr, or the "
+    ".ispac."
+)
 _OF_WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\|[A-Za-z]:/")
 
 
@@ -149,7 +153,10 @@ class _Reading:
         what = f"{manager.name}, of type {manager.creation_name}" if manager else reference or "none"
         self._to_do("smtp_conn_id", what)
         self._lines.needs_a_human(
-            About.CONNECTION, self._place, f"Its connection is no SMTP connection manager that there is: {what}."
+            About.CONNECTION,
+            self._place,
+            f"Its connection is no SMTP connection manager that there is: {what}."
+            f"{'' if manager or not reference else _OF_PROJECT}",
         )
 
     def _priority(self) -> None:
@@ -172,7 +179,7 @@ class _Reading:
             return
         name = self._constant("message_source", "MessageSource", self._told.message_source)
         if kind is MessageSourceType.VARIABLE:
-            if template := self._translator.variable("MessageSource", name):
+            if template := self._translator.variable(name):
                 self._set("message_source", template.text)
             else:
                 self._to_do("message_source", f"the variable {name}")

@@ -18,6 +18,7 @@ from airflow_smtp_cm.ssis.expressions import (
     evaluate,
     parse,
 )
+from airflow_smtp_cm.ssis.expressions.system_variables import NAMES
 from airflow_smtp_cm.ssis.model import Parameter, Variable
 from airflow_smtp_cm.ssis.writing.names import Identifiers
 from airflow_smtp_cm.ssis.writing.param_values import (
@@ -167,9 +168,9 @@ class Scope:
         """
         known = self.find(name)
         if known is None:
-            if name.namespace in {None, "System"}:
+            if name.namespace == "System" or (name.namespace is None and name.name in NAMES):
                 return self.system(name.name)
-            raise Untranslatable(str(name), 0, f"There is no {name} here")
+            raise Untranslatable(str(name), 0, _not_there(name))
         self.params.bound[known] = None
         if isinstance(known.source, Variable) and known.source.expression:
             return Inline(self._expression_of(known))
@@ -217,6 +218,15 @@ class Scope:
                     seen.add(other)
                     waiting.append(_parsed(other))
         return first
+
+
+def _not_there(name: VariableName) -> str:
+    if name.namespace == "$Project":
+        return (
+            f"There is no {name} here: bring the package over together with its project, whose folder has the "
+            f"Project.params, or as .ispac"
+        )
+    return f"There is no {name} here"
 
 
 def _parsed(known: Known) -> Expression:

@@ -62,14 +62,20 @@ class Translator:
                 About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
             )
             return None
-        self.uses_functions |= template.uses_functions
-        for name, note in template.notes.items():
-            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {note}.")
-        return template
+        return self._noted(template)
 
-    def variable(self, property_name: str, name: str) -> Template | None:
-        """Return the value of a variable that is named outside an expression, as ``User::Body``."""
-        return self.template(property_name, str(VariableName(*_parts(name))))
+    def variable(self, name: str) -> Template | None:
+        """Return the value of a variable that MessageSource names, as ``User::Body``; None, with a line, if none."""
+        try:
+            template = to_jinja(parse(str(VariableName(*_parts(name)))), self.scope.bind)
+        except (ExpressionError, Untranslatable) as error:
+            self.lines.needs_a_human(
+                About.MAIL,
+                self.place,
+                f"Its text is in a variable, which its MessageSource names as {name}: {error.reason}.",
+            )
+            return None
+        return self._noted(template)
 
     def constant(self, property_name: str, text: str) -> str | None:
         """Return what an expression yields with what the files say, and say that it was evaluated once; else None."""
@@ -89,6 +95,12 @@ class Translator:
                 f"The expression of {property_name} was evaluated once, with what the files say of {names}: {text}",
             )
         return "" if value.content is None else str(value.content)
+
+    def _noted(self, template: Template) -> Template:
+        self.uses_functions |= template.uses_functions
+        for name, note in template.notes.items():
+            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {note}.")
+        return template
 
 
 def _parts(name: str) -> tuple[str | None, str]:
