@@ -215,6 +215,7 @@ class Executable:
         constraints: in what order that runs.
         event_handlers: its event handlers.
         mail: what it sends, if it is a Send Mail task.
+        runs_package: the file of the package that it runs, if it is an Execute Package task that says so.
         mailer: what sends mail in any other task: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL, or the class
             of the task itself.
     """
@@ -233,6 +234,7 @@ class Executable:
     constraints: tuple[PrecedenceConstraint, ...] = ()
     event_handlers: tuple[EventHandler, ...] = ()
     mail: SendMail | None = None
+    runs_package: str = ""
     mailer: str = ""
 
 

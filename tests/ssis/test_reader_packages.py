@@ -131,6 +131,16 @@ def test_priority_that_is_none_is_kept():
     assert find(read_package(MONTH_END), r"Package\Close report").mail.priority == 0
 
 
+def test_execute_package_task_says_which_package_it_runs():
+    package = read_package(NIGHTLY_SALES / "NightlyMaster.dtsx")
+    run = {executable.name: executable.runs_package for executable in walk(package.root) if executable.runs_package}
+    assert run == {
+        "Load customers": "LoadCustomers.dtsx",
+        "Load sales": "LoadSales.dtsx",
+        "Publish reports": "PublishReports.dtsx",
+    }
+
+
 def test_guids_in_lower_case_are_compared_in_upper_case():
     package = read_package(MONTH_END)
     assert package.connection_managers[0].dtsid == "{F1A20008-0000-4000-8000-0000000000A1}"

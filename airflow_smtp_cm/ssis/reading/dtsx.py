@@ -108,6 +108,11 @@ def read_connection_manager(element: Element, owner: str, secrets: Secrets) -> C
     return replace(manager, has_secret=len(secrets.places) > before)
 
 
+def _package_run_by(data: Element | None) -> str:
+    name = data.first("ExecutePackageTask", "PackageName") if data else None
+    return name.text.strip() if name else ""
+
+
 def _mailer(type_: str, data: Element | None) -> str:
     if data and data.mailer:
         return data.mailer
@@ -175,6 +180,7 @@ class _PackageReader:
                 self._event_handler(handler, ref_id) for handler in members(element, "EventHandlers", "EventHandler")
             ),
             mail=read_send_mail(element, ref_id, self._secrets) if kind is Kind.SEND_MAIL else None,
+            runs_package=_package_run_by(data),
             mailer=_mailer(type_, data) if kind is Kind.TASK else "",
         )
 

@@ -27,7 +27,7 @@ MOST_ELEMENTS = 200_000
 # Named where they stand: nothing of these is needed. Configuration of flat files, logging, layout of the designer.
 _SKIPPED = frozenset({"DesignTimeProperties", "FlatFileColumns", "LoggingOptions", "LogProviders", "PackageVariable"})
 # ObjectData holds what a task or connection manager writes of itself.
-_KEPT_OBJECT_DATA = frozenset({"SendMailTaskData"})
+_KEPT_OBJECT_DATA = frozenset({"ExecutePackageTask", "SendMailTaskData"})
 # What sends mail without a Send Mail task: the class that scripts use, and Database Mail's procedure.
 _MAILERS = ("SmtpClient", "sp_send_dbmail")
 _LONGEST_MAILER = max(map(len, _MAILERS))

@@ -228,6 +228,8 @@ class _DagFile:
         executable, place = node.of, self.places[node]
         what, kind = type_name(executable), executable.type.partition(",")[0]
         doc = [what if what == kind or executable.kind is not Kind.TASK else f"{what} ({kind})"]
+        if executable.runs_package:
+            doc.append(f"Runs {executable.runs_package}.")
         if description := _description(executable):
             doc.append(description)
         if place.switch.disabled:
@@ -236,7 +238,12 @@ class _DagFile:
         self.lines.needs_a_human(
             About.PLACEHOLDER,
             executable.ref_id,
-            f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}.",
+            f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}"
+            + (
+                f", such as by a TriggerDagRunOperator for the DAG of {executable.runs_package}."
+                if executable.runs_package
+                else "."
+            ),
         )
         if executable.kind in _LOOPS:
             self._about_group(node)

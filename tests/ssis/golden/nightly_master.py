@@ -44,17 +44,17 @@ with DAG(
         EmptyOperator(
             task_id="load_customers",
             task_display_name="Load customers",
-            doc_md="Execute Package task (Microsoft.ExecutePackageTask)",
+            doc_md="Execute Package task (Microsoft.ExecutePackageTask)\n\nRuns LoadCustomers.dtsx.",
         )
         EmptyOperator(
             task_id="load_sales",
             task_display_name="Load sales",
-            doc_md="Execute Package task (Microsoft.ExecutePackageTask)",
+            doc_md="Execute Package task (Microsoft.ExecutePackageTask)\n\nRuns LoadSales.dtsx.",
         )
     publish_reports = EmptyOperator(
         task_id="publish_reports",
         task_display_name="Publish reports",
-        doc_md="Execute Package task (Microsoft.ExecutePackageTask)",
+        doc_md="Execute Package task (Microsoft.ExecutePackageTask)\n\nRuns PublishReports.dtsx.",
     )
     tell_sales = SendMailOperator(
         task_id="tell_sales",
