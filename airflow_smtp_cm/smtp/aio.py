@@ -89,11 +89,19 @@ class _Connection(asyncio.Protocol):
             raise self.error
         return data
 
-    async def write(self, data: bytes) -> None:
-        """Wait until the network has taken nearly all of the octets."""
+    def write(self, data: bytes) -> bool:
+        """Send octets, and return whether more may follow at once; if not, ``drained`` waits until they may."""
         self._answering = False
         self.transport.write(data)
+        self._check()
+        return self._writable.is_set()
+
+    async def drained(self) -> None:
+        """Wait until the network has taken nearly all of the octets."""
         await self._writable.wait()
+        self._check()
+
+    def _check(self) -> None:
         if self.error:
             raise self.error
         if self.transport.is_closing():
@@ -184,24 +192,30 @@ class AsyncTransport:
                 return self._connection.poll()
             if not (isinstance(effect, Read) and effect.goes_on):
                 self.waits.start(phase)
-            async with asyncio.timeout(self.waits.left(phase)):
-                if isinstance(effect, Write):
-                    return await self._connection.write(effect.data)
-                if isinstance(effect, SendFile):
-                    return await self._send_file(effect)
-                if isinstance(effect, Read):
-                    return await self._connection.read()
-                return await self._start_tls()
+            left = self.waits.left(phase)
+            if isinstance(effect, Write) and self._connection.write(effect.data):
+                return None  # to have had an eye on the time would have cost as much again
+            async with asyncio.timeout(left):
+                return await self._wait_for(effect)
         except TimeoutError:
             raise self.waits.timed_out(phase) from None
         except OSError as error:
             raise self.waits.broken(phase, error) from error
 
+    async def _wait_for(self, effect: Write | SendFile | Read | StartTls) -> Any:
+        if isinstance(effect, Write):
+            return await self._connection.drained()
+        if isinstance(effect, SendFile):
+            return await self._send_file(effect)
+        if isinstance(effect, Read):
+            return await self._connection.read()
+        return await self._start_tls()
+
     async def _send_file(self, effect: SendFile) -> int:
         # asyncio's own sendfile hears nothing of what the server says meanwhile.
         octets = await asyncio.to_thread(os.pread, effect.descriptor, effect.count, effect.offset)
-        if octets:
-            await self._connection.write(octets)
+        if octets and not self._connection.write(octets):
+            await self._connection.drained()
         return len(octets)
 
     async def _start_tls(self) -> TlsSession:
