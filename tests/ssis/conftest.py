@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 EMPTY = "from airflow.providers.standard.operators.empty import EmptyOperator"
 REPLACED = "from tests.ssis.placeholders import Placeholder as EmptyOperator"
+
+# No name is used twice: Python would take a file of the same second and size for the one that it has compiled.
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +33,7 @@ def load(generated_folder) -> Iterator[Callable[[str], Any]]:
     files = []
 
     def load(source: str) -> Any:
-        files.append(generated_folder / f"dag_{len(files)}.py")
+        files.append(generated_folder / f"dag_{next(NUMBERS)}.py")
         files[-1].write_text(source.replace(EMPTY, REPLACED))
         (dag,) = load_dags(files[-1]).values()
         return dag
