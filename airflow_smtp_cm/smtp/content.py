@@ -20,8 +20,8 @@ class LineEnds:
         self._held = b""
         if chunk.endswith(b"\r"):
             chunk, self._held = chunk[:-1], b"\r"
-        pairs = chunk.count(b"\r\n")
-        if chunk.count(b"\n") != pairs or chunk.count(b"\r") != pairs:
+        ends = len(chunk) - len(chunk.translate(None, b"\r\n"))  # faster than to count each
+        if ends != 2 * chunk.count(b"\r\n"):
             chunk = _ANY_LINE_END.sub(b"\r\n", chunk)
         return chunk
 
