@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import PurePath
 
 
@@ -236,6 +237,12 @@ class Executable:
     mail: SendMail | None = None
     runs_package: str = ""
     mailer: str = ""
+
+    def everything(self) -> Iterator[Executable]:
+        """Yield it and all within it, what its event handlers run included."""
+        yield self
+        for one in chain(self.executables, *(handler.executables for handler in self.event_handlers)):
+            yield from one.everything()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

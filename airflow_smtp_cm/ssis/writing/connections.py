@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_string import KEYS, ConnectionString
 from airflow_smtp_cm.smtp.errors import SettingsError
-from airflow_smtp_cm.ssis.expressions import ExpressionError, Untranslatable, parse
+from airflow_smtp_cm.ssis.expressions import ExpressionError, Untranslatable
 from airflow_smtp_cm.ssis.writing.lines import About, Lines
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 
@@ -138,21 +138,20 @@ class _Reading:
         if text is None:
             return None
         try:
-            expression = parse(text)
-            value = self._scope.evaluate(expression)
+            value, named = self._scope.constant(text)
         except (ExpressionError, Untranslatable) as error:
             # Not the expression: it may hold a password.
             self._needs_a_human(
                 f"Its {name} is as stored, since its expression cannot be evaluated here: {error.reason}."
             )
             return None
-        names = ", ".join(map(str, expression.variables))
+        names = ", ".join(map(str, named))
         self._needs_a_human(
             f"Its {name} has an expression, evaluated once with what the files say"
             f"{f' of {names}' if names else ''}. Where that differs, override the connection by "
             f"AIRFLOW_CONN_... in the environment."
         )
-        return "" if value.content is None else str(value.content)
+        return value
 
     def _parsed(self, text: str) -> dict[str, Any]:
         items = [item.strip() for item in text.split(";") if item.strip()]

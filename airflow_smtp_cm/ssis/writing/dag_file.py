@@ -42,8 +42,7 @@ _LOOPS = (Kind.FOR_LOOP, Kind.FOREACH_LOOP)
 
 def has_mail(executable: Executable) -> bool:
     """Return whether it is a Send Mail task, or has one in it or in an event handler."""
-    inner = (*executable.executables, *(one for handler in executable.event_handlers for one in handler.executables))
-    return executable.kind is Kind.SEND_MAIL or any(map(has_mail, inner))
+    return any(one.kind is Kind.SEND_MAIL for one in executable.everything())
 
 
 def dag_source(

@@ -91,7 +91,7 @@ class Events:
         return sent
 
     def _handlers(self, executable: Executable) -> Iterator[EventHandler]:
-        switched_off = executable.properties.get("DisableEventHandlers", "").lower() in {"true", "-1", "1"}
+        switched_off = executable.properties.get("DisableEventHandlers") == "True"
         for handler in executable.event_handlers:
             if handler.disabled or switched_off or executable.disabled:
                 self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")

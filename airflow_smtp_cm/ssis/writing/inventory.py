@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import Kind, Parameter, Variable
@@ -25,7 +24,6 @@ _ADVICE = {
     "FailPackageOnFailure": "Here a failure fails the run as any other does.",
     "FailParentOnFailure": "Here a failure fails the run as any other does.",
     "ForceExecutionResult": "Here the result is the task's own.",
-    "MaximumErrorCount": "Here the first failure counts.",
     "MaxErrorCount": "Here the first failure counts.",
     "SaveCheckpoints": "Airflow has no checkpoints: clear the failed tasks of a run instead.",
     "TransactionOption": "Airflow has no transactions over tasks.",
@@ -71,7 +69,7 @@ def say_what_else_there_is(package: Package, params: Params, managers: Managers,
         if known not in are_params:
             _say_no_param(known, params.bound, lines)
     _say_managers(package.connection_managers, managers.used, lines)
-    for executable in _all(package.root):
+    for executable in package.root.everything():
         _say_mailer(executable, lines)
         _say_properties(executable, lines)
         _say_loose_ends(executable, lines)
@@ -88,7 +86,7 @@ def variables_of_loops(root: Executable) -> frozenset[str]:
     """Return the full names of the variables that take what Foreach Loop containers go through."""
     return frozenset(
         value
-        for executable in _all(root)
+        for executable in root.everything()
         for name, value in executable.properties.items()
         if name.startswith(_OF_FOREACH)
     )
@@ -189,16 +187,10 @@ def _say_loose_ends(executable: Executable, lines: Lines) -> None:
             )
 
 
-def _all(executable: Executable) -> Iterator[Executable]:
-    yield executable
-    for one in chain(executable.executables, *(handler.executables for handler in executable.event_handlers)):
-        yield from _all(one)
-
-
 def _named(package: Package) -> Iterator[Known]:
     """Yield everything that has a name: the package's parameters, and all variables."""
     yield from (Known("$Package", parameter) for parameter in package.parameters)
-    for executable in _all(package.root):
+    for executable in package.root.everything():
         yield from (Known(executable.ref_id, variable) for variable in executable.variables)
         for handler in executable.event_handlers:
             yield from (Known(handler.ref_id, variable) for variable in handler.variables)

@@ -182,13 +182,18 @@ class Scope:
         param = self.params.name_of(known, data_type)
         return Jinja(f"params.{param}", data_type, iso_text=data_type is DataType.DATE)
 
-    def evaluate(self, expression: Expression) -> Value:
-        """Evaluate an expression with the values that variables and parameters have in the file.
+    def constant(self, text: str) -> tuple[str, tuple[VariableName, ...]]:
+        """Return what an expression yields with the values in the file, and whose values these are.
 
         Raises:
             ExpressionError: that is not possible.
             Untranslatable: an expression refers to itself.
         """
+        expression = parse(text)
+        content = self._evaluate(expression).content
+        return "" if content is None else str(content), tuple(expression.variables)
+
+    def _evaluate(self, expression: Expression) -> Value:
         # What depends on the clock is no fixed value anyway.
         return evaluate(expression, self._value, datetime.now())  # noqa: DTZ005 - GETDATE has no time zone
 
@@ -197,7 +202,7 @@ class Scope:
         if known:
             self.params.bound[known] = None
         if known and isinstance(known.source, Variable) and known.source.expression:
-            return self.evaluate(self._expression_of(known))
+            return self._evaluate(self._expression_of(known))
         if known is None or known.data_type is None or known.source.value is None:
             raise KeyError(str(name))
         try:

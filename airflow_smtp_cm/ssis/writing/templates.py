@@ -80,21 +80,20 @@ class Translator:
     def constant(self, property_name: str, text: str) -> str | None:
         """Return what an expression yields with what the files say, and say that it was evaluated once; else None."""
         try:
-            expression = parse(text)
-            value = self.scope.evaluate(expression)
+            value, named = self.scope.constant(text)
         except (ExpressionError, Untranslatable) as error:
             self.lines.needs_a_human(
                 About.EXPRESSION, self.place, f"The expression of {property_name} cannot be evaluated here: {error}"
             )
             return None
-        if expression.variables:
-            names = ", ".join(map(str, expression.variables))
+        if named:
+            names = ", ".join(map(str, named))
             self.lines.needs_a_human(
                 About.EXPRESSION,
                 self.place,
                 f"The expression of {property_name} was evaluated once, with what the files say of {names}: {text}",
             )
-        return "" if value.content is None else str(value.content)
+        return value
 
     def _noted(self, template: Template) -> Template:
         self.uses_functions |= template.uses_functions
