@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from benchmarks.local_executor import PARALLELISM, local_executor
 from tests import connections
-from tests.live.standalone import ROOT, running_airflow
 from tests.load import MAILBOX, MAY_GROW_KIB, Cost, copies, message_ids, send_from_new_process, to_postfix
 from tests.servers.certificates import make_certificates
 from tests.servers.kdc import running_kdc
@@ -37,7 +37,6 @@ MESSAGES = 10_000
 THREADS = 8
 THROTTLED_MESSAGES = 4_000
 MAPPED_TASKS = 200
-PARALLELISM = 8  # tasks at once, a process each
 
 _DELIVERY_SECONDS = 120.0
 _RUN_SECONDS = 600.0
@@ -126,10 +125,7 @@ class Load:
 
 def _run(airflow: Standalone, dag_id: str, task_id: str, **params: object) -> Any:
     """Run a DAG and return what its last task returned."""
-    run = airflow.trigger(dag_id, **params)
-    state = airflow.wait_for_end(dag_id, run, _RUN_SECONDS)
-    if state != "success":
-        raise RuntimeError(f"The run of {dag_id} is {state} after at most {_RUN_SECONDS:.0f} s.\n{airflow.logs()}")
+    run = airflow.succeed(dag_id, _RUN_SECONDS, **params)
     return airflow.returned(dag_id, run, task_id)
 
 
@@ -148,28 +144,12 @@ def load() -> Iterator[Load]:
             yield Load(postfix, certificates)
 
 
-@contextmanager
-def airflow_for(load: Load) -> Iterator[Standalone]:
-    """Run an Airflow with the DAGs of the load for the block."""
-    environment = {
-        "AIRFLOW_CONN_LOAD": connections.to_postfix(load.postfix, load.certificates),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(PARALLELISM),
-        "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
-        "PYTHONPATH": str(ROOT),
-    }
-    with (
-        tempfile.TemporaryDirectory(prefix="airflow-") as home,
-        running_airflow(Path(home), environment, [ROOT / "benchmarks" / "dags"]) as airflow,
-    ):
-        yield airflow
-
-
 def main() -> int:
     with load() as running:
         running.threads()
         running.throttled()
-        with airflow_for(running) as airflow:
+        connection = connections.to_postfix(running.postfix, running.certificates)
+        with local_executor({"AIRFLOW_CONN_LOAD": connection}) as airflow:
             running.one_task(airflow)
             running.mapped_tasks(airflow)
         return 0 if running.held else 1

@@ -6,22 +6,19 @@ are short.
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import Case
 from benchmarks.hook_connection import hook_connection
 from benchmarks.job import Server
+from benchmarks.local_executor import local_executor
 from benchmarks.rounds import HOOK, OURS, alternate
 from tests import connections
-from tests.live.standalone import ROOT, running_airflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.bed import Bed
     from tests.live.standalone import Standalone
@@ -32,12 +29,16 @@ _ONE_MAIL = {OURS: "speed_operator", HOOK: "speed_operator_of_hook"}
 _IN_ONE_TASK = {OURS: "speed_one_task", HOOK: "speed_one_task_of_hook"}
 _MAPPED_TASKS = "speed_mapped_tasks"
 
-_PARALLELISM = 8  # tasks at once, a process each
 _RUN_SECONDS = 300.0
 
 
 def _measure(bed: Bed) -> None:
-    with _airflow(bed) as airflow:
+    port = bed.sink("smtp-sink")
+    speed = {
+        "AIRFLOW_CONN_SPEED": connections.anonymous(port),
+        "AIRFLOW_CONN_SPEED_HOOK": hook_connection(Server(port=port)),
+    }
+    with local_executor(speed) as airflow:
         for dag_id in (*_ONE_MAIL.values(), *_IN_ONE_TASK.values()):
             _costs(airflow, dag_id)  # loads what the executor's processes keep
         rounds = bed.few_rounds
@@ -56,10 +57,7 @@ def _alternate(airflow: Standalone, dags: Mapping[str, str], rounds: int) -> dic
 
 def _costs(airflow: Standalone, dag_id: str) -> tuple[float, float]:
     """Return the seconds from the first task's start to the last one's end, and those of the whole run."""
-    run_id = airflow.trigger(dag_id)
-    state = airflow.wait_for_end(dag_id, run_id, _RUN_SECONDS)
-    if state != "success":
-        raise RuntimeError(f"The run of {dag_id} is {state} after at most {_RUN_SECONDS:.0f} s.\n{airflow.logs()}")
+    run_id = airflow.succeed(dag_id, _RUN_SECONDS)
     path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
     (first,), (last,) = (
         airflow.api.get(path, params={"order_by": order, "limit": 1}).raise_for_status().json()["task_instances"]
@@ -71,24 +69,6 @@ def _costs(airflow: Standalone, dag_id: str) -> tuple[float, float]:
 
 def _seconds(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-
-
-@contextmanager
-def _airflow(bed: Bed) -> Iterator[Standalone]:
-    port = bed.sink("smtp-sink")
-    environment = {
-        "AIRFLOW_CONN_SPEED": connections.anonymous(port),
-        "AIRFLOW_CONN_SPEED_HOOK": hook_connection(Server(port=port)),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(_PARALLELISM),
-        "AIRFLOW__CORE__PARALLELISM": str(_PARALLELISM),
-        "PYTHONPATH": str(ROOT),
-    }
-    with (
-        tempfile.TemporaryDirectory(prefix="airflow-") as home,
-        running_airflow(Path(home), environment, [ROOT / "benchmarks" / "dags"]) as airflow,
-    ):
-        yield airflow
 
 
 CASES = (Case("airflow", _measure, in_quick=False),)

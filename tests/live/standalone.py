@@ -99,6 +99,18 @@ class Standalone:
         wait_until(lambda: self.run(dag_id, run_id)["state"] in ended, seconds, pause=_RUN_PAUSE_SECONDS)
         return str(self.run(dag_id, run_id)["state"])
 
+    def succeed(self, dag_id: str, seconds: float, **params: Any) -> str:
+        """Start a run and wait until it has succeeded; return its id.
+
+        Raises:
+            RuntimeError: it has not, after so many seconds; with what Airflow wrote.
+        """
+        run_id = self.trigger(dag_id, **params)
+        state = self.wait_for_end(dag_id, run_id, seconds)
+        if state != "success":
+            raise RuntimeError(f"The run of {dag_id} is {state} after at most {seconds:.0f} s.\n{self.logs()}")
+        return run_id
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return a run's task instances, as the API tells of them."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
