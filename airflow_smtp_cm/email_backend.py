@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.message_source import locate_attachments
+from airflow_smtp_cm.task.message_source import locate_attachments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

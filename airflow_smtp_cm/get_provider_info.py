@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_smtp_cm.connection_fields import (
+from airflow_smtp_cm.connection_manager.fields import (
     CONNECTION_FIELDS,
     CONNECTION_TYPE,
     HIDDEN_FIELDS,

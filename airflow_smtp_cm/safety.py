@@ -16,7 +16,7 @@ from airflow_smtp_cm.smtp.errors import SettingsError
 if TYPE_CHECKING:
     from typing import Self
 
-    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
 
 _SECTION = "smtp_cm"
 _SEPARATORS = re.compile(r"[\s,;]+")

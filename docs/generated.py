@@ -14,14 +14,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
 from benchmarks.report import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_smtp_cm.connection_fields import ConnectionField
+    from airflow_smtp_cm.connection_manager.fields import ConnectionField
 
 _ROOT = Path(__file__).parent.parent
 _GOLDEN = _ROOT / "tests" / "ssis" / "golden"

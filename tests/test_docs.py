@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 
-from airflow_smtp_cm.connection_fields import PLACEHOLDERS, RELABELING
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
-from airflow_smtp_cm.connection_string import KEYS
+from airflow_smtp_cm.connection_manager.connection_string import KEYS
+from airflow_smtp_cm.connection_manager.fields import PLACEHOLDERS, RELABELING
 from airflow_smtp_cm.decorators.send_mail import send_mail_task
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_smtp_cm.decorators.send_mail import send_mail_task
-from airflow_smtp_cm.mail.characters import forbidden
+from airflow_smtp_cm.mail.control_characters import forbidden
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator

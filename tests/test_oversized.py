@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import pytest
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
-from airflow_smtp_cm.connection_string import ConnectionString
+from airflow_smtp_cm.connection_manager.connection_string import ConnectionString
 from airflow_smtp_cm.mail import Attachment, InvalidMessage, MailMessage
 from airflow_smtp_cm.mail.headers import MAX_TEXT
 from airflow_smtp_cm.smtp.client import SmtpClient
-from airflow_smtp_cm.smtp.content import DataLines
+from airflow_smtp_cm.smtp.data_encoding import DataLines
 from airflow_smtp_cm.smtp.errors import ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.replies import MAX_REPLY, ReplyParser
 from airflow_smtp_cm.smtp.settings import Settings

@@ -264,7 +264,7 @@ def test_dag_file_pays_for_the_operator_and_its_retry_policy_alone(new_modules):
     assert {name for name in added if name.startswith("airflow_smtp_cm.")} == {
         "airflow_smtp_cm.operators",
         "airflow_smtp_cm.operators.send_mail",
-        "airflow_smtp_cm.retry_policy",
+        "airflow_smtp_cm.task.retry_policy",
     }
     roots = {name.partition(".")[0] for name in added}
     assert roots <= {"airflow", "airflow_smtp_cm"}
@@ -280,7 +280,7 @@ def test_discovery_needs_nothing_of_airflow(new_modules):
     """Every start of every Airflow component calls it."""
     added = new_modules("from airflow_smtp_cm.get_provider_info import get_provider_info; get_provider_info()")
 
-    assert "airflow_smtp_cm.connection_fields" in added
+    assert "airflow_smtp_cm.connection_manager.fields" in added
     assert {"airflow", "ssl", "socket", "spnego", "cryptography"}.isdisjoint(added)
 
 

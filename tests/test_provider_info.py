@@ -14,8 +14,8 @@ import pytest
 from airflow.providers.common.compat.sdk import redact
 from airflow.providers_manager import ProvidersManager
 
-from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
 from airflow_smtp_cm.get_provider_info import get_provider_info
 
 SCHEMAS = Path(airflow.__file__).parent

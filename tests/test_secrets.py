@@ -25,7 +25,7 @@ from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.aio import AsyncTransport
+from airflow_smtp_cm.smtp.async_client import AsyncTransport
 from airflow_smtp_cm.smtp.effects import Poll, Read, Write
 from airflow_smtp_cm.smtp.errors import Phase
 from airflow_smtp_cm.smtp.transport import SocketTransport

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
-    from airflow_smtp_cm.task_record import OnUncertain
+    from airflow_smtp_cm.task.state_store import OnUncertain
 
 
 class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):

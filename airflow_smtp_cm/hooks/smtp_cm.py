@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
-from airflow_smtp_cm.connection_fields import CONNECTION_TYPE
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
-from airflow_smtp_cm.mail.characters import visible
+from airflow_smtp_cm.connection_manager.fields import CONNECTION_TYPE
+from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.safety import SafetySettings
 from airflow_smtp_cm.smtp.errors import SmtpError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from airflow_smtp_cm.smtp.client import SmtpClient
-    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.trace import TraceSink
 
@@ -47,14 +47,14 @@ class SmtpCmHook(BaseHook):
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
         """Return the form's fields for Airflow below 3.2, which does not read the provider's metadata."""
-        from airflow_smtp_cm.connection_form import connection_form_widgets  # noqa: PLC0415 - old Airflow only
+        from airflow_smtp_cm.hooks.connection_form import connection_form_widgets  # noqa: PLC0415 - old Airflow only
 
         return connection_form_widgets()
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
         """Return how the form shows the standard fields, for Airflow below 3.2."""
-        from airflow_smtp_cm.connection_form import ui_field_behaviour  # noqa: PLC0415 - old Airflow only
+        from airflow_smtp_cm.hooks.connection_form import ui_field_behaviour  # noqa: PLC0415 - old Airflow only
 
         return ui_field_behaviour()
 

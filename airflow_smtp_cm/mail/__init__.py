@@ -1,6 +1,7 @@
 """What a message is: its envelope, its content and its octets; nothing about SMTP or Airflow."""
 
 from airflow_smtp_cm.mail.addresses import Address
+from airflow_smtp_cm.mail.attachments import Attachment
 from airflow_smtp_cm.mail.errors import (
     InvalidAddress,
     InvalidAttachment,
@@ -9,7 +10,6 @@ from airflow_smtp_cm.mail.errors import (
     SourceChanged,
 )
 from airflow_smtp_cm.mail.message import MailMessage, Priority
-from airflow_smtp_cm.mail.sources import Attachment
 
 __all__ = [
     "Address",

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import idna
 
-from airflow_smtp_cm.mail.characters import forbidden, visible
+from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import MAX_PROBLEMS, InvalidAddress
 
 MAX_LOCAL_PART = 64  # octets (RFC 5321, section 4.5.3.1.1)

@@ -10,18 +10,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.addresses import parse_lines
-from airflow_smtp_cm.mail.characters import forbidden, visible
+from airflow_smtp_cm.mail.attachments import expand
+from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
 from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT
 from airflow_smtp_cm.mail.mime import render
-from airflow_smtp_cm.mail.sources import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from airflow_smtp_cm.mail.addresses import Address, Addresses
+    from airflow_smtp_cm.mail.attachments import Attachment, Attachments
     from airflow_smtp_cm.mail.mime import Rendering
-    from airflow_smtp_cm.mail.sources import Attachment, Attachments
 
 _HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"

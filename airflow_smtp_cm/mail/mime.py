@@ -22,8 +22,8 @@ from airflow_smtp_cm.mail.headers import (
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
+    from airflow_smtp_cm.mail.attachments import Attachment
     from airflow_smtp_cm.mail.message import MailMessage
-    from airflow_smtp_cm.mail.sources import Attachment
 
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 

@@ -142,7 +142,7 @@ class SendMailNotifier(BaseNotifier):
         """Do the same on asyncio, for the triggerer; what blocks, such as a KDC, is kept off the event loop."""
         from asgiref.sync import sync_to_async  # noqa: PLC0415 - as the module says
 
-        from airflow_smtp_cm.smtp.aio import AsyncSmtpClient  # noqa: PLC0415
+        from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient  # noqa: PLC0415
 
         if self._is_disabled():
             return
@@ -153,7 +153,7 @@ class SendMailNotifier(BaseNotifier):
 
     def _is_disabled(self) -> bool:
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - as the module says
-        from airflow_smtp_cm.task_fields import truth_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import truth_of  # noqa: PLC0415
 
         try:
             return truth_of(self.disable)
@@ -164,8 +164,8 @@ class SendMailNotifier(BaseNotifier):
         from dataclasses import replace  # noqa: PLC0415 - as the module says
 
         from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415
-        from airflow_smtp_cm.notifications.report import as_html, as_text, facts, headline  # noqa: PLC0415
-        from airflow_smtp_cm.task_fields import compose, text_of  # noqa: PLC0415
+        from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import compose, text_of  # noqa: PLC0415
 
         fields = copy(self)
         if fields.subject is None:

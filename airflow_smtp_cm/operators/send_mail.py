@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
-    from airflow_smtp_cm.merge.result import MergeResult
     from airflow_smtp_cm.smtp.result import SendResult
-    from airflow_smtp_cm.task_record import OnUncertain
+    from airflow_smtp_cm.task.mail_merge.result import MergeResult
+    from airflow_smtp_cm.task.state_store import OnUncertain
 
 _ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
 
@@ -160,7 +160,7 @@ class SendMailOperator(BaseOperator):
     @property
     def map_index_label(self) -> str:
         """To whom, and about what: short, on one line, with secrets masked."""
-        from airflow_smtp_cm.map_index import label_of  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.map_index import label_of  # noqa: PLC0415 - as the module says
 
         return label_of(self)
 
@@ -177,7 +177,7 @@ class SendMailOperator(BaseOperator):
             AirflowNotFoundException: there is no such connection.
             SmtpError: it could not be sent.
         """
-        from airflow_smtp_cm.task_fields import compose  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.composition import compose  # noqa: PLC0415 - as the module says
 
         if self.is_disabled():
             return None
@@ -194,7 +194,7 @@ class SendMailOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - as the module says
 
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
-        from airflow_smtp_cm.task_fields import truth_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import truth_of  # noqa: PLC0415
 
         try:
             disabled = truth_of(self.disable)
@@ -206,7 +206,7 @@ class SendMailOperator(BaseOperator):
 
     def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
         """Do the same with a message that ``compose`` makes, unless an earlier try has left nothing to do."""
-        from airflow_smtp_cm.delivery import Delivery  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.delivery import Delivery  # noqa: PLC0415 - as the module says
 
         delivery = Delivery(
             context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
@@ -221,7 +221,7 @@ class SendMailOperator(BaseOperator):
         return self._carry_out(context, send)
 
     def _send_messages(self, context: Context) -> MergeResult:
-        from airflow_smtp_cm.merge.sending import Merge  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.mail_merge.sending import Merge  # noqa: PLC0415 - as the module says
 
         merge = Merge(
             self,
@@ -265,7 +265,7 @@ class SendMailOperator(BaseOperator):
     def hook(self) -> SmtpCmHook:
         """Return a hook for the connection."""
         from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415 - as the module says
-        from airflow_smtp_cm.task_fields import text_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import text_of  # noqa: PLC0415
 
         return SmtpCmHook(text_of(self.smtp_conn_id))
 
@@ -282,7 +282,7 @@ class SendMailOperator(BaseOperator):
 def _default_retry_policy() -> dict[str, Any]:
     """Return the argument that gives a task our retry policy, where Airflow has such policies."""
     try:
-        from airflow_smtp_cm.retry_policy import MailRetryPolicy  # noqa: PLC0415 - only if a task needs it
+        from airflow_smtp_cm.task.retry_policy import MailRetryPolicy  # noqa: PLC0415 - only if a task needs it
     except ImportError:
         return {}
     return {"retry_policy": MailRetryPolicy()}

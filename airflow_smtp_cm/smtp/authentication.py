@@ -18,19 +18,19 @@ from airflow_smtp_cm.smtp.errors import (
     Phase,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.protocol import Command
 from airflow_smtp_cm.smtp.replies import CONTINUE
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding
 from airflow_smtp_cm.smtp.trace import REDACTED
+from airflow_smtp_cm.smtp.wire import Command
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.protocol import Wire
     from airflow_smtp_cm.smtp.replies import Reply
     from airflow_smtp_cm.smtp.sasl import MechanismName
     from airflow_smtp_cm.smtp.settings import WindowsAuthentication
+    from airflow_smtp_cm.smtp.wire import Wire
 
 logger = logging.getLogger(__name__)
 

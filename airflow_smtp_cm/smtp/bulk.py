@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Settled
 from airflow_smtp_cm.smtp.errors import MessageError, Phase, Refused, SmtpError
-from airflow_smtp_cm.smtp.protocol import CLOSING, Command, Flight
 from airflow_smtp_cm.smtp.transaction import Transaction
+from airflow_smtp_cm.smtp.wire import CLOSING, Command, Flight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.outgoing import Outgoing
-    from airflow_smtp_cm.smtp.protocol import Wire
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.replies import Reply
     from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.wire import Wire
 
 # With CHUNKING, messages leave in groups of so many, or of so many octets, and two groups may be on their way: while
 # the server works on one, the next is made. If the connection breaks, these are the messages in doubt.

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from airflow_smtp_cm.smtp.aio import AsyncTransport
+    from airflow_smtp_cm.smtp.async_transport import AsyncTransport
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.extensions import Extensions
-    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.sasl import Attempt
     from airflow_smtp_cm.smtp.settings import Settings

@@ -8,11 +8,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from airflow_smtp_cm.smtp.errors import MessageError, Phase
-from airflow_smtp_cm.smtp.protocol import Command
+from airflow_smtp_cm.smtp.wire import Command
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.extensions import Extensions
-    from airflow_smtp_cm.smtp.outgoing import Content
+    from airflow_smtp_cm.smtp.interfaces import Content
 
 _PATH = re.compile(
     r'(?:"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[\x20-\x7e])*"|[^\s<>"@\x00-\x1f\x7f-\x9f]+)@[^\s<>@\x00-\x1f\x7f-\x9f]+'

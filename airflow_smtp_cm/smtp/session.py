@@ -6,15 +6,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import Phase, SmtpError
-from airflow_smtp_cm.smtp.opening import open_session
-from airflow_smtp_cm.smtp.protocol import Command, Wire
+from airflow_smtp_cm.smtp.session_setup import open_session
 from airflow_smtp_cm.smtp.transaction import Transaction
+from airflow_smtp_cm.smtp.wire import Command, Wire
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.bulk import Bulk
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.outgoing import Outgoing
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.sasl import Attempt
     from airflow_smtp_cm.smtp.settings import Settings

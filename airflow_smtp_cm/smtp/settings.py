@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
-    from airflow_smtp_cm.smtp.outgoing import MessagePolicy
+    from airflow_smtp_cm.smtp.interfaces import MessagePolicy
 
 
 class TlsMode(StrEnum):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_smtp_cm.smtp.commands import mail_command, rcpt_command
-from airflow_smtp_cm.smtp.content import END_OF_DATA, DataLines, LineEnds, Octets
+from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA, DataLines, LineEnds, Octets
 from airflow_smtp_cm.smtp.effects import Call
 from airflow_smtp_cm.smtp.errors import (
     DeliveryUncertain,
@@ -18,17 +18,17 @@ from airflow_smtp_cm.smtp.errors import (
     Refused,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.protocol import GO_AHEAD, Command, Flight
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
+from airflow_smtp_cm.smtp.wire import GO_AHEAD, Command, Flight
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.outgoing import Content, FileRegion, Outgoing
-    from airflow_smtp_cm.smtp.protocol import Wire
+    from airflow_smtp_cm.smtp.interfaces import Content, FileRegion, Outgoing
     from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.wire import Wire
 
 # Large enough that a write costs little beside its octets, small enough to keep memory flat.
 BLOCK = 128 * 1024

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, SendFile, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
+from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Waits
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, resumption_for, session_of
-from airflow_smtp_cm.smtp.waits import TLS_ENDED, Waits
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket

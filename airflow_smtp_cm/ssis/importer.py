@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.writing.connections import Connections, is_smtp
 from airflow_smtp_cm.ssis.writing.dag_file import dag_source, has_mail
-from airflow_smtp_cm.ssis.writing.inventory import (
+from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.names import Names, slug
+from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
+from airflow_smtp_cm.ssis.writing.scope import Known, Params, Scope
+from airflow_smtp_cm.ssis.writing.send_mail_task import Managers
+from airflow_smtp_cm.ssis.writing.unconverted import (
     say_what_else_there_is,
     say_what_the_project_has,
     variables_of_loops,
 )
-from airflow_smtp_cm.ssis.writing.lines import About, Lines
-from airflow_smtp_cm.ssis.writing.mails import Managers
-from airflow_smtp_cm.ssis.writing.names import Names, slug
-from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
-from airflow_smtp_cm.ssis.writing.scope import Known, Params, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

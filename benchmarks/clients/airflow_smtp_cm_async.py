@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from benchmarks.clients import Client
 from benchmarks.clients.airflow_smtp_cm import connection_manager, message
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from airflow.providers.common.compat.sdk import DAG, Param, dag
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.task_record import OnUncertain
+from airflow_smtp_cm.task.state_store import OnUncertain
 
 MESSAGE: dict[str, Any] = {
     "smtp_conn_id": "mail",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_smtp_cm.mail.addresses import parse_line
-from airflow_smtp_cm.mail.characters import forbidden
+from airflow_smtp_cm.mail.control_characters import forbidden
 from airflow_smtp_cm.mail.errors import InvalidAddress
 from airflow_smtp_cm.smtp.commands import rcpt_command
 from tests.fuzz import inputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_smtp_cm.connection_string import ConnectionString
+from airflow_smtp_cm.connection_manager.connection_string import ConnectionString
 from airflow_smtp_cm.smtp.errors import SettingsError
 from tests.fuzz import inputs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.content import DataLines, LineEnds
+from airflow_smtp_cm.smtp.data_encoding import DataLines, LineEnds
 from tests.fuzz import inputs
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.mail import Address, Attachment, InvalidMessage, MailMessage
-from airflow_smtp_cm.smtp.content import DataLines, LineEnds
+from airflow_smtp_cm.smtp.data_encoding import DataLines, LineEnds
 from tests.fuzz import content, inputs
 from tests.mail.reading import seen_by_python, seen_by_rust
 

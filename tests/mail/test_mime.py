@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_smtp_cm.mail import Address, Attachment, MailMessage, SourceChanged
 from tests.mail.reading import octets_of
-from tests.mail.test_sources import StoredObject
+from tests.mail.test_attachments import StoredObject
 
 WHEN = datetime(2026, 3, 1, 9, 5, 7, tzinfo=timezone(timedelta(hours=1)))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from airflow_smtp_cm.smtp.outgoing import Body
+    from airflow_smtp_cm.smtp.interfaces import Body
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
+from airflow_smtp_cm.mail.attachments import Attachment
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.mail.sources import Attachment
-from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import MessageError, Refused
 from airflow_smtp_cm.smtp.settings import Settings, Tls, TlsMode

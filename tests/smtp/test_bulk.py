@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_OCTETS
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import (
@@ -363,7 +363,7 @@ def clock(monkeypatch):
     clock.sleep = sleep
     for module in ("bulk", "client", "aio"):
         monkeypatch.setattr(f"airflow_smtp_cm.smtp.{module}.time", clock)
-    monkeypatch.setattr("airflow_smtp_cm.smtp.aio.asyncio.sleep", sleep_async)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.async_client.asyncio.sleep", sleep_async)
     return clock
 
 

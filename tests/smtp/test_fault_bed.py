@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.smtp.settings import Timeouts

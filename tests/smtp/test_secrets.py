@@ -11,10 +11,10 @@ import spnego
 
 from airflow_smtp_cm.smtp.effects import Call, Write
 from airflow_smtp_cm.smtp.errors import Phase, SmtpError
-from airflow_smtp_cm.smtp.protocol import Command
 from airflow_smtp_cm.smtp.replies import Reply
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from airflow_smtp_cm.smtp.trace import Trace
+from airflow_smtp_cm.smtp.wire import Command
 from tests.hidden import assert_hidden, told_by
 from tests.servers.people import ALICE, NTLM_USERS
 from tests.smtp.driver import END, ehlo

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import PROBE_AFTER, SmtpClient, _host_name, ehlo_name
 from airflow_smtp_cm.smtp.errors import ConnectError, DeliveryUncertain, Phase, Refused, SettingsError, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Timeouts, TlsMode
@@ -79,7 +79,7 @@ def resolving_to(*addresses):
 
 def test_the_total_time_ends_an_operation_though_no_wait_is_too_long(open_client, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.timeouts.time", clock)
     slow = [expect("MAIL"), clock.passes(3), say("250 ok"), expect("RCPT"), clock.passes(3), say("250 ok")]
     with scripted_peer([*hello(), *slow, wait_for_close()]) as peer:
         client = open_client(peer, Timeouts(total=5))
@@ -90,7 +90,7 @@ def test_the_total_time_ends_an_operation_though_no_wait_is_too_long(open_client
 
 def test_the_total_time_is_for_one_operation(open_client, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.timeouts.time", clock)
     script = [*hello(), *[expect("NOOP"), clock.passes(3), say("250 ok")] * 3, *GOODBYE]
     with scripted_peer(script) as peer, open_client(peer, Timeouts(total=5)) as client:
         for _ in range(3):
@@ -99,7 +99,7 @@ def test_the_total_time_is_for_one_operation(open_client, monkeypatch):
 
 def test_the_total_time_ends_content_that_flows_without_a_wait(open_client, monkeypatch):
     script = [*UP_TO["DATA"], say("354 go"), wait_for_close()]
-    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", Clock(tick=1))
+    monkeypatch.setattr("airflow_smtp_cm.smtp.timeouts.time", Clock(tick=1))
     with scripted_peer(script) as peer:
         client = open_client(peer, Timeouts(total=100))
         with pytest.raises(TimedOut, match=r"\(content\)"):
@@ -115,7 +115,7 @@ def test_the_addresses_of_a_name_share_the_total_time(monkeypatch):
         clock.now += sock.gettimeout()
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr("airflow_smtp_cm.smtp.waits.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.timeouts.time", clock)
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.3", "127.0.0.4"))
     with pytest.raises(ConnectError, match="Cannot connect"):

@@ -17,7 +17,7 @@ from airflow_smtp_cm.ssis.model import (
     SendMail,
     Variable,
 )
-from airflow_smtp_cm.ssis.writing.lines import Verdict
+from airflow_smtp_cm.ssis.writing.findings import Verdict
 from airflow_smtp_cm.ssis.writing.source_text import formatted
 
 SMTP = ConnectionManager(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.definitions._internal.templater import create_template_env
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros import ssis
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import Jinja, VariableName
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def _as_json(value: Any) -> Any:
 
 CONTEXT = {"params": json.loads(json.dumps({name: _as_json(value.content) for name, value in VARIABLES.items()}))}
 _SSIS = SimpleNamespace(
-    **{name: getattr(functions, name) for name in functions.__all__}
-    | {"getdate": lambda: NOW, "getutcdate": lambda: NOW_UTC}
+    **{name: getattr(ssis, name) for name in ssis.__all__} | {"getdate": lambda: NOW, "getutcdate": lambda: NOW_UTC}
 )
 ENVIRONMENT = create_template_env(user_defined_macros={"ssis": _SSIS})
 

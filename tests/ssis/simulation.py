@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros import ssis
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import evaluate, parse
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
-from airflow_smtp_cm.ssis.writing.param_values import PARAMETER_TYPES, VARIABLE_TYPES, read_value
+from airflow_smtp_cm.ssis.writing.values import PARAMETER_TYPES, VARIABLE_TYPES, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -187,7 +187,7 @@ class Simulation:
                 return read_value(stored.value, data_type)
             raise KeyError(str(name))
 
-        return evaluate(parse(expression), lookup, functions.getdate())
+        return evaluate(parse(expression), lookup, ssis.getdate())
 
     def _stored(self, path: tuple[Any, ...], name: Any) -> Iterator[tuple[Any, DataType]]:
         for owner in reversed(path):

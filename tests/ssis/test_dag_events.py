@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_smtp_cm.ssis.model import Executable, Kind, Outcome
-from airflow_smtp_cm.ssis.writing.lines import Verdict
+from airflow_smtp_cm.ssis.writing.findings import Verdict
 from tests.ssis.building import BOOLEAN, BroughtOver, arrow, handler, mail, package, task, variable
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, MessageSourceType, Parameter
-from airflow_smtp_cm.ssis.writing.lines import Verdict
+from airflow_smtp_cm.ssis.writing.findings import Verdict
 from airflow_smtp_cm.ssis.writing.source_text import formatted
 from tests.ssis.building import BOOLEAN, INTEGER, SMTP, BroughtOver, mail, package, task, variable
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros import ssis
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.model import Project
 from airflow_smtp_cm.ssis.reading.reader import read
 from tests.ssis import packages
@@ -104,9 +104,9 @@ def source_of(package, files):
 
 def system_variables(package, dag_run=None, failing_ids=()):
     known = {"PackageName": Value(package.root.name, DataType.WSTR), "ErrorCode": Value(-1, DataType.I4)}
-    start = functions.getdate()
+    start = ssis.getdate()
     if dag_run:
-        start = functions.local(dag_run.start_date.astimezone(UTC))
+        start = ssis.local(dag_run.start_date.astimezone(UTC))
         tasks = dag_run.get_task_instances()
         known["MachineName"] = Value(tasks[0].hostname, DataType.WSTR)
         known["ErrorDescription"] = Value(f"{' '.join(failing_ids)} is made to fail", DataType.WSTR)

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import ExpressionError, evaluate, parse
 
 from .expressions import NOW, expressions, lookup

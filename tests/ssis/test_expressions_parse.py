@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import ExpressionError, VariableName, parse
 from airflow_smtp_cm.ssis.expressions.parser import MAX_CHARACTERS
 from airflow_smtp_cm.ssis.expressions.syntax import Binary, Call, Cast, Conditional, Literal, Unary, Variable
@@ -199,7 +199,7 @@ def test_an_error_is_worded_for_the_person_who_migrates():
 
 
 def test_functions_alone_need_neither_lark_nor_airflow():
-    code = "import sys; from airflow_smtp_cm.ssis import functions; print({'lark', 'airflow'} & sys.modules.keys())"
+    code = "import sys; from airflow_smtp_cm.macros import ssis; print({'lark', 'airflow'} & sys.modules.keys())"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
     )

@@ -120,7 +120,7 @@ def test_dags_need_nothing_of_the_extra():
     """What is imported by a generated DAG is there in every installation."""
     code = (
         "import sys; sys.modules |= dict.fromkeys(['lark', 'defusedxml', 'ruff']);"
-        "import airflow_smtp_cm.ssis.functions, airflow_smtp_cm.ssis.precedence"
+        "import airflow_smtp_cm.macros.ssis, airflow_smtp_cm.operators.precedence"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

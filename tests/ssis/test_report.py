@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, Package, Unreadable
 from airflow_smtp_cm.ssis.reading.reader import read
-from airflow_smtp_cm.ssis.writing.lines import About, Verdict
+from airflow_smtp_cm.ssis.writing.findings import About, Verdict
 from airflow_smtp_cm.ssis.writing.report import Report
 from tests.ssis import packages
 from tests.ssis.building import SMTP, BroughtOver, arrow, mail, package, task

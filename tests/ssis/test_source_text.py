@@ -38,10 +38,10 @@ def test_imports_are_in_order_wherever_the_command_runs(tmp_path, monkeypatch):
     """Whatever lies there, such as a folder with the name of a package."""
     (tmp_path / "airflow_smtp_cm").mkdir()
     monkeypatch.chdir(tmp_path)
-    source = "from airflow_smtp_cm.ssis import functions\nfrom airflow.sdk import DAG\n\nDAG('a' , functions)\n"
+    source = "from airflow_smtp_cm.macros import ssis\nfrom airflow.sdk import DAG\n\nDAG('a' , functions)\n"
 
     assert formatted({"a.py": source}) == {
-        "a.py": 'from airflow.sdk import DAG\nfrom airflow_smtp_cm.ssis import functions\n\nDAG("a", functions)\n'
+        "a.py": 'from airflow.sdk import DAG\nfrom airflow_smtp_cm.macros import ssis\n\nDAG("a", functions)\n'
     }
 
 

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-from airflow_smtp_cm.ssis import functions
+from airflow_smtp_cm.macros import ssis
 from airflow_smtp_cm.ssis.expressions import Untranslatable, parse, to_jinja
 from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_task
 
@@ -24,7 +24,7 @@ class Failing(BaseOperator):
 @pytest.fixture
 def context(request):
     """The context of a task that Airflow runs, as its task runner makes it."""
-    with DAG("load", dag_display_name="Load é", user_defined_macros={"ssis": functions}, schedule=None):
+    with DAG("load", dag_display_name="Load é", user_defined_macros={"ssis": ssis}, schedule=None):
         task = Failing(task_id="send_it", task_display_name="Send it", doc_md="What it is for")
     run = DagRun.model_construct(
         dag_id="load",
@@ -64,8 +64,8 @@ def rendered(expression, context, system=in_task):
         ("PackageName", "Load é"),
         ("PackageID", "load"),
         ("ExecutionInstanceGUID", "manual__1"),
-        ("StartTime", functions.date_text(functions.local(STARTED))),
-        ("ContainerStartTime", functions.date_text(functions.local(STARTED))),
+        ("StartTime", ssis.date_text(ssis.local(STARTED))),
+        ("ContainerStartTime", ssis.date_text(ssis.local(STARTED))),
         ("MachineName", "worker"),
         ("UserName", "scheduler"),
         ("InteractiveMode", "False"),

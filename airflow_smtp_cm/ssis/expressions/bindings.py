@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_smtp_cm.ssis.data_types import DataType, Value
+    from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
     from airflow_smtp_cm.ssis.expressions.syntax import Expression
 
 
@@ -68,7 +68,7 @@ class Template:
         text: what goes into a template field: literal text, and Jinja in braces. It renders to the result as text, as
             SSIS casts it to DT_WSTR; a NULL renders to nothing.
         data_type: the type of the result.
-        uses_functions: whether it needs the macro ``ssis`` (``user_defined_macros={"ssis": functions}``).
+        uses_functions: whether it needs the macro ``ssis`` (``user_defined_macros={"ssis": ssis}``).
         notes: how what variables became differs from them, by the variables' names.
     """
 

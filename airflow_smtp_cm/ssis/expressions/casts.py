@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.data_types import (
+from airflow_smtp_cm.macros.ssis.conversions import RANGES
+from airflow_smtp_cm.macros.ssis.data_types import (
     DATES,
     EXACT,
     FLOATS,
@@ -18,7 +19,6 @@ from airflow_smtp_cm.ssis.data_types import (
     DataType,
 )
 from airflow_smtp_cm.ssis.expressions.typed import Constant, Typed, operation, retyped
-from airflow_smtp_cm.ssis.functions.conversions import RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.data_types import (
+from airflow_smtp_cm.macros.ssis.data_types import (
     DATES,
     INTEGERS,
     NUMBERS,
@@ -14,6 +14,7 @@ from airflow_smtp_cm.ssis.data_types import (
     UNSIGNED,
     DataType,
 )
+from airflow_smtp_cm.macros.ssis.dates import part_of
 from airflow_smtp_cm.ssis.expressions.casts import NotCastable, cast, common_number, convert
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError
 from airflow_smtp_cm.ssis.expressions.signatures import SIGNATURES, Parameter
@@ -29,7 +30,6 @@ from airflow_smtp_cm.ssis.expressions.syntax import (
     Variable,
 )
 from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Typed, operation, retyped
-from airflow_smtp_cm.ssis.functions.dates import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions.checker import Checker
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError
 from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Reference, Typed

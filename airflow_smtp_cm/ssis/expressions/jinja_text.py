@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.data_types import EXACT, FLOATS, INTEGERS, DataType
+from airflow_smtp_cm.macros.ssis.data_types import EXACT, FLOATS, INTEGERS, DataType
 from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Reference, Typed
 
 if TYPE_CHECKING:

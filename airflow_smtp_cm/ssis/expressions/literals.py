@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from airflow_smtp_cm.ssis.data_types import DataType, Value
-from airflow_smtp_cm.ssis.functions.conversions import RANGES, dt_r4, exact
+from airflow_smtp_cm.macros.ssis.conversions import RANGES, dt_r4, exact
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 
 _NUMBER = re.compile(r"(?P<digits>0x[0-9a-f]+|[\d.]+)(?P<exponent>e[+-]?\d+)?(?P<suffix>[luf]*)", re.IGNORECASE)
 _LONGEST_NUMBER = 100  # characters; the largest DT_NUMERIC has 38 digits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import literals
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError
 from airflow_smtp_cm.ssis.expressions.syntax import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from airflow_smtp_cm.ssis.data_types import DataType
+from airflow_smtp_cm.macros.ssis.data_types import DataType
 
 
 class Parameter(Enum):
@@ -28,7 +28,7 @@ class Signature:
     """A function.
 
     Attributes:
-        function: its name in ``airflow_smtp_cm.ssis.functions``.
+        function: its name in ``airflow_smtp_cm.macros.ssis``.
         parameters: what it takes.
         result: the type of what it gives; None is the type of what it is given first.
         width: how many characters the result has as text at most, if that is known.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.ssis.data_types import DataType, Value
+    from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions.bindings import Binding, Constant, Jinja
 from airflow_smtp_cm.ssis.expressions.errors import Untranslatable
 

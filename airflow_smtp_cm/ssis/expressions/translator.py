@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.data_types import DataType
+from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.expressions import typed
 from airflow_smtp_cm.ssis.expressions.bindings import Binding, Constant, Inline, Jinja, Template
 from airflow_smtp_cm.ssis.expressions.casts import NotCastable, as_text

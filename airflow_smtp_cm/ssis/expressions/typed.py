@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.data_types import FLOATS, NUMBERS
-from airflow_smtp_cm.ssis.functions.conversions import RANGES
+from airflow_smtp_cm.macros import ssis
+from airflow_smtp_cm.macros.ssis.conversions import RANGES
+from airflow_smtp_cm.macros.ssis.data_types import FLOATS, NUMBERS
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.ssis.data_types import Content, DataType
+    from airflow_smtp_cm.macros.ssis.data_types import Content, DataType
     from airflow_smtp_cm.ssis.expressions.bindings import Jinja
 
 # No text of a mail is longer; REPLICATE makes some of a few letters, and an expression may hold thousands of them.
@@ -57,7 +57,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A function of ``airflow_smtp_cm.ssis.functions``, ``conditional`` or ``retyped``, and its operands.
+    """A function of ``airflow_smtp_cm.macros.ssis``, ``conditional`` or ``retyped``, and its operands.
 
     Attributes:
         nullable: whether it may be NULL.
@@ -117,7 +117,7 @@ def _compute(made: Operation) -> Content:
         ArithmeticError: division by zero, or the result does not fit into its type.
     """
     contents = [operand.content for operand in made.operands if isinstance(operand, Constant)]
-    result: Content = getattr(functions, made.function)(*contents)
+    result: Content = getattr(ssis, made.function)(*contents)
     if isinstance(result, str) and len(result) > MAX_TEXT:
         raise OverflowError(f"The text has {len(result):,} characters; {MAX_TEXT:,} is the limit")
     if isinstance(result, int) and made.data_type in RANGES:

@@ -25,7 +25,7 @@ from airflow_smtp_cm.ssis.reading.properties import Properties, expressions_of, 
 from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError
 from airflow_smtp_cm.ssis.reading.send_mail_data import is_send_mail, read_send_mail
-from airflow_smtp_cm.ssis.reading.values import read_package_parameter, read_variable
+from airflow_smtp_cm.ssis.reading.variables import read_package_parameter, read_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from airflow_smtp_cm.ssis.reading.dtsx import read_connection_manager, read_pack
 from airflow_smtp_cm.ssis.reading.encryption import refuse_encrypted
 from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError, parse
-from airflow_smtp_cm.ssis.reading.values import read_parameters
+from airflow_smtp_cm.ssis.reading.variables import read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

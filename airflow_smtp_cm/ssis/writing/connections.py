@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
-from airflow_smtp_cm.connection_string import KEYS, ConnectionString
+from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.ssis.expressions import ExpressionError, Untranslatable
-from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Lines
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 
 if TYPE_CHECKING:

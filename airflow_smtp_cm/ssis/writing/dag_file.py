@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_task
 from airflow_smtp_cm.ssis.model import Executable, Kind
+from airflow_smtp_cm.ssis.writing.control_flow import Node, handled_failures, plan
 from airflow_smtp_cm.ssis.writing.events import Callbacks, Events
-from airflow_smtp_cm.ssis.writing.flow import Node, handled_failures, plan
-from airflow_smtp_cm.ssis.writing.lines import About, Lines
-from airflow_smtp_cm.ssis.writing.mails import Mail, Managers, Switch, mail_of
+from airflow_smtp_cm.ssis.writing.findings import About, Lines
 from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
+from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
 from airflow_smtp_cm.ssis.writing.source_text import arrows, call, listed, literal, text
 from airflow_smtp_cm.ssis.writing.task_types import type_name
 from airflow_smtp_cm.ssis.writing.templates import Translator
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 _IMPORTS = {
     "DAG": "airflow.sdk",
     "EmptyOperator": "airflow.providers.standard.operators.empty",
-    "PackageFailureOperator": "airflow_smtp_cm.ssis.precedence",
+    "PackageFailureOperator": "airflow_smtp_cm.operators.precedence",
     "Param": "airflow.sdk",
-    "PrecedenceOperator": "airflow_smtp_cm.ssis.precedence",
+    "PrecedenceOperator": "airflow_smtp_cm.operators.precedence",
     "SendMailNotifier": "airflow_smtp_cm.notifications.send_mail",
     "SendMailOperator": "airflow_smtp_cm.operators.send_mail",
     "TaskGroup": "airflow.sdk",
-    "functions": "airflow_smtp_cm.ssis",
+    "ssis": "airflow_smtp_cm.macros",
 }
 _LONGEST_NAME = 70  # characters, in the first line
 _LOOPS = (Kind.FOR_LOOP, Kind.FOREACH_LOOP)
@@ -97,7 +97,7 @@ class _DagFile:
         body = [*self._body(root), *self._failures(root)]
         head = self._dag(root)
         if self.uses_functions:
-            self.used.add("functions")
+            self.used.add("ssis")
         imports = [f"from {_IMPORTS[name]} import {name}" for name in sorted(self.used)]
         notifiers = [f"{name} = {value}" for name, value in self.notifiers.items()]
         return "\n".join([self._docstring(), "", *imports, "", *notifiers, "", head, *map(_indented, body), ""])
@@ -122,7 +122,7 @@ class _DagFile:
             items = (f"{literal(name)}: {_param(one.arguments)}" for name, one in params.items())
             arguments["params"] = f"{{{', '.join(items)},}}"
         if self.uses_functions:
-            arguments["user_defined_macros"] = '{"ssis": functions}'
+            arguments["user_defined_macros"] = '{"ssis": ssis}'
         return f"with {call('DAG', arguments)}:"
 
     def _enter(self, node: Node, place: _Place) -> None:

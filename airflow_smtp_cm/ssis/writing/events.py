@@ -18,13 +18,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
-from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_smtp_cm.ssis.model import EventHandler, Executable, PrecedenceConstraint
-    from airflow_smtp_cm.ssis.writing.flow import Node
+    from airflow_smtp_cm.ssis.writing.control_flow import Node
 
 CALLBACKS = {
     "OnPreExecute": ("on_execute_callback",),

@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.ssis.writing.lines import Verdict
+from airflow_smtp_cm.ssis.writing.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import PurePath
 
     from airflow_smtp_cm.ssis.model import Unreadable
-    from airflow_smtp_cm.ssis.writing.lines import Line
+    from airflow_smtp_cm.ssis.writing.findings import Line
 
 _TITLES = {
     Verdict.BROUGHT_OVER: "Brought over",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.ssis.data_types import DataType, Value
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import (
     Binding,
     Expression,
@@ -21,7 +21,7 @@ from airflow_smtp_cm.ssis.expressions import (
 from airflow_smtp_cm.ssis.expressions.system_variables import NAMES
 from airflow_smtp_cm.ssis.model import Parameter, Variable
 from airflow_smtp_cm.ssis.writing.names import Identifiers
-from airflow_smtp_cm.ssis.writing.param_values import (
+from airflow_smtp_cm.ssis.writing.values import (
     PARAMETER_TYPES,
     VARIABLE_TYPES,
     json_type,

@@ -14,7 +14,7 @@ from airflow_smtp_cm.ssis.expressions import (
     parse,
     to_jinja,
 )
-from airflow_smtp_cm.ssis.writing.lines import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Lines
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.writing.scope import Scope

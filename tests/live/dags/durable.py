@@ -9,7 +9,7 @@ from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SmtpError
-from airflow_smtp_cm.task_record import OnUncertain
+from airflow_smtp_cm.task.state_store import OnUncertain
 
 PARAMS = {"smtp_conn_id": "smtp_cm_default", "to": "carol@corp.test", "attachments": ""}
 MESSAGE: dict[str, Any] = {

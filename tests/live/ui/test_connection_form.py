@@ -5,7 +5,7 @@ from itertools import groupby
 import pytest
 from playwright.sync_api import expect
 
-from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
+from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
 from tests.live.ui.pages import STANDARD, ConnectionList
 from tests.servers.people import ALICE
 

@@ -2,10 +2,10 @@
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
+from airflow_smtp_cm.macros import ssis
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
+from airflow_smtp_cm.operators.precedence import PackageFailureOperator, PrecedenceOperator
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.precedence import PackageFailureOperator, PrecedenceOperator
 
 package_failed = SendMailNotifier(
     smtp_conn_id="mail_relay",
@@ -34,7 +34,7 @@ with DAG(
         "Operators": Param("it@ledger.example; night@ledger.example", type="string"),
         "Digest": Param("Feeds of the week:\nall of them.", type="string"),
     },
-    user_defined_macros={"ssis": functions},
+    user_defined_macros={"ssis": ssis},
 ):
     with TaskGroup(
         group_id="feeds",

@@ -1,10 +1,10 @@
 """The mail of the SSIS package Joiners."""
 
 from airflow.sdk import DAG, Param, TaskGroup
+from airflow_smtp_cm.macros import ssis
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
+from airflow_smtp_cm.operators.precedence import PackageFailureOperator, PrecedenceOperator
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.precedence import PackageFailureOperator, PrecedenceOperator
 
 call_the_desk = SendMailNotifier(
     smtp_conn_id="people_mail",
@@ -25,7 +25,7 @@ with DAG(
         "Welcome": Param(type="string"),
         "FirstDay": Param(type="string", format="date-time"),
     },
-    user_defined_macros={"ssis": functions},
+    user_defined_macros={"ssis": ssis},
 ):
     with TaskGroup(
         group_id="each_joiner", group_display_name="Each joiner", tooltip="Foreach Loop container of SSIS"

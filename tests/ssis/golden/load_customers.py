@@ -2,8 +2,8 @@
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
+from airflow_smtp_cm.operators.precedence import PackageFailureOperator, PrecedenceOperator
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.ssis.precedence import PackageFailureOperator, PrecedenceOperator
 
 with DAG(
     dag_id="load_customers",

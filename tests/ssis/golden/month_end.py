@@ -3,8 +3,8 @@
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
+from airflow_smtp_cm.operators.precedence import PackageFailureOperator, PrecedenceOperator
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.ssis.precedence import PackageFailureOperator, PrecedenceOperator
 
 journal_failed = SendMailNotifier(
     smtp_conn_id="month_end_mail",

@@ -2,9 +2,9 @@
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
+from airflow_smtp_cm.macros import ssis
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.ssis import functions
 
 tell_operations = SendMailNotifier(
     smtp_conn_id="mail",
@@ -38,7 +38,7 @@ with DAG(
             description="Who reads the daily figures",
         ),
     },
-    user_defined_macros={"ssis": functions},
+    user_defined_macros={"ssis": ssis},
 ):
     with TaskGroup(group_id="load", group_display_name="Load") as load:
         EmptyOperator(

@@ -2,9 +2,9 @@
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
+from airflow_smtp_cm.macros import ssis
+from airflow_smtp_cm.operators.precedence import PackageFailureOperator, PrecedenceOperator
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.ssis import functions
-from airflow_smtp_cm.ssis.precedence import PackageFailureOperator, PrecedenceOperator
 
 with DAG(
     dag_id="publish_reports",
@@ -18,7 +18,7 @@ with DAG(
         ),
         "SendReports": Param(default=True, type="boolean", description="False on test machines"),
     },
-    user_defined_macros={"ssis": functions},
+    user_defined_macros={"ssis": ssis},
 ):
     render_report = EmptyOperator(
         task_id="render_report", task_display_name="Render report", doc_md="Script task (Microsoft.ScriptTask)"

@@ -1,0 +1,81 @@
+"""``airflow smtp-cm``, as definitions for Airflow's command line; what a command does is imported when it runs."""
+
+from __future__ import annotations
+
+from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
+
+_CONN_ID = Arg(("conn_id",), help="Id of the Airflow connection")
+_IMPORT_ARGUMENTS = (
+    Arg(
+        ("paths",),
+        metavar="PATH",
+        nargs="+",
+        help="Files (.dtsx, .ispac, .dtproj, .params, .conmgr), or folders of them",
+    ),
+    Arg(("--output",), metavar="DIR", default="dags", help="Folder for the DAG files (default: dags)"),
+    Arg(
+        ("--connections",),
+        metavar="FILE",
+        default="connections.json",
+        help="File for the connections, for `airflow connections import` (default: connections.json)",
+    ),
+    Arg(
+        ("--format",),
+        choices=("dag", "report", "json"),
+        default="dag",
+        help="dag writes the files and prints the report; report and json print it only, for people or programs",
+    ),
+    Arg(("--overwrite",), help="Replace files that are there already", action="store_true"),
+)
+
+
+def get_cli_commands() -> list[CLICommand]:
+    """Return the commands (key ``cli`` of the provider's metadata)."""
+    commands = "airflow_smtp_cm.cli.commands"
+    return [
+        GroupCommand(
+            name="smtp-cm",
+            help="Use SMTP connection managers",
+            subcommands=(
+                ActionCommand(
+                    name="test",
+                    help="Log in to the server of a connection, and send a test message if asked",
+                    func=lazy_load_command(f"{commands}.test"),
+                    args=(
+                        _CONN_ID,
+                        Arg(("--to",), help="Send a test message to this address"),
+                        Arg(("--trace",), help="Show the dialogue, secrets replaced", action="store_true"),
+                    ),
+                    epilog="Ends with 0 if all went well, else with 1.",
+                ),
+                ActionCommand(
+                    name="connection-string",
+                    help="Show a connection as SSIS's connection string",
+                    func=lazy_load_command(f"{commands}.connection_string"),
+                    args=(_CONN_ID,),
+                ),
+                ActionCommand(
+                    name="add",
+                    help="Add a connection from SSIS's connection string",
+                    func=lazy_load_command(f"{commands}.add"),
+                    args=(
+                        _CONN_ID,
+                        Arg(
+                            ("connection_string",),
+                            help="'SmtpServer=...;UseWindowsAuthentication=True;EnableSsl=True;', or a server's name",
+                        ),
+                    ),
+                ),
+                ActionCommand(
+                    name="import",
+                    help="Bring the mail of SSIS packages over: DAGs, connections, and a report",
+                    func=lazy_load_command(f"{commands}.import_packages"),
+                    args=_IMPORT_ARGUMENTS,
+                    epilog=(
+                        "Ends with 0 if every file was read and written, whatever is left for a human to do; with 1 "
+                        "if a file could not be read, or was left alone because it is there already."
+                    ),
+                ),
+            ),
+        )
+    ]

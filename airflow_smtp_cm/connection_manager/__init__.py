@@ -1,0 +1,5 @@
+"""The SMTP connection manager: its properties, its connection string, and what is checked of them."""
+
+from airflow_smtp_cm.connection_manager.manager import SmtpConnectionManager
+
+__all__ = ["SmtpConnectionManager"]

@@ -1,0 +1,141 @@
+"""AsyncSmtpClient: the same conversation on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_smtp_cm.smtp.async_transport import AsyncTransport
+from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
+from airflow_smtp_cm.smtp.client import ClientState, ehlo_name
+from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.smtp.session import Session
+from airflow_smtp_cm.smtp.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.effects import Steps
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
+    from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.settings import Settings
+    from airflow_smtp_cm.smtp.trace import TraceSink
+
+T = TypeVar("T")
+
+
+class AsyncSmtpClient(ClientState):
+    """What ``SmtpClient`` is, for asyncio; what may block, such as asking a KDC or reading a file, runs in a thread.
+
+    Made by ``open``; use it in an ``async with`` block, which ends with QUIT. Not for use by several tasks at once.
+    """
+
+    def __init__(self, settings: Settings, *, trace: TraceSink | None = None) -> None:
+        self.settings = settings
+        self._trace = trace
+
+    @classmethod
+    async def open(cls, settings: Settings, *, trace: TraceSink | None = None) -> Self:
+        """Connect, start TLS and log in, as far as the settings ask for it; see ``SmtpClient.open``.
+
+        Raises:
+            SmtpError: whatever kept the session from being opened; nothing stays open.
+        """
+        client = cls(settings, trace=trace)
+        await client._open()
+        return client
+
+    async def send(
+        self,
+        message: Outgoing,
+        *,
+        all_or_nothing: bool = False,
+        notification: DeliveryNotification | None = None,
+    ) -> SendResult:
+        """Send one message; see ``SmtpClient.send``."""
+        await self._make_ready()
+        return await self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
+
+    async def send_all(
+        self,
+        messages: Iterable[Outgoing],
+        *,
+        all_or_nothing: bool = False,
+        messages_per_minute: float | None = None,
+        max_messages_per_connection: int | None = None,
+    ) -> AsyncGenerator[SendResult | SmtpError]:
+        """Send any number of messages, each on the heels of the one before; see ``SmtpClient.send_all``."""
+        throttle = Throttle(
+            messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
+        )
+        for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
+            if pause := bulk.pause:
+                await asyncio.sleep(pause)
+            await self._make_ready()
+            try:
+                async with aclosing(self._transport.stream(self._session.send_all(bulk))) as outcomes:
+                    async for outcome in outcomes:
+                        yield outcome
+            except BaseException as error:
+                self._broke_off(error, self._transport)
+                raise
+            finally:
+                self._last_used = time.monotonic()
+
+    async def noop(self) -> None:
+        """Ask the server whether it is still there."""
+        await self._run(self._session.noop())
+
+    async def close(self) -> None:
+        """End the session with QUIT and close the connection."""
+        if not self._session.wire.closed:
+            with suppress(SmtpError):
+                await self._run(self._session.quit())
+        self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _open(self) -> None:
+        session = Session(self.settings, Trace(self._trace))
+        transport = AsyncTransport(self.settings)
+        await transport.connect()
+        try:
+            if (name := self.settings.ehlo_name) is None:
+                name = await asyncio.to_thread(ehlo_name, transport.local_address)
+            await transport.run(session.open(name))
+        except BaseException:
+            transport.close()
+            raise
+        self._session, self._transport = session, transport
+        self._last_used = time.monotonic()
+
+    async def _make_ready(self) -> None:
+        if not self._session.wire.closed:
+            try:
+                await self._run(self._probe())
+            except SmtpError as error:
+                self._is_gone(error)
+        if self._session.wire.closed:
+            self._transport.close()
+            await self._open()
+
+    async def _run(self, steps: Steps[T]) -> T:
+        self._transport.waits.begin()
+        try:
+            return await self._transport.run(steps)
+        except BaseException as error:
+            self._broke_off(error, self._transport)
+            raise
+        finally:
+            self._last_used = time.monotonic()

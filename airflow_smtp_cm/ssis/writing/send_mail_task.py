@@ -1,0 +1,265 @@
+"""What a Send Mail task is told, as arguments of SendMailOperator and SendMailNotifier."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.model import MessageSourceType
+from airflow_smtp_cm.ssis.writing import source_text
+from airflow_smtp_cm.ssis.writing.connections import find, is_smtp
+from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.templates import Translator, escaped, to_do
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_smtp_cm.ssis.model import ConnectionManager, EventHandler, Executable, SendMail
+    from airflow_smtp_cm.ssis.writing.scope import Scope
+
+_PRIORITIES = {1: "High", 5: "Low"}
+_LINES = {
+    "from_email": ("FromLine", "from_line"),
+    "to": ("ToLine", "to_line"),
+    "cc": ("CCLine", "cc_line"),
+    "bcc": ("BCCLine", "bcc_line"),
+    "subject": ("Subject", "subject"),
+}
+_PROPERTIES = frozenset(
+    {
+        *(name for name, _ in _LINES.values()),
+        *("SmtpConnection", "Priority", "MessageSourceType", "MessageSource", "FileAttachments", "Disable"),
+    }
+)
+_OF_PROJECT = (
+    " If it is its project's, bring the package over together with the project: its folder with the .conmgr, or the "
+    ".ispac."
+)
+_OF_WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\|[A-Za-z]:/")
+
+
+@dataclass(frozen=True, slots=True)
+class Managers:
+    """The connection managers that a package's tasks can name.
+
+    Attributes:
+        all: the package's, then the project's.
+        conn_ids: ids of the Airflow connections, by the ``ref_id`` of SMTP connection managers.
+        used: ``ref_id`` of those that a task names.
+    """
+
+    all: Sequence[ConnectionManager]
+    conn_ids: Mapping[str, str]
+    used: set[str] = field(default_factory=set)
+
+    def find(self, reference: str) -> ConnectionManager | None:
+        """Return the connection manager of that GUID or name."""
+        manager = find(self.all, reference)
+        if manager:
+            self.used.add(manager.ref_id)
+        return manager
+
+
+@dataclass(slots=True)
+class Mail:
+    """A message to be.
+
+    Attributes:
+        arguments: those of SendMailOperator and SendMailNotifier, by name; their values are source.
+        to_do: arguments that somebody must write, with SSIS's expression or a word about it.
+        uses_functions: whether an argument needs the macro ``ssis``.
+    """
+
+    arguments: dict[str, str] = field(default_factory=dict)
+    to_do: dict[str, str] = field(default_factory=dict)
+    uses_functions: bool = False
+
+
+def mail_of(task: Executable, scope: Scope, managers: Managers, lines: Lines) -> Mail:
+    """Return the message of a Send Mail task.
+
+    Args:
+        task: the task.
+        scope: what can be named in its expressions.
+        managers: the connection managers that it can name.
+        lines: where what needs a human is told.
+    """
+    return _Reading(task, scope, managers, lines).mail
+
+
+class _Reading:
+    """A Send Mail task, read.
+
+    Attributes:
+        mail: the message.
+    """
+
+    def __init__(self, task: Executable, scope: Scope, managers: Managers, lines: Lines) -> None:
+        if task.mail is None:
+            raise ValueError(f"{task.ref_id} is no Send Mail task.")
+        self.mail = Mail()
+        self._told: SendMail = task.mail
+        self._expressions = task.expressions
+        self._managers = managers
+        self._lines = lines
+        self._place = task.ref_id
+        self._translator = Translator(scope, task.ref_id, lines)
+        self._connection()
+        for argument, (name, attribute) in _LINES.items():
+            self._text(argument, name, getattr(self._told, attribute))
+        self._priority()
+        self._message_source()
+        self._attachments()
+        for name, expression in self._expressions.items():
+            if name not in _PROPERTIES:
+                lines.needs_a_human(
+                    About.EXPRESSION, self._place, f"The expression of {name} is left out: {expression}"
+                )
+        self.mail.uses_functions = self._translator.uses_functions
+
+    def _set(self, argument: str, template: str) -> None:
+        self.mail.arguments[argument] = source_text.text(template)
+
+    def _to_do(self, argument: str, why: str) -> None:
+        self.mail.to_do[argument] = why
+
+    def _text(self, argument: str, name: str, stored: str) -> None:
+        """Set an argument to what the expression of a property says, else to what is stored."""
+        if expression := self._expressions.get(name):
+            if template := self._translator.template(name, expression):
+                self._set(argument, template.text)
+                return
+            self._to_do(argument, expression)
+        if stored:
+            self._set(argument, escaped(stored))
+
+    def _constant(self, argument: str, name: str, stored: str) -> str:
+        expression = self._expressions.get(name)
+        if not expression:
+            return stored
+        value = self._translator.constant(name, expression)
+        if value is None:
+            self._to_do(argument, expression)
+            return stored
+        return value
+
+    def _connection(self) -> None:
+        reference = self._constant("smtp_conn_id", "SmtpConnection", self._told.smtp_connection)
+        manager = self._managers.find(reference)
+        if manager and is_smtp(manager):
+            self._set("smtp_conn_id", self._managers.conn_ids[manager.ref_id])
+            return
+        what = f"{manager.name}, of type {manager.creation_name}" if manager else reference or "none"
+        self._to_do("smtp_conn_id", what)
+        self._lines.needs_a_human(
+            About.CONNECTION,
+            self._place,
+            f"Its connection is no SMTP connection manager that there is: {what}."
+            f"{'' if manager or not reference else _OF_PROJECT}",
+        )
+
+    def _priority(self) -> None:
+        if expression := self._expressions.get("Priority"):
+            if template := self._translator.template("Priority", expression):
+                number = template.as_jinja_expression()
+                self._set("priority", f"{{{{ {{1: 'High', 5: 'Low'}}.get({number}, 'Normal') }}}}")
+            else:
+                self._to_do("priority", expression)
+        elif priority := _PRIORITIES.get(self._told.priority):
+            self._set("priority", priority)
+
+    def _message_source(self) -> None:
+        kind = self._told.message_source_type
+        if "MessageSourceType" in self._expressions:
+            value = self._constant("message_source_type", "MessageSourceType", str(kind.value))
+            kind = MessageSourceType(int(value)) if value in {"0", "1", "2"} else kind
+        if kind is MessageSourceType.DIRECT_INPUT:
+            self._text("message_source", "MessageSource", self._told.message_source)
+            return
+        name = self._constant("message_source", "MessageSource", self._told.message_source)
+        if kind is MessageSourceType.VARIABLE:
+            if template := self._translator.variable(name):
+                self._set("message_source", template.text)
+            else:
+                self._to_do("message_source", f"the variable {name}")
+        else:
+            self._file(name)
+
+    def _file(self, reference: str) -> None:
+        self._set("message_source_type", "FileConnection")
+        manager = self._managers.find(reference)
+        if manager is None or manager.creation_name.upper() != "FILE":
+            self._to_do("message_source", f"the file of the connection manager {reference}")
+            self._lines.needs_a_human(
+                About.FILE,
+                self._place,
+                f"Its message source is no File connection manager that there is: {reference}.",
+            )
+            return
+        path = escaped(manager.connection_string)
+        if expression := manager.expressions.get("ConnectionString"):
+            if template := self._translator.template(f"ConnectionString of {manager.name}", expression):
+                path = template.text
+            else:
+                self._to_do("message_source", expression)
+        self._set("message_source", path)
+        self._lines.needs_a_human(
+            About.FILE, self._place, f"Its text is in a file, to which the workers need access: {path}"
+        )
+
+    def _attachments(self) -> None:
+        if "FileAttachments" in self._expressions:
+            self._text("attachments", "FileAttachments", "|".join(self._told.attachments))
+        elif files := self._told.attachments:
+            self.mail.arguments["attachments"] = source_text.listed(
+                [source_text.text(escaped(file)) for file in files]
+            )
+        if "attachments" in self.mail.arguments:
+            on_windows = any(map(_OF_WINDOWS.match, self._told.attachments))
+            self._lines.needs_a_human(
+                About.FILE,
+                self._place,
+                f"It attaches files, to which the workers need access{', by paths of theirs' if on_windows else ''}: "
+                f"{self._expressions.get('FileAttachments') or ' | '.join(self._told.attachments)}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What switches an executable off: its own Disabled or Disable, and those of what it is in.
+
+    Attributes:
+        disabled: whether it never runs.
+        expressions: place and text of expressions, one of which must be true to switch it off; and what can be named
+            in them.
+    """
+
+    disabled: bool = False
+    expressions: tuple[tuple[str, str, Scope], ...] = ()
+
+    def within(self, owner: Executable | EventHandler, scope: Scope) -> Switch:
+        """Return what switches off what is in an executable or event handler, or itself."""
+        if expression := owner.expressions.get("Disable"):
+            return Switch(self.disabled, (*self.expressions, (owner.ref_id, expression, scope)))
+        return Switch(self.disabled or owner.disabled, self.expressions)
+
+    def apply(self, mail: Mail, lines: Lines) -> None:
+        """Set a message's argument ``disable``: what somebody must write switches it off, too."""
+        if self.disabled:
+            mail.arguments["disable"] = "True"
+            return
+        tests = []
+        for ref_id, expression, scope in self.expressions:
+            translator = Translator(scope, ref_id, lines)
+            if template := translator.template("Disable", expression):
+                tests.append(template.as_jinja_expression())
+                mail.uses_functions |= translator.uses_functions
+            else:
+                mail.to_do["disable"] = expression
+        if mail.to_do:
+            what = " and ".join(f"{name} ({why})" for name, why in mail.to_do.items())
+            mail.arguments["disable"] = source_text.text(to_do(f"write {what}"))
+        elif tests:
+            joined = tests[0] if len(tests) == 1 else " or ".join(f"({test})" for test in tests)
+            mail.arguments["disable"] = source_text.text(f"{{{{ {joined} }}}}")

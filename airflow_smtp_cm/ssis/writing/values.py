@@ -1,0 +1,105 @@
+"""The values of variables and parameters: from how a file writes them to Python's, and to a DAG's params."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
+
+# Variables have COM's VARENUM, parameters .NET's System.TypeCode.
+VARIABLE_TYPES = {
+    2: DataType.I2,
+    3: DataType.I4,
+    4: DataType.R4,
+    5: DataType.R8,
+    6: DataType.CY,
+    7: DataType.DATE,
+    8: DataType.WSTR,
+    11: DataType.BOOL,
+    14: DataType.DECIMAL,
+    16: DataType.I1,
+    17: DataType.UI1,
+    18: DataType.UI2,
+    19: DataType.UI4,
+    20: DataType.I8,
+    21: DataType.UI8,
+    72: DataType.GUID,
+}
+PARAMETER_TYPES = {
+    3: DataType.BOOL,
+    4: DataType.WSTR,
+    5: DataType.I1,
+    6: DataType.UI1,
+    7: DataType.I2,
+    8: DataType.UI2,
+    9: DataType.I4,
+    10: DataType.UI4,
+    11: DataType.I8,
+    12: DataType.UI8,
+    13: DataType.R4,
+    14: DataType.R8,
+    15: DataType.DECIMAL,
+    16: DataType.DATE,
+    18: DataType.WSTR,
+}
+
+_TEXTS = frozenset({DataType.WSTR, DataType.STR, DataType.GUID})
+_FRACTIONS = frozenset({DataType.R4, DataType.R8})
+_DECIMALS = frozenset({DataType.CY, DataType.DECIMAL, DataType.NUMERIC})
+_BOOLEANS = {"true": True, "-1": True, "1": True, "false": False, "0": False}
+# As the designer writes dates, in the language of the United States; else ISO 8601.
+_DATES = ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y")
+
+
+def read_value(text: str, data_type: DataType) -> Value:
+    """Read what a file says.
+
+    Raises:
+        ValueError: it is no value of that type.
+    """
+    if data_type in _TEXTS:
+        return Value(text, data_type)
+    text = text.strip()
+    try:
+        if data_type is DataType.BOOL:
+            return Value(_BOOLEANS[text.lower()], data_type)
+        if data_type is DataType.DATE:
+            return Value(_date(text), data_type)
+        if data_type in _FRACTIONS:
+            return Value(float(text), data_type)
+        if data_type in _DECIMALS:
+            return Value(Decimal(text), data_type)
+        return Value(int(text), data_type)
+    except (KeyError, ValueError, InvalidOperation):
+        raise ValueError(f"It is no {data_type.value}") from None
+
+
+def json_type(data_type: DataType) -> str:
+    """Return the type of a param that holds values of this type."""
+    if data_type is DataType.BOOL:
+        return "boolean"
+    if data_type in _TEXTS or data_type is DataType.DATE:
+        return "string"
+    return "number" if data_type in _FRACTIONS | _DECIMALS else "integer"
+
+
+def json_value(value: Value) -> str | int | float | bool:
+    """Return what a param holds of a value: a date as ISO 8601 text."""
+    content = value.content
+    if isinstance(content, datetime):
+        # A param's date-time must have a time zone; the translation of expressions looks at the rest only.
+        return content.replace(tzinfo=UTC).isoformat()
+    if isinstance(content, Decimal):
+        return float(content)
+    if isinstance(content, str | int | float):
+        return content
+    raise TypeError(f"No param holds {type(content).__name__}.")
+
+
+def _date(text: str) -> datetime:
+    for form in _DATES:
+        with suppress(ValueError):
+            return datetime.strptime(text, form)  # noqa: DTZ007 - SSIS's dates have no time zone
+    return datetime.fromisoformat(text).replace(tzinfo=None)

@@ -1,0 +1,191 @@
+"""A task's fields, as its templates left them, on their way into a message; and all that is wrong with them.
+
+With ``render_template_as_native_obj`` a template may make a number, a list or None of what would have been text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_smtp_cm.mail.control_characters import visible
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.task.message_id import message_id_of
+from airflow_smtp_cm.task.message_source import MessageSourceType, locate_attachments, read_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Stands in for a sender that is missing, so that what else is wrong with the message is found, too.
+_NOBODY = "nobody@sender.invalid"
+
+
+class MailFields(Protocol):
+    """What SendMailOperator and SendMailNotifier have in common; templates may have made anything of it."""
+
+    from_email: Any
+    to: Any
+    cc: Any
+    bcc: Any
+    subject: Any
+    priority: Any
+    message_source_type: Any
+    message_source: Any
+    html_content: Any
+    attachments: Any
+    reply_to: Any
+    headers: Any
+
+
+FIELDS = tuple(MailFields.__annotations__)
+"""Their names."""
+
+
+def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) -> MailMessage:
+    """Make the message of what the templates left in the fields.
+
+    Raises:
+        InvalidMessage: everything that is wrong with the message, the connection and the safety settings.
+    """
+    if not text_of(fields.subject):
+        logger.warning("The subject is empty.")  # in SSIS's words (0x800291C6)
+    return message_of(fields, hook, lambda sender: message_id_of(context, sender))
+
+
+def message_of(
+    fields: MailFields,
+    hook: SmtpCmHook,
+    message_id: Callable[[str], str | None],
+    read: Callable[[MessageSourceType, str], str] = read_message,
+) -> MailMessage:
+    """Do the same without a word.
+
+    Args:
+        fields: what the templates left.
+        hook: the hook for the connection.
+        message_id: returns the Message-ID for a sender; if it returns None, the message gets a new one.
+        read: returns the text of the body; see ``read_message``.
+
+    Raises:
+        InvalidMessage: see ``compose``.
+    """
+    problems = _Problems()
+    attempt = problems.attempt
+    manager = attempt(lambda: hook.connection_manager, "smtp_conn_id")
+    sender = text_of(fields.from_email) or (manager.from_email if manager else _NOBODY)
+    if not sender:
+        problems.found.append(f'from_email: Neither the task nor the connection "{hook.smtp_conn_id}" names one.')
+    kind = attempt(lambda: MessageSourceType(fields.message_source_type), "message_source_type")
+    text = attempt(lambda: read(kind, text_of(fields.message_source)), "message_source") if kind else None
+    attachments = attempt(lambda: locate_attachments(fields.attachments), "attachments")
+    headers = attempt(lambda: _headers_of(fields.headers), "headers")
+    message = attempt(
+        lambda: MailMessage(
+            from_email=sender or _NOBODY,
+            to=lines_of(fields.to),
+            cc=lines_of(fields.cc),
+            bcc=lines_of(fields.bcc),
+            reply_to=lines_of(fields.reply_to),
+            subject=text_of(fields.subject),
+            text=text,
+            html=text_of(fields.html_content),
+            priority=fields.priority,
+            attachments=attachments,
+            headers=headers,
+            message_id=message_id(sender or _NOBODY),
+        )
+    )
+    permitted = attempt(lambda: hook.safety.applied_to(message)) if message else None
+    if permitted is None or problems.found:
+        raise InvalidMessage(*problems.found)
+    return permitted
+
+
+def check_connection(hook: SmtpCmHook) -> None:
+    """Look the connection up.
+
+    Raises:
+        InvalidMessage: everything that is wrong with it.
+    """
+    problems = _Problems()
+    problems.attempt(lambda: hook.connection_manager, "smtp_conn_id")
+    if problems.found:
+        raise InvalidMessage(*problems.found)
+
+
+class _Problems:
+    """Everything that is wrong with a task, so that its author learns it at once.
+
+    Attributes:
+        found: what is wrong, one sentence or two each.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def attempt(self, read: Callable[[], T], field: str | None = None) -> T | None:
+        """Return what ``read`` returns; if it finds something wrong, note that and return None.
+
+        Args:
+            read: reads a field, or makes something of several fields.
+            field: the field's name, unless the problems name it themselves.
+        """
+        problems: Iterable[str]
+        try:
+            return read()
+        except (InvalidMessage, SettingsError) as error:
+            problems = error.problems
+        except AirflowNotFoundException as error:
+            problems = (str(error),)
+        self.found += [f"{field}: {problem}" if field else problem for problem in problems]
+        return None
+
+
+def text_of(value: Any) -> str:
+    """Return the text of a field; None is empty."""
+    return "" if value is None else str(value)
+
+
+def truth_of(value: Any) -> bool:
+    """Return whether a field is true; a template that is not native makes a text of it.
+
+    Raises:
+        InvalidMessage: it is neither true nor false.
+    """
+    match text_of(value).strip().lower():
+        case "true":
+            return True
+        case "false":
+            return False
+    raise InvalidMessage(f'"{visible(text_of(value))}" is neither True nor False.')
+
+
+def lines_of(value: Any) -> str | list[str]:
+    """Return a field of addresses as a line or several; what is neither becomes text that is no address."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return [str(line) for line in value]
+    return text_of(value)
+
+
+def _headers_of(value: Any) -> dict[str, str]:
+    """Return header fields as texts.
+
+    Raises:
+        InvalidMessage: they are no mapping.
+    """
+    if not value:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidMessage(f'It must be a mapping such as {{"X-Report": "sales"}}, not {type(value).__name__}.')
+    return {str(name): text_of(text) for name, text in value.items()}

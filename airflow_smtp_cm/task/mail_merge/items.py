@@ -1,0 +1,122 @@
+"""The messages of one task: for each, the task's own fields with those of an item in their places."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.mail.control_characters import visible
+from airflow_smtp_cm.mail.errors import MAX_PROBLEMS, InvalidMessage
+from airflow_smtp_cm.task.composition import FIELDS, lines_of, message_of, text_of
+from airflow_smtp_cm.task.message_id import message_id_of
+from airflow_smtp_cm.task.message_source import read_message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+    from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.task.composition import MailFields
+
+logger = logging.getLogger(__name__)
+
+# Texts from files and Variables that many messages have in common are read once.
+_TEXTS = 16
+
+
+class Items:
+    """The messages, made when they are asked for: no more than one of them is in memory.
+
+    Args:
+        task: the task's own fields.
+        items: what the templates left of the list of items.
+        context: the task's context.
+
+    Raises:
+        InvalidMessage: it is no list.
+    """
+
+    def __init__(self, task: MailFields, items: Any, context: Mapping[str, Any]) -> None:
+        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
+            advice = " Hand over what a task returns itself, not a template of it." if isinstance(items, str) else ""
+            raise InvalidMessage(f"messages: It must be a list of mappings, not {type(items).__name__}.{advice}")
+        self._own = {name: getattr(task, name) for name in FIELDS}
+        self._items = list(items)  # what mapped tasks return is asked for piece by piece
+        self._context = context
+        self._read = lru_cache(_TEXTS)(read_message)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def digest(self) -> str:
+        """What tells whether two tries have the same recipients in the same order."""
+        digest = hashlib.sha256()
+        for item in self._items:
+            digest.update(json.dumps(self._lines(item)).encode())
+        return digest.hexdigest()
+
+    def check(self, indexes: Collection[int], hook: SmtpCmHook) -> None:
+        """Make each of some messages, to find what is wrong.
+
+        Raises:
+            InvalidMessage: everything that is wrong with them, up to some hundred problems.
+        """
+        problems: list[str] = []
+        seen = wrong = without_subject = 0
+        for index in indexes:
+            seen += 1
+            try:
+                without_subject += not self.compose(index, hook).subject
+            except InvalidMessage as error:
+                wrong += 1
+                problems += error.problems
+                if len(problems) >= MAX_PROBLEMS:
+                    break
+        if problems:
+            rest = f", and the other {len(indexes) - seen:,} were not looked at" if seen < len(indexes) else ""
+            raise InvalidMessage(
+                *problems[:MAX_PROBLEMS],
+                f"This is about {wrong:,} of {seen:,} messages{rest}. None is sent before all are right.",
+            )
+        if without_subject:
+            logger.warning("The subject of %s messages is empty.", f"{without_subject:,}")
+
+    def compose(self, index: int, hook: SmtpCmHook) -> MailMessage:
+        """Make one of the messages.
+
+        Raises:
+            InvalidMessage: everything that is wrong with it.
+        """
+        try:
+            return message_of(
+                self._fields(self._items[index]),
+                hook,
+                lambda sender: message_id_of(self._context, sender, index),
+                self._read,
+            )
+        except InvalidMessage as error:
+            raise InvalidMessage(*(f"messages[{index}]: {problem}" for problem in error.problems)) from error
+
+    def name(self, index: int, hook: SmtpCmHook) -> tuple[str | None, tuple[str, ...]]:
+        """Return the Message-ID and the lines of recipients, as far as they can be told without the message."""
+        item = self._items[index]
+        sender = text_of({**self._own, **item}["from_email"]) or hook.connection_manager.from_email
+        return message_id_of(self._context, sender, index), tuple(filter(None, self._lines(item)))
+
+    def _fields(self, item: Any) -> MailFields:
+        if not isinstance(item, Mapping):
+            raise InvalidMessage(f"It must be a mapping, not {type(item).__name__}.")
+        if unknown := sorted(visible(str(name)) for name in item.keys() - set(FIELDS)):
+            raise InvalidMessage(f"It has {', '.join(unknown)}; a message has no more than {', '.join(FIELDS)}.")
+        return SimpleNamespace(**{**self._own, **item})
+
+    def _lines(self, item: Any) -> tuple[str, ...]:
+        fields = {**self._own, **item} if isinstance(item, Mapping) else {}
+        lines = (lines_of(fields.get(name)) for name in ("to", "cc", "bcc"))
+        return tuple(line if isinstance(line, str) else "; ".join(line) for line in lines)

@@ -1,0 +1,41 @@
+"""What Airflow's UI shows of a mapped task instead of its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Any, Protocol
+
+from airflow.providers.common.compat.sdk import redact
+
+from airflow_smtp_cm.task.composition import lines_of, text_of
+
+# Airflow's database has room for 250 characters, its UI for fewer.
+_LONGEST_RECIPIENTS = 60
+_LONGEST_SUBJECT = 60
+
+
+class LabelledFields(Protocol):
+    """What a label is made of; templates may have made anything of it."""
+
+    to: Any
+    cc: Any
+    subject: Any
+    messages: Any
+
+
+def label_of(fields: LabelledFields) -> str:
+    """Return recipients and subject, each shortened, on one line, with secrets masked."""
+    lines = lines_of(fields.to or fields.cc)
+    recipients = lines if isinstance(lines, str) else "; ".join(lines)
+    if isinstance(fields.messages, Sized):
+        many = len(fields.messages)
+        recipients = f"the recipients of {many:,} message{'' if many == 1 else 's'}"
+    label = _short(recipients, _LONGEST_RECIPIENTS) or "hidden recipients"
+    subject = _short(text_of(fields.subject), _LONGEST_SUBJECT)
+    return f"{label}: {subject}" if subject else label
+
+
+def _short(text: str, longest: int) -> str:
+    # Masked first: half a secret would not be recognized.
+    line = " ".join(str(redact(text)).split())
+    return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"

@@ -1,0 +1,180 @@
+"""Where a Send Mail task's text and attachments come from, in Airflow's terms (SSIS MessageSourceType)."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
+    AirflowOptionalProviderFeatureException,
+    BaseHook,
+    Variable,
+)
+
+from airflow_smtp_cm.mail.attachments import ONE_ITEM
+from airflow_smtp_cm.mail.control_characters import visible
+from airflow_smtp_cm.mail.errors import InvalidMessage
+
+logger = logging.getLogger(__name__)
+
+_FILE_CONNECTION_TYPES = ("fs", "file")
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+class MessageSourceType(StrEnum):
+    """What a task's ``message_source`` is (SSIS SendMailMessageSourceType)."""
+
+    DIRECT_INPUT = "DirectInput"
+    FILE_CONNECTION = "FileConnection"
+    VARIABLE = "Variable"
+
+    @classmethod
+    def _missing_(cls, value: object) -> MessageSourceType:
+        raise InvalidMessage(f'"{visible(str(value))}" is none of {", ".join(cls)}.')
+
+
+def read_message(kind: MessageSourceType, source: str) -> str:
+    """Return the text of the body.
+
+    Args:
+        kind: what ``source`` is.
+        source: the text itself; a path, a URL of object storage or the id of a file connection; the name of an
+            Airflow Variable.
+
+    Raises:
+        InvalidMessage: the source does not exist or is not of its kind, in SSIS's words.
+    """
+    match kind:
+        case MessageSourceType.DIRECT_INPUT:
+            return source
+        case MessageSourceType.FILE_CONNECTION:
+            return _read_file(source)
+        case MessageSourceType.VARIABLE:
+            return _read_variable(source)
+
+
+def locate_attachments(attachments: Any) -> list[Any]:
+    """Return attachments with the URLs of object storage among them as objects that can be opened.
+
+    Args:
+        attachments: a line ``a|b`` (SSIS FileAttachments), or a list of such lines and of what MailMessage takes.
+
+    Raises:
+        InvalidMessage: names every item that is nothing of the kind, and every storage that cannot be used.
+    """
+    if attachments is None:
+        return []
+    located: list[Any] = []
+    problems: list[str] = []
+    several = isinstance(attachments, Iterable) and not isinstance(attachments, ONE_ITEM)
+    for item in attachments if several else (attachments,):
+        for name in filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,):
+            try:
+                located.append(_located(name))
+            except InvalidMessage as error:
+                problems += error.problems
+    if problems:
+        raise InvalidMessage(*problems)
+    return located
+
+
+def _located(item: Any) -> Any:
+    if not isinstance(item, ONE_ITEM):
+        raise InvalidMessage(f"An attachment must be a path or a URL, not {type(item).__name__}.")
+    return _storage(item) if isinstance(item, str) and "://" in item else item
+
+
+def _read_file(source: str) -> str:
+    name = _file_of(source)
+    file = _storage(name) if "://" in name else Path(name)
+    try:
+        with file.open("rb") as stream:
+            content: bytes = stream.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise _no_file(name, str(error)) from error  # other errors may be the network's, and may pass
+    return _decode(content, name)
+
+
+def _file_of(source: str) -> str:
+    """Return the path or URL that is meant: it may be in a connection."""
+    if not source:
+        raise InvalidMessage('Connection "" is empty. Name a path, a URL or the id of a file connection.')
+    if "://" in source or os.path.exists(source):  # noqa: PTH110 - Path.exists raises for names that are no path
+        return source
+    if "/" in source:
+        raise _no_file(source)
+    try:
+        connection = BaseHook.get_connection(source)
+    except AirflowNotFoundException as error:
+        raise _no_file(source, "There is no connection of that id, either.") from error
+    if connection.conn_type not in _FILE_CONNECTION_TYPES:
+        raise InvalidMessage(
+            f'Connection "{source}" is not of type File. Its type is {connection.conn_type}, and must be one of '
+            f"{', '.join(_FILE_CONNECTION_TYPES)}."
+        )
+    extra = connection.extra_dejson
+    name = extra.get("path") if isinstance(extra, dict) else None
+    if not name or not isinstance(name, str):
+        raise InvalidMessage(f'Connection "{source}" is empty. Its extra must name the file as "path".')
+    return name
+
+
+def _no_file(name: str, reason: str = "") -> InvalidMessage:
+    # In SSIS's words (0xC00291CF).
+    text = f'On operation "reading the message source", file "{visible(name)}" does not exist. {reason}'
+    return InvalidMessage(text.strip())
+
+
+def _decode(content: bytes, name: str) -> str:
+    """Decode as the byte order mark says, else as UTF-8, else as Windows does in the West."""
+    marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
+    try:
+        return content.decode(marked or "utf-8")
+    except UnicodeDecodeError as error:
+        if marked:
+            raise InvalidMessage(
+                f'The file "{name}" is not the {marked} text that it says it is: {error}.'
+            ) from error
+    logger.warning("The message source %s is not UTF-8, and is read as Windows-1252.", name)
+    try:
+        return content.decode("cp1252")
+    except UnicodeDecodeError as error:
+        raise InvalidMessage(f'The file "{name}" is neither UTF-8 nor Windows-1252 text: {error}.') from error
+
+
+def _read_variable(name: str) -> str:
+    try:
+        value = Variable.get(name, None)
+    except ImportError as error:  # what Airflow 3.0 raises
+        raise InvalidMessage(
+            f'The Variable "{visible(name)}" cannot be looked up here: Airflow 3.0 does so in running tasks only.'
+        ) from error
+    if value is None:
+        raise InvalidMessage(f'The Variable "{visible(name)}" does not exist. Add it under Admin > Variables.')
+    if not isinstance(value, str):
+        raise InvalidMessage(f'Variable "{visible(name)}" is not of type string.')
+    return value
+
+
+def _storage(url: str) -> Any:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath  # noqa: PLC0415 - slow to import
+
+    try:
+        path = ObjectStoragePath(url)
+        path.fs  # noqa: B018 - else a missing provider would show as a missing file
+    except (AirflowNotFoundException, AirflowOptionalProviderFeatureException, ImportError, ValueError) as error:
+        raise InvalidMessage(
+            f'"{visible(url)}" cannot be opened here: {error}. Such a URL needs the Airflow provider of its storage, '
+            f"and the connection that it names, if any."
+        ) from error
+    return path

@@ -1,0 +1,146 @@
+"""The asyncio client: the same conversation, so only what its transport does itself is tried here."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
+from airflow_smtp_cm.smtp.errors import (
+    CertificateError,
+    ConnectError,
+    DeliveryUncertain,
+    Disconnected,
+    ProtocolError,
+    SettingsError,
+    TimedOut,
+)
+from airflow_smtp_cm.smtp.settings import Settings, Timeouts, TlsMode
+from tests.servers.scripted import close, expect, expect_content, reset, say, scripted_peer, wait_for_close
+from tests.smtp.outgoing import Note
+
+IMPATIENT = Timeouts(connect=2, tls=2, command=0.3, data_block=0.3, final=0.3)
+OPENING = (say("220 hi"), expect("EHLO"), say("250-hi", "250 PIPELINING"))
+ACCEPTED = (expect("MAIL"), expect("RCPT"), expect("DATA"), say("250 a", "250 b", "354 go"), expect_content())
+
+
+def send(settings: Settings, *notes: Note) -> tuple[AsyncSmtpClient, list]:
+    """Send notes over one connection."""
+
+    async def main():
+        async with await AsyncSmtpClient.open(settings) as client:
+            return client, [await client.send(note) for note in notes]
+
+    return asyncio.run(main())
+
+
+def test_ntlm_kerberos_and_both_ways_of_tls(postfix, dovecot, kdc, submission):
+    ticket = kdc.ticket()
+    for settings, login in (
+        (submission(postfix.port()), "NTLM"),
+        (submission(postfix.port("smtps"), mode=TlsMode.IMPLICIT), "NTLM"),
+        (submission(postfix.port(), kerberos=ticket), "GSSAPI with Kerberos"),
+        (submission(dovecot.tls_port, kerberos=ticket, mode=TlsMode.IMPLICIT), "GSSAPI with Kerberos"),
+    ):
+        client, (result,) = send(settings, Note())
+        assert str(client.login) == login
+        assert result.reply.code == 250
+
+
+@pytest.mark.parametrize("port", ["default", "no_chunking", "bare"])
+def test_messages_arrive_over_one_connection(postfix, submission, port):
+    notes = [Note(), Note(text="0123456789\r\n" * 30_000), Note()]
+    send(submission(postfix.port(port)), *notes)
+    for note in notes:
+        arrived = postfix.wait_for_message(note.message_id)
+        assert arrived.get_content() == note.text.replace("\r\n", "\n")
+
+
+def test_many_clients_share_one_loop(postfix, submission):
+    notes = [Note() for _ in range(10)]
+
+    async def one(note):
+        async with await AsyncSmtpClient.open(submission(postfix.port())) as client:
+            await client.send(note)
+
+    async def main():
+        await asyncio.gather(*map(one, notes))
+
+    asyncio.run(main())
+    for note in notes:
+        postfix.wait_for_message(note.message_id)
+
+
+@pytest.mark.parametrize("port", ["expired", "wrong_name", "untrusted"])
+def test_a_certificate_that_is_not_good_is_refused(postfix, submission, port):
+    with pytest.raises(CertificateError):
+        send(submission(postfix.port(port)))
+
+
+def test_octets_before_tls_begins_are_refused():
+    """In the same packet as the 220, or right behind it."""
+    script = [say("220 hi"), expect("EHLO"), say("250-hi", "250 STARTTLS"), expect("STARTTLS")]
+    with scripted_peer([*script, say("220 go", "250 injected"), wait_for_close()]) as peer:
+        settings = Settings(host="127.0.0.1", port=peer.port, timeouts=IMPATIENT)
+        with pytest.raises(ProtocolError):
+            send(replace(settings, tls=replace(settings.tls, mode=TlsMode.STARTTLS)))
+
+
+def test_nobody_listens():
+    with pytest.raises(ConnectError):
+        send(Settings(host="127.0.0.1", port=1))
+
+
+def test_a_name_that_no_server_can_have():
+    with pytest.raises(SettingsError, match="No server can have the name"):
+        send(Settings(host="mail..test"))
+
+
+@pytest.mark.parametrize("words", [["421 4.4.2 idle"], []])
+def test_a_session_that_the_server_ended_between_two_messages_is_opened_anew(words):
+    first = [*OPENING, *ACCEPTED, say("250 queued", *words)]
+    second = [*OPENING, *ACCEPTED, say("250 queued"), expect("QUIT"), say("221 bye")]
+
+    async def main(port):
+        async with await AsyncSmtpClient.open(Settings(host="127.0.0.1", port=port)) as client:
+            await client.send(Note())
+            while not client._transport._connection.ended:  # noqa: ASYNC110 - it tells nobody else
+                await asyncio.sleep(0)
+            await client.send(Note())
+
+    with scripted_peer(first, second) as peer:
+        asyncio.run(main(peer.port))
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ([wait_for_close()], TimedOut),
+        ([reset()], (ConnectError, Disconnected)),  # which of them is up to the network
+        ([*OPENING, expect("MAIL"), wait_for_close()], TimedOut),
+        ([*OPENING, expect("MAIL"), close()], Disconnected),
+        ([*OPENING, *ACCEPTED, wait_for_close()], DeliveryUncertain),
+        ([*OPENING, *ACCEPTED, close()], DeliveryUncertain),
+        ([*OPENING, *ACCEPTED, reset()], DeliveryUncertain),
+    ],
+)
+def test_a_fault_has_the_same_error_as_on_a_blocking_socket(script, expected):
+    with scripted_peer(script, to_the_end=False) as peer, pytest.raises(expected):
+        send(Settings(host="127.0.0.1", port=peer.port, timeouts=IMPATIENT), Note())
+
+
+def test_a_cancelled_message_ends_the_session():
+    script = [*OPENING, expect("MAIL"), wait_for_close()]
+    with scripted_peer(script) as peer:
+
+        async def main():
+            client = await AsyncSmtpClient.open(Settings(host="127.0.0.1", port=peer.port))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await client.send(Note())
+            await client.close()
+
+        asyncio.run(main())
+    assert b"QUIT" not in peer.received

@@ -1,0 +1,672 @@
+"""Many messages in one task: each is sent once, whatever becomes of the others, of the server and of the try."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import contextmanager
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.bulk import GROUP
+from airflow_smtp_cm.smtp.errors import ConnectError
+from airflow_smtp_cm.task.mail_merge.ledger import KEY, Ledger, Outstanding
+from airflow_smtp_cm.task.mail_merge.progress import Progress, _duration
+from airflow_smtp_cm.task.mail_merge.result import Failure, MessagesFailed, State
+from airflow_smtp_cm.task.state_store import TaskRecord
+from airflow_smtp_cm.testing import SmtpTestServer
+from tests.airflow_versions import keeps_state
+from tests.connections import anonymous, to_postfix
+from tests.failing import fails_for_good
+from tests.operators.test_send_mail import FakeTaskInstance
+from tests.servers.people import ALICE
+from tests.servers.processes import free_ports
+from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer
+from tests.smtp.clock import Clock
+
+HELLO = [say("220 hi"), expect("EHLO"), say("250 hi")]
+IN_DOUBT = 2 * GROUP
+LIMIT = 65_535  # [state_store] max_value_storage_bytes
+
+
+class Killed(BaseException):
+    """Stands for the end of a worker: nothing is recorded any more, and nothing said."""
+
+
+class Store:
+    """Airflow's task state store, which may be gone after some writes, as it is to a worker that was killed."""
+
+    def __init__(self):
+        self.kept = {}
+        self.writes = 0
+        self.writes_left = None
+
+    def get(self, key):
+        return json.loads(self.kept[key]) if key in self.kept else None
+
+    def set(self, key, value):
+        if self.writes_left is not None:
+            self.writes_left -= 1
+            if self.writes_left < 0:
+                raise Killed
+        self.writes += 1
+        self.kept[key] = json.dumps(value)
+
+    def delete(self, key):
+        self.kept.pop(key, None)
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def define(monkeypatch):
+    return lambda text: monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", text)
+
+
+@pytest.fixture
+def server(define):
+    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
+        define(server.airflow_connection())
+        yield server
+
+
+@pytest.fixture
+def run(store):
+    """Return a function that does a try of a task, which remembers what those before it did."""
+
+    def run(messages, *, ti=None, remember=True, **fields):
+        context = {"ti": ti or FakeTaskInstance()} | ({"task_state_store": store} if remember else {})
+        return SendMailOperator(task_id="send", messages=messages, **fields).execute(context)
+
+    return run
+
+
+def to(*names, **fields):
+    return [{"to": f"{name}@corp.test", **fields} for name in names]
+
+
+def numbered(count):
+    return to(*(f"bob+{number}" for number in range(count)))
+
+
+def dialogue(*messages, quits=True):
+    """Return a script without extensions: for each message the replies to RCPT, and the final one if there is one."""
+    steps = list(HELLO)
+    for *recipients, final in messages:
+        steps += [expect("MAIL"), say("250 ok")]
+        for reply in recipients:
+            steps += [expect("RCPT"), say(reply)]
+        if final:
+            steps += [expect("DATA"), say("354 go on"), expect_content()]
+            steps += [say(final) if isinstance(final, str) else final]
+        else:
+            steps += [expect("RSET"), say("250 ok")]
+    return [*steps, *([expect("QUIT"), say("221 bye")] if quits else [])]
+
+
+OK = ("250 ok", "250 2.0.0 queued")
+NOBODY = ("550 5.1.1 nobody", None)
+LATER = ("450 4.2.0 later", None)
+
+
+@contextmanager
+def played(define, *scripts):
+    with scripted_peer(*scripts) as peer:
+        define(anonymous(peer.port))
+        yield peer
+
+
+def recipients(peer):
+    return [command.partition("<")[2].partition("@")[0] for command in peer.commands if command.startswith("RCPT")]
+
+
+# --- what is sent
+
+
+def test_each_item_is_a_message_of_the_tasks_fields_with_its_own_in_their_places(server, run, tmp_path):
+    (tmp_path / "b.csv").write_text("b")
+    run(
+        [
+            {"to": "ann@corp.test", "subject": "For Ann", "message_source": "Dear Ann", "priority": "High"},
+            {"to": "ben@corp.test", "attachments": str(tmp_path / "b.csv"), "headers": {"X-Number": 2}},
+            {"cc": "cleo@corp.test", "from_email": "sales@corp.test", "html_content": "<p>Hi"},
+        ],
+        to="dave@corp.test",
+        bcc="archive@corp.test",
+        subject="For all",
+        message_source="Dear customer",
+    )
+
+    ann, ben, cleo = server.outbox
+    assert [received.recipients for received in server.outbox] == [
+        ("ann@corp.test", "archive@corp.test"),
+        ("ben@corp.test", "archive@corp.test"),
+        ("dave@corp.test", "cleo@corp.test", "archive@corp.test"),
+    ]
+    assert [received.message["Subject"] for received in server.outbox] == ["For Ann", "For all", "For all"]
+    assert ann.message.get_content() == "Dear Ann\n"
+    assert (ann.message["X-Priority"], ben.message["X-Number"], cleo.sender) == ("1", "2", "sales@corp.test")
+    assert [part.get_filename() for part in ben.message.iter_attachments()] == ["b.csv"]
+
+
+def test_result_tells_how_many_were_sent_and_not_each_of_them(server, run):
+    result = run(numbered(50))
+
+    assert result.pop("seconds") > 0
+    assert result == {
+        "messages": 50,
+        "sent": 50,
+        "assumed_sent": 0,
+        "failed": 0,
+        "put_off": 0,
+        "in_doubt": 0,
+        "not_sent": 0,
+        "failures": [],
+    }
+    assert len(server.outbox) == 50
+
+
+def test_no_message_needs_no_connection(run):
+    assert run([], smtp_conn_id="nowhere")["messages"] == 0
+
+
+def test_message_ids_are_the_same_in_every_try_and_different_for_each(server, run):
+    for _ in range(2):
+        run(to("ann", "ben"), remember=False)
+
+    ids = [received.message["Message-ID"] for received in server.outbox]
+    assert ids[:2] == ids[2:]
+    assert len(set(ids)) == 2
+
+
+def test_all_go_over_one_connection_unless_that_is_limited(define, run):
+    with played(define, dialogue(OK, OK, OK)):
+        assert run(numbered(3))["sent"] == 3
+    with played(define, dialogue(OK, OK), dialogue(OK)):
+        assert run(numbered(3), ti=FakeTaskInstance(max_tries=1), max_messages_per_connection=2)["sent"] == 3
+
+
+def test_text_that_messages_have_in_common_is_read_once(server, run, tmp_path, monkeypatch):
+    read = []
+    text = tmp_path / "body.txt"
+    text.write_text("Hello")
+    monkeypatch.setattr(
+        "airflow_smtp_cm.task.mail_merge.items.read_message",
+        lambda _, source: (read.append(source), text.read_text())[1],
+    )
+    run(numbered(5), message_source_type="FileConnection", message_source=str(text))
+
+    assert read == [str(text)]
+    assert len(server.outbox) == 5
+
+
+def test_disabled_task_sends_none(server, run):
+    assert run(numbered(2), disable=True) is None
+    assert server.outbox == []
+
+
+# --- what is refused before anything is sent
+
+
+@pytest.mark.parametrize(
+    ("messages", "kind"), [("[{'to': 'a@x.test'}]", "str"), ({"to": "a@x.test"}, "dict"), (5, "int")]
+)
+def test_what_is_no_list_is_refused(server, run, messages, kind):
+    with fails_for_good(match=rf"^messages: It must be a list of mappings, not {kind}\."):
+        run(messages)
+
+    assert server.outbox == []
+
+
+def test_nothing_in_the_place_of_messages_is_no_message_of_the_tasks_own(server):
+    """Such as what a task returns that returns nothing."""
+    operator = SendMailOperator(task_id="send", to="bob@corp.test", messages="{{ none }}")
+    operator.messages = None
+    with fails_for_good(match="It must be a list of mappings, not NoneType"):
+        operator.execute({})
+
+    assert server.outbox == []
+
+
+def test_everything_that_is_wrong_is_told_by_the_index_before_anything_is_sent(server, run):
+    messages = [
+        *to("ann", "ben", subject="Hi"),
+        {"to": "carl"},
+        "dave@corp.test",
+        {"recipient": "a@x", "from": "b@x"},
+    ]
+    with fails_for_good() as caught:
+        run([*messages, {"to": "eve@corp.test", "subject": "a\nb"}])
+
+    problems = str(caught.value).splitlines()
+    assert [problem.partition(":")[0] for problem in problems[:-1]] == [
+        f"messages[{index}]" for index in (2, 3, 4, 5)
+    ]
+    assert 'messages[2]: to: The address "carl" is malformed.' in problems[0]
+    assert problems[1] == "messages[3]: It must be a mapping, not str."
+    assert problems[2].startswith("messages[4]: It has from, recipient; a message has no more than from_email, to, ")
+    assert problems[-1] == "This is about 4 of 6 messages. None is sent before all are right."
+    assert server.outbox == []
+
+
+def test_no_more_than_some_hundred_problems_are_told(server, run):
+    with fails_for_good() as caught:
+        run(to(*range(1000), subject="a\nb"))
+
+    assert len(str(caught.value).splitlines()) == 101
+    assert "This is about 100 of 100 messages, and the other 900 were not looked at." in str(caught.value)
+    assert server.outbox == []
+
+
+def test_what_is_wrong_with_the_connection_is_told_once(run):
+    with fails_for_good() as caught:
+        run(numbered(100), smtp_conn_id="nowhere")
+
+    assert str(caught.value).count("does not exist") == 1
+
+
+@pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
+def test_limit_that_lets_nothing_through_is_refused_when_the_dag_is_parsed(limit):
+    with pytest.raises(ValueError, match=f"{limit} must be a positive number, not 0"):
+        SendMailOperator(task_id="send", messages=[], **{limit: 0})
+
+
+def test_safety_settings_hold_for_each(server, run, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SMTP_CM__ALLOWED_RECIPIENT_DOMAINS", "corp.test")
+    with fails_for_good(match=r"messages\[1\]: This Airflow may not send mail to eve@evil.test"):
+        run([*to("ann"), {"to": "eve@evil.test"}])
+    assert server.outbox == []
+
+    monkeypatch.setenv("AIRFLOW__SMTP_CM__REDIRECT_ALL_TO", "dev@corp.test")
+    run([*to("ann", "ben")])
+    assert [received.recipients for received in server.outbox] == [("dev@corp.test",)] * 2
+
+
+# --- some fail
+
+
+def test_others_are_sent_and_the_failed_ones_are_named(postfix, certificates, define, run):
+    define(to_postfix(postfix, certificates))
+    ti = FakeTaskInstance(run_id="failed ones")
+    with fails_for_good() as caught:
+        run([*numbered(30), *to("refused"), *numbered(30)], ti=ti)
+
+    result = ti.pushed["return_value"]
+    (failure,) = result["failures"]
+    assert (result["messages"], result["sent"], result["failed"]) == (61, 60, 1)
+    assert (failure["index"], failure["state"], failure["recipients"]) == (30, "failed", ["refused@corp.test"])
+    assert "550 5.1.1" in failure["reason"]
+    assert str(caught.value).startswith("60 of 61 messages were sent, in ")
+    assert f"1 cannot be delivered: messages[30] {failure['message_id']} to refused@corp.test: " in str(caught.value)
+
+
+def test_error_names_some_and_the_log_all(define, run, caplog):
+    with played(define, dialogue(*[NOBODY] * 8)), fails_for_good() as caught:
+        run(numbered(8))
+
+    assert str(caught.value).count("messages[") == 5
+    assert "; and 3 more, which the log names." in str(caught.value)
+    assert [f"Failed: messages[{index}] " in caplog.text for index in range(8)] == [True] * 8
+
+
+def test_retry_sends_none_but_those_that_were_put_off(define, run):
+    messages = to("ann", "ben", "cleo", "dave")
+    with played(define, dialogue(OK, LATER, NOBODY, OK), dialogue(LATER), dialogue(OK)) as peer:
+        for _ in range(2):
+            with pytest.raises(MessagesFailed, match=r"2 of 4 messages .* 1 were put off: messages\[1\]") as caught:
+                run(messages)
+            assert caught.value.transient
+        with fails_for_good(match=r"3 of 4 messages .* 1 cannot be delivered: messages\[2\]"):
+            run(messages)
+    assert recipients(peer) == ["ann", "ben", "cleo", "dave", "ben", "ben"]
+
+    with fails_for_good(match=r"3 of 4 messages"):  # which needs no server
+        run(messages)
+
+
+@keeps_state
+def test_retry_delay_is_that_of_what_put_messages_off(define, run):
+    with played(define, dialogue(OK, LATER)), pytest.raises(MessagesFailed) as caught:
+        run(to("ann", "ben"))
+
+    policy = SendMailOperator(task_id="send").retry_policy
+    decision = policy.evaluate(caught.value, try_number=1, max_tries=3)
+    assert (decision.action.value, decision.retry_delay.total_seconds()) == ("retry", 360)
+
+
+def test_message_that_some_got_goes_to_those_alone_who_were_put_off(define, run):
+    message = [{"to": "ann@corp.test; ben@corp.test; cleo@corp.test; dave@corp.test"}]
+    partly = ("250 ok", "450 4.2.0 later", "550 5.1.1 nobody", "450 4.2.0 later", "250 ok")
+    with played(define, dialogue(partly), dialogue(("250 ok", "450 4.2.0 later", "250 ok")), dialogue(OK)) as peer:
+        for _ in range(2):
+            with pytest.raises(MessagesFailed) as caught:
+                run(message)
+            assert caught.value.transient
+        with fails_for_good(match=r"0 of 1 messages .* to cleo@corp\.test: 550 5\.1\.1 nobody"):
+            run(message)
+
+    assert recipients(peer)[4:] == ["ben", "dave", "dave"]
+
+
+def test_all_or_nothing_holds_for_each_message(define, run):
+    both = [{"to": "ann@corp.test; ben@corp.test"}]
+    with played(define, dialogue(("250 ok", "450 4.2.0 later", None)), dialogue(("250 ok", *OK))) as peer:
+        with pytest.raises(MessagesFailed):
+            run(both, all_or_nothing=True)
+        assert run(both, all_or_nothing=True)["sent"] == 1
+
+    assert recipients(peer) == ["ann", "ben"] * 2
+
+
+def test_without_a_record_what_somebody_has_is_not_sent_again(define, run):
+    with played(define, dialogue(OK, LATER)), pytest.raises(AirflowFailException, match="1 of 2 messages were sent"):
+        run(to("ann", "ben"), remember=False)
+
+
+def test_without_a_record_all_are_sent_again_if_nobody_has_any(define, run):
+    with played(define, dialogue(LATER, LATER)), pytest.raises(MessagesFailed) as caught:
+        run(to("ann", "ben"), remember=False)
+
+    assert caught.value.transient
+
+
+def test_attachment_that_is_gone_since_it_was_checked_fails_its_message_alone(server, run, tmp_path, monkeypatch):
+    files = [tmp_path / f"{number}.csv" for number in range(3)]
+    for file in files:
+        file.write_text("x")
+    monkeypatch.setattr("airflow_smtp_cm.task.mail_merge.items.Items.check", lambda *_: files[1].unlink())
+    with fails_for_good(match=r"2 of 3 messages .* messages\[1\] .*1\.csv"):
+        run([{"to": "ann@corp.test", "attachments": str(file)} for file in files])
+
+    assert len(server.outbox) == 2
+
+
+# --- the server or the network ends it
+
+
+def test_server_that_is_not_there_leaves_all_to_the_retry(define, run, store):
+    define(anonymous(free_ports(1)[0]))
+    with pytest.raises(ConnectError):
+        run(numbered(3))
+
+    assert store.writes == 0
+
+
+def test_server_that_takes_no_more_is_sent_the_rest_by_the_retry(define, run, server):
+    closing = [expect("MAIL"), say("421 4.7.0 enough for now")]
+    ti = FakeTaskInstance()
+    with (
+        played(define, [*dialogue(OK, quits=False), *closing], [*HELLO, *closing]),
+        pytest.raises(MessagesFailed, match=r"enough for now.* 1 of 50 messages were sent") as caught,
+    ):
+        run(numbered(50), ti=ti)
+    assert caught.value.transient
+    assert caught.value.code == 421
+    assert ti.pushed["return_value"]["not_sent"] == 49
+
+    define(server.airflow_connection())
+    assert run(numbered(50))["sent"] == 50
+    assert [received.recipients for received in server.outbox] == [(f"bob+{n}@corp.test",) for n in range(1, 50)]
+
+
+LOST = [dialogue(OK, ("250 ok", reset()), quits=False), dialogue(OK)]
+
+
+def test_message_in_doubt_is_not_sent_again_and_others_are(define, run):
+    with played(define, *LOST) as peer, fails_for_good(match=r"1 may have been delivered or not.* messages\[1\]"):
+        run(to("ann", "ben", "cleo"))
+    with fails_for_good(match=r"2 of 3 messages"):
+        run(to("ann", "ben", "cleo"))
+
+    assert recipients(peer) == ["ann", "ben", "cleo"]
+
+
+def test_message_in_doubt_is_sent_again_by_the_retry_if_so_asked_for(define, run):
+    with played(define, *LOST, dialogue(OK)) as peer:
+        with pytest.raises(MessagesFailed) as caught:
+            run(to("ann", "ben", "cleo"), on_uncertain="resend")
+        assert caught.value.transient
+        assert run(to("ann", "ben", "cleo"), on_uncertain="resend")["sent"] == 3
+
+    assert recipients(peer) == ["ann", "ben", "cleo", "ben"]
+
+
+def test_message_in_doubt_is_assumed_to_be_sent_if_so_asked_for(define, run):
+    with played(define, *LOST):
+        result = run(to("ann", "ben", "cleo"), on_uncertain="assume_sent")
+
+    assert (result["sent"], result["assumed_sent"]) == (3, 1)
+
+
+# --- the worker ends
+
+
+@pytest.mark.parametrize("on_uncertain", ["fail", "resend", "assume_sent"])
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 6, 9, 12])
+def test_after_the_end_of_the_worker_the_retry_goes_on_where_it_ended(
+    postfix, certificates, define, writes, on_uncertain
+):
+    """Whenever it was: nothing is lost, and nothing sent twice but what was in doubt, if so asked for."""
+    define(to_postfix(postfix, certificates))
+    store, ti = Store(), FakeTaskInstance(run_id=f"killed {writes} {on_uncertain}")
+    messages = to(*["bob"] * 200)
+
+    def attempt():
+        operator = SendMailOperator(task_id="send", messages=messages, on_uncertain=on_uncertain)
+        return operator.execute({"ti": ti, "task_state_store": store})
+
+    store.writes_left = writes
+    with pytest.raises(Killed):
+        attempt()
+    store.writes_left = None
+    in_doubt = _recorded(store, 200).count(State.LEAVING)
+    assert in_doubt <= IN_DOUBT
+    if on_uncertain == "fail" and in_doubt:
+        with fails_for_good(match=f"{in_doubt} may have been delivered or not"):
+            attempt()
+        result = ti.pushed["return_value"]
+        assert (result["sent"], result["in_doubt"]) == (200 - in_doubt, in_doubt)
+        assert len(result["failures"]) == in_doubt
+    else:
+        assert attempt()["sent"] == 200
+
+    postfix.wait_until_idle()
+    ids = {message["Message-ID"] for message in postfix.messages("bob")}
+    copies = postfix.copies("bob")
+    ours = _message_ids(messages, ti)
+    counts = [copies[message_id] for message_id in ours]
+    assert sum(count != 1 for count in counts) <= in_doubt
+    assert max(counts) <= (2 if on_uncertain == "resend" else 1)
+    if on_uncertain == "resend":
+        assert set(ours) <= ids
+
+
+def _recorded(store, count):
+    if KEY not in store.kept:
+        return bytearray(count)
+    digest = store.get(KEY)["digest"]
+    return Ledger(
+        TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, KEY, durable=True), count, digest
+    )._states
+
+
+def _message_ids(messages, ti):
+    from airflow_smtp_cm.task.message_id import message_id_of  # noqa: PLC0415 - beside what it is for
+
+    return [message_id_of({"ti": ti}, "alice@corp.test", index) for index in range(len(messages))]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_interrupted_task_is_in_doubt_about_no_more_than_has_left(
+    postfix, certificates, define, store, monkeypatch, error
+):
+    """Such as by its execution_timeout; then the record is written as far as things have come."""
+    define(to_postfix(postfix, certificates))
+    one_more, seen = Progress.one_more, []
+
+    def interrupted(self):
+        one_more(self)
+        seen.append(self)
+        if len(seen) == 50:
+            raise error
+
+    monkeypatch.setattr(Progress, "one_more", interrupted)
+    ti = FakeTaskInstance(run_id=f"interrupted by {error.__name__}")
+    operator = SendMailOperator(task_id="send", messages=to(*["bob"] * 200), on_uncertain="assume_sent")
+    with pytest.raises(error):
+        operator.execute({"ti": ti, "task_state_store": store})
+    states = _recorded(store, 200)
+    assert states[:50] == bytes([State.SENT]) * 50
+    assert 0 < states.count(State.LEAVING) <= IN_DOUBT
+    assert states.count(State.SENT) + states.count(State.LEAVING) + states.count(State.WAITING) == 200
+
+    result = operator.execute({"ti": ti, "task_state_store": store})
+    assert (result["sent"], result["assumed_sent"]) == (200, states.count(State.LEAVING))
+    postfix.wait_until_idle()
+    copies = postfix.copies("bob")
+    counts = [copies[message_id] for message_id in _message_ids(range(200), ti)]
+    assert {count for count, state in zip(counts, states, strict=True) if state != State.LEAVING} == {1}
+    assert max(counts) == 1
+
+
+def test_record_is_written_once_for_a_group_of_messages(postfix, certificates, define, run, store):
+    define(to_postfix(postfix, certificates))
+    run(to(*["bob"] * 400), ti=FakeTaskInstance(run_id="writes"))
+
+    assert store.writes < 400 / GROUP + 10
+
+
+def test_slow_messages_are_settled_at_once(define, run, store, monkeypatch):
+    """So that none is in doubt while the task waits for the next."""
+    clock = Clock()
+    seen = []
+
+    def sleep(seconds):
+        clock.now += seconds
+        seen.append(_recorded(store, 4).count(State.LEAVING))
+
+    clock.sleep = sleep
+    for module in ("smtp.bulk", "smtp.client", "merge.ledger"):
+        monkeypatch.setattr(f"airflow_smtp_cm.{module}.time", clock)
+    with played(define, dialogue(OK, OK, OK, OK)):
+        run(numbered(4), messages_per_minute=30)
+
+    assert seen == [0, 0, 0]
+
+
+def test_cleared_task_sends_all_again_as_new_messages(server, run):
+    run(numbered(3))
+    run(numbered(3), ti=FakeTaskInstance(max_tries=1))
+
+    assert len({received.message["Message-ID"] for received in server.outbox}) == 6
+
+
+@pytest.mark.parametrize("other", [numbered(3), numbered(5), list(reversed(numbered(4)))])
+def test_messages_that_are_not_those_of_the_earlier_try_are_not_sent(define, run, server, other):
+    with played(define, dialogue(OK, OK, OK, LATER)), pytest.raises(MessagesFailed):
+        run(numbered(4))
+    define(server.airflow_connection())
+    with fails_for_good(match="They are not those of an earlier try of this task, which had 4"):
+        run(other)
+
+    assert server.outbox == []
+
+
+def test_messages_may_change_but_for_their_recipients(define, run, server):
+    """Such as where a try's number is in the subject."""
+    with played(define, dialogue(OK, LATER)), pytest.raises(MessagesFailed):
+        run(to("ann", "ben", subject="Try 1"))
+    define(server.airflow_connection())
+
+    assert run(to("ann", "ben", subject="Try 2"))["sent"] == 2
+    assert len(server.outbox) == 1
+
+
+# --- the record
+
+
+def test_record_of_a_hundred_thousand_messages_is_below_airflows_limit():
+    """Also where what became of them is a random mixture, and as many failures are kept as there is room for."""
+    store, count, chance = Store(), 100_000, random.Random(1)
+    record = TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, KEY, durable=True)
+    ledger = Ledger(record, count, "0" * 64)
+    ledger._ahead = GROUP  # as in a fast dialogue
+    for index in range(count):
+        state = chance.choice([State.SENT, State.PUT_OFF, State.FAILED, State.WAITING])
+        if state is State.WAITING:
+            continue
+        address = f"somebody-of-some-name-{index}@customer.example"
+        failure = Failure(
+            index=index,
+            state=state,
+            message_id=f"<{'0' * 32}@corp.example>",
+            recipients=(address,),
+            reason=f"mail.corp.example:587 refused 1 of 1 recipients: {address}: 550 5.1.1 User unknown" * 5,
+        )
+        partly = state is State.PUT_OFF and ledger.has_room_for_outstanding(index)
+        ledger.settle(
+            index,
+            failure if state is not State.SENT else None,
+            Outstanding((address,), {}) if partly else None,
+        )
+    ledger.write()
+
+    assert len(store.kept[KEY]) < LIMIT
+    again = Ledger(record, count, "0" * 64)
+    assert again.result().as_json() == ledger.result().as_json()
+    assert again.outstanding == ledger.outstanding
+    with pytest.raises(InvalidMessage):
+        Ledger(record, count, "1" * 64)
+
+
+@pytest.mark.usefixtures("server")
+def test_record_of_messages_that_were_sent_is_small(run, store):
+    run(numbered(300))
+
+    assert len(store.kept[KEY]) < 300
+
+
+def test_fault_of_the_store_ends_the_sending(run, store, server, monkeypatch):
+    """Else a retry would know nothing of what is sent now."""
+
+    def broken(*_):
+        raise OSError("the supervisor is gone")
+
+    monkeypatch.setattr(store, "set", broken)
+    with pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"):
+        run(numbered(10))
+
+    assert server.outbox == []
+
+
+# --- the log
+
+
+def test_progress_is_told_every_some_seconds(monkeypatch, caplog):
+    clock = Clock()
+    monkeypatch.setattr("airflow_smtp_cm.task.mail_merge.progress.time", clock)
+    caplog.set_level("INFO")
+    progress = Progress(200, 10_000)
+    for _ in range(4_000):
+        clock.now += 1 / 64
+        progress.one_more()
+
+    assert caplog.messages == [
+        "SendMailTaskInfo: 1,160 of 10,000 messages, 64 a second, 2 min 18 s left.",
+        "SendMailTaskInfo: 2,120 of 10,000 messages, 64 a second, 2 min 3 s left.",
+        "SendMailTaskInfo: 3,080 of 10,000 messages, 64 a second, 1 min 48 s left.",
+        "SendMailTaskInfo: 4,040 of 10,000 messages, 64 a second, 1 min 33 s left.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (200_000, "55 h 33 min")]
+)
+def test_time_left_is_told_in_words(seconds, words):
+    assert _duration(seconds) == words

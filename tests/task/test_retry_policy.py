@@ -1,0 +1,117 @@
+"""The operator's own retry policy: what is worth another try, and when."""
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import (
+    AuthenticationRefused,
+    CertificateError,
+    ConnectError,
+    DeliveryUncertain,
+    Disconnected,
+    Phase,
+    RecipientsRefused,
+    Refused,
+    SettingsError,
+    TimedOut,
+)
+from airflow_smtp_cm.smtp.replies import Reply
+from airflow_smtp_cm.smtp.result import Refusal
+
+policies = pytest.importorskip(
+    "airflow.sdk.definitions.retry_policy", reason="Airflow below 3.3 has no retry policies"
+)
+from airflow_smtp_cm.task.retry_policy import MailRetryPolicy  # noqa: E402 - which is one
+
+MINUTE = timedelta(minutes=1)
+
+
+def refused(code, text, phase=Phase.MAIL):
+    return Refused(f"refused: {code} {text}", phase=phase, reply=Reply(code, (text,)))
+
+
+def recipients_refused(*replies):
+    refusals = tuple(Refusal(f"user{code}@corp.test", Reply(code, (text,))) for code, text in replies)
+    error = RecipientsRefused("refused", refused=refusals, result=None)
+    error.transient = any(refusal.reply.transient for refusal in refusals)
+    return error
+
+
+def decide(error, try_number=1, task=None):
+    return MailRetryPolicy().evaluate(error, try_number, 5, {"task": task} if task else None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused(550, "5.7.1 no"),
+        AuthenticationRefused("wrong password"),
+        CertificateError("not trusted"),
+        SettingsError("no server"),
+        InvalidMessage("to: nobody"),
+        recipients_refused((550, "5.1.1 unknown")),
+        DeliveryUncertain("who knows"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_does_not_pass_by_itself_fails_at_once_and_says_why(error):
+    decision = decide(error)
+
+    assert decision.action is policies.RetryAction.FAIL
+    assert decision.reason == str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "minutes"),
+    [
+        (ConnectError("no route"), "The network or the server was not there", 1),
+        (Disconnected("lost"), "The network or the server was not there", 1),
+        (TimedOut("silence"), "The network or the server was not there", 1),
+        (recipients_refused((451, "4.7.1 greylisted")), "The server puts off recipients", 6),
+        (recipients_refused((550, "5.1.1 unknown"), (450, "4.2.0 later")), "The server puts off recipients", 6),
+        (refused(421, "4.3.2 too many connections"), "The server wants fewer messages", 10),
+        (refused(421, "closing", Phase.RCPT), "The server wants fewer messages", 10),
+        (refused(451, "4.7.0 slow down"), "The server wants fewer messages", 10),
+        (refused(452, "4.3.1 disk full"), "The server cannot take the message now", 5),
+        (refused(454, "4.7.0 no domain controller", Phase.AUTH), "The server cannot take the message now", 5),
+    ],
+    ids=lambda value: None if isinstance(value, int) else str(value),
+)
+def test_what_may_pass_is_tried_again_after_a_delay_that_fits(error, kind, minutes):
+    decision = decide(error)
+
+    assert decision.action is policies.RetryAction.RETRY
+    assert decision.retry_delay == minutes * MINUTE
+    assert decision.reason.startswith(kind)
+    assert decision.reason.endswith(str(error))
+
+
+def test_delay_grows_from_try_to_try_up_to_an_hour():
+    delays = [decide(ConnectError("no route"), number).retry_delay for number in range(1, 9)]
+
+    assert delays == [minutes * MINUTE for minutes in (1, 2, 4, 8, 16, 32, 60, 60)]
+
+
+@pytest.mark.parametrize("own", [{"retry_delay": timedelta(0)}, {"retry_exponential_backoff": 2.0}], ids=str)
+def test_delay_of_the_tasks_own_stands(own):
+    decision = decide(ConnectError("no route"), task=SendMailOperator(task_id="send", **own))
+
+    assert (decision.action, decision.retry_delay) == (policies.RetryAction.RETRY, None)
+
+
+def test_task_that_says_nothing_of_delays_gets_the_policys():
+    assert decide(ConnectError("no route"), task=SendMailOperator(task_id="send")).retry_delay == MINUTE
+
+
+def test_what_is_no_trouble_with_mail_is_left_to_airflow():
+    assert decide(RuntimeError("a bug")).action is policies.RetryAction.DEFAULT
+
+
+def test_operator_has_it_unless_it_is_given_another():
+    own = policies.ExceptionRetryPolicy(rules=[policies.RetryRule(ConnectError, policies.RetryAction.FAIL)])
+
+    assert isinstance(SendMailOperator(task_id="send").retry_policy, MailRetryPolicy)
+    assert SendMailOperator(task_id="send", retry_policy=own).retry_policy is own
