@@ -28,7 +28,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
 
 

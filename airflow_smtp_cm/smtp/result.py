@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.smtp.replies import Reply
+from airflow_smtp_cm.smtp.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
