@@ -13,7 +13,7 @@ from airflow_smtp_cm.mail.addresses import parse_lines
 from airflow_smtp_cm.mail.attachments import expand
 from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
-from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT
+from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT, address_field, date_field, text_field
 from airflow_smtp_cm.mail.mime import render
 
 if TYPE_CHECKING:
@@ -199,7 +199,29 @@ class MailMessage:
                 f'Before the "@", {addresses} has characters that are not ASCII, and the server does not offer '
                 "SMTPUTF8 (RFC 6531). Use an address in ASCII, or a server that offers it."
             )
-        return render(self, eight_bit=eight_bit, binary=binary, utf8=bool(in_utf8))
+        return render(
+            self._head(),
+            text=self.text,
+            html=self.html,
+            attachments=self.attachments,
+            eight_bit=eight_bit,
+            binary=binary,
+            utf8=bool(in_utf8),
+        )
+
+    def _head(self) -> str:
+        """Write the header but for the Content-* fields; Bcc is never in it."""
+        fields = [date_field(self.date), address_field("From", (self.from_email,))]
+        for name, addresses in (("To", self.to), ("Cc", self.cc), ("Reply-To", self.reply_to)):
+            if addresses:
+                fields.append(address_field(name, addresses))
+        if self.subject:
+            fields.append(text_field("Subject", self.subject))
+        fields.append(f"Message-ID: {self.message_id}\r\n")
+        fields += [f"{name}: {value}\r\n" for name, value in self.priority.fields]
+        fields.append("MIME-Version: 1.0\r\n")
+        fields += [text_field(name, value) for name, value in self.headers.items()]
+        return "".join(fields)
 
 
 def _one_address(line: str | Address) -> Address:
