@@ -11,6 +11,7 @@ from airflow_smtp_cm.connection_manager.connection_string import KEYS, Connectio
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, CONNECTION_TYPE, PORT
 from airflow_smtp_cm.connection_manager.properties import Properties, changed
 from airflow_smtp_cm.connection_manager.validation import WINDOWS_OR_ANONYMOUS, problems_of
+from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.smtp.settings import (
     ChannelBinding,
@@ -99,9 +100,8 @@ class SmtpConnectionManager(Properties):
             )
         reading = _Reading(conn)
         manager = cls(**reading.properties)
-        problems = (*reading.problems, *problems_of(manager, unreadable=reading.unreadable))
-        if problems:
-            raise SettingsError(*problems)
+        reading.problems += problems_of(manager, unreadable=reading.unreadable)
+        reading.problems.raise_as(SettingsError)
         return manager
 
     def to_airflow(self, conn_id: str) -> Any:
@@ -189,9 +189,7 @@ class SmtpConnectionManager(Properties):
         Raises:
             SettingsError: everything that is wrong with them.
         """
-        problems = tuple(problems_of(self))
-        if problems:
-            raise SettingsError(*problems)
+        Problems(problems_of(self)).raise_as(SettingsError)
 
 
 class _Reading:
@@ -212,7 +210,7 @@ class _Reading:
             "password": conn.password,
         }
         self.properties: dict[str, Any] = {name: value for name, value in standard.items() if value}
-        self.problems: list[str] = []
+        self.problems = Problems()
         self.unreadable: set[str] = set()
         self._take(PORT, conn.port)
         extras = self._extras(conn)
@@ -251,13 +249,11 @@ class _Reading:
                 self.properties[item.name] = read
 
     def _take_connection_string(self, text: str) -> None:
-        try:
-            said = ConnectionString.parse(text).properties()
-        except SettingsError as error:
-            self.problems += error.problems
+        string = self.problems.attempt(ConnectionString.parse, text)
+        if string is None:
             self.unreadable |= KEYS.keys() - self.properties.keys()
             return
-        for name, value in said.items():
+        for name, value in string.properties().items():
             given = self.properties.setdefault(name, value)
             # The string's spelling of the server stands: a URI has made lower case of the host.
             if name == "smtp_server" and given.lower() == value.lower():

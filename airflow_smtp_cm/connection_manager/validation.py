@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.connection_manager.connection_string import port_problem
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, PORT
 from airflow_smtp_cm.connection_manager.properties import changed
-from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 
 if TYPE_CHECKING:
@@ -65,13 +65,12 @@ def _server_problems(manager: Properties) -> Iterator[str]:
         yield "The SMTP server has characters in it that no host's name or address has."
 
 
-def _option_problems(manager: Properties) -> Iterator[str]:
+def _option_problems(manager: Properties) -> Problems:
+    problems = Problems()
     for item in (PORT, *CONNECTION_FIELDS):
         if item.type in ("integer", "number") or item.choices:
-            try:
-                item.read(getattr(manager, item.name))
-            except SettingsError as error:
-                yield from error.problems
+            problems.attempt(item.read, getattr(manager, item.name))
+    return problems
 
 
 def _text_problems(manager: Properties) -> Iterator[str]:

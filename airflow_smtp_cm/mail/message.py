@@ -15,6 +15,7 @@ from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
 from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT, address_field, date_field, text_field
 from airflow_smtp_cm.mail.mime import render
+from airflow_smtp_cm.problems import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +82,7 @@ class MailMessage:
     """A message and its envelope.
 
     Addresses are given as lines (see ``addresses.parse_line``), one or several, or as ``Address``; attachments as
-    paths, patterns, sources (see ``sources.expand``) or ``Attachment``. The attributes hold what was read from them.
+    paths, patterns, sources (see ``attachments.expand``) or ``Attachment``. The attributes hold what was read from them.
 
     Attributes:
         from_email: the sender, for From and MAIL FROM (SSIS From).
@@ -147,17 +148,12 @@ class MailMessage:
             "headers": (_own_headers, headers or {}),
             "message_id": (_message_id, message_id),
         }
-        problems: list[str] = []
+        problems = Problems()
         for name, (read, value) in readers.items():
-            try:
-                object.__setattr__(self, name, read(value))
-            except InvalidMessage as error:
-                problems += [f"{name}: {problem}" for problem in error.problems]
-        # A line that could not be read is a problem of its own, and its attribute is not set.
-        if not any(getattr(self, name, ("unread",)) for name in ("to", "cc", "bcc")):
+            object.__setattr__(self, name, problems.attempt(read, value, field=name))
+        if self.to == self.cc == self.bcc == ():  # one that could not be read is None, and a problem already
             problems.append("to: No recipient is specified. Give one in to, cc or bcc.")
-        if problems:
-            raise InvalidMessage(*problems)
+        problems.raise_as(InvalidMessage)
         if not message_id:
             object.__setattr__(self, "message_id", make_msgid(domain=self.from_email.domain))
         object.__setattr__(self, "date", _aware(date))
@@ -252,9 +248,8 @@ def _body(text: str | None) -> str | None:
 
 
 def _own_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    problems = [problem for name, value in headers.items() for problem in _header_problems(name, value)]
-    if problems:
-        raise InvalidMessage(*problems)
+    problems = Problems(problem for name, value in headers.items() for problem in _header_problems(name, value))
+    problems.raise_as(InvalidMessage)
     return dict(headers)
 
 

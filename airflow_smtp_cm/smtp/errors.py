@@ -27,6 +27,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.problems import InvalidInput
+
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
@@ -100,7 +102,7 @@ class SmtpError(Exception):
         return self.reply.text if self.reply else None
 
 
-class SettingsError(SmtpError, ValueError):
+class SettingsError(SmtpError, InvalidInput):
     """The connection's settings cannot work, whoever the server is; nothing was sent.
 
     Attributes:

@@ -552,7 +552,7 @@ def test_slow_messages_are_settled_at_once(define, run, store, monkeypatch):
         seen.append(_recorded(store, 4).count(State.LEAVING))
 
     clock.sleep = sleep
-    for module in ("smtp.bulk", "smtp.client", "merge.ledger"):
+    for module in ("smtp.bulk", "smtp.client", "task.mail_merge.ledger"):
         monkeypatch.setattr(f"airflow_smtp_cm.{module}.time", clock)
     with played(define, dialogue(OK, OK, OK, OK)):
         run(numbered(4), messages_per_minute=30)
