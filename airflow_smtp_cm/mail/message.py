@@ -82,7 +82,7 @@ class MailMessage:
     """A message and its envelope.
 
     Addresses are given as lines (see ``addresses.parse_line``), one or several, or as ``Address``; attachments as
-    paths, patterns, sources (see ``attachments.expand``) or ``Attachment``. The attributes hold what was read from them.
+    paths, patterns, sources (see ``attachments.expand``) or ``Attachment``. The attributes hold what was read.
 
     Attributes:
         from_email: the sender, for From and MAIL FROM (SSIS From).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.smtp.errors import ProtocolError
 from airflow_smtp_cm.smtp.reply import CONTINUE, Reply
 from airflow_smtp_cm.smtp.trace import REDACTED
@@ -15,6 +16,8 @@ MAX_LINE = 8 * 1024
 MAX_CHALLENGE_LINE = 12 * 1024
 MAX_REPLY = 64 * 1024
 MAX_LINES = 128
+
+_MAX_SHOWN = 80  # characters of what is no reply, in an error
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 # In a log they would forge lines, or give a terminal orders; base64 and whatever else has a meaning has none of them.
@@ -85,13 +88,7 @@ class ReplyParser:
         return reply
 
     def _show(self, octets: bytes) -> str:
-        return REDACTED if self.secret else shorten(octets)
-
-
-def shorten(octets: bytes, limit: int = 80) -> str:
-    """Show at most ``limit`` octets of what the server sent, printable, for an error message."""
-    shown = repr(octets[:limit])[1:]
-    return shown if len(octets) <= limit else f"{shown}... ({len(octets)} octets)"
+        return REDACTED if self.secret else shorten(repr(octets)[1:], _MAX_SHOWN)
 
 
 def _read(line: bytes) -> tuple[int, str, bool] | None:
