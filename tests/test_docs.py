@@ -15,7 +15,6 @@ from airflow.sdk import DAG
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.connection_string import KEYS
 from airflow_smtp_cm.connection_manager.fields import PLACEHOLDERS, RELABELING
-from airflow_smtp_cm.decorators.send_mail import send_mail_task
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 
@@ -108,8 +107,8 @@ def test_ssis_page_has_every_argument_of_the_operator():
     assert arguments(SendMailOperator.__init__) - set(code_spans("from-ssis.md")) == set()
 
 
-def test_notifier_and_decorator_take_the_arguments_of_the_operator():
-    """The pages say so."""
+def test_notifier_takes_the_arguments_of_the_operator():
+    """The page says so."""
     of_the_operator = arguments(SendMailOperator.__init__)
 
     assert of_the_operator - arguments(SendMailNotifier.__init__) == {
@@ -120,11 +119,6 @@ def test_notifier_and_decorator_take_the_arguments_of_the_operator():
         "on_uncertain",
     }
     assert arguments(SendMailNotifier.__init__) <= of_the_operator
-    assert of_the_operator - arguments(send_mail_task) == {
-        "message_source",
-        "message_source_type",
-        "messages",
-    }
 
 
 # --- the errors it quotes
