@@ -10,6 +10,8 @@ from airflow_smtp_cm.smtp.settings import ChannelBinding, MechanismChoice, TlsMo
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.interfaces import MessagePolicy
 
+__all__ = ["Properties"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Properties:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
+__all__ = ["send_mail_task"]
+
 
 class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
     """Calls a function, and sends what it returns."""

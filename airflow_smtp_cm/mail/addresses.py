@@ -14,6 +14,8 @@ from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress
 from airflow_smtp_cm.problems import Problems, read_each
 
+__all__ = ["Address", "parse_line", "parse_lines"]
+
 MAX_LOCAL_PART = 64  # octets (RFC 5321, section 4.5.3.1.1)
 MAX_ADDRESS = 254  # octets: a path of 256 (section 4.5.3.1.3) less its angle brackets
 MAX_DOMAIN = 255  # octets (section 4.5.3.1.2)

@@ -19,6 +19,8 @@ from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAttachment, SourceChanged
 from airflow_smtp_cm.problems import Problems, read_each
 
+__all__ = ["Attachment", "FileLike", "Status", "expand"]
+
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105  # RFC 2045, section 5.1

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from airflow_smtp_cm.problems import InvalidInput
 
+__all__ = ["InvalidAddress", "InvalidAttachment", "InvalidMessage", "Smtputf8Needed", "SourceChanged"]
+
 
 class InvalidMessage(InvalidInput):
     """A message, or a part of one, cannot be sent as it is.

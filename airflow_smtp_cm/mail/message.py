@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.attachments import Attachment, Attachments
     from airflow_smtp_cm.mail.mime import Rendering
 
+__all__ = ["MailMessage", "Priority"]
+
 _HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _MESSAGE_ID = re.compile(rf"<{_ATOM}(?:\.{_ATOM})*@(?:{_ATOM}(?:\.{_ATOM})*|\[[!-Z^-~]*\])>")  # section 3.6.4

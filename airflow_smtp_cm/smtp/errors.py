@@ -33,6 +33,27 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
 
+__all__ = [
+    "AuthenticationError",
+    "AuthenticationNotOffered",
+    "AuthenticationRefused",
+    "CertificateError",
+    "ConnectError",
+    "CredentialError",
+    "DeliveryUncertain",
+    "Disconnected",
+    "MessageError",
+    "Phase",
+    "ProtocolError",
+    "RecipientsRefused",
+    "Refused",
+    "SettingsError",
+    "SmtpError",
+    "StartTlsNotOffered",
+    "TimedOut",
+    "TlsError",
+]
+
 
 class Phase(StrEnum):
     """The stretch of the conversation an error or a timeout belongs to."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from airflow_smtp_cm.smtp.trace import REDACTED
 
+__all__ = ["Reply"]
+
 CONTINUE = 334  # a challenge during AUTH
 
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")

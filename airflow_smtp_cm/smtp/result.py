@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
+__all__ = ["Refusal", "SendResult"]
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
