@@ -15,8 +15,8 @@ SECONDS := 30
 # All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
 AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
 # What Airflow has a part in.
-AIRFLOW_TESTS := $(addprefix tests/,cli connection_manager hooks notifications operators task test_email_backend.py \
-	test_examples.py test_provider_info.py test_safety.py test_testing.py)
+AIRFLOW_TESTS := $(addprefix tests/,cli connection_manager decorators hooks notifications operators task \
+	test_email_backend.py test_examples.py test_provider_info.py test_safety.py test_testing.py)
 
 .PHONY: venv demo test test-matrix load lint docs fuzz bench clean
 .PRECIOUS: .build/airflow-%/installed

@@ -16,6 +16,8 @@ from airflow_smtp_cm.task.message_source import locate_attachments
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+__all__ = ["send_email"]
+
 logger = logging.getLogger(__name__)
 
 # What Airflow says of a task instance in the subjects of its alerts: its repr, in Airflow 3 and in Airflow 2.

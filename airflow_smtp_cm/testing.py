@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     from aiosmtpd.smtp import Envelope, Session
 
+__all__ = ["ReceivedMessage", "SmtpTestServer"]
+
 HOST = "127.0.0.1"
 
 # Those of an Airflow connection that are not in its extra.

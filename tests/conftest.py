@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.people import ALICE
+
 _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-", ignore_cleanup_errors=True)
 
 # Airflow reads these once, when it is first imported.
@@ -24,6 +26,27 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(_airflow_home.cleanup)
+
+
+@pytest.fixture
+def define(monkeypatch):
+    """Return a function that defines an Airflow connection, by default the default one."""
+
+    def define(text: str, conn_id: str = "smtp_cm_default") -> None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", text)
+
+    return define
+
+
+@pytest.fixture
+def server(define):
+    """A server in this process, where alice has an account; the connections smtp_cm_default and mail lead to it."""
+    from airflow_smtp_cm.testing import SmtpTestServer  # noqa: PLC0415 - most tests need none of it
+
+    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
+        for conn_id in ("smtp_cm_default", "mail"):
+            define(server.airflow_connection(), conn_id)
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,6 @@ import pytest
 from airflow_smtp_cm.email_backend import readable, send_email
 
 
-@pytest.fixture
-def server(smtp_cm_server, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
-    return smtp_cm_server
-
-
 @pytest.mark.parametrize(
     ("subject", "expected"),
     [

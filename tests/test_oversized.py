@@ -15,7 +15,7 @@ from airflow_smtp_cm.mail.headers import MAX_TEXT
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.data_encoding import DataLines
 from airflow_smtp_cm.smtp.errors import ProtocolError, SettingsError
-from airflow_smtp_cm.smtp.replies import MAX_REPLY, ReplyParser
+from airflow_smtp_cm.smtp.reply_parser import MAX_REPLY, ReplyParser
 from airflow_smtp_cm.smtp.settings import Settings
 from airflow_smtp_cm.smtp.transport import MAX_UNREAD
 from tests.fuzz.messages import header_names

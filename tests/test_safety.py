@@ -13,22 +13,13 @@ from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SettingsError
-from airflow_smtp_cm.testing import SmtpTestServer
 from tests.airflow_versions import since_3_1
 from tests.connections import connection
 from tests.failing import fails_for_good
-from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
 from tests.smtp.outgoing import Note
 
 TO_MANY = [f"user{number}@corp.test" for number in range(5)]
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection())
-        yield server
 
 
 @pytest.fixture

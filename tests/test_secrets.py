@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from spnego._ntlm_raw.crypto import ntowfv1, ntowfv2
 from structlog.testing import capture_logs
 
-from airflow_smtp_cm import cli_commands
+from airflow_smtp_cm.cli import commands
 from airflow_smtp_cm.decorators.send_mail import send_mail_task
 from airflow_smtp_cm.email_backend import send_email
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
@@ -206,7 +206,7 @@ def email_backend():
 
 
 def command_line():
-    cli_commands.test(Namespace(conn_id="smtp_cm_default", to="bob@corp.test", trace=True))
+    commands.test(Namespace(conn_id="smtp_cm_default", to="bob@corp.test", trace=True))
     return []
 
 

@@ -13,15 +13,9 @@ from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.errors import AuthenticationNotOffered, AuthenticationRefused, CertificateError, Refused
 from airflow_smtp_cm.testing import SmtpTestServer
+from tests.servers import people
 
-ALICE = r"CORP\alice"
-PASSWORD = "Wonder-Land-1!"
-
-
-@pytest.fixture
-def server():
-    with SmtpTestServer(users={ALICE: PASSWORD}) as server:
-        yield server
+ALICE, PASSWORD = people.ALICE.down_level, people.ALICE.password
 
 
 def manager(server, **properties):

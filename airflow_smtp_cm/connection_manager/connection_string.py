@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -138,11 +139,11 @@ class ConnectionString:
         if _KINGSWAYSOFT & keys.keys():
             raise SettingsError(_NOT_KINGSWAYSOFT)
 
-        problems = [
+        problems = Problems(
             f"Item {number} of the connection string is not of the form Key=Value."
             for number, item in enumerate(items, start=1)
             if item.find("=") < 1
-        ]
+        )
         # Only keys that are known are named: another may be a piece of a password with a semicolon in it.
         problems += dict.fromkeys(
             f"{KEYS.get(_PROPERTIES.get(key, ''), 'An unknown key')} stands in the connection string more than once."
@@ -153,16 +154,12 @@ class ConnectionString:
         unknown: list[str] = []
         for key, value in pairs:
             if name := _PROPERTIES.get(key.lower()):
-                try:
-                    said[name] = _read(name, value)
-                except SettingsError as error:
-                    problems += error.problems
+                said[name] = problems.attempt(_read, name, value)
             elif reason := _REFUSED.get(key.lower()):
                 problems.append(f"{key} cannot stand in the connection string. {reason}")
             else:
                 unknown.append(key)
-        if problems:
-            raise SettingsError(*problems)
+        problems.raise_as(SettingsError)
         if unknown:
             logger.warning("SSIS's connection string has no such keys, they are ignored: %s", ", ".join(unknown))
         return cls(**said)

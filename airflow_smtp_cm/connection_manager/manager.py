@@ -1,15 +1,17 @@
-"""The SMTP connection manager: SSIS's properties and what SSIS lacks, from and to where they are kept."""
+"""The SMTP connection manager: its properties from and to where they are kept, and a client made of them."""
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString, ipv6_address
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, CONNECTION_TYPE, PORT
-from airflow_smtp_cm.connection_manager.validation import WINDOWS_OR_ANONYMOUS, changed, problems_of
+from airflow_smtp_cm.connection_manager.properties import Properties, changed
+from airflow_smtp_cm.connection_manager.validation import WINDOWS_OR_ANONYMOUS, problems_of
+from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.smtp.settings import (
     ChannelBinding,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.connection_manager.fields import ConnectionField
     from airflow_smtp_cm.smtp.client import SmtpClient
-    from airflow_smtp_cm.smtp.interfaces import MessagePolicy
     from airflow_smtp_cm.smtp.trace import TraceSink
 
 logger = logging.getLogger(__name__)
@@ -42,79 +43,13 @@ _OTHER_MECHANISMS = frozenset({"basic", "plain", "login", "cram-md5", "oauth", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmtpConnectionManager:
-    r"""SSIS's SMTP connection manager.
+class SmtpConnectionManager(Properties):
+    """SSIS's SMTP connection manager: its properties, and an open client made of them.
 
-    A bag of properties that need not be complete: SSIS, too, writes ``SmtpServer=;...``. What is made from an
-    Airflow connection has been validated; the rest is validated when it is used. Where None means that nothing is
-    said, "" means the same.
-
-    Attributes:
-        name: its name in the package; the connection's id in Airflow.
-        description: its description.
-        smtp_server: name or address of the server.
-        use_windows_authentication: whether to log in as a Windows identity; else Anonymous.
-        enable_ssl: whether to use TLS, which then is mandatory.
-        timeout: the longest wait for the server, in seconds; None leaves each wait its own default.
-        port: TCP port; None means 25, or 465 with implicit TLS.
-        tls_mode: ``starttls`` or ``implicit``.
-        server_name: the server's name in its certificate and SPN, where it is not ``smtp_server``.
-        ca_bundle: path of a PEM file with the authorities to trust instead of the system's.
-        client_certificate: path of a PEM file with the client's chain, and its key unless ``client_key``.
-        client_key: path of a PEM file with the client's key.
-        client_key_password: what decrypts the key.
-        verify_certificate: False accepts any certificate; for tests only.
-        username: ``DOMAIN\user``, ``user@REALM`` or ``user``; None means the process's own identity.
-        password: the user's password.
-        keytab: path of a keytab that holds the user's keys.
-        mechanism: which of the Windows protocols may be used: ``auto``, ``kerberos`` or ``ntlm``.
-        spn: service principal name, ``service/host``; None means ``SMTPSVC/`` and the server's name.
-        channel_binding: what ties the login to TLS: ``tls-server-end-point``, ``tls-unique`` or ``none``.
-        anonymous_if_not_offered: go on without login if the server offers no Windows mechanism at all.
-        ccache: name of the Kerberos ticket cache to use instead of the process's default. It belongs to the
-            machine: no connection has it.
-        message_policy: what every message goes through before it is sent. It belongs to the site: no connection
-            has it.
-        from_email: the sender of messages that name none.
-        ehlo_name: what to say at EHLO; None means the machine's fully qualified name, else its address.
-        pipelining: whether to use PIPELINING where it is offered.
-        total_timeout: seconds that opening a session or sending a message may take; None means no limit.
+    What is made from an Airflow connection has been validated; the rest is validated when it is used.
     """
 
     connection_manager_type: ClassVar[str] = "SMTP"
-
-    name: str = "SMTP Connection Manager"
-    description: str = ""
-    smtp_server: str = ""
-    use_windows_authentication: bool = False
-    enable_ssl: bool = False
-    timeout: float | None = None
-    port: int | None = None
-    tls_mode: TlsMode = TlsMode.STARTTLS
-    server_name: str | None = None
-    ca_bundle: str | None = None
-    client_certificate: str | None = None
-    client_key: str | None = None
-    client_key_password: str | None = field(default=None, repr=False)
-    verify_certificate: bool = True
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    keytab: str | None = None
-    mechanism: MechanismChoice = MechanismChoice.AUTO
-    spn: str | None = None
-    channel_binding: ChannelBinding = ChannelBinding.TLS_SERVER_END_POINT
-    anonymous_if_not_offered: bool = False
-    ccache: str | None = None
-    message_policy: MessagePolicy | None = None
-    from_email: str | None = None
-    ehlo_name: str | None = None
-    pipelining: bool = True
-    total_timeout: float | None = None
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            if item.default is None and getattr(self, item.name) == "":
-                object.__setattr__(self, item.name, None)
 
     @classmethod
     def from_connection_string(cls, text: str, **properties: Any) -> Self:
@@ -165,9 +100,8 @@ class SmtpConnectionManager:
             )
         reading = _Reading(conn)
         manager = cls(**reading.properties)
-        problems = (*reading.problems, *problems_of(manager, unreadable=reading.unreadable))
-        if problems:
-            raise SettingsError(*problems)
+        reading.problems += problems_of(manager, unreadable=reading.unreadable)
+        reading.problems.raise_as(SettingsError)
         return manager
 
     def to_airflow(self, conn_id: str) -> Any:
@@ -255,9 +189,7 @@ class SmtpConnectionManager:
         Raises:
             SettingsError: everything that is wrong with them.
         """
-        problems = tuple(problems_of(self))
-        if problems:
-            raise SettingsError(*problems)
+        Problems(problems_of(self)).raise_as(SettingsError)
 
 
 class _Reading:
@@ -278,7 +210,7 @@ class _Reading:
             "password": conn.password,
         }
         self.properties: dict[str, Any] = {name: value for name, value in standard.items() if value}
-        self.problems: list[str] = []
+        self.problems = Problems()
         self.unreadable: set[str] = set()
         self._take(PORT, conn.port)
         extras = self._extras(conn)
@@ -317,13 +249,11 @@ class _Reading:
                 self.properties[item.name] = read
 
     def _take_connection_string(self, text: str) -> None:
-        try:
-            said = ConnectionString.parse(text).properties()
-        except SettingsError as error:
-            self.problems += error.problems
+        string = self.problems.attempt(ConnectionString.parse, text)
+        if string is None:
             self.unreadable |= KEYS.keys() - self.properties.keys()
             return
-        for name, value in said.items():
+        for name, value in string.properties().items():
             given = self.properties.setdefault(name, value)
             # The string's spelling of the server stands: a URI has made lower case of the host.
             if name == "smtp_server" and given.lower() == value.lower():

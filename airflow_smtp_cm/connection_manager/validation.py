@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.connection_manager.connection_string import port_problem
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, PORT
-from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.connection_manager.properties import changed
+from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+    from airflow_smtp_cm.connection_manager.properties import Properties
 
 WINDOWS_OR_ANONYMOUS = (
     "The SMTP connection manager knows Anonymous and Windows authentication only: switch on "
@@ -34,7 +35,7 @@ _MAX_TEXT = 4096  # characters: paths can be as long, and all else is shorter
 _ADDRESS = re.compile(r"[^@]+@[^@]+")  # enough to see a mistake; whoever sends parses it
 
 
-def problems_of(manager: SmtpConnectionManager, *, unreadable: Container[str] = ()) -> Iterator[str]:
+def problems_of(manager: Properties, *, unreadable: Container[str] = ()) -> Iterator[str]:
     """Say everything that is wrong with the properties, and with the files they name; nothing is sent.
 
     Args:
@@ -55,13 +56,7 @@ def problems_of(manager: SmtpConnectionManager, *, unreadable: Container[str] = 
         yield from _tls_problems(manager)
 
 
-def changed(manager: SmtpConnectionManager, *names: str) -> list[str]:
-    """Return which of these properties differ from their defaults."""
-    defaults = {item.name: item.default for item in fields(manager)}
-    return [name for name in names if getattr(manager, name) != defaults[name]]
-
-
-def _server_problems(manager: SmtpConnectionManager) -> Iterator[str]:
+def _server_problems(manager: Properties) -> Iterator[str]:
     if not manager.smtp_server:
         yield _NO_SERVER
     elif problem := port_problem(manager.smtp_server):
@@ -70,16 +65,15 @@ def _server_problems(manager: SmtpConnectionManager) -> Iterator[str]:
         yield "The SMTP server has characters in it that no host's name or address has."
 
 
-def _option_problems(manager: SmtpConnectionManager) -> Iterator[str]:
+def _option_problems(manager: Properties) -> Problems:
+    problems = Problems()
     for item in (PORT, *CONNECTION_FIELDS):
         if item.type in ("integer", "number") or item.choices:
-            try:
-                item.read(getattr(manager, item.name))
-            except SettingsError as error:
-                yield from error.problems
+            problems.attempt(item.read, getattr(manager, item.name))
+    return problems
 
 
-def _text_problems(manager: SmtpConnectionManager) -> Iterator[str]:
+def _text_problems(manager: Properties) -> Iterator[str]:
     for name in ("server_name", "ehlo_name", "spn"):
         if not _is_word(getattr(manager, name) or ""):
             yield f"{name} has spaces or control characters in it."
@@ -91,7 +85,7 @@ def _text_problems(manager: SmtpConnectionManager) -> Iterator[str]:
         yield "from_email must be one e-mail address."
 
 
-def _file_problems(manager: SmtpConnectionManager) -> Iterator[str]:
+def _file_problems(manager: Properties) -> Iterator[str]:
     for name in ("keytab", "ca_bundle", "client_certificate", "client_key"):
         if path := getattr(manager, name):
             try:
@@ -101,7 +95,7 @@ def _file_problems(manager: SmtpConnectionManager) -> Iterator[str]:
                 yield f"{name}: the file {path!r} cannot be read on this machine: {reason}."
 
 
-def _authentication_problems(manager: SmtpConnectionManager) -> Iterator[str]:
+def _authentication_problems(manager: Properties) -> Iterator[str]:
     if not manager.use_windows_authentication:
         if given := changed(manager, "username", "password", "keytab"):
             yield f"{_are(given)} given, and Windows authentication is off. {WINDOWS_OR_ANONYMOUS}"
@@ -121,7 +115,7 @@ def _authentication_problems(manager: SmtpConnectionManager) -> Iterator[str]:
             yield "NTLM needs a user name and a password: set the login and the password."
 
 
-def _tls_problems(manager: SmtpConnectionManager) -> Iterator[str]:
+def _tls_problems(manager: Properties) -> Iterator[str]:
     files = ("ca_bundle", "client_certificate", "client_key", "client_key_password")
     if not manager.enable_ssl:
         if given := changed(manager, "tls_mode", *files, "verify_certificate"):

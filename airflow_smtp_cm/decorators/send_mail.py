@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context, TaskDecorator
 
-    from airflow_smtp_cm.task.state_store import OnUncertain
+__all__ = ["send_mail_task"]
 
 
 class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
@@ -89,74 +89,19 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         return SendMailOperator.execute(self, context)
 
 
-def send_mail_task(
-    python_callable: Callable[..., Any] | None = None,
-    *,
-    smtp_conn_id: str = "smtp_cm_default",
-    from_email: str | None = None,
-    to: str | Sequence[str] | None = None,
-    cc: str | Sequence[str] | None = None,
-    bcc: str | Sequence[str] | None = None,
-    subject: str = "",
-    priority: str | int = "Normal",
-    html_content: str | None = None,
-    attachments: str | Sequence[Any] | None = None,
-    reply_to: str | Sequence[str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    messages_per_minute: float | None = None,
-    max_messages_per_connection: int | None = None,
-    disable: bool | str = False,
-    all_or_nothing: bool = False,
-    durable: bool = True,
-    on_uncertain: OnUncertain = "fail",
-    **kwargs: Any,
-) -> TaskDecorator:
+def send_mail_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
     """Make a task of a function that returns what to mail.
 
     That is a text, a MailMessage, a dict of operator fields, or a list of them: a message for each.
 
     Args:
         python_callable: the function.
-        smtp_conn_id: id of the Airflow connection, of type ``smtp_cm``.
-        from_email: the sender; by default the connection's.
-        to: recipients.
-        cc: recipients of a copy.
-        bcc: recipients whom nobody else sees.
-        subject: the subject.
-        priority: High, Normal or Low, or SSIS's numbers 1, 3 and 5.
-        html_content: the text as HTML, beside what the function returns.
-        attachments: ``a|b`` or a list; see SendMailOperator.
-        reply_to: where answers go, if not to the sender.
-        headers: headers of your own.
-        messages_per_minute: how many of the messages, if the function returns a list; see SendMailOperator.
-        max_messages_per_connection: how many of them over one connection; see SendMailOperator.
-        disable: neither call the function nor send anything; see SendMailOperator.
-        all_or_nothing: send to nobody if the server refuses anybody.
-        durable: keep a record of what was sent; see SendMailOperator.
-        on_uncertain: what to do if nobody can know whether the message was delivered; see SendMailOperator.
-        kwargs: what every task takes.
+        kwargs: the arguments of SendMailOperator (``smtp_conn_id``, ``to``, ``cc``, ``bcc``, ``subject``,
+            ``html_content``, ``attachments``, ``disable``, ...), but for ``message_source``, ``message_source_type``
+            and ``messages``, for which the function stands; and what every task takes.
     """
     return task_decorator_factory(
-        python_callable=python_callable,
-        decorated_operator_class=_SendMailDecoratedOperator,
-        smtp_conn_id=smtp_conn_id,
-        from_email=from_email,
-        to=to,
-        cc=cc,
-        bcc=bcc,
-        subject=subject,
-        priority=priority,
-        html_content=html_content,
-        attachments=attachments,
-        reply_to=reply_to,
-        headers=headers,
-        messages_per_minute=messages_per_minute,
-        max_messages_per_connection=max_messages_per_connection,
-        disable=disable,
-        all_or_nothing=all_or_nothing,
-        durable=durable,
-        on_uncertain=on_uncertain,
-        **kwargs,
+        python_callable=python_callable, decorated_operator_class=_SendMailDecoratedOperator, **kwargs
     )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.trace import TraceSink
 
+__all__ = ["SmtpCmHook"]
+
 # Seconds: whoever presses "Test" waits for it, in a process that others need, too.
 _TEST_WAIT = 10.0
 _TEST_TOTAL = 20.0

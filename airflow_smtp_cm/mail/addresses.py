@@ -11,7 +11,10 @@ from functools import lru_cache
 import idna
 
 from airflow_smtp_cm.mail.control_characters import forbidden, visible
-from airflow_smtp_cm.mail.errors import MAX_PROBLEMS, InvalidAddress
+from airflow_smtp_cm.mail.errors import InvalidAddress
+from airflow_smtp_cm.problems import Problems, read_each
+
+__all__ = ["Address", "parse_line", "parse_lines"]
 
 MAX_LOCAL_PART = 64  # octets (RFC 5321, section 4.5.3.1.1)
 MAX_ADDRESS = 254  # octets: a path of 256 (section 4.5.3.1.3) less its angle brackets
@@ -121,16 +124,15 @@ def _parse(text: str) -> tuple[Address, ...]:
     if character := forbidden(text):
         raise InvalidAddress(f'The address line "{visible(text)}" holds the control character {character}.')
     addresses: list[Address] = []
-    problems: list[str] = []
+    problems = Problems()
     for item in _items(text):
         try:
             addresses.append(_read(item))
         except InvalidAddress as error:
             problems.append(_MALFORMED.format(visible(_written_out(item)), error))
-            if len(problems) == MAX_PROBLEMS:
+            if problems.full:
                 break
-    if problems:
-        raise InvalidAddress(*problems)
+    problems.raise_as(InvalidAddress)
     return tuple(addresses)
 
 
@@ -144,23 +146,15 @@ def parse_lines(lines: Addresses) -> tuple[Address, ...]:
     Raises:
         InvalidAddress: names every item that is no address, up to some hundred.
     """
-    if isinstance(lines, str):
-        return parse_line(lines)
-    addresses: list[Address] = []
-    problems: list[str] = []
-    for line in (lines,) if isinstance(lines, Address) else lines or ():
-        if isinstance(line, Address):
-            addresses.append(line)
-            continue
-        try:
-            addresses += parse_line(line)
-        except InvalidAddress as error:
-            problems += error.problems
-            if len(problems) >= MAX_PROBLEMS:
-                break
-    if problems:
-        raise InvalidAddress(*problems)
-    return tuple(addresses)
+    if lines is None:
+        return ()
+    if isinstance(lines, str | Address):
+        return _one_line(lines)
+    return read_each(_one_line, lines, InvalidAddress)
+
+
+def _one_line(line: str | Address) -> tuple[Address, ...]:
+    return (line,) if isinstance(line, Address) else parse_line(line)
 
 
 def phrase(name: str) -> str:

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
 
 from airflow_smtp_cm.mail.control_characters import forbidden, visible
-from airflow_smtp_cm.mail.errors import MAX_PROBLEMS, InvalidAttachment, SourceChanged
+from airflow_smtp_cm.mail.errors import InvalidAttachment, SourceChanged
+from airflow_smtp_cm.problems import Problems, read_each
+
+__all__ = ["Attachment", "FileLike", "Status", "expand"]
 
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
@@ -88,16 +91,12 @@ class Attachment:
 
     def __init__(self, source: Source, name: str | None = None, media_type: str | None = None) -> None:
         name = _own_name(source) if name is None else name
-        problems = list(_name_problems(name))
+        problems = Problems(_name_problems(name))
         if media_type is None:
             media_type = DEFAULT_MEDIA_TYPE if problems else _guess(name)
         problems += _media_type_problems(media_type)
-        try:
-            size = _size(source)
-        except InvalidAttachment as error:
-            problems += error.problems
-        if problems:
-            raise InvalidAttachment(*problems)
+        size = problems.attempt(_size, source)
+        problems.raise_as(InvalidAttachment)
         for attribute, value in (("source", source), ("name", name), ("media_type", media_type), ("size", size)):
             object.__setattr__(self, attribute, value)
 
@@ -144,22 +143,12 @@ def expand(items: Attachments) -> tuple[Attachment, ...]:
     """
     if items is None:  # most messages; to tell one item from several takes longer than all the rest of them
         return ()
-    attachments: list[Attachment] = []
-    problems: list[str] = []
-    for source in _sources((items,) if isinstance(items, ONE_ITEM) else items):
-        try:
-            attachments += _attach(source)
-        except InvalidAttachment as error:
-            problems += error.problems
-            if len(problems) >= MAX_PROBLEMS:
-                break
-    if problems:
-        raise InvalidAttachment(*problems)
-    return tuple(attachments)
+    return read_each(_attach, sources(items), InvalidAttachment)
 
 
-def _sources(items: Iterable[Source | Attachment]) -> Iterator[Source | Attachment]:
-    for item in items:
+def sources(items: Source | Attachment | Iterable[Source | Attachment]) -> Iterator[Source | Attachment]:
+    """Yield one source after the other: a string may hold several, separated by ``|``."""
+    for item in (items,) if isinstance(items, ONE_ITEM) else items:
         yield from filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,)
 
 

@@ -11,19 +11,17 @@ It is one of these:
 
 from __future__ import annotations
 
-MAX_PROBLEMS = 100  # of a kind that are worth telling; after that, nobody has meant what stands there
+from airflow_smtp_cm.problems import InvalidInput
+
+__all__ = ["InvalidAddress", "InvalidAttachment", "InvalidMessage", "Smtputf8Needed", "SourceChanged"]
 
 
-class InvalidMessage(ValueError):
+class InvalidMessage(InvalidInput):
     """A message, or a part of one, cannot be sent as it is.
 
     Attributes:
         problems: everything that is wrong, in full sentences.
     """
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 class InvalidAddress(InvalidMessage):

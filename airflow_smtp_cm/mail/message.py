@@ -13,8 +13,9 @@ from airflow_smtp_cm.mail.addresses import parse_lines
 from airflow_smtp_cm.mail.attachments import expand
 from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
-from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT
+from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT, address_field, date_field, text_field
 from airflow_smtp_cm.mail.mime import render
+from airflow_smtp_cm.problems import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.addresses import Address, Addresses
     from airflow_smtp_cm.mail.attachments import Attachment, Attachments
     from airflow_smtp_cm.mail.mime import Rendering
+
+__all__ = ["MailMessage", "Priority"]
 
 _HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -81,7 +84,7 @@ class MailMessage:
     """A message and its envelope.
 
     Addresses are given as lines (see ``addresses.parse_line``), one or several, or as ``Address``; attachments as
-    paths, patterns, sources (see ``sources.expand``) or ``Attachment``. The attributes hold what was read from them.
+    paths, patterns, sources (see ``attachments.expand``) or ``Attachment``. The attributes hold what was read.
 
     Attributes:
         from_email: the sender, for From and MAIL FROM (SSIS From).
@@ -147,17 +150,12 @@ class MailMessage:
             "headers": (_own_headers, headers or {}),
             "message_id": (_message_id, message_id),
         }
-        problems: list[str] = []
+        problems = Problems()
         for name, (read, value) in readers.items():
-            try:
-                object.__setattr__(self, name, read(value))
-            except InvalidMessage as error:
-                problems += [f"{name}: {problem}" for problem in error.problems]
-        # A line that could not be read is a problem of its own, and its attribute is not set.
-        if not any(getattr(self, name, ("unread",)) for name in ("to", "cc", "bcc")):
+            object.__setattr__(self, name, problems.attempt(read, value, field=name))
+        if self.to == self.cc == self.bcc == ():  # one that could not be read is None, and a problem already
             problems.append("to: No recipient is specified. Give one in to, cc or bcc.")
-        if problems:
-            raise InvalidMessage(*problems)
+        problems.raise_as(InvalidMessage)
         if not message_id:
             object.__setattr__(self, "message_id", make_msgid(domain=self.from_email.domain))
         object.__setattr__(self, "date", _aware(date))
@@ -199,7 +197,29 @@ class MailMessage:
                 f'Before the "@", {addresses} has characters that are not ASCII, and the server does not offer '
                 "SMTPUTF8 (RFC 6531). Use an address in ASCII, or a server that offers it."
             )
-        return render(self, eight_bit=eight_bit, binary=binary, utf8=bool(in_utf8))
+        return render(
+            self._head(),
+            text=self.text,
+            html=self.html,
+            attachments=self.attachments,
+            eight_bit=eight_bit,
+            binary=binary,
+            utf8=bool(in_utf8),
+        )
+
+    def _head(self) -> str:
+        """Write the header but for the Content-* fields; Bcc is never in it."""
+        fields = [date_field(self.date), address_field("From", (self.from_email,))]
+        for name, addresses in (("To", self.to), ("Cc", self.cc), ("Reply-To", self.reply_to)):
+            if addresses:
+                fields.append(address_field(name, addresses))
+        if self.subject:
+            fields.append(text_field("Subject", self.subject))
+        fields.append(f"Message-ID: {self.message_id}\r\n")
+        fields += [f"{name}: {value}\r\n" for name, value in self.priority.fields]
+        fields.append("MIME-Version: 1.0\r\n")
+        fields += [text_field(name, value) for name, value in self.headers.items()]
+        return "".join(fields)
 
 
 def _one_address(line: str | Address) -> Address:
@@ -230,9 +250,8 @@ def _body(text: str | None) -> str | None:
 
 
 def _own_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    problems = [problem for name, value in headers.items() for problem in _header_problems(name, value)]
-    if problems:
-        raise InvalidMessage(*problems)
+    problems = Problems(problem for name, value in headers.items() for problem in _header_problems(name, value))
+    problems.raise_as(InvalidMessage)
     return dict(headers)
 
 

@@ -10,20 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from airflow_smtp_cm.mail.headers import (
-    MAX_LINE,
-    address_field,
-    attachment_fields,
-    content_type_field,
-    date_field,
-    text_field,
-)
+from airflow_smtp_cm.mail.headers import MAX_LINE, attachment_fields, content_type_field
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from airflow_smtp_cm.mail.attachments import Attachment
-    from airflow_smtp_cm.mail.message import MailMessage
 
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
@@ -153,16 +145,32 @@ class Rendering:
                 yield from (piece[start : start + _CHUNK] for start in range(0, len(piece), _CHUNK))
 
 
-def render(message: MailMessage, *, eight_bit: bool, binary: bool, utf8: bool) -> Rendering:
+def render(
+    head: str,
+    *,
+    text: str | None,
+    html: str | None,
+    attachments: Sequence[Attachment],
+    eight_bit: bool,
+    binary: bool,
+    utf8: bool,
+) -> Rendering:
     """Write a message.
 
     Text is sent as it is if no line is longer than 998 octets, and it is ASCII or ``eight_bit`` is set; otherwise in
     quoted-printable or base64, whichever is shorter. Attachments are sent in base64, or as they are with ``binary``.
-    ``utf8`` says whether an address is in raw UTF-8.
+
+    Args:
+        head: the message's header fields, but for the Content-* fields.
+        text: the body as plain text.
+        html: the body as HTML.
+        attachments: files, in order.
+        eight_bit: whether 8BITMIME may be used.
+        binary: whether BINARYMIME may be used.
+        utf8: whether an address is in raw UTF-8.
     """
-    root = _structure(message, eight_bit=eight_bit, binary=binary)
-    head = f"{_message_fields(message)}{root.fields}\r\n".encode()
-    pieces = (head, *root.pieces)
+    root = _structure(text, html, attachments, eight_bit=eight_bit, binary=binary)
+    pieces = (f"{head}{root.fields}\r\n".encode(), *root.pieces)
     return Rendering(
         body="8BITMIME" if utf8 and eight_bit and root.body == "7BIT" else root.body,
         utf8=utf8,
@@ -171,34 +179,21 @@ def render(message: MailMessage, *, eight_bit: bool, binary: bool, utf8: bool) -
     )
 
 
-def _message_fields(message: MailMessage) -> str:
-    """Write the header but for the Content-* fields; Bcc is never in it."""
-    fields = [date_field(message.date), address_field("From", (message.from_email,))]
-    for name, addresses in (("To", message.to), ("Cc", message.cc), ("Reply-To", message.reply_to)):
-        if addresses:
-            fields.append(address_field(name, addresses))
-    if message.subject:
-        fields.append(text_field("Subject", message.subject))
-    fields.append(f"Message-ID: {message.message_id}\r\n")
-    fields += [f"{name}: {value}\r\n" for name, value in message.priority.fields]
-    fields.append("MIME-Version: 1.0\r\n")
-    fields += [text_field(name, value) for name, value in message.headers.items()]
-    return "".join(fields)
-
-
-def _structure(message: MailMessage, *, eight_bit: bool, binary: bool) -> Part:
+def _structure(
+    text: str | None, html: str | None, attachments: Sequence[Attachment], *, eight_bit: bool, binary: bool
+) -> Part:
     """Build multipart/mixed around multipart/alternative around the texts, each only where there is a need for it."""
-    texts = [(subtype, text) for subtype, text in (("plain", message.text), ("html", message.html)) if text]
+    texts = [(subtype, body) for subtype, body in (("plain", text), ("html", html)) if body]
     if not texts:
         texts = [("plain", "")]
-    if len(texts) == 1 and not message.attachments:
-        ((subtype, text),) = texts
-        return _text_part(subtype, _ended(text), eight_bit=eight_bit)
-    parts = [_text_part(subtype, text, eight_bit=eight_bit) for subtype, text in texts]
+    if len(texts) == 1 and not attachments:
+        ((subtype, body),) = texts
+        return _text_part(subtype, _ended(body), eight_bit=eight_bit)
+    parts = [_text_part(subtype, body, eight_bit=eight_bit) for subtype, body in texts]
     content = parts[0] if len(parts) == 1 else _multipart("alternative", parts)
-    if not message.attachments:
+    if not attachments:
         return content
-    return _multipart("mixed", [content, *(_file_part(file, binary=binary) for file in message.attachments)])
+    return _multipart("mixed", [content, *(_file_part(file, binary=binary) for file in attachments)])
 
 
 def _ended(text: str) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.settings import Settings
 
+__all__ = ["SendMailNotifier"]
+
 # Seconds for opening the session, and again for sending: callbacks run in processes that others wait for.
 _PATIENCE = 60.0
 

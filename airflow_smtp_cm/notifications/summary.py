@@ -16,6 +16,8 @@ from urllib.parse import quote
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_smtp_cm.shortening import shorten
+
 _LONGEST_EXCEPTION = 4000  # characters; the rest is in the log
 
 
@@ -120,7 +122,7 @@ def _exception(exception: Any) -> str | None:
     if exception is None:
         return None
     name = f"{type(exception).__name__}: " if isinstance(exception, BaseException) else ""
-    return f"{name}{exception}"[:_LONGEST_EXCEPTION]
+    return shorten(f"{name}{exception}", _LONGEST_EXCEPTION)
 
 
 def _moment(value: Any) -> datetime | None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import DAG, Context
 
+__all__ = ["PackageFailureOperator", "PrecedenceOperator"]
+
 _ENDED = ("success", "failed")
 # An arrow of SSIS's raises no events, so that default_args with callbacks are not meant for it.
 _NO_CALLBACKS = dict.fromkeys(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.task.mail_merge.result import MergeResult
     from airflow_smtp_cm.task.state_store import OnUncertain
 
+__all__ = ["SendMailOperator"]
+
 _ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
 
 

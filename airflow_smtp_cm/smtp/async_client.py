@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.settings import Settings
     from airflow_smtp_cm.smtp.trace import TraceSink
 
+__all__ = ["AsyncSmtpClient"]
+
 T = TypeVar("T")
 
 

@@ -18,7 +18,7 @@ from airflow_smtp_cm.smtp.errors import (
     Phase,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.replies import CONTINUE
+from airflow_smtp_cm.smtp.reply import CONTINUE
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding
@@ -27,7 +27,7 @@ from airflow_smtp_cm.smtp.wire import Command
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.sasl import MechanismName
     from airflow_smtp_cm.smtp.settings import WindowsAuthentication
     from airflow_smtp_cm.smtp.wire import Wire

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Outgoing
-    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.wire import Wire
 

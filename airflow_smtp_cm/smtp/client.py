@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.settings import Settings
     from airflow_smtp_cm.smtp.trace import TraceSink
 
+__all__ = ["SmtpClient"]
+
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)

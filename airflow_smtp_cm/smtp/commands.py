@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.extensions import Extensions
     from airflow_smtp_cm.smtp.interfaces import Content
 
+__all__ = ["DeliveryNotification"]
+
 _PATH = re.compile(
     r'(?:"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[\x20-\x7e])*"|[^\s<>"@\x00-\x1f\x7f-\x9f]+)@[^\s<>@\x00-\x1f\x7f-\x9f]+'
 )

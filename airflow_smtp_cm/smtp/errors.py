@@ -27,9 +27,32 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.problems import InvalidInput
+
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
+
+__all__ = [
+    "AuthenticationError",
+    "AuthenticationNotOffered",
+    "AuthenticationRefused",
+    "CertificateError",
+    "ConnectError",
+    "CredentialError",
+    "DeliveryUncertain",
+    "Disconnected",
+    "MessageError",
+    "Phase",
+    "ProtocolError",
+    "RecipientsRefused",
+    "Refused",
+    "SettingsError",
+    "SmtpError",
+    "StartTlsNotOffered",
+    "TimedOut",
+    "TlsError",
+]
 
 
 class Phase(StrEnum):
@@ -100,7 +123,7 @@ class SmtpError(Exception):
         return self.reply.text if self.reply else None
 
 
-class SettingsError(SmtpError, ValueError):
+class SettingsError(SmtpError, InvalidInput):
     """The connection's settings cannot work, whoever the server is; nothing was sent.
 
     Attributes:

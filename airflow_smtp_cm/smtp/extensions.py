@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
-    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.reply import Reply
 
 _UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # servers kept this spelling for clients older than RFC 2554
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870, section 3

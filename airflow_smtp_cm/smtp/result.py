@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.smtp.replies import Reply
+from airflow_smtp_cm.smtp.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
+
+__all__ = ["Refusal", "SendResult"]
 
 
 @dataclass(frozen=True, slots=True)

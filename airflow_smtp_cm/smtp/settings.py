@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.smtp.interfaces import MessagePolicy
 
+__all__ = [
+    "ChannelBinding",
+    "Identity",
+    "MechanismChoice",
+    "Settings",
+    "Timeouts",
+    "Tls",
+    "TlsMode",
+    "WindowsAuthentication",
+]
+
 
 class TlsMode(StrEnum):
     """When TLS begins."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+__all__ = ["TraceEvent"]
+
 logger = logging.getLogger("airflow_smtp_cm.smtp")
 
 REDACTED = "********"

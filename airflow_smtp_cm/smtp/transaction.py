@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Content, FileRegion, Outgoing
-    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.wire import Wire
 
 # Large enough that a write costs little beside its octets, small enough to keep memory flat.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.smtp.effects import Poll, Read, SendFile, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import CONTINUE, Reply, ReplyParser
+from airflow_smtp_cm.smtp.reply import CONTINUE, Reply
+from airflow_smtp_cm.smtp.reply_parser import ReplyParser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

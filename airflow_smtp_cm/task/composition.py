@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import MessageSourceType, locate_attachments, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_smtp_cm.connection_manager import SmtpConnectionManager
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # Stands in for a sender that is missing, so that what else is wrong with the message is found, too.
 _NOBODY = "nobody@sender.invalid"
@@ -80,16 +79,16 @@ def message_of(
     Raises:
         InvalidMessage: see ``compose``.
     """
-    problems = _Problems()
+    problems = Problems()
     attempt = problems.attempt
-    manager = attempt(lambda: hook.connection_manager, "smtp_conn_id")
+    manager = attempt(_connection_manager_of, hook, field="smtp_conn_id")
     sender = text_of(fields.from_email) or (manager.from_email if manager else _NOBODY)
     if not sender:
-        problems.found.append(f'from_email: Neither the task nor the connection "{hook.smtp_conn_id}" names one.')
-    kind = attempt(lambda: MessageSourceType(fields.message_source_type), "message_source_type")
-    text = attempt(lambda: read(kind, text_of(fields.message_source)), "message_source") if kind else None
-    attachments = attempt(lambda: locate_attachments(fields.attachments), "attachments")
-    headers = attempt(lambda: _headers_of(fields.headers), "headers")
+        problems.append(f'from_email: Neither the task nor the connection "{hook.smtp_conn_id}" names one.')
+    kind = attempt(MessageSourceType, fields.message_source_type, field="message_source_type")
+    text = attempt(read, kind, text_of(fields.message_source), field="message_source") if kind else None
+    attachments = attempt(locate_attachments, fields.attachments, field="attachments")
+    headers = attempt(_headers_of, fields.headers, field="headers")
     message = attempt(
         lambda: MailMessage(
             from_email=sender or _NOBODY,
@@ -107,8 +106,8 @@ def message_of(
         )
     )
     permitted = attempt(lambda: hook.safety.applied_to(message)) if message else None
-    if permitted is None or problems.found:
-        raise InvalidMessage(*problems.found)
+    if permitted is None or problems:
+        raise InvalidMessage(*problems)
     return permitted
 
 
@@ -118,38 +117,16 @@ def check_connection(hook: SmtpCmHook) -> None:
     Raises:
         InvalidMessage: everything that is wrong with it.
     """
-    problems = _Problems()
-    problems.attempt(lambda: hook.connection_manager, "smtp_conn_id")
-    if problems.found:
-        raise InvalidMessage(*problems.found)
+    problems = Problems()
+    problems.attempt(_connection_manager_of, hook, field="smtp_conn_id")
+    problems.raise_as(InvalidMessage)
 
 
-class _Problems:
-    """Everything that is wrong with a task, so that its author learns it at once.
-
-    Attributes:
-        found: what is wrong, one sentence or two each.
-    """
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-
-    def attempt(self, read: Callable[[], T], field: str | None = None) -> T | None:
-        """Return what ``read`` returns; if it finds something wrong, note that and return None.
-
-        Args:
-            read: reads a field, or makes something of several fields.
-            field: the field's name, unless the problems name it themselves.
-        """
-        problems: Iterable[str]
-        try:
-            return read()
-        except (InvalidMessage, SettingsError) as error:
-            problems = error.problems
-        except AirflowNotFoundException as error:
-            problems = (str(error),)
-        self.found += [f"{field}: {problem}" if field else problem for problem in problems]
-        return None
+def _connection_manager_of(hook: SmtpCmHook) -> SmtpConnectionManager:
+    try:
+        return hook.connection_manager
+    except AirflowNotFoundException as error:
+        raise InvalidMessage(str(error)) from error
 
 
 def text_of(value: Any) -> str:

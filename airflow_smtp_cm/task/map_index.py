@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from airflow.providers.common.compat.sdk import redact
 
+from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.task.composition import lines_of, text_of
 
 # Airflow's database has room for 250 characters, its UI for fewer.
@@ -37,5 +38,4 @@ def label_of(fields: LabelledFields) -> str:
 
 def _short(text: str, longest: int) -> str:
     # Masked first: half a secret would not be recognized.
-    line = " ".join(str(redact(text)).split())
-    return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
+    return shorten(" ".join(str(redact(text)).split()), longest)

@@ -17,9 +17,10 @@ from airflow.providers.common.compat.sdk import (
     Variable,
 )
 
-from airflow_smtp_cm.mail.attachments import ONE_ITEM
+from airflow_smtp_cm.mail.attachments import ONE_ITEM, sources
 from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.problems import read_each
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def read_message(kind: MessageSourceType, source: str) -> str:
             return _read_variable(source)
 
 
-def locate_attachments(attachments: Any) -> list[Any]:
+def locate_attachments(attachments: Any) -> tuple[Any, ...]:
     """Return attachments with the URLs of object storage among them as objects that can be opened.
 
     Args:
@@ -73,25 +74,15 @@ def locate_attachments(attachments: Any) -> list[Any]:
         InvalidMessage: names every item that is nothing of the kind, and every storage that cannot be used.
     """
     if attachments is None:
-        return []
-    located: list[Any] = []
-    problems: list[str] = []
-    several = isinstance(attachments, Iterable) and not isinstance(attachments, ONE_ITEM)
-    for item in attachments if several else (attachments,):
-        for name in filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,):
-            try:
-                located.append(_located(name))
-            except InvalidMessage as error:
-                problems += error.problems
-    if problems:
-        raise InvalidMessage(*problems)
-    return located
+        return ()
+    items = attachments if isinstance(attachments, Iterable) else (attachments,)
+    return read_each(_located, sources(items), InvalidMessage)
 
 
-def _located(item: Any) -> Any:
+def _located(item: Any) -> tuple[Any]:
     if not isinstance(item, ONE_ITEM):
         raise InvalidMessage(f"An attachment must be a path or a URL, not {type(item).__name__}.")
-    return _storage(item) if isinstance(item, str) and "://" in item else item
+    return (_storage(item) if isinstance(item, str) and "://" in item else item,)
 
 
 def _read_file(source: str) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_smtp_cm.smtp.errors import SmtpError
-    from airflow_smtp_cm.smtp.replies import Reply
+    from airflow_smtp_cm.smtp.reply import Reply
 
 _CLOSING = 421
 _LOCAL_ERROR = 451  # with 4.7.x, a matter of policy: how Exchange and others throttle

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_smtp_cm.testing import SmtpTestServer
 from tests.airflow_versions import AIRFLOW
-from tests.servers.people import ALICE
 
 COMMAND = Path(sys.executable).with_name("airflow")
 pytestmark = pytest.mark.skipif(AIRFLOW < (3, 2), reason="Airflow below 3.2 knows no commands of providers")
@@ -32,12 +30,6 @@ def airflow(tmp_path_factory):
 
     assert airflow("db", "migrate").returncode == 0
     return airflow
-
-
-@pytest.fixture(scope="module")
-def server():
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        yield server
 
 
 def test_test_logs_in_and_sends_when_asked(airflow, server):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.extensions import Extensions
-from airflow_smtp_cm.smtp.replies import Reply
+from airflow_smtp_cm.smtp.reply import Reply
 from tests.fuzz import inputs
 
 if TYPE_CHECKING:

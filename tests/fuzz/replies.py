@@ -6,12 +6,14 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import ProtocolError
-from airflow_smtp_cm.smtp.replies import MAX_CHALLENGE_LINE, MAX_LINES, MAX_REPLY, Reply, ReplyParser
+from airflow_smtp_cm.smtp.reply_parser import MAX_CHALLENGE_LINE, MAX_LINES, MAX_REPLY, ReplyParser
 from airflow_smtp_cm.smtp.trace import REDACTED
 from tests.fuzz import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from airflow_smtp_cm.smtp.reply import Reply
 
 
 def check(received: Sequence[bytes], *, secret: bool) -> None:

@@ -11,9 +11,7 @@ from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import AuthenticationRefused, RecipientsRefused, SettingsError
-from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import anonymous, connection, to_postfix
-from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, say, scripted_peer, wait_for_close
 
@@ -28,20 +26,14 @@ INTRODUCTION = [say("220 hi"), expect("EHLO"), say("250 hi")]
 
 
 @pytest.fixture
-def server():
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        yield server
-
-
-@pytest.fixture
-def define(monkeypatch):
+def hook_for(define):
     """Return a function that defines the default connection and returns a hook for it."""
 
-    def define(text: str) -> SmtpCmHook:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", text)
+    def hook_for(text: str) -> SmtpCmHook:
+        define(text)
         return SmtpCmHook()
 
-    return define
+    return hook_for
 
 
 def sdk_connection(text, kind=Connection):
@@ -76,8 +68,8 @@ def test_airflow_makes_it_from_a_connection(server):
 # --- get_conn
 
 
-def test_client_is_open_and_logged_in(server, define):
-    with define(server.airflow_connection()).get_conn() as client:
+def test_client_is_open_and_logged_in(server, hook_for):
+    with hook_for(server.airflow_connection()).get_conn() as client:
         assert str(client.login) == "NTLM"
         assert client.tls.version == "TLSv1.3"
         client.send(MAIL)
@@ -86,18 +78,18 @@ def test_client_is_open_and_logged_in(server, define):
     assert len(server.outbox) == 2
 
 
-def test_client_ends_with_quit(define):
+def test_client_ends_with_quit(hook_for):
     with (
         scripted_peer([*INTRODUCTION, expect("QUIT"), say("221 bye")]) as peer,
-        define(anonymous(peer.port)).get_conn(),
+        hook_for(anonymous(peer.port)).get_conn(),
     ):
         pass
 
     assert peer.commands[-1] == "QUIT"
 
 
-def test_each_client_has_a_connection_of_its_own(server, define):
-    hook = define(server.airflow_connection())
+def test_each_client_has_a_connection_of_its_own(server, hook_for):
+    hook = hook_for(server.airflow_connection())
     with hook.get_conn() as one, hook.get_conn() as other:
         one.send(MAIL)
         other.send(MAIL)
@@ -115,41 +107,41 @@ def test_line_ends_of_an_id_do_not_reach_the_log():
         SmtpCmHook("a\nb").get_conn()
 
 
-def test_everything_wrong_with_the_connection_is_said_before_anything_is_sent(define):
+def test_everything_wrong_with_the_connection_is_said_before_anything_is_sent(hook_for):
     with pytest.raises(SettingsError) as caught:
-        define(connection(enable_ssl="perhaps", timeout=-1)).get_conn()
+        hook_for(connection(enable_ssl="perhaps", timeout=-1)).get_conn()
 
     assert len(caught.value.problems) == 3  # no server, either
 
 
-def test_wrong_password_is_an_error(server, define):
+def test_wrong_password_is_an_error(server, hook_for):
     with pytest.raises(AuthenticationRefused):
-        define(server.airflow_connection(password=WRONG)).get_conn()
+        hook_for(server.airflow_connection(password=WRONG)).get_conn()
 
 
 # --- send
 
 
-def test_message_is_sent(server, define):
-    result = define(server.airflow_connection()).send(MAIL)
+def test_message_is_sent(server, hook_for):
+    result = hook_for(server.airflow_connection()).send(MAIL)
 
     assert result.accepted == ("bob@corp.test",)
     assert result.message_id == MAIL.message_id
     assert [received.message["Message-ID"] for received in server.outbox] == [MAIL.message_id]
 
 
-def test_others_get_what_one_recipient_refuses(postfix, certificates, define):
+def test_others_get_what_one_recipient_refuses(postfix, certificates, hook_for):
     message = mail("bob@corp.test; refused@corp.test")
     with pytest.raises(RecipientsRefused) as caught:
-        define(to_postfix(postfix, certificates)).send(message)
+        hook_for(to_postfix(postfix, certificates)).send(message)
 
     assert caught.value.result.accepted == ("bob@corp.test",)
     assert [refusal.address for refusal in caught.value.refused] == ["refused@corp.test"]
     postfix.wait_for_message(message.message_id)
 
 
-def test_nobody_gets_it_if_all_or_nothing_is_asked_for(postfix, certificates, define):
-    hook = define(to_postfix(postfix, certificates))
+def test_nobody_gets_it_if_all_or_nothing_is_asked_for(postfix, certificates, hook_for):
+    hook = hook_for(to_postfix(postfix, certificates))
     message = mail("bob@corp.test; refused@corp.test")
     with pytest.raises(RecipientsRefused) as caught:
         hook.send(message, all_or_nothing=True)
@@ -181,8 +173,8 @@ def test_connection_at_hand_is_checked_at_once():
 # --- test_connection
 
 
-def test_success_says_how(server, define):
-    worked, message = define(server.airflow_connection()).test_connection()
+def test_success_says_how(server, hook_for):
+    worked, message = hook_for(server.airflow_connection()).test_connection()
 
     assert worked
     assert message.splitlines() == [
@@ -193,10 +185,10 @@ def test_success_says_how(server, define):
     assert server.outbox == []
 
 
-def test_success_without_tls_and_login_says_so(define):
+def test_success_without_tls_and_login_says_so(hook_for):
     dialogue = [expect("NOOP"), say("250 ok"), expect("QUIT"), say("221 bye")]
     with scripted_peer([*INTRODUCTION, *dialogue]) as peer:
-        worked, message = define(anonymous(peer.port)).test_connection()
+        worked, message = hook_for(anonymous(peer.port)).test_connection()
 
     assert worked
     assert message.splitlines() == [
@@ -206,15 +198,15 @@ def test_success_without_tls_and_login_says_so(define):
     ]
 
 
-def test_success_by_kerberos_says_so(postfix, kdc, certificates, define, monkeypatch):
+def test_success_by_kerberos_says_so(postfix, kdc, certificates, hook_for, monkeypatch):
     monkeypatch.setenv("KRB5CCNAME", kdc.ticket())
-    hook = define(to_postfix(postfix, certificates, login=None, password=None, mechanism="auto"))
+    hook = hook_for(to_postfix(postfix, certificates, login=None, password=None, mechanism="auto"))
 
     assert "Logged in by GSSAPI with Kerberos." in hook.test_connection()[1]
 
 
-def test_wrong_password_is_reported_without_it(server, define):
-    worked, message = define(server.airflow_connection(password=WRONG)).test_connection()
+def test_wrong_password_is_reported_without_it(server, hook_for):
+    worked, message = hook_for(server.airflow_connection(password=WRONG)).test_connection()
 
     assert not worked
     assert "refused the login by NTLM" in message
@@ -222,32 +214,32 @@ def test_wrong_password_is_reported_without_it(server, define):
     assert WRONG not in message
 
 
-def test_unknown_host_is_reported(define):
-    worked, message = define(connection(host="nowhere.invalid")).test_connection()
+def test_unknown_host_is_reported(hook_for):
+    worked, message = hook_for(connection(host="nowhere.invalid")).test_connection()
 
     assert not worked
     assert message.startswith("Cannot connect to nowhere.invalid:25")
     assert "Check the server's name." in message
 
 
-def test_closed_port_is_reported(define):
+def test_closed_port_is_reported(hook_for):
     (port,) = free_ports(1)
-    worked, message = define(anonymous(port)).test_connection()
+    worked, message = hook_for(anonymous(port)).test_connection()
 
     assert not worked
     assert message.startswith(f"Cannot connect to 127.0.0.1:{port}")
 
 
-def test_untrusted_certificate_is_reported(server, define):
-    worked, message = define(server.airflow_connection(ca_bundle=None)).test_connection()
+def test_untrusted_certificate_is_reported(server, hook_for):
+    worked, message = hook_for(server.airflow_connection(ca_bundle=None)).test_connection()
 
     assert not worked
     assert "is not accepted for localhost" in message
     assert "set the CA bundle" in message
 
 
-def test_server_without_windows_authentication_is_reported(postfix, certificates, define):
-    worked, message = define(to_postfix(postfix, certificates, "basic_only")).test_connection()
+def test_server_without_windows_authentication_is_reported(postfix, certificates, hook_for):
+    worked, message = hook_for(to_postfix(postfix, certificates, "basic_only")).test_connection()
 
     assert not worked
     assert "it offers PLAIN, LOGIN" in message
@@ -260,30 +252,30 @@ def test_missing_connection_is_reported():
     assert message.startswith('The specified connection "nowhere" does not exist.')
 
 
-def test_wrong_settings_are_reported_one_a_line(define):
-    worked, message = define(connection(timeout=-1, password=WRONG)).test_connection()
+def test_wrong_settings_are_reported_one_a_line(hook_for):
+    worked, message = hook_for(connection(timeout=-1, password=WRONG)).test_connection()
 
     assert not worked
     assert [line.split()[0] for line in message.splitlines()] == ["timeout", "The", "password"]
     assert WRONG not in message
 
 
-def test_other_type_is_reported(define):
-    worked, message = define(connection(conn_type="smtp", host="mail")).test_connection()
+def test_other_type_is_reported(hook_for):
+    worked, message = hook_for(connection(conn_type="smtp", host="mail")).test_connection()
 
     assert not worked
     assert message.startswith('Connection "smtp_cm_default" is not of type SMTP.')
 
 
 @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), KeyError("x"), RuntimeError()])
-def test_whatever_happens_is_reported(define, monkeypatch, error):
+def test_whatever_happens_is_reported(hook_for, monkeypatch, error):
     """Airflow's server would otherwise answer with an error of its own."""
 
     def broken(*_, **__):
         raise error
 
     monkeypatch.setattr(SmtpClient, "open", broken)
-    worked, message = define(connection(host="mail")).test_connection()
+    worked, message = hook_for(connection(host="mail")).test_connection()
 
     assert not worked
     assert message == f"The test broke off: {type(error).__name__}: {error}"
@@ -298,9 +290,9 @@ def test_whatever_happens_is_reported(define, monkeypatch, error):
     ],
     ids=["greeting", "EHLO", "NOOP"],
 )
-def test_connection_is_closed_whenever_it_fails(define, script):
+def test_connection_is_closed_whenever_it_fails(hook_for, script):
     with scripted_peer(script) as peer:
-        worked, message = define(anonymous(peer.port, timeout=0.2)).test_connection()
+        worked, message = hook_for(anonymous(peer.port, timeout=0.2)).test_connection()
         gc.collect()  # an open socket makes a ResourceWarning, which is an error here
 
     assert not worked
@@ -311,7 +303,7 @@ def test_connection_is_closed_whenever_it_fails(define, script):
     ("given", "wait", "total"),
     [({}, 10, 20), ({"timeout": 60, "total_timeout": 90}, 10, 20), ({"timeout": 3, "total_timeout": 5}, 3, 5)],
 )
-def test_wait_is_short(define, monkeypatch, given, wait, total):
+def test_wait_is_short(hook_for, monkeypatch, given, wait, total):
     """Somebody is watching, and the process has others to serve."""
     asked = []
 
@@ -320,24 +312,24 @@ def test_wait_is_short(define, monkeypatch, given, wait, total):
         raise OSError
 
     monkeypatch.setattr(SmtpClient, "open", record)
-    define(connection(host="mail", **given)).test_connection()
+    hook_for(connection(host="mail", **given)).test_connection()
 
     (timeouts,) = asked
     assert timeouts.total == total
     assert {timeouts.connect, timeouts.tls, timeouts.command, timeouts.data_block, timeouts.final} == {wait}
 
 
-def test_silent_server_is_reported(define):
+def test_silent_server_is_reported(hook_for):
     with scripted_peer([wait_for_close()]) as peer:
-        worked, message = define(anonymous(peer.port, timeout=0.2)).test_connection()
+        worked, message = hook_for(anonymous(peer.port, timeout=0.2)).test_connection()
 
     assert not worked
     assert f"127.0.0.1:{peer.port} did not answer in time (greeting)" in message
 
 
-def test_dialogue_can_be_watched(server, define):
+def test_dialogue_can_be_watched(server, hook_for):
     events = []
-    define(server.airflow_connection()).test_connection(trace=events.append)
+    hook_for(server.airflow_connection()).test_connection(trace=events.append)
 
     said = [event.text for event in events if event.direction == "C"]
     assert said[1:] == ["STARTTLS", said[0], "AUTH NTLM ********", "********", "NOOP", "QUIT"]
@@ -367,34 +359,34 @@ def kerberized(monkeypatch):
 class TestAirflowsTicketCache:
     """``airflow kerberos`` renews it; Airflow's own commands name it in KRB5CCNAME, a script does not."""
 
-    def test_it_is_used(self, define):
-        assert define(connection(host="mail")).connection_manager.ccache == "/tmp/airflow_krb5_ccache"
+    def test_it_is_used(self, hook_for):
+        assert hook_for(connection(host="mail")).connection_manager.ccache == "/tmp/airflow_krb5_ccache"
 
     def test_it_is_used_for_a_connection_at_hand(self):
         hook = SmtpCmHook.from_connection(sdk_connection(connection(host="mail")))
 
         assert hook.connection_manager.ccache == "/tmp/airflow_krb5_ccache"
 
-    def test_the_environment_comes_first(self, define, monkeypatch):
+    def test_the_environment_comes_first(self, hook_for, monkeypatch):
         monkeypatch.setenv("KRB5CCNAME", "FILE:/tmp/other")
 
-        assert define(connection(host="mail")).connection_manager.ccache is None
+        assert hook_for(connection(host="mail")).connection_manager.ccache is None
 
-    def test_it_is_not_for_tasks_that_run_as_another_user(self, define, monkeypatch):
+    def test_it_is_not_for_tasks_that_run_as_another_user(self, hook_for, monkeypatch):
         """Airflow has taken its tickets away from them."""
         monkeypatch.setenv("_AIRFLOW__REEXECUTED_PROCESS", "1")
 
-        assert define(connection(host="mail")).connection_manager.ccache is None
+        assert hook_for(connection(host="mail")).connection_manager.ccache is None
 
     @pytest.mark.parametrize("security", ["", "other"])
-    def test_it_is_for_kerberos_only(self, define, monkeypatch, security):
+    def test_it_is_for_kerberos_only(self, hook_for, monkeypatch, security):
         monkeypatch.setenv("AIRFLOW__CORE__SECURITY", security)
 
-        assert define(connection(host="mail")).connection_manager.ccache is None
+        assert hook_for(connection(host="mail")).connection_manager.ccache is None
 
-    def test_it_lets_in(self, postfix, kdc, certificates, define, monkeypatch):
+    def test_it_lets_in(self, postfix, kdc, certificates, hook_for, monkeypatch):
         monkeypatch.setenv("AIRFLOW__KERBEROS__CCACHE", kdc.ticket().removeprefix("FILE:"))
         message = mail("bob@corp.test")
-        define(to_postfix(postfix, certificates, login=None, password=None, mechanism="kerberos")).send(message)
+        hook_for(to_postfix(postfix, certificates, login=None, password=None, mechanism="kerberos")).send(message)
 
         assert "Authenticated sender: alice" in postfix.wait_for_message(message.message_id)["Received"]

@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Variable
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, RecipientsRefused, Refused, TimedOut
-from airflow_smtp_cm.testing import SmtpTestServer
 from tests.airflow_versions import captured_log, looks_variables_up
 from tests.connections import anonymous, connection, to_postfix
 from tests.failing import fails_for_good
@@ -28,24 +27,6 @@ NO_SERVER = (
     "Provide a valid name or IP address of the SMTP server."
 )
 NO_ATTACHMENT = 'Either the file "{}" does not exist or you do not have permissions to access the file.'
-
-
-@pytest.fixture
-def define(monkeypatch):
-    """Return a function that defines a connection, by default the default one."""
-
-    def define(text: str, conn_id: str = "smtp_cm_default") -> None:
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", text)
-
-    return define
-
-
-@pytest.fixture
-def server(define):
-    """The server in this process, which the default connection leads to."""
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        define(server.airflow_connection())
-        yield server
 
 
 @pytest.fixture

@@ -12,13 +12,6 @@ from tests.connections import anonymous, to_postfix
 from tests.servers.scripted import expect, expect_content, say, scripted_peer
 
 
-@pytest.fixture
-def server(smtp_cm_server, monkeypatch):
-    """The server in this process, which the DAGs' connection leads to."""
-    monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
-    return smtp_cm_server
-
-
 def outcome(run, task_id="send", map_index=-1):
     """Return a task instance's state, number of tries and XCom."""
     ti = run.get_task_instance(task_id, map_index=map_index)

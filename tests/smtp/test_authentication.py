@@ -17,7 +17,7 @@ from airflow_smtp_cm.smtp.errors import (
     ProtocolError,
     Refused,
 )
-from airflow_smtp_cm.smtp.replies import MAX_CHALLENGE_LINE
+from airflow_smtp_cm.smtp.reply_parser import MAX_CHALLENGE_LINE
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from tests.smtp.driver import END, ehlo
 

@@ -361,7 +361,7 @@ def clock(monkeypatch):
         await asyncio_sleep(0.1)
 
     clock.sleep = sleep
-    for module in ("bulk", "client", "aio"):
+    for module in ("bulk", "client", "async_client"):
         monkeypatch.setattr(f"airflow_smtp_cm.smtp.{module}.time", clock)
     monkeypatch.setattr("airflow_smtp_cm.smtp.async_client.asyncio.sleep", sleep_async)
     return clock

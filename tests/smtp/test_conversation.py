@@ -16,7 +16,7 @@ from airflow_smtp_cm.smtp.errors import (
     TimedOut,
     TlsError,
 )
-from airflow_smtp_cm.smtp.replies import MAX_LINE, MAX_LINES
+from airflow_smtp_cm.smtp.reply_parser import MAX_LINE, MAX_LINES
 from airflow_smtp_cm.smtp.settings import Tls, TlsMode
 from tests.smtp.driver import END, SILENCE, Breaks, ehlo
 from tests.smtp.outgoing import Note

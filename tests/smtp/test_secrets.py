@@ -11,7 +11,7 @@ import spnego
 
 from airflow_smtp_cm.smtp.effects import Call, Write
 from airflow_smtp_cm.smtp.errors import Phase, SmtpError
-from airflow_smtp_cm.smtp.replies import Reply
+from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from airflow_smtp_cm.smtp.trace import Trace
 from airflow_smtp_cm.smtp.wire import Command

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_smtp_cm import cli_commands
-from airflow_smtp_cm.cli import get_cli_commands
+from airflow_smtp_cm.cli import commands, get_cli_commands
 from tests.airflow_versions import AIRFLOW
 from tests.ssis import packages
 from tests.ssis.golden import GOLDEN
@@ -27,7 +26,7 @@ def command(tmp_path, monkeypatch, capsys):
     def command(*paths, **given):
         arguments = {"output": "dags", "connections": "connections.json", "format": "dag", "overwrite": False} | given
         with pytest.raises(SystemExit) as ended:
-            cli_commands.import_packages(Namespace(paths=[str(path) for path in paths], **arguments))
+            commands.import_packages(Namespace(paths=[str(path) for path in paths], **arguments))
         return ended.value.code, *capsys.readouterr()
 
     return command

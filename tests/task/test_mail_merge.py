@@ -17,12 +17,10 @@ from airflow_smtp_cm.task.mail_merge.ledger import KEY, Ledger, Outstanding
 from airflow_smtp_cm.task.mail_merge.progress import Progress, _duration
 from airflow_smtp_cm.task.mail_merge.result import Failure, MessagesFailed, State
 from airflow_smtp_cm.task.state_store import TaskRecord
-from airflow_smtp_cm.testing import SmtpTestServer
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous, to_postfix
 from tests.failing import fails_for_good
 from tests.operators.test_send_mail import FakeTaskInstance
-from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer
 from tests.smtp.clock import Clock
@@ -62,18 +60,6 @@ class Store:
 @pytest.fixture
 def store():
     return Store()
-
-
-@pytest.fixture
-def define(monkeypatch):
-    return lambda text: monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", text)
-
-
-@pytest.fixture
-def server(define):
-    with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
-        define(server.airflow_connection())
-        yield server
 
 
 @pytest.fixture
@@ -552,7 +538,7 @@ def test_slow_messages_are_settled_at_once(define, run, store, monkeypatch):
         seen.append(_recorded(store, 4).count(State.LEAVING))
 
     clock.sleep = sleep
-    for module in ("smtp.bulk", "smtp.client", "merge.ledger"):
+    for module in ("smtp.bulk", "smtp.client", "task.mail_merge.ledger"):
         monkeypatch.setattr(f"airflow_smtp_cm.{module}.time", clock)
     with played(define, dialogue(OK, OK, OK, OK)):
         run(numbered(4), messages_per_minute=30)

@@ -18,7 +18,7 @@ from airflow_smtp_cm.smtp.errors import (
     SettingsError,
     TimedOut,
 )
-from airflow_smtp_cm.smtp.replies import Reply
+from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.result import Refusal
 
 policies = pytest.importorskip(

@@ -1,4 +1,4 @@
-"""SSIS's ssis, operators and casts at run time, where Jinja alone does not give SSIS's result.
+"""SSIS's functions, operators and casts at run time, where Jinja alone does not give SSIS's result.
 
 A DAG that ``airflow smtp-cm import`` has written takes this module as the macro ``ssis``:
 

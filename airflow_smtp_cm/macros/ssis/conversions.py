@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.macros.ssis.data_types import TIMES, DataType
 from airflow_smtp_cm.macros.ssis.nulls import propagates_null
+from airflow_smtp_cm.shortening import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ RANGES = {
 _CUT = Context(prec=80, rounding=ROUND_DOWN)
 _DIGITS_OF_NUMERIC = 38
 _MICROSECOND_DIGITS = 6
-_LONGEST_SHOWN = 60
+_MAX_SHOWN = 60  # characters of what cannot be cast, in an error
 _TRUE, _FALSE = "true", "false"
 
 _DATE = (
@@ -245,13 +246,8 @@ def _number(value: object, data_type: DataType) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():
-        raise ValueError(f"{_short(value)} cannot be cast to {data_type.value}: it is no number")
+        raise _no_cast(value, data_type, "it is no number")
     return number
-
-
-def _short(value: object) -> str:
-    written = repr(value)
-    return written if len(written) <= _LONGEST_SHOWN else f"{written[:_LONGEST_SHOWN]}..."
 
 
 def _scaled(number: Decimal, precision: int, scale: int, data_type: DataType) -> Decimal:
@@ -311,7 +307,11 @@ def _read_time(parts: dict[str, str | None]) -> time:
 
 def _no_date(value: object, data_type: DataType) -> ValueError:
     example = "23:59:59" if data_type in TIMES else "2024-12-31 23:59:59"
-    return ValueError(f"{_short(value)} cannot be cast to {data_type.value}: it is not as {example} is")
+    return _no_cast(value, data_type, f"it is not as {example} is")
+
+
+def _no_cast(value: object, data_type: DataType, why: str) -> ValueError:
+    return ValueError(f"{shorten(repr(value), _MAX_SHOWN)} cannot be cast to {data_type.value}: {why}")
 
 
 def _utc(moment: datetime) -> datetime:

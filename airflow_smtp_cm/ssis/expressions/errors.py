@@ -7,6 +7,8 @@ ValueError
 
 from __future__ import annotations
 
+from airflow_smtp_cm.shortening import shorten
+
 
 class _About(ValueError):
     """Something about an expression.
@@ -21,10 +23,10 @@ class _About(ValueError):
         super().__init__(text, position, reason)
         self.text = text
         self.position = position
-        self.reason = _shortened(reason, 500)
+        self.reason = shorten(reason, 500)
 
     def __str__(self) -> str:
-        return f"{self.reason} (at character {self.position + 1} of the expression {_shortened(self.text, 200)})"
+        return f"{self.reason} (at character {self.position + 1} of the expression {shorten(self.text, 200)})"
 
 
 class ExpressionError(_About):
@@ -33,7 +35,3 @@ class ExpressionError(_About):
 
 class Untranslatable(_About):
     """The expression has no counterpart in Airflow: somebody must write one by hand."""
-
-
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from airflow_smtp_cm.macros.ssis.conversions import RANGES, dt_r4, exact
 from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
+from airflow_smtp_cm.shortening import shorten
 
 _NUMBER = re.compile(r"(?P<digits>0x[0-9a-f]+|[\d.]+)(?P<exponent>e[+-]?\d+)?(?P<suffix>[luf]*)", re.IGNORECASE)
 _LONGEST_NUMBER = 100  # characters; the largest DT_NUMERIC has 38 digits
@@ -43,7 +44,7 @@ def number(text: str) -> Value:
     """
     found = _NUMBER.fullmatch(text)
     if found is None or len(text) > _LONGEST_NUMBER:
-        raise ValueError(f"{text[:_LONGEST_NUMBER]} is no number, or has too many digits")
+        raise ValueError(f"{shorten(text, _LONGEST_NUMBER)} is no number, or has too many digits")
     digits, exponent, suffix = found["digits"].lower(), found["exponent"], found["suffix"].lower()
     if digits.startswith("0x"):
         return _integer(text, int(digits, 16), _HEXADECIMAL_TYPES.get(suffix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Properties:
     def _contradiction(self, name: str, why: str) -> NotReadableError:
         return NotReadableError(
             f"The property {name} of {self.text('refId') or self.text('ObjectName') or 'the package'} "
-            f"is {self.text(name)[:40]!r}, {why}.",
+            f"is {shorten(self.text(name), 40)!r}, {why}.",
             "It may be damaged: fetch it again, or open and save it in Visual Studio.",
         )
 

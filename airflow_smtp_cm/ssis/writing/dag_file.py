@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_task
 from airflow_smtp_cm.ssis.model import Executable, Kind

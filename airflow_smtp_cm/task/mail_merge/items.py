@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.control_characters import visible
-from airflow_smtp_cm.mail.errors import MAX_PROBLEMS, InvalidMessage
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.problems import MAX_PROBLEMS
 from airflow_smtp_cm.task.composition import FIELDS, lines_of, message_of, text_of
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import read_message

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.smtp.errors import ProtocolError
-from airflow_smtp_cm.smtp.replies import MAX_LINE, MAX_LINES, MAX_REPLY, Reply, ReplyParser
+from airflow_smtp_cm.smtp.reply import Reply
+from airflow_smtp_cm.smtp.reply_parser import MAX_LINE, MAX_LINES, MAX_REPLY, ReplyParser
 from tests.fuzz.replies import check
 
 

@@ -1,12 +1,13 @@
-"""Replies: what the server says, and how far we let it talk (RFC 5321, section 4.2; RFC 2034; RFC 3463)."""
+"""Received bytes turned into replies, within limits (RFC 5321, section 4.2)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
+from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.smtp.errors import ProtocolError
+from airflow_smtp_cm.smtp.reply import CONTINUE, Reply
 from airflow_smtp_cm.smtp.trace import REDACTED
 
 # RFC 5321 (4.5.3.1.5) allows 512 octets a line; Exchange and Postfix write longer ones, so the limits are those a
@@ -16,60 +17,11 @@ MAX_CHALLENGE_LINE = 12 * 1024
 MAX_REPLY = 64 * 1024
 MAX_LINES = 128
 
-CONTINUE = 334  # a challenge during AUTH
+_MAX_SHOWN = 80  # characters of what is no reply, in an error
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
-_ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
 # In a log they would forge lines, or give a terminal orders; base64 and whatever else has a meaning has none of them.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-_TOKEN = re.compile(r"[A-Za-z0-9+/]{40,}=*")  # the shortest token, NTLM's first, is longer
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Reply:
-    """One complete reply of the server.
-
-    Attributes:
-        code: the reply code, 200 to 599.
-        lines: the text of each line, without the code, at least one; U+FFFD stands for control characters.
-        secret: whether the text is a login token, so that it is not to be shown.
-    """
-
-    code: int
-    lines: tuple[str, ...]
-    secret: bool = False
-
-    @property
-    def enhanced_code(self) -> str | None:
-        """The enhanced status code such as ``5.7.1``, if the text begins with one of the reply's own class."""
-        match = _ENHANCED.match(self.lines[0])
-        return match[0] if match and int(match[1]) == self.code // 100 else None
-
-    @property
-    def text(self) -> str:
-        """All lines, joined by single spaces."""
-        return " ".join(self.lines)
-
-    @property
-    def positive(self) -> bool:
-        """Whether the command was carried out (2xx)."""
-        return self.code // 100 == 2  # noqa: PLR2004
-
-    @property
-    def transient(self) -> bool:
-        """Whether the same command may succeed later (4xx)."""
-        return self.code // 100 == 4  # noqa: PLR2004
-
-    def without_tokens(self) -> Reply:
-        """Return the same without login tokens: some servers repeat what they did not understand."""
-        return Reply(self.code, tuple(_TOKEN.sub(REDACTED, line) for line in self.lines))
-
-    def __str__(self) -> str:
-        """Return the reply as people may see it."""
-        return f"{self.code} {REDACTED if self.secret else self.text}".rstrip()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
 
 
 class ReplyParser:
@@ -136,13 +88,7 @@ class ReplyParser:
         return reply
 
     def _show(self, octets: bytes) -> str:
-        return REDACTED if self.secret else shorten(octets)
-
-
-def shorten(octets: bytes, limit: int = 80) -> str:
-    """Show at most ``limit`` octets of what the server sent, printable, for an error message."""
-    shown = repr(octets[:limit])[1:]
-    return shown if len(octets) <= limit else f"{shown}... ({len(octets)} octets)"
+        return REDACTED if self.secret else shorten(repr(octets)[1:], _MAX_SHOWN)
 
 
 def _read(line: bytes) -> tuple[int, str, bool] | None:
