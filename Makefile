@@ -8,6 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
+# One more than there are cores: the tests of the running Airflow wait most of the time.
+WORKERS := $(shell expr $$(nproc) + 1)
+# Airflow's commands, which the tests start by the dozen, would compile the package anew each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 FUZZED := .build/fuzz
 NODEMAILER := nodemailer@10.6.1
 SECONDS := 30
@@ -19,7 +24,7 @@ AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form con
 	examples hook merge message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
 	testing))
 
-.PHONY: venv demo test test-matrix load lint docs fuzz bench clean
+.PHONY: venv demo test test-main test-matrix load lint docs fuzz bench clean
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
@@ -41,9 +46,12 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 
 test:
 	tests/install_servers.sh
-	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint docs
-	$(BIN)/pytest
-	$(MAKE) --no-print-directory test-airflow-$(firstword $(AIRFLOW_VERSIONS))
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	$(MAKE) --no-print-directory --jobs --output-sync=target lint docs test-main test-airflow-$(firstword $(AIRFLOW_VERSIONS))
+
+# What a module sets up is set up by one process; pytest's own order, in which the longest come first, is kept.
+test-main: $(VENV)/installed-for-tests
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder
 
 test-matrix: $(AIRFLOW_VERSIONS:%=test-airflow-%)
 
@@ -52,7 +60,7 @@ test-airflow-%: .build/airflow-%/installed
 
 .build/airflow-%/installed: tests/airflow_versions/constraints-%.txt pyproject.toml $(VENV)/installed-for-tests
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/airflow-$*
-	$(BIN)/uv pip install --quiet --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
 		'apache-airflow==$*.*' --editable '.[testing]' --group test-airflow
 	touch $@
 
@@ -81,11 +89,13 @@ bench:
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # What is new stays below .build; what broke something is there as TARGET-crash-...
+# Then Hypothesis tries examples at random. What it finds becomes an @example of its test.
 fuzz: $(VENV)/installed-for-tests
 	for target in $$($(BIN)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)'); do \
 		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
 			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
 	done
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=search --numprocesses=$(WORKERS) --dist=loadgroup
 
 clean:
 	rm -rf $(VENV) .build

@@ -12,15 +12,6 @@ from tests.smtp.driver import Driver
 from tests.smtp.outgoing import SHORT
 from tests.smtp.scripts import PATIENT
 
-# What the fault bed prints at the end.
-FAULTS_PLAYED = pytest.StashKey[str]()
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    if FAULTS_PLAYED in config.stash:
-        terminalreporter.section("faults (docs/faults.md); ! is not as it should be")
-        terminalreporter.write_line(config.stash[FAULTS_PLAYED])
-
 
 @pytest.fixture
 def only_gss_spnego(monkeypatch):

@@ -19,10 +19,10 @@ from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.smtp.settings import Timeouts
+from tests.conftest import SHOWN_AT_THE_END
 from tests.servers.faulty_proxy import Fault, FaultyProxy, Point
 from tests.servers.processes import LOOPBACK, free_ports
 from tests.servers.scripted import scripted_peer
-from tests.smtp.conftest import FAULTS_PLAYED
 from tests.smtp.fault_page import as_played, page
 from tests.smtp.fault_table import FIRST, LAST, Cell, cells
 from tests.smtp.outgoing import Note
@@ -181,7 +181,7 @@ def right(cell: Cell) -> Seen:
     )
 
 
-def test_postfix_delivers_each_message_as_often_as_the_table_says(runs, postfix, request):
+def test_postfix_delivers_each_message_as_often_as_the_table_says(runs, postfix, record_property):
     played = {key: run.result() for key, run in runs.items()}
     postfix.wait_until_idle()
     delivered = {who: postfix.copies(who) for who in (FIRST, LAST)}
@@ -191,7 +191,7 @@ def test_postfix_delivers_each_message_as_often_as_the_table_says(runs, postfix,
     }
     wrong = {key: found for key, found in copies.items() if found != key[0].delivered}
     failed = {cell for (cell, client), run in played.items() if run.seen != right(cell) or (cell, client) in wrong}
-    request.config.stash[FAULTS_PLAYED] = as_played({cell for cell, _ in played}, failed)
+    record_property(SHOWN_AT_THE_END, as_played({cell for cell, _ in played}, failed))
     assert wrong == {}
 
 

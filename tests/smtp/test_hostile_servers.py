@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.smtp.aio import AsyncSmtpClient
@@ -169,7 +169,7 @@ lines = st.sampled_from(
 ).map(lambda said: "".join(f"{line}\r\n" for line in said.splitlines()).encode())
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2 * settings().max_examples)
 @given(st.sets(st.sampled_from(sessions.WISHES)), st.lists(lines | st.binary(max_size=20), max_size=12))
 def test_whatever_a_server_says_and_when_the_rules_of_a_session_hold(wishes, said):
     sessions.check(wishes, said)
@@ -187,7 +187,6 @@ def changed_challenges(draw):
     return made
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(challenges.MECHANISMS), changed_challenges() | st.lists(st.binary(), max_size=3))
 def test_whatever_the_challenges_are_a_login_ends_with_its_own_error(mechanism, said):
     challenges.check(mechanism, said)

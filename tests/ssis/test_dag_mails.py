@@ -47,7 +47,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=TEXTS, description=TEXTS, subject=TEXTS, text=TEXTS)
 def test_any_text_comes_through(load, name, description, subject, text):
     told = {"subject": subject, "message_source": text}

@@ -30,7 +30,7 @@ def text_of(value: Value) -> str:
     return "" if written.content is None else str(written.content)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=2 * settings().max_examples, suppress_health_check=[HealthCheck.filter_too_much])
 @given(expressions)
 @example("-(ABS(@[User::Minus]))")
 @example("TRUE == @[User::True] ? ISNULL(@[User::Null]) : @[User::False]")
@@ -52,7 +52,7 @@ def test_a_template_renders_to_what_evaluation_gives(text):
     assert template.uses_functions == ("ssis." in template.text + template.as_jinja_expression())
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples // 2)
 @given(texts, texts)
 def test_variables_inlined_or_constant_render_the_same(left, right):
     names = {"Left": parse(left), "Right": parse(right)}
