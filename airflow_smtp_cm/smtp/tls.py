@@ -159,9 +159,10 @@ def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:
     """Return the certificate of a server whose handshake failed, DER, or None if it did not get that far."""
     if sys.version_info >= (3, 13):
         chain = sock.get_unverified_chain()
-        return chain[0] if chain else None
-    certificates = sock._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 - public from 3.13
-    return certificates[0].public_bytes(_ssl.ENCODING_DER) if certificates else None
+    else:
+        hidden = sock._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 - public from 3.13
+        chain = [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in hidden or ()]
+    return chain[0] if chain else None
 
 
 def _describe(certificate: bytes) -> str:
