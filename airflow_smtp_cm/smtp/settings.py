@@ -42,7 +42,7 @@ class Tls:
 
     Attributes:
         mode: when TLS begins.
-        ca_bundle: path of a PEM file with the authorities to trust instead of the system's.
+        ca_bundle: path of a PEM file with the authorities or servers to trust instead of the system's authorities.
         client_certificate: path of a PEM file with the client's certificate chain, and its key unless ``client_key``.
         client_key: path of a PEM file with the client's key.
         client_key_password: what decrypts the key.
