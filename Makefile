@@ -1,4 +1,5 @@
 # make demo: see it work.  make test: check everything.  make test-matrix: check every Airflow that it runs on.
+# make test-debian RELEASE=trixie: check everything on another Debian, in a root of its own below .build.
 # make docs: the pages, into .build/site.  make fuzz: look for what no test knows.
 # make load: tens of thousands of messages.  make bench: measure it beside its peers, in ten minutes, or with QUICK=1
 # in one.  Each makes what it needs.
@@ -17,19 +18,26 @@ FUZZED := .build/fuzz
 NODEMAILER := nodemailer@10.6.1
 SECONDS := 30
 
-# All but the newest have their packages in tests/airflow_versions; the newest has those of constraints.txt.
-AIRFLOW_VERSIONS := 2.11 3.0 3.1 3.2 3.3
+PYTHON_VERSION := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -c \
+	'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+
+# Each Airflow that this Python can run, by what Airflow says that it supports.
+TOO_OLD_FOR_PYTHON_3.13 := 2.11 3.0
+TOO_OLD_FOR_PYTHON_3.14 := 2.11 3.0 3.1
+AIRFLOW_VERSIONS := $(filter-out $(TOO_OLD_FOR_PYTHON_$(PYTHON_VERSION)),2.11 3.0 3.1 3.2 3.3)
 # What Airflow has a part in.
 AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form connection_manager delivery email_backend \
 	examples hook merge message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
 	testing))
 
-.PHONY: venv demo test test-main test-matrix load lint docs fuzz bench clean
+.PHONY: venv demo test test-main test-matrix test-debian load lint docs fuzz bench clean needs-root
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import ensurepip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
+		echo 'make: $(PYTHON) is not Python 3.11 or newer with its venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install pip
 	$(PIP) install --editable '.[import,testing]'
@@ -58,19 +66,27 @@ test-matrix: $(AIRFLOW_VERSIONS:%=test-airflow-%)
 test-airflow-%: .build/airflow-%/installed
 	.build/airflow-$*/bin/pytest -m 'not kerberos' $(AIRFLOW_TESTS)
 
+# Airflow's metadata forbid no more than the first 3.13, so it is said here.
 .build/airflow-%/installed: tests/airflow_versions/constraints-%.txt pyproject.toml $(VENV)/installed-for-tests
+	$(if $(filter $*,$(AIRFLOW_VERSIONS)),,$(error Airflow $* does not run on Python $(PYTHON_VERSION)))
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/airflow-$*
 	$(BIN)/uv pip install --quiet --compile-bytecode --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
 		'apache-airflow==$*.*' --editable '.[testing]' --group test-airflow
 	touch $@
 
+test-debian:
+	@tests/debian.sh $(RELEASE)
+
+needs-root:
+	@[ "$$(id -u)" = 0 ] || { echo 'make $(MAKECMDGOALS): root only, since Postfix runs as root only' >&2; exit 1; }
+
 # Some minutes; in benchmarks/load.py stands what it does.
-load:
+load: needs-root
 	tests/install_servers.sh
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
 	$(BIN)/python -m benchmarks.load
 
-lint:
+lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -81,7 +97,7 @@ docs: $(VENV)/installed-for-tests
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # benchmarks/README.md says what it measures. Postfix brings smtp-sink and smtp-source.
-bench:
+bench: needs-root
 	tests/install_servers.sh valgrind
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
 	$(PIP) install apache-airflow-providers-smtp aiosmtplib
@@ -91,6 +107,8 @@ bench:
 # What is new stays below .build; what broke something is there as TARGET-crash-...
 # Then Hypothesis tries examples at random. What it finds becomes an @example of its test.
 fuzz: $(VENV)/installed-for-tests
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
+		echo 'make fuzz: atheris is missing, which PyPI has for Linux on x86-64 and Python up to 3.13' >&2; exit 1; }
 	for target in $$($(BIN)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)'); do \
 		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
 			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \

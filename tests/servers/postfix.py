@@ -59,7 +59,8 @@ PORTS = {
     "no_8bitmime": "smtpd_discard_ehlo_keywords=8bitmime,smtputf8",
     "no_smtputf8": "smtpd_discard_ehlo_keywords=smtputf8",
     "bare": (
-        "smtpd_discard_ehlo_keywords=pipelining,size,vrfy,etrn,enhancedstatuscodes,8bitmime,dsn,smtputf8,chunking"
+        "smtpd_discard_ehlo_keywords="
+        "pipelining,size,vrfy,etrn,enhancedstatuscodes,8bitmime,dsn,smtputf8,chunking,requiretls"
     ),
     # ends a session with 421 after some errors
     "few_errors": "smtpd_hard_error_limit=5",

@@ -111,10 +111,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     for stop in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, stop)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
         if wait_until(lambda: not _group_lives(process.pid), _STOP_SECONDS):
             break
+    process.wait()
 
 
 def _group_lives(group: int) -> bool:
