@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.smtp.errors import Phase
+
 if TYPE_CHECKING:
     from typing import Self
 
     from airflow_smtp_cm.smtp.outgoing import MessagePolicy
+
+# Seconds for the answer to QUIT: the work is done, and a server that dawdles holds nobody up.
+_GOODBYE = 5.0
 
 
 class TlsMode(StrEnum):
@@ -126,6 +131,22 @@ class Timeouts:
             final=min(default.final, seconds),
             total=total,
         )
+
+    def of(self, phase: Phase) -> float:
+        """Return how long a wait in this phase may last."""
+        match phase:
+            case Phase.CONNECT:
+                return self.connect
+            case Phase.TLS:
+                return self.tls
+            case Phase.CONTENT:
+                return self.data_block
+            case Phase.FINAL:
+                return self.final
+            case Phase.QUIT:
+                return min(self.command, _GOODBYE)
+            case _:
+                return self.command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
