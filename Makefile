@@ -2,7 +2,7 @@
 # make test-debian RELEASE=trixie: check everything on another Debian, in a root of its own below .build.
 # make docs: the pages, into .build/site.  make fuzz: look for what no test knows.
 # make load: tens of thousands of messages.  make bench: measure it beside its peers, in ten minutes, or with QUICK=1
-# in one.  Each makes what it needs.
+# in one.  make dist: sdist and wheel, into dist.  Each makes what it needs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,14 +30,15 @@ AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form con
 	examples hook merge message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
 	testing))
 
-.PHONY: venv demo test test-main test-matrix test-debian load lint docs fuzz bench clean needs-root
+.PHONY: venv demo dist test test-main test-matrix test-debian load lint docs fuzz bench clean needs-root
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import ensurepip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
-		echo 'make: $(PYTHON) is not Python 3.11 or newer with its venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "$(PYTHON): Python 3.11 or newer with venv is needed (Debian: python3-venv); make PYTHON=... names one." >&2; \
+		exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install pip
 	$(PIP) install --editable '.[import,testing]'
@@ -45,6 +46,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: venv
 	$(BIN)/python demo/run.py
+
+# The wheel is built from the sdist, which is so seen to be complete.
+dist: venv
+	$(PIP) install --group dist
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	PYTHON=$(BIN)/python demo/from_wheel.sh dist/*.whl
 
 # Kerberos is compiled against the system's library, which tests/install_servers.sh installs where it may.
 $(VENV)/installed-for-tests: $(VENV)/installed
@@ -116,4 +125,4 @@ fuzz: $(VENV)/installed-for-tests
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=search --numprocesses=$(WORKERS) --dist=loadgroup
 
 clean:
-	rm -rf $(VENV) .build
+	rm -rf $(VENV) .build dist
