@@ -13,8 +13,8 @@ case $release in
     bookworm | trixie | forky) ;;
     *) fail "RELEASE must be bookworm, trixie or forky, as in: make test-debian RELEASE=trixie" ;;
 esac
-[ "$(id -u)" = 0 ] || fail "only root can make a root of another Debian."
-command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap"
+[ "$(id -u)" = 0 ] || fail "only root can make a root of another Debian"
+command -v debootstrap >/dev/null || fail "debootstrap is missing; on Debian: apt-get install debootstrap"
 
 root=$PWD/.build/debian-$release
 if [ ! -e "$root/made" ]; then
