@@ -36,9 +36,8 @@ AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form con
 venv: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "$(PYTHON): Python 3.11 or newer with venv is needed (Debian: python3-venv); make PYTHON=... names one." >&2; \
-		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
+		echo 'make: $(PYTHON) is not Python 3.11 or newer with its venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install pip
 	$(PIP) install --editable '.[import,testing]'
