@@ -24,10 +24,10 @@ phase, command, reply and recipient it was about.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.problems import InvalidInput
+from airflow_smtp_cm.smtp.phase import Phase
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
@@ -53,25 +53,6 @@ __all__ = [
     "TimedOut",
     "TlsError",
 ]
-
-
-class Phase(StrEnum):
-    """The stretch of the conversation an error or a timeout belongs to."""
-
-    CONNECT = "connect"
-    GREETING = "greeting"
-    EHLO = "EHLO"
-    STARTTLS = "STARTTLS"
-    TLS = "TLS handshake"
-    AUTH = "AUTH"
-    MAIL = "MAIL"
-    RCPT = "RCPT"
-    DATA = "DATA"
-    CONTENT = "content"
-    FINAL = "final reply"
-    RSET = "RSET"
-    NOOP = "NOOP"
-    QUIT = "QUIT"
 
 
 class SmtpError(Exception):

@@ -9,6 +9,7 @@ import getpass
 import grp
 import os
 import shutil
+import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from tests.servers.certificates import Certificates
     from tests.servers.kdc import Kdc
     from tests.servers.maildir import Which
+
+_PROGRAM = "/usr/sbin/dovecot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def running_dovecot(folder: Path, kdc: Kdc, certificates: Certificates) -> Itera
     relay.start()
     try:
         with running(
-            ["/usr/sbin/dovecot", "-F", "-c", folder / "dovecot.conf"],
+            [_PROGRAM, "-F", "-c", folder / "dovecot.conf"],
             port=tls_port,
             env=kdc.acceptor_environment,
             output=folder / "output.log",
@@ -85,8 +88,10 @@ def running_dovecot(folder: Path, kdc: Kdc, certificates: Certificates) -> Itera
 def _dovecot_conf(
     folder: Path, kdc: Kdc, certificates: Certificates, *, port: int, tls_port: int, relay_port: int
 ) -> str:
-    uid, gid = (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    version = subprocess.run([_PROGRAM, "--version"], text=True, capture_output=True, check=True).stdout
+    in_its_language = _in_2_3 if version.startswith("2.3.") else _in_2_4
     return f"""\
+{in_its_language(folder, kdc, certificates)}
 base_dir = {folder}/run
 state_dir = {folder}/run/state
 protocols = submission
@@ -94,23 +99,13 @@ listen = {LOOPBACK}
 hostname = {MAIL_HOST}
 log_path = {folder}/dovecot.log
 auth_verbose = yes
-
 ssl = yes
-ssl_cert = <{certificates.server.chain}
-ssl_key = <{certificates.server.key}
-ssl_ca = <{certificates.authority}
-ssl_verify_client_cert = yes
-ssl_require_crl = no
 auth_ssl_username_from_cert = yes
-ssl_cert_username_field = commonName
-ssl_dh =
-
 # the plugin that brings gss-spnego is loaded by the name gssapi, so that stands before it
 auth_mechanisms = plain login gssapi gss-spnego external
 auth_krb5_keytab = {kdc.server_keytab}
 auth_gssapi_hostname = "$ALL"
 auth_realms = {REALM}
-auth_username_format = %Ln
 # tests want the answer at once, however often they fail
 auth_failure_delay = 0
 service anvil {{
@@ -118,21 +113,35 @@ service anvil {{
     mode = 0
   }}
 }}
-import_environment = TZ {" ".join(kdc.acceptor_environment)}
 submission_relay_host = {LOOPBACK}
 submission_relay_port = {relay_port}
-mail_location = maildir:{folder}/home/%n/mail
 service submission-login {{
   inet_listener submission {{
-    address = {LOOPBACK}
     port = {port}
   }}
   inet_listener submissions {{
-    address = {LOOPBACK}
     port = {tls_port}
     ssl = yes
   }}
 }}
+first_valid_uid = 0
+"""
+
+
+def _in_2_3(folder: Path, kdc: Kdc, certificates: Certificates) -> str:
+    """Say in the configuration language of Dovecot 2.3 what 2.4 says in another."""
+    uid, gid = _mail_owner()
+    return f"""\
+ssl_cert = <{certificates.server.chain}
+ssl_key = <{certificates.server.key}
+ssl_ca = <{certificates.authority}
+ssl_verify_client_cert = yes
+ssl_require_crl = no
+ssl_cert_username_field = commonName
+ssl_dh =
+auth_username_format = %Ln
+import_environment = TZ {" ".join(kdc.acceptor_environment)}
+mail_location = maildir:{folder}/home/%n/mail
 passdb {{
   driver = passwd-file
   mechanisms = plain login
@@ -148,8 +157,51 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/home/%n
 }}
-first_valid_uid = 0
 """
+
+
+def _in_2_4(folder: Path, kdc: Kdc, certificates: Certificates) -> str:
+    """Say the same to Dovecot 2.4, whose first setting must be the version of its language."""
+    uid, gid = _mail_owner()
+    environment = "\n  ".join(f"{name} = {value}" for name, value in kdc.acceptor_environment.items())
+    return f"""\
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+ssl_server_cert_file = {certificates.server.chain}
+ssl_server_key_file = {certificates.server.key}
+ssl_server_ca_file = {certificates.authority}
+ssl_server_request_client_cert = yes
+ssl_server_require_crl = no
+auth_username_format = %{{user | username | lower}}
+import_environment {{
+  {environment}
+}}
+mail_driver = maildir
+mail_path = ~/mail
+passdb passwd-file {{
+  mechanisms_filter = plain login
+  passwd_file_path = {folder}/users
+}}
+passdb static {{
+  # the ticket or the certificate proves who the user is; this only says that everybody may come in
+  mechanisms_filter = gssapi gss-spnego external
+  fields {{
+    nopassword = yes
+  }}
+}}
+userdb static {{
+  fields {{
+    uid = {uid}
+    gid = {gid}
+    home = {folder}/home/%{{user}}
+  }}
+}}
+"""
+
+
+def _mail_owner() -> tuple[int, int]:
+    """Return the user and group of the mail folders: nobody's where root may say so, else the tests' own."""
+    return (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
 
 def _one_user() -> str:

@@ -1,0 +1,58 @@
+"""What a target of the Makefile needs and does not find, it says in one line, and fails."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RELEASES = "make test-debian: RELEASE must be bookworm, trixie or forky, as in: make test-debian RELEASE=trixie"
+ROOT_ONLY = "root only, since Postfix runs as root only"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A folder to be PATH: with few programs, and a user with this id."""
+
+    def make_machine(user: int) -> Path:
+        for program in ("bash", "dirname"):
+            (tmp_path / program).symlink_to(shutil.which(program))
+        (tmp_path / "id").write_text(f"#!/bin/sh\necho {user}\n")
+        (tmp_path / "id").chmod(0o755)
+        return tmp_path
+
+    return make_machine
+
+
+@pytest.mark.parametrize(
+    ("arguments", "user", "said"),
+    [
+        (["test-debian"], 0, RELEASES),
+        (["test-debian", "RELEASE=sid"], 0, RELEASES),
+        (["test-debian", "RELEASE=trixie"], 1000, "make test-debian: only root can make a root of another Debian"),
+        (
+            ["test-debian", "RELEASE=trixie"],
+            0,
+            "make test-debian: debootstrap is missing; on Debian: apt-get install debootstrap",
+        ),
+        (["load"], 1000, f"make load: {ROOT_ONLY}"),
+        (["bench"], 1000, f"make bench: {ROOT_ONLY}"),
+        (
+            ["--always-make", "venv", "PYTHON=python2"],
+            0,
+            "make: python2 is not Python 3.11 or newer with its venv; on Debian: apt-get install python3-venv",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_says_what_it_lacks(machine, arguments, user, said):
+    command = [shutil.which("make"), *arguments]
+    environment = {"PATH": str(machine(user))}
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert made.returncode == 2
+    first, makes_own = made.stderr.splitlines()
+    assert first == said
+    assert makes_own.startswith("make: *** ")
