@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, SendFile, Settled, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
 from airflow_smtp_cm.smtp.timeouts import Waits
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
@@ -192,21 +191,12 @@ class AsyncTransport:
         except OSError as error:
             raise self.waits.broken(phase, error) from error
 
-    async def _wait_for(self, effect: Write | SendFile | Read | StartTls) -> Any:
+    async def _wait_for(self, effect: Write | Read | StartTls) -> Any:
         if isinstance(effect, Write):
             return await self._connection.drained()
-        if isinstance(effect, SendFile):
-            return await self._send_file(effect)
         if isinstance(effect, Read):
             return await self._connection.read()
         return await self._start_tls()
-
-    async def _send_file(self, effect: SendFile) -> int:
-        # asyncio's own sendfile hears nothing of what the server says meanwhile.
-        octets = await asyncio.to_thread(os.pread, effect.descriptor, effect.count, effect.offset)
-        if octets and not self._connection.write(octets):
-            await self._connection.drained()
-        return len(octets)
 
     async def _start_tls(self) -> TlsSession:
         connection = self._connection
