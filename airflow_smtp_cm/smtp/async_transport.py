@@ -33,8 +33,6 @@ class _Connection(asyncio.Protocol):
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
-        self._answering = False  # these two as in SocketTransport
-        self.after_handshake = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -61,8 +59,7 @@ class _Connection(asyncio.Protocol):
     async def read(self) -> bytes:
         """Wait for octets; ``b""`` is the end."""
         while (data := self.poll()) is None:
-            if self._answering or self.after_handshake:
-                acknowledge_at_once(self.transport.get_extra_info("socket"))
+            acknowledge_at_once(self.transport.get_extra_info("socket"))
             self._news.clear()
             await self._news.wait()
         return data
@@ -73,14 +70,12 @@ class _Connection(asyncio.Protocol):
             return None
         data = bytes(self.unread)
         self.unread.clear()
-        self._answering, self.after_handshake = True, False
         if not data and self.error:
             raise self.error
         return data
 
     def write(self, data: bytes) -> bool:
         """Send octets, and return whether more may follow at once; if not, ``drained`` waits until they may."""
-        self._answering = False
         self.transport.write(data)
         self._check()
         return self._writable.is_set()
@@ -219,7 +214,6 @@ class AsyncTransport:
         if transport is None:
             raise ConnectionResetError("the server closed the connection")
         connection.transport = transport
-        connection.after_handshake = True
         try:
             return session_of(transport.get_extra_info("ssl_object"))
         except ValueError as error:  # what ended it, asyncio keeps to itself

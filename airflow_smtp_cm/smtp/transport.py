@@ -49,8 +49,6 @@ class SocketTransport:
         self.waits = Waits(settings)
         self._unread = bytearray()
         self._ended = False
-        self._answering = False  # has the server begun to answer to what was said last?
-        self._after_handshake = False  # since TLS 1.3, its tickets come first, in a write of their own
         self._sock = self._connect()
         self._poller = select.poll()
 
@@ -151,16 +149,14 @@ class SocketTransport:
         except OSError as error:
             raise self.waits.broken(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - as above
-        self._after_handshake = True
         return session_of(sock)
 
     def _read(self, effect: Read) -> bytes:
         if not effect.goes_on:
             self.waits.start(effect.phase)
         if not self._unread and not self._ended:
-            if self._answering or self._after_handshake:
-                acknowledge_at_once(self._sock)
             while not self._receive(effect.phase):
+                acknowledge_at_once(self._sock)
                 self._wait(select.POLLIN, effect.phase)
         return self._take()
 
@@ -168,7 +164,6 @@ class SocketTransport:
         return self._take() if self._unread or self._ended or self._receive(phase) else None
 
     def _take(self) -> bytes:
-        self._answering, self._after_handshake = True, False
         data = bytes(self._unread)
         self._unread.clear()
         return data
@@ -176,7 +171,6 @@ class SocketTransport:
     def _write(self, data: bytes, phase: Phase) -> None:
         self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
         rest = memoryview(data)
-        self._answering = False
         while rest:
             # One that has closed its side will never reply, so nothing more needs to leave.
             if self._ended:
@@ -215,7 +209,11 @@ class SocketTransport:
 
 
 def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:
-    """Acknowledge the next segments as they come: a server that answers in two writes waits for that between them."""
+    """Acknowledge the next segments as they come.
+
+    A server that answers in two writes waits for that between them; since TLS 1.3, so does its first answer, which
+    comes after its session tickets. The kernel forgets it with every write.
+    """
     if _QUICKACK is not None:
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
