@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_smtp_cm.mail.addresses import Address, parse_line
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.smtp.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -44,23 +45,15 @@ class SafetySettings:
         Raises:
             SettingsError: an option has a value that says nothing; no message may pass then.
         """
-        problems: list[str] = []
-        redirect: tuple[Address, ...] = ()
-        try:
-            redirect = parse_line(_option("redirect_all_to"))
-        except InvalidAddress as error:
-            problems += [f"[{_SECTION}] redirect_all_to: {problem}" for problem in error.problems]
-        domains: set[str] = set()
-        for domain in filter(None, _SEPARATORS.split(_option("allowed_recipient_domains"))):
-            try:
-                domains.add(Address("", "anybody", domain).domain.lower())
-            except InvalidAddress as error:
-                problems += [f"[{_SECTION}] allowed_recipient_domains: {problem}" for problem in error.problems]
-        if problems:
-            raise SettingsError(*problems)
+        problems = Problems()
+        redirect = problems.attempt(parse_line, _option("redirect_all_to"), field=f"[{_SECTION}] redirect_all_to")
+        domains = problems.attempt(
+            _domains, _option("allowed_recipient_domains"), field=f"[{_SECTION}] allowed_recipient_domains"
+        )
+        problems.raise_as(SettingsError)
         return cls(
-            redirect_all_to=redirect,
-            allowed_recipient_domains=frozenset(domains),
+            redirect_all_to=redirect or (),
+            allowed_recipient_domains=frozenset(domains or ()),
             default_from=_option("default_from") or None,
         )
 
@@ -117,6 +110,14 @@ class SafetySettings:
                 f"This Airflow may not send mail to {', '.join(outside)}: [{_SECTION}] allowed_recipient_domains "
                 f"has {', '.join(sorted(allowed))} only. Nothing was sent."
             )
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    return read_each(_domain, filter(None, _SEPARATORS.split(text)), InvalidAddress)
+
+
+def _domain(name: str) -> tuple[str]:
+    return (Address("", "anybody", name).domain.lower(),)
 
 
 def _option(name: str) -> str:

@@ -100,11 +100,6 @@ class Attachment:
         for attribute, value in (("source", source), ("name", name), ("media_type", media_type), ("size", size)):
             object.__setattr__(self, attribute, value)
 
-    @property
-    def path(self) -> Path | None:
-        """The file, if it is one of this machine."""
-        return Path(self.source) if isinstance(self.source, str | Path) else None
-
     def blocks(self, block_size: int) -> Generator[bytes]:
         """Read ``size`` octets, in blocks of ``block_size`` (the last one may be shorter).
 

@@ -39,19 +39,6 @@ _MULTIPART_ENCODINGS: dict[Body, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FileRegion:
-    """Octets that are sent as they are in an open file, from its first one on.
-
-    Attributes:
-        descriptor: the open file; it is closed when the next chunk is asked for.
-        size: how many octets.
-    """
-
-    descriptor: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class EncodedFile:
     """The octets of an attachment as they are sent, read only when they are needed."""
 
@@ -63,13 +50,8 @@ class EncodedFile:
         """Number of octets, computed without reading the file."""
         return self.attachment.size if self.binary else _base64_size(self.attachment.size)
 
-    def blocks(self, *, files: bool) -> Generator[bytes | FileRegion]:
-        """Yield the octets, in blocks of at most half a chunk; or the file, if ``files`` and it will do."""
-        path = self.attachment.path
-        if files and self.binary and path is not None:
-            with path.open("rb") as file:
-                yield FileRegion(file.fileno(), self.size)
-            return
+    def blocks(self) -> Generator[bytes]:
+        """Yield the octets, in blocks of at most half a chunk."""
         with closing(self.attachment.blocks(_BLOCK)) as blocks:
             yield from blocks if self.binary else map(_base64_lines, blocks)
 
@@ -109,13 +91,10 @@ class Rendering:
         """Whether ``chunks`` reads no file."""
         return not any(isinstance(piece, EncodedFile) for piece in self._pieces)
 
-    def chunks(self, *, files: bool = False) -> Generator[bytes | FileRegion]:
+    def chunks(self) -> Generator[bytes]:
         """Yield the octets, small pieces together, at most 80 KiB at once.
 
         Closing the generator early closes the file it reads.
-
-        Args:
-            files: whether to yield an open file for octets that it holds as they are sent.
 
         Raises:
             SourceChanged: an attachment became shorter after the message was built.
@@ -123,13 +102,8 @@ class Rendering:
         """
         waiting: list[bytes] = []
         length = 0
-        with closing(self._blocks(files=files)) as blocks:
+        with closing(self._blocks()) as blocks:
             for block in blocks:
-                if isinstance(block, FileRegion):
-                    yield b"".join(waiting)
-                    yield block
-                    waiting, length = [], 0
-                    continue
                 if length + len(block) > _CHUNK:
                     yield b"".join(waiting)
                     waiting, length = [], 0
@@ -137,10 +111,10 @@ class Rendering:
                 length += len(block)
         yield b"".join(waiting)
 
-    def _blocks(self, *, files: bool) -> Generator[bytes | FileRegion]:
+    def _blocks(self) -> Generator[bytes]:
         for piece in self._pieces:
             if isinstance(piece, EncodedFile):
-                yield from piece.blocks(files=files)
+                yield from piece.blocks()
             else:
                 yield from (piece[start : start + _CHUNK] for start in range(0, len(piece), _CHUNK))
 

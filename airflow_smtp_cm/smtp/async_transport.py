@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, SendFile, Settled, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
 from airflow_smtp_cm.smtp.timeouts import Waits
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
@@ -34,8 +33,6 @@ class _Connection(asyncio.Protocol):
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
-        self._answering = False  # these two as in SocketTransport
-        self.after_handshake = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -62,8 +59,7 @@ class _Connection(asyncio.Protocol):
     async def read(self) -> bytes:
         """Wait for octets; ``b""`` is the end."""
         while (data := self.poll()) is None:
-            if self._answering or self.after_handshake:
-                acknowledge_at_once(self.transport.get_extra_info("socket"))
+            acknowledge_at_once(self.transport.get_extra_info("socket"))
             self._news.clear()
             await self._news.wait()
         return data
@@ -74,14 +70,12 @@ class _Connection(asyncio.Protocol):
             return None
         data = bytes(self.unread)
         self.unread.clear()
-        self._answering, self.after_handshake = True, False
         if not data and self.error:
             raise self.error
         return data
 
     def write(self, data: bytes) -> bool:
         """Send octets, and return whether more may follow at once; if not, ``drained`` waits until they may."""
-        self._answering = False
         self.transport.write(data)
         self._check()
         return self._writable.is_set()
@@ -192,21 +186,12 @@ class AsyncTransport:
         except OSError as error:
             raise self.waits.broken(phase, error) from error
 
-    async def _wait_for(self, effect: Write | SendFile | Read | StartTls) -> Any:
+    async def _wait_for(self, effect: Write | Read | StartTls) -> Any:
         if isinstance(effect, Write):
             return await self._connection.drained()
-        if isinstance(effect, SendFile):
-            return await self._send_file(effect)
         if isinstance(effect, Read):
             return await self._connection.read()
         return await self._start_tls()
-
-    async def _send_file(self, effect: SendFile) -> int:
-        # asyncio's own sendfile hears nothing of what the server says meanwhile.
-        octets = await asyncio.to_thread(os.pread, effect.descriptor, effect.count, effect.offset)
-        if octets and not self._connection.write(octets):
-            await self._connection.drained()
-        return len(octets)
 
     async def _start_tls(self) -> TlsSession:
         connection = self._connection
@@ -229,7 +214,6 @@ class AsyncTransport:
         if transport is None:
             raise ConnectionResetError("the server closed the connection")
         connection.transport = transport
-        connection.after_handshake = True
         try:
             return session_of(transport.get_extra_info("ssl_object"))
         except ValueError as error:  # what ended it, asyncio keeps to itself

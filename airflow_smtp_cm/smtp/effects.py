@@ -26,23 +26,6 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class SendFile:
-    """Hand octets of a file to the network; the outcome is how many went out, 0 if the file has ended.
-
-    Attributes:
-        descriptor: the open file.
-        offset: of the first octet.
-        count: how many at the most.
-        phase: how long it may take.
-    """
-
-    descriptor: int
-    offset: int
-    count: int
-    phase: Phase
-
-
-@dataclass(frozen=True, slots=True)
 class Read:
     """Wait for octets; the outcome is at least one octet, or ``b""`` once the server has closed the connection.
 
@@ -97,15 +80,13 @@ class TlsSession:
         cipher: OpenSSL's name of the cipher suite.
         certificate: the server's certificate, DER.
         tls_unique: the first Finished message of the handshake (RFC 5929, section 3); None from TLS 1.3 on.
-        resumed: whether it goes on from an earlier one, which spares both sides most of the handshake.
     """
 
     version: str
     cipher: str
     certificate: bytes
     tls_unique: bytes | None
-    resumed: bool = False
 
 
-Effect: TypeAlias = Write | SendFile | Read | Poll | StartTls | Call
+Effect: TypeAlias = Write | Read | Poll | StartTls | Call
 Steps: TypeAlias = Generator[Effect | Settled, Any, T]

@@ -10,18 +10,6 @@ if TYPE_CHECKING:
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
 
-class FileRegion(Protocol):
-    """Octets of a message that are in a file of this machine, and need not be read to be sent."""
-
-    @property
-    def descriptor(self) -> int:
-        """The open file, until the next chunk is asked for."""
-
-    @property
-    def size(self) -> int:
-        """How many octets, from the file's first one."""
-
-
 class Content(Protocol):
     """One rendering of a message, fit for what one server offers."""
 
@@ -41,13 +29,10 @@ class Content(Protocol):
     def in_memory(self) -> bool:
         """Whether ``chunks`` waits for nothing, such as a file."""
 
-    def chunks(self, *, files: bool = False) -> Generator[bytes | FileRegion]:
+    def chunks(self) -> Generator[bytes]:
         """Yield the octets, line ends CRLF (but for BINARYMIME parts), in pieces of at most some 100 KiB.
 
         Closing the generator early closes what it reads from.
-
-        Args:
-            files: whether a piece may be a file, as large as it is; asked for with BINARYMIME only.
         """
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import _ssl
 import ssl
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,30 +57,6 @@ def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
     return context
 
 
-@dataclass(slots=True)
-class Resumption:
-    """What the last session with a server left for the next one (RFC 8446, section 2.2; RFC 5077).
-
-    Attributes:
-        session: the session; None if there is none.
-    """
-
-    session: ssl.SSLSession | None = None
-
-
-def resumption_for(settings: Settings) -> Resumption:
-    """Return what connections of this process with equal settings share."""
-    if settings.authentication is not None and settings.authentication.channel_binding is not ChannelBinding.NONE:
-        # The login is bound to the certificate, and a server that has a new one may go on with an old session.
-        return Resumption()
-    return _resumption(context_for(settings.tls), settings.host, settings.port, settings.peer_name)
-
-
-@lru_cache(maxsize=64)
-def _resumption(_context: ssl.SSLContext, _host: str, _port: int, _peer_name: str) -> Resumption:
-    return Resumption()
-
-
 def session_of(sock: ssl.SSLSocket | ssl.SSLObject) -> TlsSession:
     """Describe a finished handshake."""
     cipher = sock.cipher()
@@ -90,7 +65,6 @@ def session_of(sock: ssl.SSLSocket | ssl.SSLObject) -> TlsSession:
         cipher=cipher[0] if cipher else "",
         certificate=sock.getpeercert(binary_form=True) or b"",
         tls_unique=sock.get_channel_binding("tls-unique") if sock.version() != "TLSv1.3" else None,
-        resumed=bool(sock.session_reused),
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.interfaces import Content, FileRegion, Outgoing
+    from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.wire import Wire
 
@@ -181,14 +181,14 @@ class Transaction:
         mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
         return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
 
-    def _read(self, chunks: Generator[bytes | FileRegion], left: int) -> Steps[tuple[bytes, FileRegion | None, bool]]:
+    def _read(self, chunks: Generator[bytes], left: int) -> Steps[tuple[bytes, bool]]:
         read = partial(_next_block, chunks, left)
         return read() if self._content.in_memory else (yield Call(read))
 
     def _whole_content(self) -> Steps[bytes]:
         content = self._content
         with closing(content.chunks()) as chunks:
-            octets, _, last = yield from self._read(chunks, content.size)
+            octets, last = yield from self._read(chunks, content.size)
         if not last or len(octets) != content.size:
             raise _changed(content)
         return octets
@@ -294,20 +294,16 @@ class Transaction:
         head = f"{bdat}\r\n".encode() if bdat else b""
         size, last = 0, False
         yield from self._wire.nothing_unasked(Phase.DATA)
-        # TLS has to see the octets; and where line ends may have to be mended, so have we.
-        files = content.body == "BINARYMIME" and self._wire.tls is None
-        with closing(content.chunks(files=True) if files else content.chunks()) as chunks:
+        with closing(content.chunks()) as chunks:
             while not last:
-                block, file, last = yield from self._read(chunks, content.size - size)
+                block, last = yield from self._read(chunks, content.size - size)
                 encoded = encoder.feed(block) + (encoder.finish() if last else b"")
                 # What BDAT announces is the octets on the wire; DATA doubles dots and ends itself.
-                size += len(encoded if bdat else block) + (file.size if file else 0)
+                size += len(encoded if bdat else block)
                 if size > content.size or last is not (size == content.size):
                     raise _changed(content)
                 yield from self._wire.write(head + encoded, Phase.CONTENT)
                 head = b""
-                if file and (yield from self._wire.send_file(file, BLOCK, Phase.CONTENT)) < file.size:
-                    raise _changed(content)
 
     def _reset(self) -> Steps[None]:
         """Keep the session for the next message; if that fails, it is the first error that counts."""
@@ -356,8 +352,8 @@ def _changed(content: Content) -> MessageError:
     )
 
 
-def _next_block(chunks: Generator[bytes | FileRegion], left: int) -> tuple[bytes, FileRegion | None, bool]:
-    """Return the next octets, some ``BLOCK`` of them, the file that follows, and whether they are the last.
+def _next_block(chunks: Generator[bytes], left: int) -> tuple[bytes, bool]:
+    """Return the next octets, some ``BLOCK`` of them, and whether they are the last.
 
     Where the announced octets end, so must the chunks, before the server gets the last of them: after BDAT that
     would be the whole message.
@@ -373,15 +369,13 @@ def _next_block(chunks: Generator[bytes | FileRegion], left: int) -> tuple[bytes
     size = 0
     try:
         for chunk in chunks:
-            if not isinstance(chunk, bytes):
-                return b"".join(block), chunk, False  # a boundary comes after it
             block.append(chunk)
             size += len(chunk)
             if size >= BLOCK and size != left:
-                return b"".join(block), None, False
+                return b"".join(block), False
     except (OSError, ValueError) as error:
         raise MessageError(
             f"The message could not be read to its end, and was not sent: {error}",
             transient=isinstance(error, OSError),  # it was there when the message was made: the storage may recover
         ) from error
-    return b"".join(block), None, True
+    return b"".join(block), True

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import ssl
 from contextlib import closing, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, SendFile, Settled, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Waits
-from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, resumption_for, session_of
+from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, session_of
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
     from airflow_smtp_cm.smtp.errors import SmtpError
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.settings import Settings
-    from airflow_smtp_cm.smtp.tls import Resumption
 
 T = TypeVar("T")
 
@@ -52,9 +49,6 @@ class SocketTransport:
         self.waits = Waits(settings)
         self._unread = bytearray()
         self._ended = False
-        self._resumption: Resumption | None = None
-        self._answering = False  # has the server begun to answer to what was said last?
-        self._after_handshake = False  # since TLS 1.3, its tickets come first, in a write of their own
         self._sock = self._connect()
         self._poller = select.poll()
 
@@ -90,9 +84,6 @@ class SocketTransport:
 
     def close(self) -> None:
         """Close the socket, whatever state it is in."""
-        if isinstance(self._sock, ssl.SSLSocket) and self._resumption is not None:
-            # Only now: since TLS 1.3, what a session can be resumed with comes after the handshake.
-            self._resumption.session = self._sock.session
         self._sock.close()
 
     @property
@@ -110,8 +101,6 @@ class SocketTransport:
             return self._poll(effect.phase)
         if isinstance(effect, Call):
             return effect.function()
-        if isinstance(effect, SendFile):
-            return self._send_file(effect)
         if isinstance(effect, StartTls):
             return self._start_tls()
         raise AssertionError(effect)
@@ -143,13 +132,9 @@ class SocketTransport:
     def _start_tls(self) -> TlsSession:
         settings = self._settings
         context = context_for(settings.tls)
-        resumption = resumption_for(settings)
         try:
             sock = self._sock = context.wrap_socket(
-                self._sock,
-                server_hostname=settings.peer_name,
-                do_handshake_on_connect=False,
-                session=resumption.session,
+                self._sock, server_hostname=settings.peer_name, do_handshake_on_connect=False
             )
             sock.settimeout(self.waits.seconds(Phase.TLS))
             sock.do_handshake()
@@ -164,17 +149,14 @@ class SocketTransport:
         except OSError as error:
             raise self.waits.broken(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - as above
-        self._resumption = resumption
-        self._after_handshake = True
         return session_of(sock)
 
     def _read(self, effect: Read) -> bytes:
         if not effect.goes_on:
             self.waits.start(effect.phase)
         if not self._unread and not self._ended:
-            if self._answering or self._after_handshake:
-                acknowledge_at_once(self._sock)
             while not self._receive(effect.phase):
+                acknowledge_at_once(self._sock)
                 self._wait(select.POLLIN, effect.phase)
         return self._take()
 
@@ -182,7 +164,6 @@ class SocketTransport:
         return self._take() if self._unread or self._ended or self._receive(phase) else None
 
     def _take(self) -> bytes:
-        self._answering, self._after_handshake = True, False
         data = bytes(self._unread)
         self._unread.clear()
         return data
@@ -191,22 +172,11 @@ class SocketTransport:
         self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
         rest = memoryview(data)
         while rest:
-            rest = rest[self._put(partial(self._sock.send, rest), phase) :]
-
-    def _send_file(self, effect: SendFile) -> int:
-        self.waits.seconds(effect.phase)
-        socket, file = self._sock.fileno(), effect.descriptor
-        return self._put(partial(os.sendfile, socket, file, effect.offset, effect.count), effect.phase)
-
-    def _put(self, send: Callable[[], int], phase: Phase) -> int:
-        """Have octets sent, as many as the network takes now, but at least one, and return how many they were."""
-        self._answering = False
-        while True:
             # One that has closed its side will never reply, so nothing more needs to leave.
             if self._ended:
                 raise Disconnected(f"{self.waits.peer} closed the connection ({phase}).", phase=phase)
             try:
-                return send()
+                rest = rest[self._sock.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._wait(select.POLLIN | select.POLLOUT, phase)
                 # A server that does not get rid of its replies stops reading, so they are taken while we write.
@@ -239,7 +209,11 @@ class SocketTransport:
 
 
 def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:
-    """Acknowledge the next segments as they come: a server that answers in two writes waits for that between them."""
+    """Acknowledge the next segments as they come.
+
+    A server that answers in two writes waits for that between them; since TLS 1.3, so does its first answer, which
+    comes after its session tickets. The kernel forgets it with every write.
+    """
     if _QUICKACK is not None:
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.effects import Poll, Read, SendFile, StartTls, Write
+from airflow_smtp_cm.smtp.effects import Poll, Read, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
 from airflow_smtp_cm.smtp.extensions import Extensions
 from airflow_smtp_cm.smtp.reply import CONTINUE, Reply
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
-    from airflow_smtp_cm.smtp.interfaces import FileRegion
     from airflow_smtp_cm.smtp.settings import Settings
     from airflow_smtp_cm.smtp.trace import Trace
 
@@ -98,7 +97,7 @@ class Wire:
         """Do the TLS handshake."""
         self._quiet = False
         self.tls = yield StartTls()
-        self.trace("*", f"{self.tls.version}, {self.tls.cipher}{', resumed' if self.tls.resumed else ''}")
+        self.trace("*", f"{self.tls.version}, {self.tls.cipher}")
 
     def command(self, command: Command) -> Steps[Reply]:
         """Send one command and return its reply."""
@@ -161,27 +160,6 @@ class Wire:
         except SmtpError:
             self.closed = True
             raise
-
-    def send_file(self, region: FileRegion, block: int, phase: Phase) -> Steps[int]:
-        """Send the octets of a file, without TLS, and return how many there were: fewer if it has become shorter.
-
-        Args:
-            region: what to send.
-            block: octets between two looks at what the server has to say.
-            phase: what they belong to.
-        """
-        offset, sent = 0, -1
-        while offset < region.size and sent:
-            yield from self.nothing_unasked(phase)
-            self._quiet = False
-            try:
-                sent = yield SendFile(region.descriptor, offset, min(block, region.size - offset), phase)
-            except Disconnected:
-                self.closed = True
-                yield from self._parting_words(phase)
-                raise
-            offset += sent
-        return offset
 
     def reply(self, phase: Phase, command: str | None = None) -> Steps[Reply]:
         """Wait for one reply.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.mail.mime import Rendering
-    from airflow_smtp_cm.smtp.interfaces import Body, FileRegion
+    from airflow_smtp_cm.smtp.interfaces import Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class LeavingContent:
         """Whether to yield them waits for nothing; the record that is told is elsewhere."""
         return False
 
-    def chunks(self, *, files: bool = False) -> Generator[bytes | FileRegion]:
+    def chunks(self) -> Generator[bytes]:
         """Tell that they leave, and yield them."""
         # The conversation asks for them when the server is ready for the content, or right before its only flight.
         self.leaves(self.size)
-        yield from self.rendering.chunks(files=files)
+        yield from self.rendering.chunks()

@@ -1,4 +1,4 @@
-"""Attachments as they are, to a server that offers BINARYMIME (RFC 3030): straight from the file where TLS allows."""
+"""Attachments as they are, to a server that offers BINARYMIME (RFC 3030)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 
 import pytest
 
-from airflow_smtp_cm.mail.attachments import Attachment
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import SmtpClient
@@ -38,20 +37,6 @@ def file(tmp_path):
     file = tmp_path / "table.bin"
     file.write_bytes(OCTETS)
     return file
-
-
-@pytest.fixture
-def sendfile(monkeypatch):
-    """Tell how many octets have gone straight from a file to the network."""
-    sent: list[int] = []
-    real = os.sendfile
-
-    def counted(*args):
-        sent.append(real(*args))
-        return sent[-1]
-
-    monkeypatch.setattr(os, "sendfile", counted)
-    return lambda: sum(sent)
 
 
 def message(*attachments) -> MailMessage:
@@ -91,18 +76,7 @@ def test_files_arrive_as_they_are(file, send, count):
     assert peer.received.count(b"Content-Transfer-Encoding: binary\r\n\r\n" + OCTETS + b"\r\n--=_") == count
 
 
-def test_a_file_goes_straight_to_the_network(file, sendfile):
-    sent = message(file, Attachment(b"from memory", "a.txt"))
-    size = sent.content(eight_bit=True, binary=True, utf8=False).size
-
-    with scripted_peer([*hello(*OFFER), *ENVELOPE, *content(size), *GOODBYE]) as peer:
-        send_blocking(settings(peer), sent)
-
-    assert sendfile() == len(OCTETS)
-    assert b"\r\n\r\nfrom memory\r\n--=_" in peer.received
-
-
-def test_under_tls_a_file_is_read_and_arrives_all_the_same(file, sendfile, certificates):
+def test_under_tls_a_file_arrives_all_the_same(file, certificates):
     sent = message(file)
     size = sent.content(eight_bit=True, binary=True, utf8=False).size
     tls = Tls(mode=TlsMode.IMPLICIT, ca_bundle=str(certificates.authority))
@@ -111,7 +85,6 @@ def test_under_tls_a_file_is_read_and_arrives_all_the_same(file, sendfile, certi
         send_blocking(settings(peer, tls), sent)
 
     assert OCTETS in peer.received
-    assert sendfile() == 0
 
 
 @pytest.mark.parametrize("send", [send_blocking, send_asyncio])

@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 import os
 import ssl
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -25,8 +24,8 @@ from airflow_smtp_cm.smtp.errors import (
     TimedOut,
     TlsError,
 )
-from airflow_smtp_cm.smtp.settings import ChannelBinding, Settings, Timeouts, Tls, TlsMode, WindowsAuthentication
-from airflow_smtp_cm.smtp.tls import channel_binding, context_for, handshake_error, resumption_for
+from airflow_smtp_cm.smtp.settings import ChannelBinding, Settings, Timeouts, Tls, TlsMode
+from airflow_smtp_cm.smtp.tls import channel_binding, context_for, handshake_error
 from tests.servers.people import MAIL_HOST
 from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import Step, expect, say, scripted_peer, start_tls, wait_for_close
@@ -52,37 +51,6 @@ def connect(certificates):
         return SmtpClient.open(settings)
 
     return connect
-
-
-# Sessions that go on where an earlier one ended.
-
-
-@pytest.mark.parametrize("port", ["default", "smtps"])
-def test_the_next_connection_to_a_server_resumes_the_session(postfix, connect, port):
-    mode = TlsMode.IMPLICIT if port == "smtps" else TlsMode.STARTTLS
-    with connect(postfix.port(port), mode) as client:
-        client.noop()
-        first = client.tls
-    with connect(postfix.port(port), mode) as client:
-        client.noop()
-        assert client.tls == replace(first, resumed=True)
-
-
-@pytest.mark.parametrize("other", [{"server_name": LOOPBACK}, {"port": 26}, {"tls": Tls(verify=False)}])
-def test_a_session_belongs_to_one_server_and_to_what_it_was_trusted_by(certificates, other):
-    settings = Settings(host=LOOPBACK, server_name=MAIL_HOST, tls=Tls(ca_bundle=str(certificates.authority)))
-
-    assert resumption_for(settings) is resumption_for(replace(settings))
-    assert resumption_for(settings) is not resumption_for(replace(settings, **other))
-
-
-def test_a_login_that_is_bound_to_the_certificate_is_bound_to_the_one_of_now(certificates):
-    tls = Tls(mode=TlsMode.STARTTLS, ca_bundle=str(certificates.authority))
-    bound = Settings(host=LOOPBACK, tls=tls, authentication=WindowsAuthentication())
-    unbound = replace(bound, authentication=WindowsAuthentication(channel_binding=ChannelBinding.NONE))
-
-    assert resumption_for(unbound) is resumption_for(unbound)
-    assert resumption_for(bound) is not resumption_for(bound)
 
 
 # Which servers are trusted.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.problems import MAX_PROBLEMS
+from airflow_smtp_cm.problems import MAX_PROBLEMS, Problems
 from airflow_smtp_cm.task.composition import FIELDS, lines_of, message_of, text_of
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import read_message
@@ -68,17 +68,15 @@ class Items:
         Raises:
             InvalidMessage: everything that is wrong with them, up to some hundred problems.
         """
-        problems: list[str] = []
+        problems = Problems()
         seen = wrong = without_subject = 0
         for index in indexes:
             seen += 1
-            try:
-                without_subject += not self.compose(index, hook).subject
-            except InvalidMessage as error:
-                wrong += 1
-                problems += error.problems
-                if len(problems) >= MAX_PROBLEMS:
-                    break
+            message = problems.attempt(self.compose, index, hook)
+            wrong += message is None
+            without_subject += message is not None and not message.subject
+            if problems.full:
+                break
         if problems:
             rest = f", and the other {len(indexes) - seen:,} were not looked at" if seen < len(indexes) else ""
             raise InvalidMessage(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.smtp.errors import SmtpError
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Failure:
         """Return it as there is room for."""
         more = len(self.recipients) - _RECIPIENTS
         named = (*self.recipients[:_RECIPIENTS], f"{more} more") if more > 0 else self.recipients
-        reason = self.reason if len(self.reason) <= _REASON else f"{self.reason[: _REASON - 1]}…"
-        return replace(self, recipients=named, reason=reason)
+        return replace(self, recipients=named, reason=shorten(self.reason, _REASON))
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
