@@ -76,7 +76,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         headers=custom_headers,
     )
     if dryrun:
-        message = hook.safety.applied_to(message)
+        message = hook.safety.permitted(message)
         logger.info("Dry run: %s to %s is not sent.", message.message_id, ", ".join(message.recipients))
         return
     hook.send(message)

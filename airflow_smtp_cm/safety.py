@@ -1,10 +1,10 @@
-"""Safety settings: what a deployment lets out, whatever its DAGs say (Airflow's configuration, ``[smtp_cm]``)."""
+"""Safety settings: what a deployment permits, whatever its DAGs say (Airflow's configuration, ``[smtp_cm]``)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -26,7 +26,7 @@ _NAMED_IN_A_SUBJECT = 3  # recipients; all of them are in the headers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetySettings:
-    """What a deployment lets out; called with a message, it returns what may be sent in its place.
+    """What a deployment permits to be sent.
 
     Attributes:
         redirect_all_to: who gets every message instead of its recipients; if empty, nothing is redirected.
@@ -57,29 +57,27 @@ class SafetySettings:
             default_from=_option("default_from") or None,
         )
 
-    def __call__(self, message: Outgoing) -> Outgoing:
-        """Return the message that may be sent: the same, or a redirected one.
+    @overload
+    def permitted(self, message: MailMessage) -> MailMessage: ...
+
+    @overload
+    def permitted(self, message: Outgoing) -> Outgoing: ...
+
+    def permitted(self, message: Outgoing) -> Outgoing:
+        """Return the message that may be sent: a permitted one as it is, else a redirected one.
+
+        Composition applies it, before anything connects. The client applies it again to whatever it is to send, its
+        message policy, so that nothing goes round it: what was composed passes there as it is.
 
         Raises:
             InvalidMessage: it may not go to its recipients, or cannot be redirected.
         """
-        if isinstance(message, MailMessage):
-            return self.applied_to(message)
         if not self._is_redirected(message):
-            raise InvalidMessage(
-                f"Only a MailMessage can be redirected as [{_SECTION}] redirect_all_to demands, "
-                f"not {type(message).__name__}."
-            )
-        self._check_domains(message)
-        return message
-
-    def applied_to(self, message: MailMessage) -> MailMessage:
-        """Do the same for a message as people write it.
-
-        Raises:
-            InvalidMessage: it may not go to its recipients.
-        """
-        if not self._is_redirected(message):
+            if not isinstance(message, MailMessage):
+                raise InvalidMessage(
+                    f"Only a MailMessage can be redirected as [{_SECTION}] redirect_all_to demands, "
+                    f"not {type(message).__name__}."
+                )
             message = self._redirected(message)
         self._check_domains(message)
         return message

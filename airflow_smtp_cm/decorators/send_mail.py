@@ -70,7 +70,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         if isinstance(returned, MailMessage):
             self.to, self.cc = list(map(str, returned.to)), list(map(str, returned.cc))
             self.subject, self.message_source = returned.subject, returned.text or ""
-            return self.deliver(context, lambda _: returned)
+            return self.deliver(context, lambda hook: hook.safety.permitted(returned))
         if isinstance(returned, str | list):
             fields: Any = {"message_source" if isinstance(returned, str) else "messages": returned}
         else:

@@ -91,10 +91,10 @@ class SmtpCmHook(BaseHook):
 
     @cached_property
     def safety(self) -> SafetySettings:
-        """What this Airflow lets out.
+        """What this Airflow permits to be sent.
 
         Raises:
-            SettingsError: its configuration says nothing that can be kept to.
+            SettingsError: its configuration is invalid.
         """
         return SafetySettings.from_config()
 
@@ -114,10 +114,10 @@ class SmtpCmHook(BaseHook):
             all_or_nothing: send to nobody if the server refuses anybody.
 
         Raises:
-            InvalidMessage: the safety settings do not let it pass.
+            InvalidMessage: the safety settings do not permit it; nothing was connected to.
             SmtpError: see ``SmtpClient.send``.
         """
-        message = self.safety(message)
+        message = self.safety.permitted(message)
         with self.get_conn() as client:
             return client.send(message, all_or_nothing=all_or_nothing)
 
@@ -148,7 +148,7 @@ class SmtpCmHook(BaseHook):
         return replace(
             manager,
             ccache=_airflow_ticket_cache(),
-            message_policy=self.safety,
+            message_policy=self.safety.permitted,
             from_email=manager.from_email or self.safety.default_from,
         )
 

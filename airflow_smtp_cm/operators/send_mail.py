@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
-    from airflow_smtp_cm.task.mail_merge.result import MergeResult
+    from airflow_smtp_cm.task.delivery.result import MergeResult
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 __all__ = ["SendMailOperator"]
@@ -208,7 +208,7 @@ class SendMailOperator(BaseOperator):
 
     def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
         """Do the same with a message that ``compose`` makes, unless an earlier try has left nothing to do."""
-        from airflow_smtp_cm.task.delivery import Delivery  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - as the module says
 
         delivery = Delivery(
             context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
@@ -223,7 +223,7 @@ class SendMailOperator(BaseOperator):
         return self._carry_out(context, send)
 
     def _send_messages(self, context: Context) -> MergeResult:
-        from airflow_smtp_cm.task.mail_merge.sending import Merge  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.delivery.mail_merge import Merge  # noqa: PLC0415 - as the module says
 
         merge = Merge(
             self,

@@ -30,6 +30,8 @@ from airflow_smtp_cm.problems import InvalidInput
 from airflow_smtp_cm.smtp.phase import Phase
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
 
@@ -181,20 +183,46 @@ class Refused(SmtpError):
 
 
 class RecipientsRefused(Refused):
-    """The server refused recipients.
+    """The server refused recipients: an error, though the others may have the message (System.Net.Mail's semantics).
 
     Attributes:
         refused: each refused address with its reply.
         result: what happened to the message: None if nobody got it, else who did.
     """
 
-    def __init__(self, message: str, *, refused: tuple[Refusal, ...], result: SendResult | None) -> None:
-        # Trying again is of use, and does no harm, only if nobody has the message yet.
-        transient = result is None and all(refusal.reply.transient for refusal in refused)
+    def __init__(
+        self, server: str, *, refused: tuple[Refusal, ...], accepted: int = 0, result: SendResult | None = None
+    ) -> None:
         first = refused[0]
-        super().__init__(message, phase=Phase.RCPT, reply=first.reply, recipient=first.address, transient=transient)
+        if result is not None:
+            rest = f"The message {result.message_id} was delivered to the other {accepted}."
+        elif accepted:
+            rest = "Nothing was sent to anybody, as all_or_nothing demands."
+        else:
+            rest = "Nobody got the message."
+        super().__init__(
+            f"{server} refused {len(refused)} of {accepted + len(refused)} recipients: "
+            f"{'; '.join(map(str, refused))}. {rest}",
+            phase=Phase.RCPT,
+            reply=first.reply,
+            recipient=first.address,
+            # Trying again is of use, and does no harm, only if nobody has the message yet. What keeps a record of who
+            # has it may set this.
+            transient=result is None and all(refusal.reply.transient for refusal in refused),
+        )
         self.refused = refused
         self.result = result
+
+    @classmethod
+    def in_result(cls, result: SendResult, server: str = "The server") -> Self | None:
+        """Return the error that a result is if recipients were refused; the one place that makes it an error."""
+        if not result.refused:
+            return None
+        return cls(server, refused=result.refused, accepted=len(result.accepted), result=result)
+
+    def __str__(self) -> str:
+        again = self.transient and self.result is not None
+        return super().__str__() + (" A retry sends it only to those who may be accepted later." if again else "")
 
 
 class DeliveryUncertain(SmtpError):

@@ -65,4 +65,4 @@ class Outgoing(Protocol):
 
 
 MessagePolicy: TypeAlias = "Callable[[Outgoing], Outgoing]"
-"""What a site lets out: returns the message that may be sent instead of the one it gets, or raises an error."""
+"""What a site permits: returns the message as it is, or the one to send in its place, or raises an error."""

@@ -147,8 +147,8 @@ class Transaction:
             size=self._content.size,
             seconds=time.monotonic() - self._started,
         )
-        if self._refused:
-            raise self._recipients_refused(result)
+        if (error := RecipientsRefused.in_result(result, self._wire.peer)) is not None:
+            raise error
         return result
 
     def _render(self) -> Content:
@@ -271,7 +271,9 @@ class Transaction:
         self._accepted = tuple(address for address, reply in judged if reply.positive)
         self._refused = tuple(Refusal(address, reply) for address, reply in judged if not reply.positive)
         enough = self._accepted and not (self._refused and self._all_or_nothing)
-        return None if enough else self._recipients_refused(None)
+        if enough:
+            return None
+        return RecipientsRefused(self._wire.peer, refused=self._refused, accepted=len(self._accepted))
 
     def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
         """Send the content block by block, after BDAT if that announces it, and return the final reply."""
@@ -324,21 +326,6 @@ class Transaction:
             phase=Phase.FINAL,
             reply=error.reply,
             transient=False,
-        )
-
-    def _recipients_refused(self, result: SendResult | None) -> RecipientsRefused:
-        named = "; ".join(map(str, self._refused))
-        total = len(self._accepted) + len(self._refused)
-        if result is not None:
-            rest = f"The message {result.message_id} was delivered to the other {len(self._accepted)}."
-        elif self._accepted:
-            rest = "Nothing was sent to anybody, as all_or_nothing demands."
-        else:
-            rest = "Nobody got the message."
-        return RecipientsRefused(
-            f"{self._wire.peer} refused {len(self._refused)} of {total} recipients: {named}. {rest}",
-            refused=self._refused,
-            result=result,
         )
 
 

@@ -105,7 +105,7 @@ def message_of(
             message_id=message_id(sender or _NOBODY),
         )
     )
-    permitted = attempt(lambda: hook.safety.applied_to(message)) if message else None
+    permitted = attempt(lambda: hook.safety.permitted(message)) if message else None
     if permitted is None or problems:
         raise InvalidMessage(*problems)
     return permitted

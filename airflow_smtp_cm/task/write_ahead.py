@@ -1,9 +1,12 @@
-"""A message that tells when it is about to leave."""
+"""A message that has it recorded that it is being sent, right before its content is transmitted (write-ahead)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.smtp.result import SendResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -14,18 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class WriteAheadMessage:
     """A message for some of its recipients.
 
     Attributes:
         message: what is sent.
-        recipients: whom it is sent to.
-        leaves: called with the number of octets right before they leave.
+        recipients: to whom.
+        record: called right before the content is transmitted, with what becomes of the message if there is no reply
+            and it is assumed to be sent.
     """
 
     message: MailMessage
     recipients: tuple[str, ...]
-    leaves: Callable[[int], None]
+    record: Callable[[SendResult], None]
 
     @property
     def message_id(self) -> str:
@@ -37,40 +41,49 @@ class Leaving:
         """The address for MAIL FROM."""
         return self.message.sender
 
-    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> LeavingContent:
+    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> WriteAheadContent:
         """Render the message; see ``MailMessage.content``."""
-        return LeavingContent(self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8), self.leaves)
+        rendering = self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8)
+        assumed = SendResult(
+            message_id=self.message_id,
+            accepted=self.recipients,
+            refused=(),
+            reply=None,
+            size=rendering.size,
+            seconds=0,
+        )
+        return WriteAheadContent(rendering, partial(self.record, assumed))
 
 
 @dataclass(frozen=True, slots=True)
-class LeavingContent:
-    """The octets of such a message; see ``smtp.outgoing.Content``."""
+class WriteAheadContent:
+    """The content of such a message; see ``smtp.interfaces.Content``."""
 
     rendering: Rendering
-    leaves: Callable[[int], None]
+    record: Callable[[], None]
 
     @property
     def body(self) -> Body:
-        """What the octets need."""
+        """What the content needs of the server."""
         return self.rendering.body
 
     @property
     def utf8(self) -> bool:
-        """Whether they need SMTPUTF8."""
+        """Whether it needs SMTPUTF8."""
         return self.rendering.utf8
 
     @property
     def size(self) -> int:
-        """Their number."""
+        """Its size in bytes."""
         return self.rendering.size
 
     @property
     def in_memory(self) -> bool:
-        """Whether to yield them waits for nothing; the record that is told is elsewhere."""
+        """Whether ``chunks`` waits for nothing; it does, for the record."""
         return False
 
     def chunks(self) -> Generator[bytes]:
-        """Tell that they leave, and yield them."""
-        # The conversation asks for them when the server is ready for the content, or right before its only flight.
-        self.leaves(self.size)
+        """Record that the message is being sent, then yield its content."""
+        # The conversation asks for it when the server is ready for the content, or right before its only flight.
+        self.record()
         yield from self.rendering.chunks()

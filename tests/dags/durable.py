@@ -36,7 +36,7 @@ class FailingAfterSending(SendMailOperator):
 
 
 for on_uncertain in get_args(OnUncertain):
-    with DAG(f"in_doubt_{on_uncertain}", schedule=None, params=PARAMS):
+    with DAG(f"uncertain_{on_uncertain}", schedule=None, params=PARAMS):
         SendMailOperator(task_id="send", on_uncertain=on_uncertain, **MESSAGE)
 
 

@@ -43,11 +43,11 @@ def test_those_in_doubt_are_named_and_all_others_delivered_once(stage):
 
     assert (seen.state, seen.tries) == ("failed", 2)
     result = seen.result
-    assert 0 < result["in_doubt"] <= IN_DOUBT
-    assert result["sent"] == MESSAGES - result["in_doubt"]
+    assert 0 < result["uncertain"] <= IN_DOUBT
+    assert result["sent"] == MESSAGES - result["uncertain"]
     assert copies(seen).keys() == {1}
     in_doubt = {failure["message_id"] for failure in result["failures"]}
-    assert len(in_doubt) == result["in_doubt"]
+    assert len(in_doubt) == result["uncertain"]
     assert len(set(seen.delivered) - in_doubt) == result["sent"]
     assert "may have been delivered or not, and are not sent again" in seen.log
 

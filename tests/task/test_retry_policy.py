@@ -35,7 +35,7 @@ def refused(code, text, phase=Phase.MAIL):
 
 def recipients_refused(*replies):
     refusals = tuple(Refusal(f"user{code}@corp.test", Reply(code, (text,))) for code, text in replies)
-    error = RecipientsRefused("refused", refused=refusals, result=None)
+    error = RecipientsRefused("mail.corp.test:25", refused=refusals)
     error.transient = any(refusal.reply.transient for refusal in refusals)
     return error
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.task.delivery.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,23 +20,13 @@ _RECIPIENTS = 3
 _REASON = 150  # characters
 
 
-class State(IntEnum):
-    """What is known of a message; the numbers are those in records."""
-
-    WAITING = 0
-    LEAVING = 1
-    SENT = 2
-    ASSUMED_SENT = 3
-    PUT_OFF = 4
-    FAILED = 5
-    IN_DOUBT = 6
-
-
 # What is wrong with messages in one of these states, in the words of errors.
 _TROUBLES = {
     State.FAILED: "cannot be delivered",
-    State.PUT_OFF: "were put off",
-    State.IN_DOUBT: "may have been delivered or not, and are not sent again (ask the recipients or the server's log)",
+    State.DEFERRED: "were deferred",
+    State.UNCERTAIN: (
+        "may have been delivered or not, and are not sent again (ask the recipients or the server's log)"
+    ),
 }
 
 
@@ -91,7 +81,7 @@ class MergeResult:
     Attributes:
         messages: how many there are.
         counts: how many are in each state.
-        failures: those that failed, were put off or are in doubt, in order, up to some dozens of each kind.
+        failures: those that failed, were deferred or are uncertain, in order, up to some dozens of each kind.
         seconds: how long all tries took to send.
     """
 
@@ -112,9 +102,9 @@ class MergeResult:
             "sent": self.sent,
             "assumed_sent": self.counts[State.ASSUMED_SENT],
             "failed": self.counts[State.FAILED],
-            "put_off": self.counts[State.PUT_OFF],
-            "in_doubt": self.counts[State.IN_DOUBT],
-            "not_sent": self.counts[State.WAITING] + self.counts[State.LEAVING],
+            "deferred": self.counts[State.DEFERRED],
+            "uncertain": self.counts[State.UNCERTAIN],
+            "not_sent": self.counts[State.WAITING] + self.counts[State.SENDING],
             "failures": [failure.as_json() for failure in self.failures],
             "seconds": round(self.seconds, 3),
         }
@@ -140,7 +130,7 @@ class MessagesFailed(SmtpError):
     """
 
     def __init__(self, why: str | None, result: MergeResult, *, cause: SmtpError | None, transient: bool) -> None:
-        again = "Another try of this task sends only those that it may still send." if transient else ""
+        again = "A retry sends only those that were not delivered and may still be." if transient else ""
         super().__init__(
             " ".join(filter(None, [why, str(result), *result.troubles(), again])),
             phase=cause.phase if cause else None,

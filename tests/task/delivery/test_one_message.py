@@ -6,15 +6,21 @@ import re
 import signal
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.errors import Phase
+from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused, Refused, SmtpError
 from airflow_smtp_cm.smtp.settings import Timeouts
-from airflow_smtp_cm.task.delivery import KEY
+from airflow_smtp_cm.task.delivery.ledger import Ledger
+from airflow_smtp_cm.task.delivery.states import State
+from airflow_smtp_cm.task.state_store import KEY, TaskRecord
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous
+from tests.failing import fails_for_good
+from tests.operators.test_send_mail import FakeTaskInstance
 from tests.patience import SOON
 from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.scripted import Step, expect, expect_content, reset, say, scripted_peer, wait_for_close
@@ -45,6 +51,12 @@ def record(airflow_db):
         return json.loads(rows[0][0]) if rows else None
 
     return record
+
+
+def read(record):
+    """Return a record as the next try reads it."""
+    context = {"task_state_store": {KEY: record}, "ti": SimpleNamespace(max_tries=record["max_tries"])}
+    return Ledger(TaskRecord(context, durable=True), 1)
 
 
 @pytest.fixture
@@ -103,16 +115,19 @@ def test_record_is_written_before_the_content_leaves_and_after_the_final_reply(p
     before, seen = record(), []
     look = Step("look", lambda _: seen.append(record()))
     *until_data, go_ahead, content, final = dialogue("250 ok")
-    _, _, result, _ = play("in_doubt_fail", [*until_data, look, go_ahead, content, look, final])
+    _, _, result, _ = play("uncertain_fail", [*until_data, look, go_ahead, content, look, final])
 
-    at_data, at_final = seen
+    at_data, at_final = seen[0], read(seen[1])
     assert at_data == before
-    assert at_final["state"] == "sending"
-    assert at_final["message_id"] == result["message_id"]
-    assert at_final["recipients"] == [BOB]
-    assert len(at_final["digest"]) == 64
-    assert record()["state"] == "sent"
-    assert record()["result"] == result
+    assert at_final.state(0) is State.SENDING
+    assert at_final.assumed.message_id == result["message_id"]
+    assert at_final.assumed.accepted == (BOB,)
+    assert at_final.assumed.size == result["size"]
+    assert at_final.results == {}
+    assert len(at_final.digest) == 64
+    at_last = read(record())
+    assert at_last.state(0) is State.SENT
+    assert at_last.results[0].as_json() == result
 
 
 @keeps_state
@@ -135,9 +150,9 @@ def test_without_a_record_a_retry_sends_the_message_again_under_the_same_id(play
 
 
 @keeps_state
-def test_retry_sends_only_to_those_who_were_put_off(play):
+def test_retry_sends_only_to_those_who_were_deferred(play):
     state, tries, result, peer = play(
-        "in_doubt_fail",
+        "uncertain_fail",
         dialogue("250 ok", "451 4.7.1 greylisted", "250 ok"),
         dialogue("250 ok"),
         to=[BOB, CAROL, DAVE],
@@ -151,9 +166,9 @@ def test_retry_sends_only_to_those_who_were_put_off(play):
 
 
 @keeps_state
-def test_retry_leaves_out_those_who_were_refused_for_good_and_names_them_at_last(play):
+def test_retry_leaves_out_those_who_were_rejected_permanently_and_names_them_at_last(play):
     state, tries, result, peer = play(
-        "in_doubt_fail",
+        "uncertain_fail",
         dialogue("250 ok", "451 4.7.1 greylisted", "550 5.1.1 nobody of that name"),
         dialogue("250 ok"),
         to=[BOB, CAROL, DAVE],
@@ -166,9 +181,9 @@ def test_retry_leaves_out_those_who_were_refused_for_good_and_names_them_at_last
 
 
 @keeps_state
-def test_those_who_are_put_off_every_time_are_named_when_the_tries_are_up(play):
+def test_those_who_are_deferred_every_time_are_named_when_the_tries_are_up(play):
     state, tries, result, _ = play(
-        "in_doubt_fail",
+        "uncertain_fail",
         dialogue("250 ok", "450 4.2.0 later"),
         dialogue("450 4.2.0 later", final=None),
         dialogue("450 4.2.0 later", final=None),
@@ -180,9 +195,9 @@ def test_those_who_are_put_off_every_time_are_named_when_the_tries_are_up(play):
     assert [refusal["address"] for refusal in result["refused"]] == [CAROL]
 
 
-def test_refused_for_good_is_not_tried_again(play):
+def test_permanent_rejection_is_not_tried_again(play):
     state, tries, result, _ = play(
-        "in_doubt_fail", dialogue("250 ok", "550 5.1.1 nobody of that name"), to=[BOB, CAROL]
+        "uncertain_fail", dialogue("250 ok", "550 5.1.1 nobody of that name"), to=[BOB, CAROL]
     )
 
     assert (state, tries) == ("failed", 1)
@@ -192,7 +207,7 @@ def test_refused_for_good_is_not_tried_again(play):
 @keeps_state
 def test_retry_tries_everybody_if_nobody_was_accepted_and_some_may_be_later(play):
     state, tries, result, _ = play(
-        "in_doubt_fail",
+        "uncertain_fail",
         dialogue("550 5.1.1 nobody of that name", "450 4.2.0 later", final=None),
         dialogue("550 5.1.1 nobody of that name", "250 ok"),
         to=[BOB, CAROL],
@@ -221,26 +236,26 @@ LOST = {"lost": reset(), "silent": wait_for_close(), "closing": say("421 4.3.0 g
 
 
 @pytest.mark.parametrize("end", LOST)
-def test_message_in_doubt_fails_the_task_and_is_not_sent_again(play, end):
-    state, tries, result, peer = play("in_doubt_fail", dialogue("250 ok", final=LOST[end]), silent=end == "silent")
+def test_uncertain_message_fails_the_task_and_is_not_sent_again(play, end):
+    state, tries, result, peer = play("uncertain_fail", dialogue("250 ok", final=LOST[end]), silent=end == "silent")
 
     assert (state, tries, result) == ("failed", 1, None)
     assert len(headers("Message-ID", peer)) == 1
 
 
 @pytest.mark.parametrize("end", LOST)
-def test_message_in_doubt_is_sent_again_under_the_same_id_if_that_is_asked_for(play, end):
+def test_uncertain_message_is_sent_again_under_the_same_id_if_that_is_asked_for(play, end):
     scripts = [dialogue("250 ok", final=LOST[end]), dialogue("250 ok")]
-    state, tries, result, peer = play("in_doubt_resend", *scripts, silent=end == "silent")
+    state, tries, result, peer = play("uncertain_resend", *scripts, silent=end == "silent")
 
     assert (state, tries) == ("success", 2)
     assert headers("Message-ID", peer) == [result["message_id"].encode()] * 2
 
 
 @pytest.mark.parametrize("end", LOST)
-def test_message_in_doubt_counts_as_sent_if_that_is_asked_for(play, end):
+def test_uncertain_message_counts_as_sent_if_that_is_asked_for(play, end):
     script = dialogue("250 ok", final=LOST[end])
-    state, tries, result, peer = play("in_doubt_assume_sent", script, silent=end == "silent")
+    state, tries, result, peer = play("uncertain_assume_sent", script, silent=end == "silent")
 
     assert (state, tries) == ("success", 1)
     assert result["accepted"] == [BOB]
@@ -255,16 +270,17 @@ def test_retry_of_a_try_that_was_ended_while_it_waited_for_the_reply_sends_nothi
 
     assert (state, tries) == ("failed", 2)
     assert len(headers("Message-ID", peer)) == 1
-    assert record()["state"] == "sending"
+    at_last = read(record())
+    assert at_last.state(0) is State.SENDING
     said = capsys.readouterr().out
-    assert f"ended while it was sending the message {record()['message_id']}" in said
+    assert f"ended while it was sending the message {at_last.assumed.message_id}" in said
     assert "clear the task to send the message again" in said
 
 
 @keeps_state
-def test_doubt_about_those_who_were_put_off_does_not_touch_the_others(play):
+def test_uncertainty_about_those_who_were_deferred_does_not_touch_the_others(play):
     state, tries, result, peer = play(
-        "in_doubt_resend",
+        "uncertain_resend",
         dialogue("250 ok", "450 4.2.0 later"),
         dialogue("250 ok", final=reset()),
         dialogue("250 ok"),
@@ -279,11 +295,154 @@ def test_doubt_about_those_who_were_put_off_does_not_touch_the_others(play):
 @keeps_state
 def test_message_that_broke_off_for_certain_is_sent_by_the_retry(play, record):
     broken = dialogue("250 ok", final="451 4.3.0 disk full")
-    state, tries, _, peer = play("in_doubt_fail", broken, dialogue("250 ok"))
+    state, tries, _, peer = play("uncertain_fail", broken, dialogue("250 ok"))
 
     assert (state, tries) == ("success", 2)
     assert len(headers("Message-ID", peer)) == 2
-    assert record()["result"]["accepted"] == [BOB]
+    assert read(record()).results[0].accepted == (BOB,)
+
+
+# --- one try after the other, without Airflow
+
+
+@pytest.fixture
+def attempt(store, monkeypatch):
+    """Return a function that does a try against a server that plays a script; it returns the result and the peer."""
+
+    def attempt(script, *, ti=None, to=(BOB,), remember=True, **fields):
+        context = {"ti": ti or FakeTaskInstance()} | ({"task_state_store": store} if remember else {})
+        with scripted_peer(*([script] if script else [])) as peer:
+            monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(peer.port))
+            operator = SendMailOperator(task_id="send", to="; ".join(to), **{"subject": "Report"} | fields)
+            return operator.execute(context), peer
+
+    return attempt
+
+
+PARTLY = dialogue("250 ok", "450 4.2.0 later")
+NOT_THE_SAME = "The message is not the same as in an earlier try."
+
+
+def test_store_is_called_three_times_for_a_message_that_is_sent(attempt, store):
+    """To read it, before the content is transmitted, and after the final reply; a retry reads it."""
+    attempt(dialogue("250 ok"))
+    assert store.calls == ["get", "set", "set"]
+
+    attempt(None)
+    assert store.calls == ["get", "set", "set", "get"]
+
+
+@pytest.mark.parametrize(
+    ("script", "calls"),
+    [
+        ([say("421 busy")], ["get"]),
+        (dialogue("450 4.2.0 later", final=None), ["get"]),
+        (dialogue("250 ok", final="451 4.3.0 disk full"), ["get", "set", "set"]),
+        (dialogue("250 ok", final=reset()), ["get", "set"]),
+    ],
+    ids=["no session", "deferred", "content refused", "uncertain"],
+)
+def test_nothing_is_recorded_that_the_next_try_knows_already(attempt, store, script, calls):
+    with pytest.raises((SmtpError, AirflowFailException)):
+        attempt(script)
+
+    assert store.calls == calls
+
+
+@pytest.fixture
+def break_store(store, monkeypatch):
+    """Return a function that lets no more than so many writes succeed."""
+
+    def break_store(after):
+        keep = store.set
+
+        def broken(key, value):
+            if store.writes >= after:
+                raise OSError("the supervisor is gone")
+            keep(key, value)
+
+        monkeypatch.setattr(store, "set", broken)
+
+    return break_store
+
+
+def test_nothing_is_sent_that_cannot_be_recorded(attempt, break_store):
+    break_store(after=0)
+    with pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"):
+        attempt([*dialogue("250 ok", final=None)[:-2], expect("DATA"), say("354 go on"), wait_for_close()])
+
+
+def test_fault_of_the_store_does_not_replace_the_outcome(attempt, break_store, caplog):
+    break_store(after=1)
+    result, _ = attempt(dialogue("250 ok"))
+    assert result["accepted"] == [BOB]
+    assert "A retry will treat what it was about as uncertain." in caplog.text
+
+    with fails_for_good(match="ended while it was sending the message"):
+        attempt(None)
+
+
+def test_refused_recipient_fails_the_task_and_whether_for_good_depends_on_the_record(attempt):
+    with pytest.raises(RecipientsRefused) as caught:
+        attempt(PARTLY, to=[BOB, CAROL])
+    assert caught.value.transient
+    assert str(caught.value).endswith("A retry sends it only to those who may be accepted later.")
+
+    with fails_for_good(match=r"refused 1 of 2 recipients: carol@corp\.test: 450 4\.2\.0 later") as forgotten:
+        attempt(PARTLY, to=[BOB, CAROL], remember=False)
+    assert str(forgotten.value).endswith("was delivered to the other 1.")
+
+
+def test_changed_message_is_noticed_if_somebody_has_the_earlier_one(attempt, caplog):
+    with pytest.raises(RecipientsRefused):
+        attempt(PARTLY, to=[BOB, CAROL])
+    assert NOT_THE_SAME not in caplog.text
+
+    result, peer = attempt(dialogue("250 ok", "250 ok"), to=[BOB, CAROL, DAVE], subject="Another")
+    assert NOT_THE_SAME in caplog.text
+    assert recipients_of(peer) == [f"<{CAROL}>", f"<{DAVE}>"]
+    assert result["accepted"] == [BOB, CAROL, DAVE]
+
+
+def test_changed_message_is_not_noticed_if_nobody_has_the_earlier_one(attempt, caplog):
+    with pytest.raises(Refused, match="disk full"):
+        attempt(dialogue("250 ok", final="451 4.3.0 disk full"))
+
+    attempt(dialogue("250 ok"), subject="Another")
+    assert NOT_THE_SAME not in caplog.text
+
+
+def test_nothing_is_sent_if_those_outstanding_are_recipients_no_more(attempt):
+    with pytest.raises(RecipientsRefused):
+        attempt(PARTLY, to=[BOB, CAROL])
+
+    for _ in range(2):
+        result, _ = attempt(None, to=[BOB])
+        assert (result["accepted"], result["refused"]) == ([BOB], [])
+
+
+def test_rejection_fails_the_task_though_those_outstanding_are_recipients_no_more(attempt):
+    with pytest.raises(RecipientsRefused):
+        attempt(dialogue("250 ok", "450 4.2.0 later", "550 5.1.1 nobody"), to=[BOB, CAROL, DAVE])
+
+    for _ in range(2):
+        with fails_for_good(match=r"refused 1 of 2 recipients: dave@corp\.test: 550 5\.1\.1 nobody"):
+            attempt(None, to=[BOB, DAVE])
+
+
+@pytest.mark.parametrize("messages", [[{}], [{}, {"subject": "Another"}]], ids=len)
+def test_task_that_had_one_message_does_not_send_many_in_its_retry(attempt, messages):
+    with pytest.raises(RecipientsRefused):
+        attempt(PARTLY, to=[BOB, CAROL])
+
+    with fails_for_good(match="They are not those of an earlier try of this task, which had 1"):
+        attempt(None, to=[BOB, CAROL], messages=messages)
+
+
+def test_cleared_task_sends_it_again(attempt):
+    for max_tries in range(2):
+        result, _ = attempt(dialogue("250 ok"), ti=FakeTaskInstance(max_tries=max_tries))
+        assert result["accepted"] == [BOB]
 
 
 def test_unknown_choice_is_refused_when_the_dag_is_parsed():

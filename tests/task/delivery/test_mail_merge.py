@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 from contextlib import contextmanager
+from unittest.mock import ANY
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -13,10 +13,13 @@ from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.bulk import GROUP
 from airflow_smtp_cm.smtp.errors import ConnectError
-from airflow_smtp_cm.task.mail_merge.ledger import KEY, Ledger, Outstanding
-from airflow_smtp_cm.task.mail_merge.progress import Progress, _duration
-from airflow_smtp_cm.task.mail_merge.result import Failure, MessagesFailed, State
-from airflow_smtp_cm.task.state_store import TaskRecord
+from airflow_smtp_cm.smtp.reply import Reply
+from airflow_smtp_cm.smtp.result import Refusal, SendResult
+from airflow_smtp_cm.task.delivery.ledger import Ledger
+from airflow_smtp_cm.task.delivery.progress import Progress, _duration
+from airflow_smtp_cm.task.delivery.result import Failure, MessagesFailed
+from airflow_smtp_cm.task.delivery.states import Event, State, after
+from airflow_smtp_cm.task.state_store import KEY, TaskRecord
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous, to_postfix
 from tests.failing import fails_for_good
@@ -24,42 +27,11 @@ from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer
 from tests.smtp.clock import Clock
+from tests.task.delivery.stores import Killed, Store
 
 HELLO = [say("220 hi"), expect("EHLO"), say("250 hi")]
-IN_DOUBT = 2 * GROUP
+MOST_UNCERTAIN = 2 * GROUP
 LIMIT = 65_535  # [state_store] max_value_storage_bytes
-
-
-class Killed(BaseException):
-    """Stands for the end of a worker: nothing is recorded any more, and nothing said."""
-
-
-class Store:
-    """Airflow's task state store, which may be gone after some writes, as it is to a worker that was killed."""
-
-    def __init__(self):
-        self.kept = {}
-        self.writes = 0
-        self.writes_left = None
-
-    def get(self, key):
-        return json.loads(self.kept[key]) if key in self.kept else None
-
-    def set(self, key, value):
-        if self.writes_left is not None:
-            self.writes_left -= 1
-            if self.writes_left < 0:
-                raise Killed
-        self.writes += 1
-        self.kept[key] = json.dumps(value)
-
-    def delete(self, key):
-        self.kept.pop(key, None)
-
-
-@pytest.fixture
-def store():
-    return Store()
 
 
 @pytest.fixture
@@ -150,8 +122,8 @@ def test_result_tells_how_many_were_sent_and_not_each_of_them(server, run):
         "sent": 50,
         "assumed_sent": 0,
         "failed": 0,
-        "put_off": 0,
-        "in_doubt": 0,
+        "deferred": 0,
+        "uncertain": 0,
         "not_sent": 0,
         "failures": [],
     }
@@ -183,7 +155,7 @@ def test_text_that_messages_have_in_common_is_read_once(server, run, tmp_path, m
     text = tmp_path / "body.txt"
     text.write_text("Hello")
     monkeypatch.setattr(
-        "airflow_smtp_cm.task.mail_merge.items.read_message",
+        "airflow_smtp_cm.task.delivery.items.read_message",
         lambda _, source: (read.append(source), text.read_text())[1],
     )
     run(numbered(5), message_source_type="FileConnection", message_source=str(text))
@@ -305,7 +277,7 @@ def test_retry_sends_none_but_those_that_were_put_off(define, run):
     messages = to("ann", "ben", "cleo", "dave")
     with played(define, dialogue(OK, LATER, NOBODY, OK), dialogue(LATER), dialogue(OK)) as peer:
         for _ in range(2):
-            with pytest.raises(MessagesFailed, match=r"2 of 4 messages .* 1 were put off: messages\[1\]") as caught:
+            with pytest.raises(MessagesFailed, match=r"2 of 4 messages .* 1 were deferred: messages\[1\]") as caught:
                 run(messages)
             assert caught.value.transient
         with fails_for_good(match=r"3 of 4 messages .* 1 cannot be delivered: messages\[2\]"):
@@ -366,7 +338,7 @@ def test_attachment_that_is_gone_since_it_was_checked_fails_its_message_alone(se
     files = [tmp_path / f"{number}.csv" for number in range(3)]
     for file in files:
         file.write_text("x")
-    monkeypatch.setattr("airflow_smtp_cm.task.mail_merge.items.Items.check", lambda *_: files[1].unlink())
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.items.Items.check", lambda *_: files[1].unlink())
     with fails_for_good(match=r"2 of 3 messages .* messages\[1\] .*1\.csv"):
         run([{"to": "ann@corp.test", "attachments": str(file)} for file in files])
 
@@ -404,7 +376,7 @@ def test_server_that_takes_no_more_is_sent_the_rest_by_the_retry(define, run, se
 LOST = [dialogue(OK, ("250 ok", reset()), quits=False), dialogue(OK)]
 
 
-def test_message_in_doubt_is_not_sent_again_and_others_are(define, run):
+def test_message_uncertain_is_not_sent_again_and_others_are(define, run):
     with played(define, *LOST) as peer, fails_for_good(match=r"1 may have been delivered or not.* messages\[1\]"):
         run(to("ann", "ben", "cleo"))
     with fails_for_good(match=r"2 of 3 messages"):
@@ -413,7 +385,7 @@ def test_message_in_doubt_is_not_sent_again_and_others_are(define, run):
     assert recipients(peer) == ["ann", "ben", "cleo"]
 
 
-def test_message_in_doubt_is_sent_again_by_the_retry_if_so_asked_for(define, run):
+def test_message_uncertain_is_sent_again_by_the_retry_if_so_asked_for(define, run):
     with played(define, *LOST, dialogue(OK)) as peer:
         with pytest.raises(MessagesFailed) as caught:
             run(to("ann", "ben", "cleo"), on_uncertain="resend")
@@ -423,7 +395,7 @@ def test_message_in_doubt_is_sent_again_by_the_retry_if_so_asked_for(define, run
     assert recipients(peer) == ["ann", "ben", "cleo", "ben"]
 
 
-def test_message_in_doubt_is_assumed_to_be_sent_if_so_asked_for(define, run):
+def test_message_uncertain_is_assumed_to_be_sent_if_so_asked_for(define, run):
     with played(define, *LOST):
         result = run(to("ann", "ben", "cleo"), on_uncertain="assume_sent")
 
@@ -451,14 +423,14 @@ def test_after_the_end_of_the_worker_the_retry_goes_on_where_it_ended(
     with pytest.raises(Killed):
         attempt()
     store.writes_left = None
-    in_doubt = _recorded(store, 200).count(State.LEAVING)
-    assert in_doubt <= IN_DOUBT
-    if on_uncertain == "fail" and in_doubt:
-        with fails_for_good(match=f"{in_doubt} may have been delivered or not"):
+    uncertain = _recorded(store, 200).count(State.SENDING)
+    assert uncertain <= MOST_UNCERTAIN
+    if on_uncertain == "fail" and uncertain:
+        with fails_for_good(match=f"{uncertain} may have been delivered or not"):
             attempt()
         result = ti.pushed["return_value"]
-        assert (result["sent"], result["in_doubt"]) == (200 - in_doubt, in_doubt)
-        assert len(result["failures"]) == in_doubt
+        assert (result["sent"], result["uncertain"]) == (200 - uncertain, uncertain)
+        assert len(result["failures"]) == uncertain
     else:
         assert attempt()["sent"] == 200
 
@@ -467,7 +439,7 @@ def test_after_the_end_of_the_worker_the_retry_goes_on_where_it_ended(
     copies = postfix.copies("bob")
     ours = _message_ids(messages, ti)
     counts = [copies[message_id] for message_id in ours]
-    assert sum(count != 1 for count in counts) <= in_doubt
+    assert sum(count != 1 for count in counts) <= uncertain
     assert max(counts) <= (2 if on_uncertain == "resend" else 1)
     if on_uncertain == "resend":
         assert set(ours) <= ids
@@ -478,7 +450,7 @@ def _recorded(store, count):
         return bytearray(count)
     digest = store.get(KEY)["digest"]
     return Ledger(
-        TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, KEY, durable=True), count, digest
+        TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, durable=True), count, digest
     )._states
 
 
@@ -489,7 +461,7 @@ def _message_ids(messages, ti):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_interrupted_task_is_in_doubt_about_no_more_than_has_left(
+def test_interrupted_task_is_uncertain_about_no_more_than_has_left(
     postfix, certificates, define, store, monkeypatch, error
 ):
     """Such as by its execution_timeout; then the record is written as far as things have come."""
@@ -509,15 +481,15 @@ def test_interrupted_task_is_in_doubt_about_no_more_than_has_left(
         operator.execute({"ti": ti, "task_state_store": store})
     states = _recorded(store, 200)
     assert states[:50] == bytes([State.SENT]) * 50
-    assert 0 < states.count(State.LEAVING) <= IN_DOUBT
-    assert states.count(State.SENT) + states.count(State.LEAVING) + states.count(State.WAITING) == 200
+    assert 0 < states.count(State.SENDING) <= MOST_UNCERTAIN
+    assert states.count(State.SENT) + states.count(State.SENDING) + states.count(State.WAITING) == 200
 
     result = operator.execute({"ti": ti, "task_state_store": store})
-    assert (result["sent"], result["assumed_sent"]) == (200, states.count(State.LEAVING))
+    assert (result["sent"], result["assumed_sent"]) == (200, states.count(State.SENDING))
     postfix.wait_until_idle()
     copies = postfix.copies("bob")
     counts = [copies[message_id] for message_id in _message_ids(range(200), ti)]
-    assert {count for count, state in zip(counts, states, strict=True) if state != State.LEAVING} == {1}
+    assert {count for count, state in zip(counts, states, strict=True) if state != State.SENDING} == {1}
     assert max(counts) == 1
 
 
@@ -535,10 +507,10 @@ def test_slow_messages_are_settled_at_once(define, run, store, monkeypatch):
 
     def sleep(seconds):
         clock.now += seconds
-        seen.append(_recorded(store, 4).count(State.LEAVING))
+        seen.append(_recorded(store, 4).count(State.SENDING))
 
     clock.sleep = sleep
-    for module in ("smtp.bulk", "smtp.client", "task.mail_merge.ledger"):
+    for module in ("smtp.bulk", "smtp.client", "task.delivery.ledger"):
         monkeypatch.setattr(f"airflow_smtp_cm.{module}.time", clock)
     with played(define, dialogue(OK, OK, OK, OK)):
         run(numbered(4), messages_per_minute=30)
@@ -580,33 +552,50 @@ def test_messages_may_change_but_for_their_recipients(define, run, server):
 def test_record_of_a_hundred_thousand_messages_is_below_airflows_limit():
     """Also where what became of them is a random mixture, and as many failures are kept as there is room for."""
     store, count, chance = Store(), 100_000, random.Random(1)
-    record = TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, KEY, durable=True)
+    record = TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, durable=True)
     ledger = Ledger(record, count, "0" * 64)
+    ledger.begin()
     ledger._ahead = GROUP  # as in a fast dialogue
+    ledger._states[:] = bytes([State.SENDING]) * count
     for index in range(count):
-        state = chance.choice([State.SENT, State.PUT_OFF, State.FAILED, State.WAITING])
-        if state is State.WAITING:
+        event = chance.choice([Event.ACCEPTED, Event.DEFERRED, Event.REJECTED, None])
+        if event is None:
             continue
-        address = f"somebody-of-some-name-{index}@customer.example"
+        addresses = [f"somebody-of-some-name-{index}-{other}@customer{index}.example" for other in range(2)]
+        result = SendResult(
+            message_id=f"<{chance.getrandbits(128):032x}@corp.example>",
+            accepted=(addresses[0],),
+            refused=(
+                Refusal(addresses[1], Reply(450, (f"4.2.0 <{addresses[1]}>: Recipient address rejected: later",))),
+            ),
+            reply=Reply(250, (f"2.0.0 Ok: queued as {chance.getrandbits(40):X}",)),
+            size=chance.randrange(100_000),
+            seconds=chance.random(),
+        )
         failure = Failure(
             index=index,
-            state=state,
-            message_id=f"<{'0' * 32}@corp.example>",
-            recipients=(address,),
-            reason=f"mail.corp.example:587 refused 1 of 1 recipients: {address}: 550 5.1.1 User unknown" * 5,
+            state=after(State.SENDING, event),
+            message_id=result.message_id,
+            recipients=(addresses[1],),
+            reason=f"mail.corp.example:587 refused 1 of 1 recipients: {addresses[1]}: 550 5.1.1 User unknown" * 5,
         )
-        partly = state is State.PUT_OFF and ledger.has_room_for_outstanding(index)
+        partly = event is Event.DEFERRED and ledger.has_room_for_result(index)
         ledger.settle(
             index,
-            failure if state is not State.SENT else None,
-            Outstanding((address,), {}) if partly else None,
+            event,
+            result=result if partly else None,
+            failure=failure if event is not Event.ACCEPTED else None,
         )
-    ledger.write()
+    ledger.mark_unsent(0)
+    ledger.save()
 
     assert len(store.kept[KEY]) < LIMIT
     again = Ledger(record, count, "0" * 64)
-    assert again.result().as_json() == ledger.result().as_json()
-    assert again.outstanding == ledger.outstanding
+    assert again.summary().as_json() == ledger.summary().as_json() | {"seconds": ANY}
+    assert len(again.results) == 100
+    assert {index: result.as_json() for index, result in again.results.items()} == {
+        index: result.as_json() for index, result in ledger.results.items()
+    }
     with pytest.raises(InvalidMessage):
         Ledger(record, count, "1" * 64)
 
@@ -636,7 +625,7 @@ def test_fault_of_the_store_ends_the_sending(run, store, server, monkeypatch):
 
 def test_progress_is_told_every_some_seconds(monkeypatch, caplog):
     clock = Clock()
-    monkeypatch.setattr("airflow_smtp_cm.task.mail_merge.progress.time", clock)
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.progress.time", clock)
     caplog.set_level("INFO")
     progress = Progress(200, 10_000)
     for _ in range(4_000):

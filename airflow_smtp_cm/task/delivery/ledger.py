@@ -1,0 +1,240 @@
+"""The record of a task's messages over all its tries; its size and the number of its writes are bounded.
+
+``states`` explains what the record means. Of one message, it has the whole result; of many, their states, and the
+failures and results of some. What it has no room for is in the log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import zlib
+from base64 import b64decode, b64encode
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.smtp.bulk import GROUP
+from airflow_smtp_cm.smtp.result import SendResult
+from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
+from airflow_smtp_cm.task.delivery.states import Event, State, after, rejected
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.task.state_store import TaskRecord
+
+logger = logging.getLogger(__name__)
+
+# A record for 100,000 messages must keep below the 65,535 bytes ([state_store] max_value_storage_bytes) from which
+# on Airflow complains. Their states need half of that where sent ones and others alternate at random.
+_FAILURES = 30  # of each kind
+_RESULTS = 100
+
+# As many as the conversation has on their way at once, so that no more are ever uncertain.
+_MOST_UNCERTAIN = 2 * GROUP
+# Seconds: if messages are sent faster, one write covers several of them; if not, each outcome is written at once.
+_QUICK = 0.5
+
+_TO_BE_SENT = {State.WAITING, State.DEFERRED}
+_NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT}
+
+
+class Ledger:
+    """What is known about each message.
+
+    Before messages are transmitted, the record says so, a few ahead; their outcomes are written with the next few.
+
+    Args:
+        record: where it is kept.
+        messages: how many there are.
+        digest: identifies them, if they must be the same in every try.
+
+    Attributes:
+        digest: what earlier tries sent, if there were any.
+        results: what is certain about messages that some recipients have and others are to get; or about the only
+            message.
+        assumed: what becomes of the only message if it is assumed to be sent, once it may have been.
+
+    Raises:
+        InvalidMessage: they are not those of an earlier try.
+    """
+
+    def __init__(self, record: TaskRecord, messages: int, digest: str | None = None) -> None:
+        self._record = record
+        self.digest = digest
+        self._states = bytearray(messages)
+        self._failures: dict[int, Failure] = {}
+        self.results: dict[int, SendResult] = {}
+        self.assumed: SendResult | None = None
+        self._earlier_seconds = 0.0
+        if stored := record.read():
+            self._read(stored)
+        self._changed = False  # since it was written
+        self._started: float | None = None
+        self._pending: list[int] = []
+        self._covered = 0  # places among the pending ones that are recorded as SENDING
+        self._ahead = 1
+        self._written_ahead = -inf  # when it was last recorded that messages are being sent
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether later tries will know it."""
+        return self._record.is_kept
+
+    def summary(self) -> MergeResult:
+        """Return what became of all."""
+        return MergeResult(
+            messages=len(self._states),
+            counts={state: self._states.count(state) for state in State},
+            failures=tuple(failure for _, failure in sorted(self._failures.items())),
+            seconds=self._seconds(),
+        )
+
+    def state(self, index: int) -> State:
+        """Return a message's state."""
+        return State(self._states[index])
+
+    def interrupted(self) -> list[int]:
+        """Return the messages that an earlier try was sending when it ended."""
+        return [index for index, state in enumerate(self._states) if state == State.SENDING]
+
+    def begin(self) -> list[int]:
+        """Return the messages that this try is to send, in order, and let its time begin."""
+        self._started = time.monotonic()
+        self._pending = [index for index, state in enumerate(self._states) if state in _TO_BE_SENT]
+        return self._pending
+
+    def recipients(self, index: int, message: MailMessage) -> tuple[str, ...]:
+        """Return the recipients who neither have a message nor were rejected permanently."""
+        if (result := self.results.get(index)) is None:
+            return message.recipients
+        settled = {*result.accepted, *(refusal.address for refusal in rejected(result))}
+        return tuple(address for address in message.recipients if address not in settled)
+
+    def record_sending(self, place: int, assumed: SendResult) -> None:
+        """Record that a message is being sent, before its content is transmitted.
+
+        Args:
+            place: its place among those that this try is to send.
+            assumed: what becomes of it if it is assumed to be sent.
+
+        Raises:
+            RuntimeError: it cannot be recorded.
+        """
+        if place < self._covered:
+            return
+        before, self._written_ahead = self._written_ahead, time.monotonic()
+        self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _QUICK else 1
+        window = min(self._ahead, max(1, _MOST_UNCERTAIN - self._states.count(State.SENDING)))
+        if len(self._states) == 1:
+            self.assumed = assumed
+        unsent = bytes(self._states)
+        for index in self._pending[place : place + window]:
+            self._move(index, Event.CONTENT_DUE)
+        try:
+            self._write()
+        except Exception as error:
+            self._states[:] = unsent
+            # Not an OSError, which the conversation would take for a fault of the message's files.
+            raise RuntimeError(f"What is sent cannot be recorded, so nothing more is sent: {error}") from error
+        self._covered = place + window
+
+    def settle(
+        self, index: int, event: Event, *, result: SendResult | None = None, failure: Failure | None = None
+    ) -> None:
+        """Note what became of a message.
+
+        Args:
+            index: the message's.
+            event: what happened.
+            result: what is certain about it, if somebody has it.
+            failure: what to name it by, if not everybody has it for certain.
+        """
+        self._move(index, event)
+        state = self.state(index)
+        self._failures.pop(index, None)
+        if failure is not None and state is not State.ASSUMED_SENT:
+            self._name(failure)
+        if result is not None and (state is State.DEFERRED or len(self._states) == 1):
+            self.results[index] = result
+        elif state is not State.DEFERRED:
+            self.results.pop(index, None)
+        # That a message is uncertain need not be written: the record still says SENDING, which means the same.
+        if event not in _NO_REPLY and self._ahead == 1 and State.SENDING not in self._states:
+            self.save()
+
+    def has_room_for_result(self, index: int) -> bool:
+        """Whether it can be recorded who else is to get a message."""
+        return index in self.results or len(self.results) < _RESULTS
+
+    def mark_unsent(self, place: int) -> None:
+        """Note that no message was sent from one on, of those that this try was to send."""
+        for index in self._pending[place:]:
+            if self._states[index] == State.SENDING:
+                self._move(index, Event.UNSENT)
+
+    def save(self) -> None:
+        """Write what has changed; a fault of the store must not replace the outcome of the mail."""
+        if not self._changed:
+            return
+        try:
+            self._write()
+        except Exception:
+            logger.exception("The outcome could not be recorded. A retry will treat what it was about as uncertain.")
+
+    def _move(self, index: int, event: Event) -> None:
+        self._states[index] = after(self.state(index), event)
+        self._changed = True
+
+    def _write(self) -> None:
+        if self.is_kept:
+            details = {
+                "failures": [failure.as_json() for failure in self._failures.values()],
+                "results": [[index, result.as_json()] for index, result in self.results.items()],
+                "assumed": self.assumed.as_json() if self.assumed and State.SENDING in self._states else None,
+                "seconds": round(self._seconds(), 3),
+            }
+            self._record.write(
+                {
+                    "digest": self.digest,
+                    "states": _packed(bytes(self._states)),
+                    "details": _packed(json.dumps(details).encode()),
+                }
+            )
+        self._changed = False
+
+    def _read(self, stored: dict[str, Any]) -> None:
+        states = bytearray(_unpacked(stored["states"]))
+        if len(states) != len(self._states) or self.digest not in {None, stored["digest"]}:
+            raise InvalidMessage(
+                f"messages: They are not those of an earlier try of this task, which had {len(states):,}, other "
+                f"recipients or another order. Nothing more is sent. See that every try gets the same; to send all "
+                f"of these, clear the task."
+            )
+        self.digest = stored["digest"]
+        self._states = states
+        details = json.loads(_unpacked(stored["details"]))
+        self._failures = {item["index"]: Failure.from_json(item) for item in details["failures"]}
+        self.results = {index: SendResult.from_json(item) for index, item in details["results"]}
+        self.assumed = SendResult.from_json(details["assumed"]) if details["assumed"] else None
+        self._earlier_seconds = details["seconds"]
+
+    def _name(self, failure: Failure) -> None:
+        if sum(other.state is failure.state for other in self._failures.values()) < _limit(failure.state):
+            self._failures[failure.index] = failure.shortened()
+
+    def _seconds(self) -> float:
+        return self._earlier_seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
+
+
+def _limit(state: State) -> int:
+    return _MOST_UNCERTAIN if state is State.UNCERTAIN else _FAILURES
+
+
+def _packed(content: bytes) -> str:
+    return b64encode(zlib.compress(content)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return zlib.decompress(b64decode(text))

@@ -1,0 +1,212 @@
+"""Many messages in one task: each neither lost nor sent twice, whatever becomes of the others and of the worker."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError
+from airflow_smtp_cm.task.composition import check_connection
+from airflow_smtp_cm.task.delivery.items import Items
+from airflow_smtp_cm.task.delivery.ledger import Ledger
+from airflow_smtp_cm.task.delivery.progress import Progress
+from airflow_smtp_cm.task.delivery.result import Failure, MergeResult, MessagesFailed
+from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, over_all_tries, result_of
+from airflow_smtp_cm.task.state_store import TaskRecord
+from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+    from airflow_smtp_cm.smtp.client import SmtpClient
+    from airflow_smtp_cm.smtp.result import Refusal, SendResult
+    from airflow_smtp_cm.task.composition import MailFields
+    from airflow_smtp_cm.task.state_store import OnUncertain
+
+logger = logging.getLogger(__name__)
+
+
+class Merge:
+    """The messages of one task instance, as this try finds them.
+
+    Args:
+        task: the task's own fields.
+        items: for each message, the fields that take their place.
+        context: the task's context.
+        hook: the hook for the connection.
+        durable: whether to go by a record of earlier tries, and to keep one for later tries.
+        on_uncertain: what to do about messages whose content was transmitted, or may have been, and that got no final
+            reply.
+        all_or_nothing: send a message to nobody if the server refuses anybody.
+
+    Raises:
+        InvalidMessage: the items are no list, or not those of an earlier try.
+    """
+
+    def __init__(
+        self,
+        task: MailFields,
+        items: Any,
+        context: Mapping[str, Any],
+        hook: SmtpCmHook,
+        *,
+        durable: bool,
+        on_uncertain: OnUncertain,
+        all_or_nothing: bool,
+    ) -> None:
+        self._items = Items(task, items, context)
+        self._ledger = Ledger(TaskRecord(context, durable=durable), len(self._items), self._items.digest)
+        self._rules = RetryRules(
+            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=self._ledger.is_kept
+        )
+        self._hook = hook
+        self._taken: deque[tuple[int, WriteAheadMessage]] = deque()  # by the conversation, without an outcome yet
+        self._next_place = 0
+        self._delivered = False  # whether a retry would send a second copy if it sent all again
+        self._deferred: SmtpError | None = None
+
+    def send(
+        self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None
+    ) -> MergeResult:
+        """Send the messages that are still to be sent.
+
+        Args:
+            messages_per_minute: no more than so many, evenly spaced.
+            max_messages_per_connection: how many before another connection is opened.
+
+        Returns:
+            What became of them; everybody has got theirs.
+
+        Raises:
+            InvalidMessage: everything that is wrong with the connection or with messages; none was sent in this try.
+            MessagesFailed: some have not been delivered; ``transient`` is whether another try will send those of
+                them, and no others, that may pass.
+            SmtpError: no session could be opened.
+        """
+        if interrupted := self._ledger.interrupted():
+            self._conclude_interrupted(interrupted)
+        if pending := self._ledger.begin():
+            check_connection(self._hook)  # what is wrong with it is wrong with each message
+            self._items.check(pending, self._hook)
+            with self._hook.get_conn() as client:
+                # Before the goodbye, which takes time in which a worker may be killed.
+                self._send_by(
+                    client,
+                    pending,
+                    messages_per_minute=messages_per_minute,
+                    max_messages_per_connection=max_messages_per_connection,
+                )
+        else:
+            logger.info("Nothing is left to send.")
+        return self._judged()
+
+    def _conclude_interrupted(self, interrupted: list[int]) -> None:
+        """Do as ``on_uncertain`` says about messages that an earlier try was sending when it ended."""
+        check_connection(self._hook)
+        for index in interrupted:
+            reason = "An earlier try ended before the server had confirmed it"
+            self._settle(index, self._rules.if_uncertain, *self._items.name(index, self._hook), reason)
+
+    def _send_by(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
+        """Send messages in this session, and what it does not take in others."""
+        ledger = self._ledger
+        progress = Progress(len(self._items) - len(pending), len(self._items))
+        outcomes = client.send_all(self._outgoing(pending), all_or_nothing=self._rules.all_or_nothing, **throttle)
+        try:
+            with closing(outcomes):
+                for outcome in outcomes:
+                    self._conclude(outcome)
+                    progress.one_more()
+        except SmtpError as error:  # what has no outcome was not transmitted
+            ledger.mark_unsent(0)
+            if not self._delivered:
+                raise
+            transient = error.transient and ledger.is_kept
+            raise MessagesFailed(str(error), ledger.summary(), cause=error, transient=transient) from error
+        except BaseException:
+            ledger.mark_unsent(self._next_place)
+            raise
+        finally:
+            ledger.save()
+
+    def _outgoing(self, pending: list[int]) -> Iterator[WriteAheadMessage]:
+        """Yield the messages, each made when it is asked for."""
+        for place, index in enumerate(pending):
+            try:
+                message = self._items.compose(index, self._hook)
+            except (InvalidMessage, OSError) as error:  # it was right a while ago
+                event = Event.REJECTED if isinstance(error, InvalidMessage) else Event.DEFERRED
+                self._settle(index, event, *self._items.name(index, self._hook), str(error))
+                continue
+            recipients = self._ledger.recipients(index, message)
+            outgoing = WriteAheadMessage(message, recipients, partial(self._ledger.record_sending, place))
+            self._taken.append((index, outgoing))
+            self._next_place = place + 1
+            yield outgoing
+
+    def _conclude(self, outcome: SendResult | SmtpError) -> None:
+        """Note what became of the message that was taken first."""
+        index, message = self._taken.popleft()
+        outcome = over_all_tries(self._ledger.results.get(index), outcome)
+        event = self._rules.event(outcome)
+        result = result_of(outcome)
+        if result is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT}:
+            self._delivered = True
+        if not isinstance(outcome, SmtpError):
+            logger.debug("messages[%d] %s: %s", index, message.message_id, outcome.reply)
+            self._ledger.settle(index, event, result=outcome)
+            return
+        if result is not None and event is Event.DEFERRED and not self._ledger.has_room_for_result(index):
+            event = Event.REJECTED
+        refused = outcome.refused if isinstance(outcome, RecipientsRefused) else ()
+        self._settle(
+            index,
+            event,
+            message.message_id,
+            message.recipients if result is None else tuple(refusal.address for refusal in refused),
+            _told(refused) or str(outcome),
+            result=result,
+            error=outcome,
+        )
+
+    def _settle(
+        self,
+        index: int,
+        event: Event,
+        message_id: str | None,
+        recipients: tuple[str, ...],
+        reason: str,
+        *,
+        result: SendResult | None = None,
+        error: SmtpError | None = None,
+    ) -> None:
+        """Note that not everybody has got a message for certain, and log it."""
+        state = after(self._ledger.state(index), event)
+        failure = Failure(
+            index=index, state=state, message_id=message_id, recipients=recipients, reason=reason.rstrip(".")
+        )
+        logger.warning("%s: %s.", state.name.capitalize().replace("_", " "), failure)
+        self._ledger.settle(index, event, result=result, failure=failure)
+        if state is State.DEFERRED:
+            self._deferred = self._deferred or error
+
+    def _judged(self) -> MergeResult:
+        """Return what became of the messages, if everybody has got theirs."""
+        result = self._ledger.summary()
+        if not any(result.troubles()):
+            return result
+        # Without a record, another try would send everything.
+        harmless = self._ledger.is_kept or not self._delivered
+        again = harmless and result.counts[State.DEFERRED] > 0
+        raise MessagesFailed(None, result, cause=self._deferred, transient=again)
+
+
+def _told(refused: tuple[Refusal, ...]) -> str:
+    if len(refused) == 1:
+        return str(refused[0].reply)
+    return "; ".join(map(str, refused))

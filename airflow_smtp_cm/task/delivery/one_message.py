@@ -1,0 +1,158 @@
+"""The only message of a task: a merge of one, whose result and errors are the message's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Phase, RecipientsRefused, SmtpError
+from airflow_smtp_cm.task.delivery.ledger import Ledger
+from airflow_smtp_cm.task.delivery.states import Event, RetryRules, over_all_tries, rejected, result_of
+from airflow_smtp_cm.task.state_store import TaskRecord
+from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+    from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.task.state_store import OnUncertain
+
+logger = logging.getLogger(__name__)
+
+
+class Delivery:
+    """The message of one task instance, as this try finds it.
+
+    Args:
+        context: the task's context.
+        durable: whether to go by a record of earlier tries, and to keep one for later tries.
+        on_uncertain: what to do if the content was transmitted, or may have been, and there was no final reply.
+        all_or_nothing: send to nobody if the server refuses anybody.
+
+    Raises:
+        InvalidMessage: earlier tries had many messages.
+    """
+
+    def __init__(
+        self, context: Mapping[str, Any], *, durable: bool, on_uncertain: OnUncertain, all_or_nothing: bool
+    ) -> None:
+        self._ledger = Ledger(TaskRecord(context, durable=durable), 1)
+        self._rules = RetryRules(
+            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=self._ledger.is_kept
+        )
+
+    def earlier_result(self) -> SendResult | None:
+        """Return what became of the message, if earlier tries left nothing to do; else None.
+
+        Raises:
+            DeliveryUncertain: an earlier try ended while it was sending, and a person must decide.
+            RecipientsRefused: earlier tries delivered it to some recipients; others were rejected permanently.
+        """
+        ledger = self._ledger
+        if ledger.interrupted():
+            return self._after_interruption()
+        if ledger.begin():
+            return None
+        result = ledger.results[0]
+        logger.info("An earlier try has sent the message %s. Nothing is sent again.", result.message_id)
+        return _returned(RecipientsRefused.in_result(result) or result)
+
+    def send(self, hook: SmtpCmHook, message: MailMessage) -> SendResult:
+        """Send the message to all who do not have it.
+
+        Raises:
+            InvalidMessage: the safety settings do not permit it.
+            RecipientsRefused: recipients were refused; ``result`` has what all tries achieved, and ``transient`` is
+                whether a retry will send it to those of them whom the server may accept later.
+            DeliveryUncertain: the content was transmitted, and there was no final reply.
+            SmtpError: it was not delivered to anybody.
+        """
+        ledger = self._ledger
+        digest = _digest(message)
+        if (ledger.results or ledger.assumed) and ledger.digest != digest:
+            logger.warning(
+                "The message is not the same as in an earlier try. Recipients of the earlier version do not get this "
+                "one."
+            )
+        ledger.digest = digest
+        ledger.begin()
+        if not (recipients := ledger.recipients(0, message)):
+            return self._without_recipients()
+        outgoing = WriteAheadMessage(message, recipients, partial(ledger.record_sending, 0))
+        outcome: SendResult | SmtpError
+        with hook.get_conn() as client:
+            try:
+                outcome = client.send(outgoing, all_or_nothing=self._rules.all_or_nothing)
+            except SmtpError as error:
+                outcome = error
+            # Before the goodbye, which takes time in which a worker may be killed.
+            return self._concluded(outcome)
+
+    def _after_interruption(self) -> SendResult | None:
+        """Do as ``on_uncertain`` says about a message that an earlier try was sending when it ended."""
+        assumed = self._ledger.assumed
+        assert assumed is not None  # noqa: S101 - recorded with SENDING
+        if self._rules.if_uncertain is Event.RESEND:
+            logger.warning("An earlier try may have sent %s. It is sent again, as asked for.", assumed.message_id)
+            self._ledger.settle(0, Event.RESEND)
+            return None
+        return self._concluded(
+            DeliveryUncertain(
+                f"An earlier try of this task ended while it was sending the message {assumed.message_id}, which "
+                f"may have been delivered or not. It is not sent again. Ask the recipients, or look for this "
+                f"Message-ID in the server's log; then clear the task to send the message again, or mark it as "
+                f"success.",
+                phase=Phase.FINAL,
+                transient=False,
+            )
+        )
+
+    def _without_recipients(self) -> SendResult:
+        """Conclude a message whose outstanding recipients are its recipients no more."""
+        earlier = self._ledger.results[0]
+        result = replace(earlier, refused=rejected(earlier))
+        self._ledger.settle(0, Event.REJECTED if result.refused else Event.NOBODY_LEFT, result=result)
+        return _returned(RecipientsRefused.in_result(result) or result)
+
+    def _concluded(self, outcome: SendResult | SmtpError) -> SendResult:
+        """Record what an outcome means for a retry; return the result or raise the error."""
+        ledger = self._ledger
+        earlier = ledger.results.get(0)
+        outcome = over_all_tries(earlier, outcome)
+        event = self._rules.event(outcome)
+        if event is Event.ASSUME_SENT and ledger.assumed is not None:
+            logger.warning("%s It is assumed to be sent, as asked for.", outcome)
+            outcome = over_all_tries(earlier, ledger.assumed)
+        result = result_of(outcome)
+        if result is None and event in {Event.DEFERRED, Event.REJECTED}:
+            # Nobody got it: the next try, if there is one, begins where this one did.
+            ledger.mark_unsent(0)
+            ledger.save()
+        else:
+            ledger.settle(0, event, result=result)
+        if isinstance(outcome, SmtpError):
+            outcome.transient = event in {Event.DEFERRED, Event.RESEND}
+        return _returned(outcome)
+
+
+def _returned(outcome: SendResult | SmtpError) -> SendResult:
+    if isinstance(outcome, SmtpError):
+        raise outcome
+    return outcome
+
+
+def _digest(message: MailMessage) -> str:
+    """Return what tells whether two tries make the same message; the date is not part of it."""
+    lines = (message.from_email, *message.to, None, *message.cc, None, *message.bcc, None, *message.reply_to)
+    parts = (
+        [str(line) for line in lines],
+        [message.subject, message.text, message.html, message.priority, dict(message.headers)],
+        [(attachment.name, attachment.size) for attachment in message.attachments],
+    )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

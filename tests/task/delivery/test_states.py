@@ -1,0 +1,163 @@
+"""What moves a message from one state to the next, and what an outcome means for a retry: two tables."""
+
+import itertools
+import re
+
+import pytest
+
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Disconnected, MessageError, RecipientsRefused, Refused
+from airflow_smtp_cm.smtp.reply import Reply
+from airflow_smtp_cm.smtp.result import Refusal, SendResult
+from airflow_smtp_cm.task.delivery import states
+from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, over_all_tries, rejected, result_of
+
+# For each event, the states that it leads to from each other; "-" where it cannot happen.
+COLUMNS = ("WAITING", "SENDING", "DEFERRED", "SENT", "ASSUMED_SENT", "FAILED", "UNCERTAIN")
+TABLE = {
+    "CONTENT_DUE": ("SENDING", "-", "SENDING", "-", "-", "-", "-"),
+    "ACCEPTED": ("-", "SENT", "-", "-", "-", "-", "-"),
+    "DEFERRED": ("DEFERRED", "DEFERRED", "DEFERRED", "-", "-", "-", "-"),
+    "REJECTED": ("FAILED", "FAILED", "FAILED", "-", "-", "-", "-"),
+    "UNCERTAIN": ("-", "UNCERTAIN", "-", "-", "-", "-", "-"),
+    "RESEND": ("-", "DEFERRED", "-", "-", "-", "-", "-"),
+    "ASSUME_SENT": ("-", "ASSUMED_SENT", "-", "-", "-", "-", "-"),
+    "UNSENT": ("-", "WAITING", "-", "-", "-", "-", "-"),
+    "NOBODY_LEFT": ("SENT", "-", "SENT", "-", "-", "-", "-"),
+}
+PAIRS = {(state, event): to for event, row in TABLE.items() for state, to in zip(COLUMNS, row, strict=True)}
+
+BOB, CAROL, DAVE = "bob@corp.test", "carol@corp.test", "dave@corp.test"
+LATER, NEVER = Reply(450, ("4.2.0 later",)), Reply(550, ("5.1.1 nobody",))
+
+
+def sent(*accepted, refused=(), **fields):
+    known = {"message_id": "<1@corp.test>", "reply": Reply(250, ("ok",)), "size": 5, "seconds": 0.5}
+    return SendResult(accepted=accepted, refused=refused, **known | fields)
+
+
+def refused(*replies, result=None):
+    refusals = tuple(Refusal(address, reply) for address, reply in replies)
+    return RecipientsRefused("mail.corp.test:25", refused=refusals, accepted=1, result=result)
+
+
+# --- the states
+
+
+def test_table_has_every_state_and_every_event():
+    assert PAIRS.keys() == set(itertools.product(State.__members__, Event.__members__))
+
+
+@pytest.mark.parametrize(("pair", "to"), PAIRS.items(), ids=lambda value: "-".join(value) if value != "-" else "none")
+def test_event_leads_to_a_state_or_cannot_happen(pair, to):
+    state, event = State[pair[0]], Event[pair[1]]
+    if to == "-":
+        with pytest.raises(RuntimeError, match=f"in the state {state.name} cannot get the event {event.name}"):
+            after(state, event)
+    else:
+        assert after(state, event) is State[to]
+
+
+def test_table_in_the_documentation_is_the_one_that_holds():
+    rows = re.findall(r"^ {4}([A-Z_]+) +\| {2}(\S+) +(\S+) +(\S+) +\|", states.__doc__, re.MULTILINE)
+
+    assert {event: tuple(row) for event, *row in rows} == {event: row[:3] for event, row in TABLE.items()}
+    assert {to for row in TABLE.values() for to in row[3:]} == {"-"}
+
+
+def test_what_is_recorded_keeps_its_number():
+    """Records of earlier versions have them."""
+    assert [state.name for state in sorted(State)] == [
+        "WAITING",
+        "SENDING",
+        "SENT",
+        "ASSUMED_SENT",
+        "DEFERRED",
+        "FAILED",
+        "UNCERTAIN",
+    ]
+
+
+# --- what an outcome means
+
+
+@pytest.mark.parametrize(
+    ("outcome", "recorded", "forgotten"),
+    [
+        (sent(BOB), "ACCEPTED", "ACCEPTED"),
+        (Disconnected("gone"), "DEFERRED", "DEFERRED"),
+        (Refused("no", reply=LATER), "DEFERRED", "DEFERRED"),
+        (Refused("no", reply=NEVER), "REJECTED", "REJECTED"),
+        (MessageError("too large"), "REJECTED", "REJECTED"),
+        (refused((BOB, LATER), (CAROL, LATER)), "DEFERRED", "DEFERRED"),
+        (refused((BOB, LATER), (CAROL, NEVER)), "DEFERRED", "REJECTED"),
+        (refused((BOB, NEVER)), "REJECTED", "REJECTED"),
+        (refused((BOB, LATER), result=sent(CAROL)), "DEFERRED", "REJECTED"),
+        (refused((BOB, NEVER), result=sent(CAROL)), "REJECTED", "REJECTED"),
+    ],
+    ids=[
+        *("sent", "network", "4xx", "5xx", "message", "all deferred", "some deferred", "rejected"),
+        *("partly deferred", "partly rejected"),
+    ],
+)
+def test_outcome_is_an_event_that_depends_on_whether_there_is_a_record(outcome, recorded, forgotten):
+    """Without one, a retry would send the message to everybody."""
+    for has_record, event in ((True, recorded), (False, forgotten)):
+        rules = RetryRules(on_uncertain="fail", all_or_nothing=False, has_record=has_record)
+        assert rules.event(outcome) is Event[event]
+
+
+def test_all_or_nothing_is_retried_only_if_all_may_be_accepted_later():
+    rules = RetryRules(on_uncertain="fail", all_or_nothing=True, has_record=True)
+
+    assert rules.event(refused((BOB, LATER))) is Event.DEFERRED
+    assert rules.event(refused((BOB, LATER), (CAROL, NEVER))) is Event.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("on_uncertain", "event"), [("fail", "UNCERTAIN"), ("resend", "RESEND"), ("assume_sent", "ASSUME_SENT")]
+)
+@pytest.mark.parametrize("has_record", [True, False])
+def test_uncertain_delivery_is_what_on_uncertain_says(on_uncertain, event, has_record):
+    rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=False, has_record=has_record)
+
+    assert rules.event(DeliveryUncertain("who knows")) is rules.if_uncertain is Event[event]
+
+
+# --- all tries together
+
+
+def test_first_outcome_is_the_outcome():
+    for outcome in (sent(BOB), refused((BOB, NEVER)), Disconnected("gone")):
+        assert over_all_tries(None, outcome) is outcome
+
+
+def test_what_earlier_tries_achieved_is_a_part_of_the_result():
+    earlier = sent(BOB, refused=(Refusal(CAROL, LATER),))
+    later = sent(CAROL, size=7, reply=Reply(250, ("queued",)))
+
+    assert over_all_tries(earlier, later) == sent(BOB, CAROL, size=7, reply=Reply(250, ("queued",)))
+
+
+def test_recipient_who_was_rejected_in_any_try_is_an_error_at_last():
+    earlier = sent(BOB, refused=(Refusal(CAROL, LATER), Refusal(DAVE, NEVER)))
+    outcome = over_all_tries(earlier, sent(CAROL))
+
+    assert isinstance(outcome, RecipientsRefused)
+    assert (result_of(outcome).accepted, result_of(outcome).refused) == ((BOB, CAROL), (Refusal(DAVE, NEVER),))
+    assert "The server refused 1 of 3 recipients: dave@corp.test: 550 5.1.1 nobody." in str(outcome)
+    assert "The message <1@corp.test> was delivered to the other 2." in str(outcome)
+
+
+def test_who_is_refused_again_is_named_with_the_new_reply():
+    earlier = sent(BOB, refused=(Refusal(CAROL, LATER), Refusal(DAVE, NEVER)))
+    outcome = over_all_tries(earlier, refused((CAROL, NEVER)))
+
+    assert result_of(outcome).accepted == (BOB,)
+    assert outcome.refused == rejected(outcome.result) == (Refusal(DAVE, NEVER), Refusal(CAROL, NEVER))
+
+
+def test_other_errors_say_nothing_about_who_has_it():
+    error = Disconnected("gone")
+
+    assert over_all_tries(sent(BOB, refused=(Refusal(CAROL, LATER),)), error) is error
+    assert result_of(error) is None
