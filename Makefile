@@ -2,12 +2,17 @@
 # make test-debian RELEASE=trixie: check everything on another Debian, in a root of its own below .build.
 # make docs: the pages, into .build/site.  make fuzz: look for what no test knows.
 # make load: tens of thousands of messages.  make bench: measure it beside its peers, in ten minutes, or with QUICK=1
-# in one.  Each makes what it needs.
+# in one.  make dist: sdist and wheel, into dist.  Each makes what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
+
+# One more than there are cores: the tests of the running Airflow wait most of the time.
+WORKERS := $(shell expr $$(nproc) + 1)
+# Airflow's commands, which the tests start by the dozen, would compile the package anew each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 FUZZED := .build/fuzz
 NODEMAILER := nodemailer@10.6.1
@@ -25,7 +30,7 @@ AIRFLOW_TESTS := $(addprefix tests/test_,$(addsuffix .py,cli connection_form con
 	examples hook merge message_id message_source notifier operator operator_in_airflow provider_info retry_policy safety \
 	testing))
 
-.PHONY: venv demo test test-matrix test-debian load lint docs fuzz bench clean needs-root
+.PHONY: venv demo dist test test-main test-matrix test-debian load lint docs fuzz bench clean needs-root
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
@@ -41,6 +46,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python demo/run.py
 
+# The wheel is built from the sdist, which is so seen to be complete.
+dist: venv
+	$(PIP) install --group dist
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	PYTHON=$(BIN)/python demo/from_wheel.sh dist/*.whl
+
 # Kerberos is compiled against the system's library, which tests/install_servers.sh installs where it may.
 $(VENV)/installed-for-tests: $(VENV)/installed
 	$(PIP) install --group test
@@ -49,9 +62,12 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 
 test:
 	tests/install_servers.sh
-	$(MAKE) --no-print-directory $(VENV)/installed-for-tests lint docs
-	$(BIN)/pytest
-	$(MAKE) --no-print-directory test-airflow-$(firstword $(AIRFLOW_VERSIONS))
+	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
+	$(MAKE) --no-print-directory --jobs --output-sync=target lint docs test-main test-airflow-$(firstword $(AIRFLOW_VERSIONS))
+
+# What a module sets up is set up by one process; pytest's own order, in which the longest come first, is kept.
+test-main: $(VENV)/installed-for-tests
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder
 
 test-matrix: $(AIRFLOW_VERSIONS:%=test-airflow-%)
 
@@ -62,7 +78,7 @@ test-airflow-%: .build/airflow-%/installed
 .build/airflow-%/installed: tests/airflow_versions/constraints-%.txt pyproject.toml $(VENV)/installed-for-tests
 	$(if $(filter $*,$(AIRFLOW_VERSIONS)),,$(error Airflow $* does not run on Python $(PYTHON_VERSION)))
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/airflow-$*
-	$(BIN)/uv pip install --quiet --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .build/airflow-$* --constraints $< --build-constraints constraints.txt \
 		'apache-airflow==$*.*' --editable '.[testing]' --group test-airflow
 	touch $@
 
@@ -97,6 +113,7 @@ bench: needs-root
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 # What is new stays below .build; what broke something is there as TARGET-crash-...
+# Then Hypothesis tries examples at random. What it finds becomes an @example of its test.
 fuzz: $(VENV)/installed-for-tests
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
 		echo 'make fuzz: atheris is missing; there is none but for Linux on x86-64' >&2; exit 1; }
@@ -104,6 +121,7 @@ fuzz: $(VENV)/installed-for-tests
 		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
 			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
 	done
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=search --numprocesses=$(WORKERS) --dist=loadgroup
 
 clean:
-	rm -rf $(VENV) .build
+	rm -rf $(VENV) .build dist

@@ -59,7 +59,7 @@ class SmtpConnectionManager:
         port: TCP port; None means 25, or 465 with implicit TLS.
         tls_mode: ``starttls`` or ``implicit``.
         server_name: the server's name in its certificate and SPN, where it is not ``smtp_server``.
-        ca_bundle: path of a PEM file with the authorities to trust instead of the system's.
+        ca_bundle: path of a PEM file with the authorities or servers to trust instead of the system's authorities.
         client_certificate: path of a PEM file with the client's chain, and its key unless ``client_key``.
         client_key: path of a PEM file with the client's key.
         client_key_password: what decrypts the key.

@@ -38,7 +38,6 @@ THREADS = 8
 THROTTLED_MESSAGES = 4_000
 MAPPED_TASKS = 200
 
-_DELIVERY_SECONDS = 120.0
 _RUN_SECONDS = 600.0
 
 
@@ -100,7 +99,7 @@ class Load:
         )
 
     def _report(self, name: str, ids: list[str], seconds: float, cost: str, *, holds: bool) -> None:
-        self.postfix.wait_until_idle(_DELIVERY_SECONDS)
+        self.postfix.wait_until_idle()
         delivered = copies(self.postfix, ids)
         connections = self._connections()
         holds = holds and delivered == {1: len(ids)} and connections == 0

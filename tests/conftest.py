@@ -7,6 +7,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The tests try the same examples every time, and none fails for being slow. ``make fuzz`` searches at random.
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repeatable")
 
 _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-", ignore_cleanup_errors=True)
 
@@ -22,8 +30,18 @@ for _name in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy"):
 pytest_plugins = ["tests.servers.fixtures"]
 
 
+# The property of a test whose value stands at the end of pytest's output.
+SHOWN_AT_THE_END = "shown at the end"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(_airflow_home.cleanup)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for text in (value for name, value in report.user_properties if name == SHOWN_AT_THE_END):
+            terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +64,15 @@ def dags(airflow_db):
     return load_dags(airflow_db.parent / "dags")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Kerberos bindings, which are not installed beside every Airflow."""
+    """Mark what needs Kerberos bindings, and which tests one process runs; the running Airflow's take longest."""
     for item in items:
         if "kdc" in getattr(item, "fixturenames", ()):
-            item.add_marker("kerberos")
+            item.add_marker("kerberos")  # they are not installed beside every Airflow
+        item.add_marker(pytest.mark.xdist_group("live" if _is_live(item) else item.path.stem))
+    items.sort(key=_is_live, reverse=True)
+
+
+def _is_live(item: pytest.Item) -> bool:
+    return "live" in item.path.parts

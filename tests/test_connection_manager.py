@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from airflow.models.connection import Connection as DatabaseConnection
 from airflow.providers.common.compat.sdk import Connection
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.connection_fields import CONNECTION_FIELDS
@@ -797,7 +797,6 @@ _ATTRIBUTES = ("conn_id", "conn_type", "description", "host", "port", "login", "
 _FromJson = DatabaseConnection if AIRFLOW == (3, 0) else Connection  # 3.0 reads JSON into that one only
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_what_went_to_airflow_comes_back_the_same(pem, data):
     """As the object, as JSON, and, but for the description, as a URI, of tasks and of the metadata database alike."""

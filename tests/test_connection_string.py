@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
@@ -50,7 +50,6 @@ def test_strings_as_ssis_stores_them_round_trip_to_the_letter(text):
     assert SmtpConnectionManager.from_connection_string(text).connection_string == text
 
 
-@settings(deadline=None)
 @given(server=servers, windows=st.booleans(), ssl=st.booleans(), timeout=timeouts)
 @example(server="", windows=True, ssl=False, timeout=None)
 def test_whatever_ssis_may_write_round_trips_to_the_letter(server, windows, ssl, timeout):
@@ -59,7 +58,6 @@ def test_whatever_ssis_may_write_round_trips_to_the_letter(server, windows, ssl,
     assert SmtpConnectionManager.from_connection_string(text).connection_string == text
 
 
-@settings(deadline=None)
 @given(
     st.builds(
         ConnectionString,
@@ -79,7 +77,6 @@ keys = st.sampled_from(
 pieces = st.one_of(st.text(), keys, st.sampled_from(["=", ";", " ", "True", "22", ":", "[::1]", "\0", "٣"]))
 
 
-@settings(deadline=None)
 @given(st.lists(pieces).map("".join) | st.text())
 @example("Timeout=" + "9" * 5000)
 @example("SmtpServer=[::1")

@@ -1,7 +1,9 @@
 """Neither lost nor sent twice: what a retry does after a try that has sent something, or may have."""
 
 import json
+import os
 import re
+import signal
 import sqlite3
 from contextlib import closing
 
@@ -9,8 +11,12 @@ import pytest
 
 from airflow_smtp_cm.delivery import KEY
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import Phase
+from airflow_smtp_cm.smtp.settings import Timeouts
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous
+from tests.patience import SOON
+from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.scripted import Step, expect, expect_content, reset, say, scripted_peer, wait_for_close
 
 BOB, CAROL, DAVE = "bob@corp.test", "carol@corp.test", "dave@corp.test"
@@ -45,12 +51,17 @@ def record(airflow_db):
 def play(dags, monkeypatch):
     """Return a function that runs a DAG against a server that plays a script for each try.
 
-    It returns the state, the number of tries, the XCom and the server.
+    It returns the state, the number of tries, the XCom and the server. If the server is ``silent``, the first wait
+    for a final reply is given up soon.
     """
 
-    def play(dag, *scripts, to=(BOB,), timeout=5, **params):
+    def play(dag, *scripts, to=(BOB,), silent=False, **params):
+        waits = {Phase.FINAL: [SOON]} if silent else {}
+        monkeypatch.setattr(
+            Timeouts, "of", lambda _, phase: waits[phase].pop() if waits.get(phase) else PATIENCE_SECONDS
+        )
         with scripted_peer(*scripts) as peer:
-            monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port, timeout=timeout))
+            monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
             run = dags[dag].test(run_conf={"to": "; ".join(to), **params})
         ti = run.get_task_instance("send")
         return ti.state, ti.try_number, ti.xcom_pull(task_ids="send"), peer
@@ -211,7 +222,7 @@ LOST = {"lost": reset(), "silent": wait_for_close(), "closing": say("421 4.3.0 g
 
 @pytest.mark.parametrize("end", LOST)
 def test_message_in_doubt_fails_the_task_and_is_not_sent_again(play, end):
-    state, tries, result, peer = play("in_doubt_fail", dialogue("250 ok", final=LOST[end]), timeout=0.5)
+    state, tries, result, peer = play("in_doubt_fail", dialogue("250 ok", final=LOST[end]), silent=end == "silent")
 
     assert (state, tries, result) == ("failed", 1, None)
     assert len(headers("Message-ID", peer)) == 1
@@ -219,9 +230,8 @@ def test_message_in_doubt_fails_the_task_and_is_not_sent_again(play, end):
 
 @pytest.mark.parametrize("end", LOST)
 def test_message_in_doubt_is_sent_again_under_the_same_id_if_that_is_asked_for(play, end):
-    state, tries, result, peer = play(
-        "in_doubt_resend", dialogue("250 ok", final=LOST[end]), dialogue("250 ok"), timeout=0.5
-    )
+    scripts = [dialogue("250 ok", final=LOST[end]), dialogue("250 ok")]
+    state, tries, result, peer = play("in_doubt_resend", *scripts, silent=end == "silent")
 
     assert (state, tries) == ("success", 2)
     assert headers("Message-ID", peer) == [result["message_id"].encode()] * 2
@@ -229,7 +239,8 @@ def test_message_in_doubt_is_sent_again_under_the_same_id_if_that_is_asked_for(p
 
 @pytest.mark.parametrize("end", LOST)
 def test_message_in_doubt_counts_as_sent_if_that_is_asked_for(play, end):
-    state, tries, result, peer = play("in_doubt_assume_sent", dialogue("250 ok", final=LOST[end]), timeout=0.5)
+    script = dialogue("250 ok", final=LOST[end])
+    state, tries, result, peer = play("in_doubt_assume_sent", script, silent=end == "silent")
 
     assert (state, tries) == ("success", 1)
     assert result["accepted"] == [BOB]
@@ -239,7 +250,8 @@ def test_message_in_doubt_counts_as_sent_if_that_is_asked_for(play, end):
 
 @keeps_state
 def test_retry_of_a_try_that_was_ended_while_it_waited_for_the_reply_sends_nothing_and_fails(play, record, capsys):
-    state, tries, _, peer = play("impatient", dialogue("250 ok", final=wait_for_close()))
+    time_is_up = Step("time is up", lambda _: os.kill(os.getpid(), signal.SIGALRM))
+    state, tries, _, peer = play("impatient", [*dialogue("250 ok", final=time_is_up), wait_for_close()])
 
     assert (state, tries) == ("failed", 2)
     assert len(headers("Message-ID", peer)) == 1

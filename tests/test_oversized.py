@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import airflow_smtp_cm.smtp.authentication  # noqa: F401 - the first login imports it, at a cost that is not the server's
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_string import ConnectionString
 from airflow_smtp_cm.mail import Attachment, InvalidMessage, MailMessage
@@ -19,10 +20,11 @@ from airflow_smtp_cm.smtp.replies import MAX_REPLY, ReplyParser
 from airflow_smtp_cm.smtp.settings import Settings
 from airflow_smtp_cm.smtp.transport import MAX_UNREAD
 from tests.fuzz.messages import header_names
+from tests.patience import PATIENT
 from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import Step, expect, say, scripted_peer
 from tests.smtp.driver import ehlo
-from tests.smtp.scripts import NTLM, PATIENT
+from tests.smtp.scripts import NTLM
 
 MEGABYTE = 1024 * 1024
 LARGE = 10 * MEGABYTE

@@ -1,9 +1,10 @@
-"""The wheel: what is in it, what Airflow makes of it once it is installed, and what its imports cost."""
+"""Sdist and wheel: what is in them, what Airflow makes of the wheel once it is installed, what its imports cost."""
 
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.parser import BytesParser
 from importlib.metadata import Distribution
@@ -19,18 +20,28 @@ EXAMPLES = sorted(ROOT.glob("example_dags/*.py"))
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The package as built from the sources."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir", "-w", folder, ROOT]
+def built(tmp_path_factory):
+    """The folder with the sdist, and the wheel as built from the sdist: what `make dist` builds."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = ["build", "--no-isolation", "--outdir", folder, ROOT]
     subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    return folder
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
+def sdist(built, tmp_path_factory):
+    """The folder that the sdist is unpacked in."""
+    (file,) = built.glob("*.tar.gz")
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(file) as files:
+        files.extractall(folder, filter="data")
+    return folder / file.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def installed(built, tmp_path_factory):
     """The folder that the wheel is unpacked in."""
+    (wheel,) = built.glob("*.whl")
     folder = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as files:
         files.extractall(folder)
@@ -67,10 +78,32 @@ def new_modules(run):
     return new_modules
 
 
-# --- what is in it
+# --- what is in them
 
 
-def test_everything_is_in_it_and_nothing_else(installed, distribution):
+def files_in(folder, *places):
+    """Return the files of some files and folders in a folder, without what tools keep beside them."""
+    paths = (path for place in places for path in (folder / place, *(folder / place).rglob("*")) if path.is_file())
+    files = {path.relative_to(folder) for path in paths}
+    return {path for path in files if not any(part.startswith((".", "__pycache__")) for part in path.parts)}
+
+
+def test_sdist_has_all_that_the_tests_and_the_documentation_need(sdist):
+    """Those who build packages of their own, as Debian does, begin with it."""
+    needed = ("airflow_smtp_cm", "benchmarks", "demo", "docs", "example_dags", "findings", "tests")
+    needed += ("CHANGELOG.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "mkdocs.yml", "pyproject.toml")
+
+    assert files_in(sdist, *needed) == files_in(ROOT, *needed)
+
+
+def test_sdist_has_nothing_that_tools_leave_in_a_checkout(sdist):
+    files = {path.relative_to(sdist) for path in sdist.rglob("*") if path.is_file()}
+
+    assert files - files_in(sdist, ".") == {Path(".gitignore")}
+    assert not {path for path in files if path.parts[0] in {"dist", "build"} or path.suffix == ".pyc"}
+
+
+def test_wheel_has_the_package_and_nothing_else(installed, distribution):
     sources = {path.relative_to(ROOT) for path in (ROOT / "airflow_smtp_cm").rglob("*") if path.suffix == ".py"}
     sources |= {"airflow_smtp_cm" / path.relative_to(ROOT) for path in EXAMPLES}
     sources |= {Path("airflow_smtp_cm/py.typed")}
@@ -124,6 +157,12 @@ def test_description_is_the_readme(installed):
 
     assert shown["Description-Content-Type"] == "text/markdown"
     assert shown.get_payload(decode=True).decode().strip() == (ROOT / "README.md").read_text().strip()
+
+
+def test_readme_names_the_wheel(built):
+    (wheel,) = built.glob("*.whl")
+
+    assert f"pip install dist/{wheel.name}\n" in (ROOT / "README.md").read_text()
 
 
 # --- what Airflow makes of it

@@ -43,6 +43,10 @@ def context_for(tls: Tls) -> ssl.SSLContext:
 @lru_cache(maxsize=16)
 def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_bundle)
+    # Python's defaults for these differ by version and by build.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a trust anchor need not be a root (RFC 5280, section 6.1)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # certificates of older authorities lack what RFC 5280 demands
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)  # RFC 8997
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -159,9 +163,10 @@ def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:
     """Return the certificate of a server whose handshake failed, DER, or None if it did not get that far."""
     if sys.version_info >= (3, 13):
         chain = sock.get_unverified_chain()
-        return chain[0] if chain else None
-    certificates = sock._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 - public from 3.13
-    return certificates[0].public_bytes(_ssl.ENCODING_DER) if certificates else None
+    else:
+        hidden = sock._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 - public from 3.13
+        chain = [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in hidden or ()]
+    return chain[0] if chain else None
 
 
 def _describe(certificate: bytes) -> str:

@@ -11,13 +11,10 @@ from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, Phase, Timed
 from airflow_smtp_cm.smtp.settings import TlsMode
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.settings import Settings, Timeouts
+    from airflow_smtp_cm.smtp.settings import Settings
 
 # The ways in which ssl says that the other side has gone.
 TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-
-# Seconds for the answer to QUIT: the work is done, and a server that dawdles holds nobody up.
-_GOODBYE = 5.0
 
 
 class Waits:
@@ -39,7 +36,7 @@ class Waits:
 
     def start(self, phase: Phase) -> None:
         """Let a wait begin."""
-        until = time.monotonic() + _seconds(self._settings.timeouts, phase)
+        until = time.monotonic() + self._settings.timeouts.of(phase)
         self._until = until if self._deadline is None else min(until, self._deadline)
 
     def left(self, phase: Phase) -> float:
@@ -86,19 +83,3 @@ class Waits:
             else "Check the server's name and port, and whether a firewall lets this machine through."
         )
         return ConnectError(f"Cannot connect to {self.peer}: {error}. {advice}", phase=Phase.CONNECT)
-
-
-def _seconds(timeouts: Timeouts, phase: Phase) -> float:
-    match phase:
-        case Phase.CONNECT:
-            return timeouts.connect
-        case Phase.TLS:
-            return timeouts.tls
-        case Phase.CONTENT:
-            return timeouts.data_block
-        case Phase.FINAL:
-            return timeouts.final
-        case Phase.QUIT:
-            return min(timeouts.command, _GOODBYE)
-        case _:
-            return timeouts.command

@@ -3,7 +3,7 @@
 import email
 from email import policy
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.mail import Attachment, MailMessage
@@ -33,7 +33,7 @@ def messages(draw):
     )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3 * settings().max_examples)
 @given(message=messages(), eight_bit=st.booleans())
 def test_what_is_read_is_what_was_meant_and_its_octets_keep_to_the_rules_of_the_wire(message, eight_bit):
     whole.check(message, eight_bit=eight_bit)

@@ -11,13 +11,35 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.servers.people import ALICE, MAIL_HOST
 from tests.servers.processes import LOOPBACK
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_NAMES = (MAIL_HOST, "localhost", LOOPBACK)
+_MADE_OUT_TO_THEM = x509.SubjectAlternativeName(
+    [x509.DNSName(MAIL_HOST), x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
+)
+_AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
+_SERVER_AND_NO_AUTHORITY = (
+    x509.BasicConstraints(ca=False, path_length=None),
+    x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=True,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    ),
+    x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +62,15 @@ class Certificates:
         wrong_name: made out to elsewhere.test.
         untrusted: signed by an authority that nobody trusts.
         alice: a client's, common name alice.
+        intermediate: an authority below ``authority``.
+        below_intermediate: signed by it; the chain ends with the intermediate.
+        old_authority: an authority without key identifier, key usage and critical extensions.
+        below_old_authority: signed by it, and without Authority Key Identifier.
+        expired_authority: an authority that is no longer valid.
+        below_expired_authority: signed by it.
+        self_signed: a server's own, which says that it is no authority.
+        self_signed_expired: the same, no longer valid.
+        below_self_signed: signed with the key of ``self_signed``.
     """
 
     authority: Path
@@ -49,59 +80,108 @@ class Certificates:
     wrong_name: Certificate
     untrusted: Certificate
     alice: Certificate
+    intermediate: Certificate
+    below_intermediate: Certificate
+    old_authority: Certificate
+    below_old_authority: Certificate
+    expired_authority: Certificate
+    below_expired_authority: Certificate
+    self_signed: Certificate
+    self_signed_expired: Certificate
+    below_self_signed: Certificate
 
 
 def make_certificates(folder: Path) -> Certificates:
     """Write all certificates into the folder."""
     folder.mkdir()
-    authority = trustme.CA()
-    names = (MAIL_HOST, "localhost", LOOPBACK)
+    root = trustme.CA()
+    child = root.create_child_ca()
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
 
-    def keep(name: str, leaf: trustme.LeafCert) -> Certificate:
+    def keep(name: str, made: trustme.CA | trustme.LeafCert) -> Certificate:
         certificate = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
-        leaf.cert_chain_pems[0].write_to_path(certificate.chain)
-        leaf.private_key_pem.write_to_path(certificate.key)
+        chain = [made.cert_pem] if isinstance(made, trustme.CA) else made.cert_chain_pems
+        certificate.chain.write_bytes(b"".join(pem.bytes() for pem in chain))
+        made.private_key_pem.write_to_path(certificate.key)
         return certificate
 
-    authority.cert_pem.write_to_path(folder / "authority.pem")
+    authority = keep("authority", root)
+    old = _sign(folder / "old_authority", _AUTHORITY)
+    expired = _sign(folder / "expired_authority", _AUTHORITY, not_after=yesterday)
+    own = (_MADE_OUT_TO_THEM, *_SERVER_AND_NO_AUTHORITY)
+    self_signed = _sign(folder / "self_signed", *own)
     return Certificates(
-        authority=folder / "authority.pem",
-        server=keep("server", authority.issue_cert(*names)),
-        rsa_sha384=_sign_with_sha384(authority, folder / "rsa_sha384"),
-        expired=keep("expired", authority.issue_cert(*names, not_after=yesterday)),
-        wrong_name=keep("wrong_name", authority.issue_cert("elsewhere.test")),
-        untrusted=keep("untrusted", trustme.CA().issue_cert(*names)),
-        alice=keep("alice", authority.issue_cert(ALICE.address, common_name=ALICE.name)),
+        authority=authority.chain,
+        server=keep("server", root.issue_cert(*_NAMES)),
+        rsa_sha384=_sign(
+            folder / "rsa_sha384",
+            _MADE_OUT_TO_THEM,
+            _authority_key_identifier(authority),
+            issuer=authority,
+            key=rsa.generate_private_key(public_exponent=65537, key_size=2048),
+            algorithm=hashes.SHA384(),
+        ),
+        expired=keep("expired", root.issue_cert(*_NAMES, not_after=yesterday)),
+        wrong_name=keep("wrong_name", root.issue_cert("elsewhere.test")),
+        untrusted=keep("untrusted", trustme.CA().issue_cert(*_NAMES)),
+        alice=keep("alice", root.issue_cert(ALICE.address, common_name=ALICE.name)),
+        intermediate=keep("intermediate", child),
+        below_intermediate=keep("below_intermediate", child.issue_cert(*_NAMES)),
+        old_authority=old,
+        below_old_authority=_sign(folder / "below_old_authority", _MADE_OUT_TO_THEM, issuer=old),
+        expired_authority=expired,
+        below_expired_authority=_sign(folder / "below_expired_authority", _MADE_OUT_TO_THEM, issuer=expired),
+        self_signed=self_signed,
+        self_signed_expired=_sign(folder / "self_signed_expired", *own, not_after=yesterday),
+        below_self_signed=_sign(folder / "below_self_signed", _MADE_OUT_TO_THEM, issuer=self_signed),
     )
 
 
-def _sign_with_sha384(authority: trustme.CA, stem: Path) -> Certificate:
-    """Do what trustme cannot: it signs with SHA-256 only."""
-    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
-    issuer_key = serialization.load_pem_private_key(authority.private_key_pem.bytes(), password=None)
-    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    now = dt.datetime.now(dt.UTC)
-    names = [
-        x509.DNSName(MAIL_HOST),
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address(LOOPBACK)),
-    ]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, MAIL_HOST)]))
-        .issuer_name(issuer.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(issuer_key, hashes.SHA384())
-    )
+def _authority_key_identifier(issuer: Certificate) -> x509.AuthorityKeyIdentifier:
+    extensions = x509.load_pem_x509_certificate(issuer.chain.read_bytes()).extensions
+    identifier = extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _sign(
+    stem: Path,
+    *extensions: x509.ExtensionType,
+    issuer: Certificate | None = None,
+    not_after: dt.datetime | None = None,
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None,
+    algorithm: hashes.SHA256 | hashes.SHA384 | None = None,
+) -> Certificate:
+    """Do what trustme cannot: these extensions and no other, any kind of key and signature, and self-signed servers.
+
+    Args:
+        stem: where to write it, without suffix; its name is the common name.
+        extensions: none of them is critical.
+        issuer: whose key signs it, an ECDSA key; its own if there is none.
+        not_after: a month from now by default.
+        key: an ECDSA key by default.
+        algorithm: SHA-256 by default.
+    """
     made = Certificate(stem.with_suffix(".pem"), stem.with_suffix(".key"))
-    made.chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key = key or ec.generate_private_key(ec.SECP256R1())
     made.key.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, stem.name)])
+    signer = serialization.load_pem_private_key((issuer or made).key.read_bytes(), password=None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    now = dt.datetime.now(dt.UTC)
+    month = dt.timedelta(days=30)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(x509.load_pem_x509_certificate(issuer.chain.read_bytes()).subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - month)
+        .not_valid_after(not_after or now + month)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    certificate = builder.sign(signer, algorithm or hashes.SHA256())
+    made.chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return made

@@ -19,13 +19,12 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-import time
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tests.servers.processes import LOOPBACK
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS
 from tests.servers.scripted import ScriptError, Step
-from tests.servers.streams import BLOCK, DRIP_SECONDS, PATIENCE_SECONDS, Left, Stream
+from tests.servers.streams import BLOCK, DRIP_SECONDS, Left, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from tests.servers.scripted import Connection
 
 _BEGINNING = 40_000  # octets of the content that come before it breaks
+_LONG = 16_000  # octets of a drip: one TLS record holds them, and they last longer than any test
 _CLIENT_HELLO = 1
 
 _END_OF_DATA = b"\r\n.\r\n"
@@ -120,6 +120,7 @@ class FaultyProxy:
         message: in which of its messages it breaks.
 
     Attributes:
+        client_is_connected: to be set when the client knows it; a reset instead of the greeting comes then.
         client_is_back: to be set when the client is done; content that nobody was to read is read then.
         at_point: set when the client waits in vain: for a reply that was swallowed, or for its content to be read.
         received: what the client said, connection after connection: the first word of each command, ``response`` for
@@ -135,6 +136,7 @@ class FaultyProxy:
         self.point = point
         self.fault = fault
         self.message = message
+        self.client_is_connected = threading.Event()
         self.client_is_back = threading.Event()
         self.at_point = threading.Event()
         self.received: list[list[str]] = []
@@ -366,7 +368,7 @@ class _Dialogue:
         client, fault = self._client, self._fault
         if fault is Fault.RESET:
             if self._point is Point.GREETING:
-                time.sleep(0.2)  # until the client has noticed that it is connected
+                self._proxy.client_is_connected.wait(PATIENCE_SECONDS)
             self._connection.reset()
             raise _Reset
         if fault is Fault.HALF_CLOSE:
@@ -376,5 +378,5 @@ class _Dialogue:
         while fault in _ENDLESS:
             client.send(_ENDLESS[fault])
         if fault is Fault.DRIP:
-            client.drip(b"250 " + b"x" * 1000)
+            client.drip(b"250 " + b"x" * _LONG)
         client.read_to_end()

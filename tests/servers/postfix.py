@@ -129,14 +129,14 @@ class Postfix:
         """Count what has been delivered to the user, by Message-ID."""
         return self._mailbox(user).copies()
 
-    def wait_until_idle(self, seconds: float = 30) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until every message that was taken has been delivered.
 
         Raises:
             AssertionError: some remain.
         """
         queues = [self.folder / "spool" / queue for queue in ("maildrop", "incoming", "active", "deferred")]
-        if not wait_until(lambda: not any(file.is_file() for queue in queues for file in queue.rglob("*")), seconds):
+        if not wait_until(lambda: not any(file.is_file() for queue in queues for file in queue.rglob("*"))):
             raise AssertionError(f"messages remain in {queues}")
 
     def _mailbox(self, user: str) -> Maildir:

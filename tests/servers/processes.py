@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,26 +17,38 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
+# How long to wait for what is to come: this limits a failure, and no machine is so slow that it decides a success.
+PATIENCE_SECONDS = 300.0
+
 # Below Linux's range for outgoing connections, so that none of those takes a port between choice and use.
 _PORTS = range(10_000, 32_768)
-_START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose TCP ports of 127.0.0.1 that nobody listens on; each call draws anew, so two runs stand side by side."""
+    """Choose TCP ports of 127.0.0.1 that nobody listens on; no other process gets them while this one lives."""
     ports: list[int] = []
-    with ExitStack() as held:
-        while len(ports) < count:
-            candidate = held.enter_context(socket.socket())
-            with suppress(OSError):
-                candidate.bind((LOOPBACK, random.choice(_PORTS)))
-                ports.append(candidate.getsockname()[1])
+    while len(ports) < count:
+        port = random.choice(_PORTS)
+        if _reserve(port):
+            ports.append(port)
     return ports
 
 
-def wait_until(met: Callable[[], object], seconds: float, pause: float = _POLL_SECONDS) -> bool:
+def _reserve(port: int) -> bool:
+    # A name in the abstract namespace has one owner, and is free again when its process ends, whatever ends it.
+    with socket.socket(socket.AF_UNIX) as reservation, socket.socket() as probe:
+        try:
+            reservation.bind(f"\0tests.servers: port {port}")
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        reservation.detach()
+        return True
+
+
+def wait_until(met: Callable[[], object], seconds: float = PATIENCE_SECONDS, pause: float = _POLL_SECONDS) -> bool:
     """Look again after every pause until the condition is met; False if it still is not after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not met():
@@ -75,7 +87,7 @@ def running(
         )
     with _guarded(process.pid):
         try:
-            wait_until(lambda: process.poll() is not None or is_listening(port), _START_SECONDS)
+            wait_until(lambda: process.poll() is not None or is_listening(port))
             if process.poll() is not None or not is_listening(port):
                 raise RuntimeError(_failure(command, process.poll(), [output, *logs]))
             yield
@@ -108,10 +120,10 @@ def _failure(command: Sequence[str | Path], status: int | None, logs: Sequence[P
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    for stop in (signal.SIGTERM, signal.SIGKILL):
+    for stop, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, PATIENCE_SECONDS)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, stop)
-        if wait_until(lambda: not _group_lives(process.pid), _STOP_SECONDS):
+        if wait_until(lambda: not _group_lives(process.pid), seconds):
             break
     process.wait()
 

@@ -18,15 +18,13 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.servers.processes import LOOPBACK
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tests.servers.certificates import Certificate
 
-# How long the client may let the peer wait at any one step.
-_PATIENCE_SECONDS = 10.0
 _BLOCK = 64 * 1024
 _END_OF_LINE = re.compile(rb"\n")
 _END_OF_CONTENT = re.compile(rb"(?:\A|\r\n)\.\r\n")
@@ -119,7 +117,7 @@ class Peer:
 
     def wait_for_end_of_block(self) -> None:
         """Return when the test has done its part."""
-        if not select.select([self._end_of_block], [], [], _PATIENCE_SECONDS)[0]:
+        if not select.select([self._end_of_block], [], [], PATIENCE_SECONDS)[0]:
             raise TimeoutError("the block does not end")
 
     def _serve(self) -> None:
@@ -159,7 +157,7 @@ class Connection:
     def __init__(self, peer: Peer, accepted: socket.socket) -> None:
         self.peer = peer
         self.socket = accepted
-        self.socket.settimeout(_PATIENCE_SECONDS)
+        self.socket.settimeout(PATIENCE_SECONDS)
         self.buffer = bytearray()
 
     def fill(self) -> None:

@@ -10,12 +10,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from tests.servers.people import MAIL_HOST
+from tests.servers.processes import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DRIP_SECONDS = 0.1
-PATIENCE_SECONDS = 20.0
 BLOCK = 64 * 1024
 
 _END_OF_REPLY = re.compile(rb"^[0-9]{3}(?: .*)?\r\n", re.MULTILINE)

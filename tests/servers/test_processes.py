@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.processes import LOOPBACK, free_ports, is_listening, running, wait_until
+from tests.servers.processes import LOOPBACK, _reserve, free_ports, is_listening, running, wait_until
 from tests.servers.requirements import PACKAGES, require
 
 # Listens, and has a child that does so too and does not mind SIGTERM.
@@ -27,6 +27,11 @@ def test_free_ports_are_distinct_and_free() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     assert not any(map(is_listening, ports))
+
+
+def test_a_port_is_chosen_once() -> None:
+    """By whichever process: several test runs choose at the same time."""
+    assert not any(map(_reserve, free_ports(20)))
 
 
 def test_a_server_listens_within_the_block_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +63,7 @@ with running(command, port={port}, env={{}}, output=Path("{tmp_path}/log")):
 """
     killed = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert wait_until(lambda: not is_listening(port), seconds=10)
+    assert wait_until(lambda: not is_listening(port))
 
 
 def test_a_server_that_does_not_start_shows_its_logs(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def connect(peer: Peer) -> socket.socket:
-    return socket.create_connection((LOOPBACK, peer.port), timeout=10)
+    return socket.create_connection((LOOPBACK, peer.port))
 
 
 def read_to_end(client: socket.socket) -> bytes:

@@ -49,7 +49,7 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
 
 @contextmanager
 def starttls_session(port: int, certificates: Certificates) -> Iterator[smtplib.SMTP]:
-    with smtplib.SMTP(LOOPBACK, port, timeout=10) as smtp:
+    with smtplib.SMTP(LOOPBACK, port) as smtp:
         smtp.starttls(context=trusting(certificates))
         smtp.ehlo()
         yield smtp
@@ -192,18 +192,18 @@ class TestPostfix:
             assert set(smtp.esmtp_features["auth"].split()) == mechanisms
 
     def test_smtps(self, postfix: Postfix, certificates: Certificates) -> None:
-        with smtplib.SMTP_SSL(LOOPBACK, postfix.port("smtps"), context=trusting(certificates), timeout=10) as smtp:
+        with smtplib.SMTP_SSL(LOOPBACK, postfix.port("smtps"), context=trusting(certificates)) as smtp:
             smtp.ehlo()
             assert extensions(smtp) == POSTFIX_EXTENSIONS
 
     def test_before_starttls_there_is_no_login(self, postfix: Postfix) -> None:
-        with smtplib.SMTP(LOOPBACK, postfix.port(), timeout=10) as smtp:
+        with smtplib.SMTP(LOOPBACK, postfix.port()) as smtp:
             smtp.ehlo()
             assert extensions(smtp) == POSTFIX_EXTENSIONS - {"auth"} | {"starttls"}
 
     def test_no_starttls(self, postfix: Postfix) -> None:
         """Login is offered all the same."""
-        with smtplib.SMTP(LOOPBACK, postfix.port("no_starttls"), timeout=10) as smtp:
+        with smtplib.SMTP(LOOPBACK, postfix.port("no_starttls")) as smtp:
             smtp.ehlo()
             assert extensions(smtp) == POSTFIX_EXTENSIONS
 
@@ -217,7 +217,7 @@ class TestPostfix:
     )
     def test_bad_certificates(self, postfix: Postfix, certificates: Certificates, port: str, reason: str) -> None:
         with (
-            smtplib.SMTP(LOOPBACK, postfix.port(port), timeout=10) as smtp,
+            smtplib.SMTP(LOOPBACK, postfix.port(port)) as smtp,
             pytest.raises(ssl.SSLCertVerificationError, match=reason),
         ):
             smtp.starttls(context=trusting(certificates))
@@ -272,15 +272,15 @@ class TestPostfix:
 
     def test_anonymous_mail_is_refused_on_one_port_and_delivered_on_another(self, postfix: Postfix) -> None:
         message = a_message()
-        with smtplib.SMTP(LOOPBACK, postfix.port(), timeout=10) as smtp, pytest.raises(smtplib.SMTPRecipientsRefused):
+        with smtplib.SMTP(LOOPBACK, postfix.port()) as smtp, pytest.raises(smtplib.SMTPRecipientsRefused):
             smtp.send_message(message)
-        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth"), timeout=10) as smtp:
+        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth")) as smtp:
             smtp.send_message(message)
         postfix.wait_for_message(lambda delivered: delivered["Message-ID"] == message["Message-ID"])
 
     @pytest.mark.parametrize(("address", "answer"), RECIPIENTS.items())
     def test_refused_recipients(self, postfix: Postfix, address: str, answer: str) -> None:
-        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth"), timeout=10) as smtp:
+        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth")) as smtp:
             smtp.ehlo()
             smtp.mail(ALICE.address)
             code, text = smtp.rcpt(address)
@@ -289,13 +289,13 @@ class TestPostfix:
 
     @pytest.mark.parametrize(("address", "answer"), SENDERS.items())
     def test_refused_senders(self, postfix: Postfix, address: str, answer: str) -> None:
-        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth"), timeout=10) as smtp:
+        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth")) as smtp:
             smtp.ehlo()
             code, text = smtp.mail(address)
         assert f"{code} {text.decode()}".startswith(answer[:9])
 
     def test_an_unknown_recipient_is_refused(self, postfix: Postfix) -> None:
-        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth"), timeout=10) as smtp:
+        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth")) as smtp:
             smtp.ehlo()
             smtp.mail(ALICE.address)
             assert smtp.rcpt(f"cheshire@{MAIL_DOMAIN}")[0] == 550
@@ -308,7 +308,7 @@ class TestPostfix:
         ],
     )
     def test_breaches_of_the_protocol_are_refused(self, postfix: Postfix, sent: bytes, error: bytes) -> None:
-        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth"), timeout=10) as smtp:
+        with smtplib.SMTP(LOOPBACK, postfix.port("no_auth")) as smtp:
             smtp.ehlo()
             smtp.mail(ALICE.address)
             smtp.rcpt(BOB.address)
@@ -350,7 +350,7 @@ class TestDovecot:
         assert set(mechanisms) == {"PLAIN", "LOGIN", "GSSAPI", "GSS-SPNEGO", "EXTERNAL"}
 
     def test_implicit_tls(self, dovecot: Dovecot, certificates: Certificates) -> None:
-        with smtplib.SMTP_SSL(LOOPBACK, dovecot.tls_port, context=trusting(certificates), timeout=10) as smtp:
+        with smtplib.SMTP_SSL(LOOPBACK, dovecot.tls_port, context=trusting(certificates)) as smtp:
             smtp.ehlo()
             assert smtp.esmtp_features.keys() == DOVECOT_EXTENSIONS
 
@@ -379,7 +379,7 @@ class TestDovecot:
     def test_client_certificate(self, dovecot: Dovecot, certificates: Certificates) -> None:
         context = trusting(certificates)
         context.load_cert_chain(certificates.alice.chain, certificates.alice.key)
-        with smtplib.SMTP_SSL(LOOPBACK, dovecot.tls_port, context=context, timeout=10) as smtp:
+        with smtplib.SMTP_SSL(LOOPBACK, dovecot.tls_port, context=context) as smtp:
             smtp.ehlo()
             assert smtp.docmd("AUTH", "EXTERNAL =")[0] == 235
 

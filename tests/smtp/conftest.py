@@ -6,20 +6,11 @@ import pytest
 
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, Settings, Tls, TlsMode, WindowsAuthentication
+from tests.patience import PATIENT
 from tests.servers.people import ALICE, MAIL_HOST
 from tests.servers.processes import LOOPBACK
 from tests.smtp.driver import Driver
 from tests.smtp.outgoing import SHORT
-from tests.smtp.scripts import PATIENT
-
-# What the fault bed prints at the end.
-FAULTS_PLAYED = pytest.StashKey[str]()
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    if FAULTS_PLAYED in config.stash:
-        terminalreporter.section("faults (docs/faults.md); ! is not as it should be")
-        terminalreporter.write_line(config.stash[FAULTS_PLAYED])
 
 
 @pytest.fixture

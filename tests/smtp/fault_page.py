@@ -107,7 +107,7 @@ def as_played(played: Collection[Cell], wrong: Collection[Cell]) -> str:
         played: the cells that were tried; others are left blank.
         wrong: those in which something else came out; they are marked.
     """
-    lines: list[str] = []
+    lines = ["Faults (docs/faults.md); ! is not as it should be"]
     for way in WAYS:
         lines += ["", way.title, f"{'':15}{''.join(f'{fault[:6]:8}' for fault in COLUMNS)}".rstrip()]
         for point, row in way.outcomes.items():

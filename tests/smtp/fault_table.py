@@ -11,6 +11,7 @@ from airflow_smtp_cm.smtp.errors import (
     ConnectError,
     DeliveryUncertain,
     Disconnected,
+    Phase,
     ProtocolError,
     RecipientsRefused,
     Refused,
@@ -214,6 +215,18 @@ class Cell:
         return dict.fromkeys((FIRST, LAST), int(self.outcome.delivered))
 
     @property
+    def phase(self) -> Phase:
+        """What the client is waiting for where it breaks."""
+        if self.point is Point.DATA:
+            return Phase.FINAL if any("BDAT" in flight for flight in self.way.flights) else Phase.DATA
+        return _PHASES.get(self.point) or Phase(self.point)
+
+    @property
+    def heard_before(self) -> int:
+        """How many commands the server has heard, at least, when the client begins to wait there."""
+        return max(0, _POSITIONS.get(self.point, 0))
+
+    @property
     def received(self) -> list[list[str]]:
         """What the server hears, connection after connection; the client asks a session that is still on for NOOP."""
         if self.point is Point.CONNECT:
@@ -258,6 +271,14 @@ _POSITIONS = {
     Point.LAST_RCPT: 7,
     Point.DATA: 8,
     Point.CONTENT: 8,
+}
+
+_PHASES = {
+    Point.EHLO_UNDER_TLS: Phase.EHLO,
+    Point.AUTH_RESPONSE: Phase.AUTH,
+    Point.FIRST_RCPT: Phase.RCPT,
+    Point.LAST_RCPT: Phase.RCPT,
+    Point.CONTENT: Phase.CONTENT,
 }
 
 

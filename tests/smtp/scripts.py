@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import select
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, Timeouts, WindowsAuthentication
+from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
+from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.scripted import Step, expect, expect_content, expect_octets, say
 from tests.smtp.driver import ehlo
 from tests.smtp.outgoing import Note
 
-PATIENT = Timeouts(connect=10, tls=10, command=10, data_block=10, final=10)
-IMPATIENT = Timeouts(connect=0.3, tls=0.3, command=0.3, data_block=0.3, final=0.3)
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.client import SmtpClient
 
 NTLM = WindowsAuthentication(
     identity=Identity(username="CORP\\alice", password="secret"), mechanism=MechanismChoice.NTLM
@@ -39,6 +42,12 @@ class EndlessNote(Note):
 
 def hello(*extensions: str) -> list[Step]:
     return [say("220 hi"), expect("EHLO"), say(ehlo(*extensions).replace("\n", "\r\n"))]
+
+
+def wait_until_the_peer_has_closed(client: SmtpClient) -> None:
+    poll = select.poll()
+    poll.register(client._transport._sock, select.POLLRDHUP)
+    assert poll.poll(PATIENCE_SECONDS * 1000)
 
 
 GOODBYE = [expect("QUIT"), say("221 bye")]

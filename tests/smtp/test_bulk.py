@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 
 import pytest
 
@@ -28,27 +27,34 @@ from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import expect, expect_content, expect_octets, reset, say, scripted_peer
 from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note
+from tests.smtp.scripts import wait_until_the_peer_has_closed
 
 OK = ("250 r", "250 m", "250 t", "250 2.0.0 f")  # to RSET, MAIL, RCPT, BDAT
 
 
-async def send_all_async(settings, messages, **options):
-    async with await AsyncSmtpClient.open(settings) as client:
-        return [outcome async for outcome in client.send_all(messages, **options)]
+class Blocking:
+    """A function that opens a session, sends all and returns the outcomes; ``client`` is the one that does."""
+
+    def __call__(self, settings, messages, **options):
+        with SmtpClient.open(settings) as self.client:
+            return list(self.client.send_all(messages, **options))
 
 
-def send_all_blocking(settings, messages, **options):
-    with SmtpClient.open(settings) as client:
-        return list(client.send_all(messages, **options))
+class OnAsyncio:
+    """The same with the other client."""
+
+    def __call__(self, settings, messages, **options):
+        async def main():
+            async with await AsyncSmtpClient.open(settings) as self.client:
+                return [outcome async for outcome in self.client.send_all(messages, **options)]
+
+        return asyncio.run(main())
 
 
-@pytest.fixture(
-    params=[send_all_blocking, lambda *args, **kwargs: asyncio.run(send_all_async(*args, **kwargs))],
-    ids=["blocking", "asyncio"],
-)
+@pytest.fixture(params=[Blocking, OnAsyncio], ids=["blocking", "asyncio"])
 def send_all(request):
-    """Both clients, each as a function that opens a session, sends all and returns the outcomes."""
-    return request.param
+    """Both clients."""
+    return request.param()
 
 
 def kinds(outcomes):
@@ -341,10 +347,14 @@ def test_what_the_site_does_not_let_pass_is_an_outcome(postfix, submission, send
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Time that passes when a client sleeps, and the pauses that it makes."""
+def clock(monkeypatch, send_all):
+    """Time that passes when a client sleeps, and the pauses that it makes.
+
+    If ``sessions_end`` is set, the server ends the session in every pause.
+    """
     clock = Clock()
     clock.pauses = []
+    clock.sessions_end = False
 
     asyncio_sleep = asyncio.sleep
 
@@ -354,11 +364,13 @@ def clock(monkeypatch):
 
     def sleep(seconds):
         passes(seconds)
-        time.sleep(0.1)  # what the server does in the meantime arrives
+        if clock.sessions_end:
+            wait_until_the_peer_has_closed(send_all.client)
 
     async def sleep_async(seconds):
         passes(seconds)
-        await asyncio_sleep(0.1)
+        while clock.sessions_end and not send_all.client._transport._connection.ended:
+            await asyncio_sleep(0)
 
     clock.sleep = sleep
     for module in ("bulk", "client", "aio"):
@@ -394,10 +406,10 @@ def test_a_message_that_takes_longer_than_the_pause_is_followed_at_once(send_all
     assert clock.pauses == []
 
 
-@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("end", [[], [say("421 4.4.2 idle for too long")]], ids=["without a word", "421"])
-def test_a_server_that_ends_an_idle_session_gets_the_next_message_in_another(send_all, end):
+def test_a_server_that_ends_an_idle_session_gets_the_next_message_in_another(send_all, clock, end):
     """Every time; nothing is in doubt."""
+    clock.sessions_end = True
     notes = [Note() for _ in range(4)]
     scripts = [[*CHUNKING, *alone(note), *end] for note in notes]
     with scripted_peer(*scripts, to_the_end=False) as peer:

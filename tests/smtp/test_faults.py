@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+import threading
 
 import pytest
 
@@ -25,6 +25,8 @@ from airflow_smtp_cm.smtp.errors import (
 from airflow_smtp_cm.smtp.settings import (
     TlsMode,
 )
+from tests.patience import PATIENT, ImpatientIn
+from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.scripted import (
     Step,
     close,
@@ -39,7 +41,7 @@ from tests.servers.scripted import (
     wait_for_close,
 )
 from tests.smtp.outgoing import Note
-from tests.smtp.scripts import GOODBYE, IMPATIENT, NTLM, PATIENT, UP_TO, Endless, EndlessNote, hello
+from tests.smtp.scripts import GOODBYE, NTLM, UP_TO, Endless, EndlessNote, hello
 
 # The table: when something fails, how it fails, and what the error is.
 
@@ -97,7 +99,7 @@ def test_every_fault_has_its_error(open_client, when, fault):
     if (when, fault) in STILL_OPEN:
         script += [*([] if when == "final reply" else [expect("RSET"), say("250 ok")]), expect("NOOP"), say("250 ok")]
         script += GOODBYE
-    settings = {"timeouts": IMPATIENT if fault == "silence" else PATIENT}
+    settings = {"timeouts": ImpatientIn(Phase(when)) if fault == "silence" else PATIENT}
     if when in ("STARTTLS", "TLS handshake"):
         settings["tls"] = TlsMode.STARTTLS
     if when == "AUTH":
@@ -125,7 +127,7 @@ def test_every_fault_has_its_error(open_client, when, fault):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_whatever_comes_of_quit_is_no_error(open_client, fault):
     with scripted_peer([*UP_TO["QUIT"], *FAULTS[fault]]) as peer:
-        client = open_client(peer, IMPATIENT if fault == "silence" else PATIENT)
+        client = open_client(peer, ImpatientIn(Phase.QUIT) if fault == "silence" else PATIENT)
         client.close()
 
 
@@ -143,7 +145,7 @@ def test_a_reset_instead_of_a_greeting(open_client):
 def test_a_flight_without_any_reply_may_have_been_delivered(open_client, fault):
     script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_octets(10)]
     with scripted_peer([*script, *FAULTS[fault]]) as peer:
-        client = open_client(peer, IMPATIENT if fault == "silence" else PATIENT)
+        client = open_client(peer, ImpatientIn(Phase.MAIL) if fault == "silence" else PATIENT)
         with pytest.raises(DeliveryUncertain):
             client.send(Note(octets=b"x" * 8 + b"\r\n"))
 
@@ -202,11 +204,20 @@ def test_a_server_that_refuses_in_the_middle_and_closes_has_refused(open_client,
     assert raised.value.phase in (Phase.CONTENT, Phase.FINAL)
 
 
-def test_a_refusal_in_the_middle_is_heard_to_its_end(open_client):
-    pause = Step("pause", lambda _: time.sleep(0.2))
+def test_a_refusal_in_the_middle_is_heard_to_its_end(open_client, monkeypatch):
+    heard = threading.Event()
+    pause = Step("pause", lambda _: heard.wait(PATIENCE_SECONDS))
     script = [*UP_TO["content"], say(b"552 5.3.4 too"), pause, say(" big"), stop_reading()]
     with scripted_peer(script) as peer:
         client = open_client(peer)
+        read = client._transport._read
+
+        def read_on(effect):
+            if effect.phase is Phase.CONTENT:
+                heard.set()
+            return read(effect)
+
+        monkeypatch.setattr(client._transport, "_read", read_on)
         with pytest.raises(Refused, match=r"half-way: 552 5\.3\.4 too big$"):
             client.send(EndlessNote())
 
@@ -219,7 +230,7 @@ def tls_close() -> Step:
         try:
             connection.socket.unwrap()
         except OSError:
-            connection.socket.settimeout(10)
+            connection.socket.settimeout(PATIENCE_SECONDS)
 
     return Step("tls_close", play)
 

@@ -164,6 +164,26 @@ def test_tls_at_once_where_starttls_is_expected_is_explained(postfix, connect):
     assert not raised.value.transient
 
 
+def test_tls_1_1_is_not_spoken_even_where_the_machines_openssl_allows_it(connect, certificates, tmp_path):
+    bundle = tmp_path / "ca.pem"  # of its own, and with it the context
+    bundle.write_bytes(certificates.authority.read_bytes())
+    context_for(Tls(mode=TlsMode.IMPLICIT, ca_bundle=str(bundle))).set_ciphers("ALL:@SECLEVEL=0")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server.chain, certificates.server.key)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.deprecated_call():
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+    def start_tls_1_1(connection):
+        connection.socket = context.wrap_socket(connection.socket, server_side=True)
+
+    with (
+        scripted_peer([Step("start_tls_1_1", start_tls_1_1), say("220 hi")], to_the_end=False) as peer,
+        pytest.raises(TlsError, match="handshake"),
+    ):
+        connect(peer.port, TlsMode.IMPLICIT, ca_bundle=str(bundle))
+
+
 # Client certificates.
 
 

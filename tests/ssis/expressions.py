@@ -8,9 +8,10 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.definitions._internal.templater import create_template_env
+from airflow.sdk import DAG
 from hypothesis import strategies as st
 
+from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.ssis import functions
 from airflow_smtp_cm.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import Jinja, VariableName
@@ -75,11 +76,13 @@ _SSIS = SimpleNamespace(
     **{name: getattr(functions, name) for name in functions.__all__}
     | {"getdate": lambda: NOW, "getutcdate": lambda: NOW_UTC}
 )
-ENVIRONMENT = create_template_env(user_defined_macros={"ssis": _SSIS})
+_TASK = SendMailOperator(task_id="send", dag=DAG("mail", schedule=None, user_defined_macros={"ssis": _SSIS}))
+ENVIRONMENT = _TASK.get_template_env()
 
 
-def render(template: str) -> str:
-    return ENVIRONMENT.from_string(template).render(CONTEXT)
+def render(template: str) -> Any:
+    """Render a field of a task, as Airflow does before it runs the task."""
+    return _TASK.render_template(template, CONTEXT, ENVIRONMENT)
 
 
 def value_of(jinja_expression: str) -> Any:

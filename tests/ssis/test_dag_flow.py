@@ -197,8 +197,7 @@ def children(draw, parent="Package", depth=1, names=None):
 
 # To run a DAG takes a while: nothing is made smaller that fails.
 @settings(
-    max_examples=12,
-    deadline=None,
+    max_examples=settings().max_examples // 8,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

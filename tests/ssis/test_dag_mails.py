@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, MessageSourceType, Parameter
@@ -41,14 +41,14 @@ def test_text_that_looks_like_a_template_is_none(send):
     assert body(received).rstrip("\n") == text
 
 
-# What XML can hold; Jinja, as Airflow has it, drops the last newline of a text.
-TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n\"'\\{}%#"), max_size=200).map(
-    lambda text: text.removesuffix("\n")
-)
+# What XML can hold.
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n\r\"'\\{}%#"), max_size=200)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=TEXTS, description=TEXTS, subject=TEXTS, text=TEXTS)
+@example(name="Send\n", description="a\r\n", subject="{{ x }}\n", text="Dear all,\r\n\r\nall is well.\r\n")
+@example(name="", description="", subject="report.sql", text="\n")
 def test_any_text_comes_through(load, name, description, subject, text):
     told = {"subject": subject, "message_source": text}
     sent = mail(name, told=told, description=description)
@@ -59,6 +59,16 @@ def test_any_text_comes_through(load, name, description, subject, text):
     assert formatted({"again.py": source}) == {"again.py": source}
     assert first.task_display_name == (name or first.task_id)
     assert [first.render_template(field, {}) for field in (first.subject, first.message_source)] == [subject, text]
+
+
+def test_line_ends_around_a_recipient_line_are_nothing_to_send_to(send):
+    told = {"to_line": "ops@corp.test;\r\n", "cc_line": "\n", "message_source": "One\r\n\r\nTwo\r\n\r\n"}
+    brought_over = BroughtOver(package(mail(told=told)))
+    _, (received,) = send(brought_over)
+
+    assert received.recipients == ("ops@corp.test",)
+    assert body(received) == "One\n\nTwo\n\n"
+    assert "cc=" not in brought_over.source
 
 
 def test_fields_that_ssis_leaves_empty_are_left_out():

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from airflow_smtp_cm.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import ExpressionError, evaluate, parse
@@ -391,7 +391,6 @@ def test_a_variable_of_a_fraction_is_written_with_its_digits():
     assert content("(DT_WSTR,30)@M", M=moment) == "2020-07-13 14:31:29.56"
 
 
-@settings(max_examples=100, deadline=None)
 @given(expressions)
 def test_evaluation_gives_a_value_of_its_type_or_an_expression_error(text):
     pythons = {

@@ -30,7 +30,7 @@ def text_of(value: Value) -> str:
     return "" if written.content is None else str(written.content)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=2 * settings().max_examples, suppress_health_check=[HealthCheck.filter_too_much])
 @given(expressions)
 @example("-(ABS(@[User::Minus]))")
 @example("TRUE == @[User::True] ? ISNULL(@[User::Null]) : @[User::False]")
@@ -52,8 +52,9 @@ def test_a_template_renders_to_what_evaluation_gives(text):
     assert template.uses_functions == ("ssis." in template.text + template.as_jinja_expression())
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples // 2)
 @given(texts, texts)
+@example('@[User::Text] + "\n"', '""')
 def test_variables_inlined_or_constant_render_the_same(left, right):
     names = {"Left": parse(left), "Right": parse(right)}
     expression = parse("@Left + @Right")
@@ -102,6 +103,8 @@ def test_variables_inlined_or_constant_render_the_same(left, right):
         ("YEAR(@Day)", "{{ ssis.dt_date(params.Day).year }}"),
         ("NULL(DT_WSTR, 10)", ""),
         ('"Rows:\\n" + (DT_WSTR,12)@Count + "\\n"', "Rows:\n{{ params.Count }}{{ '\\n' }}"),
+        ('"Rows:\\n" + "" + (DT_WSTR,12)@Count + "\\n" + ""', "Rows:\n{{ params.Count }}{{ '\\n' }}"),
+        ('@What + "{" + "{"', "{{ params.What }}{{ '{{' }}"),
         ('"{" + @What + "}"', "{{ '{' }}{{ params.What }}}"),
         ('"{{ x }} {% y %} {# z #} {"', "{{ '{{' }} x }} {{ '{%' }} y %} {{ '{#' }} z #} {"),
         ('"it\'s \\\\ \\"x\\""', 'it\'s \\ "x"'),
@@ -119,13 +122,45 @@ def test_a_template_is_what_a_person_would_write(text, template):
 
 @given(strings | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])).map(quoted))
 @example('"{{"')
+@example('""')
+@example('"\n"')
 @example('"line\n"')
+@example('"line\n\n"')
+@example('"line\\r\n"')
+@example('"line\\r"')
+@example('"{{ x }}\n"')
+@example('"C:\\\\report.sql"')
 @example('"{\n"')
 @example('"\\r\\n{\\r{% raw %}"')
 def test_literal_text_arrives_unchanged(text):
     expression = parse(text)
     content = expression.root.value.content
     assert render(to_jinja(expression, bind).text) == render(as_template(content)) == content
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        '""',
+        '"" + ""',
+        'TRIM(" ")',
+        "@[User::Empty]",
+        "@[User::Null]",
+        'REPLACENULL(@[User::Null], "")',
+        "NULL(DT_WSTR, 10)",
+        '@[User::Empty] + "" + @[User::Empty]',
+        'SUBSTRING(@[User::Text], 1, 0) + ""',
+        '(@[User::False] ? "x" : "")',
+        '(@[User::True] ? @[User::Empty] : "x") + ""',
+        "(@[User::False] ? @[User::Text] : @[User::Null])",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "{\n", "{{\r\n"])
+@pytest.mark.parametrize("start", ['""', "@[User::Text]"])
+def test_the_end_of_a_text_survives_what_renders_as_nothing(start, end, nothing):
+    """Jinja drops the newline at the end of a template."""
+    expression = parse(f"{start} + {quoted(end)} + {nothing}")
+    assert render(to_jinja(expression, bind).text) == text_of(evaluate(expression, lookup, NOW))
 
 
 def test_a_condition_is_a_value_without_braces():

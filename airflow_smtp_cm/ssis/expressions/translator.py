@@ -11,7 +11,7 @@ from airflow_smtp_cm.ssis.expressions.bindings import Binding, Constant, Inline,
 from airflow_smtp_cm.ssis.expressions.casts import NotCastable, as_text
 from airflow_smtp_cm.ssis.expressions.checker import Checker
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError, Untranslatable
-from airflow_smtp_cm.ssis.expressions.jinja_text import Jinjaed, Level, NoJinja, jinja, joined
+from airflow_smtp_cm.ssis.expressions.jinja_text import Level, NoJinja, jinja, joined
 from airflow_smtp_cm.ssis.expressions.typed import Operation, Reference, Typed, operation
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.ssis.expressions.syntax import Expression, Variable, VariableName
 
-# What Jinja would not leave as it is in literal text: its own openings, one that a brace would make with what comes
-# next, carriage returns, and the newline at a template's end.
-_SPECIAL = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r+")
+# What Jinja would not leave as it is in literal text: its own openings, a brace that makes one with the braces after
+# it, and carriage returns; at a template's end also the newline, which it drops.
+_SPECIAL_BEFORE_BRACES = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r+")
 _SPECIAL_AT_THE_END = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n\Z)|\r+|\n\Z")
 
 
@@ -109,16 +109,17 @@ def _template(node: Typed) -> tuple[str, bool]:
         return f"{{{{ {written.at(Level.OR)} or '' }}}}", written.uses_functions
     is_joined = isinstance(node, Operation) and node.function == "concatenate"
     pieces = node.operands if is_joined and isinstance(node, Operation) else (node,)
-    text, uses_functions = "", False
+    # Neighbouring constants are one literal text: a newline may end the template even if an empty constant follows.
+    template, literal, uses_functions = "", "", False
     for piece in pieces:
         if isinstance(piece, typed.Constant):
-            is_last = piece is pieces[-1]
-            text += _protected(str(piece.content or ""), _SPECIAL_AT_THE_END if is_last else _SPECIAL)
+            literal += str(piece.content or "")
         else:
             written = joined(piece)
-            text += _braces(written)
+            template += f"{_protected(literal, _SPECIAL_BEFORE_BRACES)}{{{{ {written.text} }}}}"
+            literal = ""
             uses_functions = uses_functions or written.uses_functions
-    return text, uses_functions
+    return template + as_template(literal), uses_functions
 
 
 def as_template(text: str) -> str:
@@ -128,7 +129,3 @@ def as_template(text: str) -> str:
 
 def _protected(text: str, special: re.Pattern[str]) -> str:
     return special.sub(lambda found: f"{{{{ {found[0]!r} }}}}", text)
-
-
-def _braces(written: Jinjaed) -> str:
-    return f"{{{{ {written.text} }}}}"

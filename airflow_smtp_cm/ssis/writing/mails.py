@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.ssis.expressions import as_template
 from airflow_smtp_cm.ssis.model import MessageSourceType
 from airflow_smtp_cm.ssis.writing import source_text
 from airflow_smtp_cm.ssis.writing.connections import find, is_smtp
 from airflow_smtp_cm.ssis.writing.lines import About, Lines
-from airflow_smtp_cm.ssis.writing.templates import Translator, escaped, to_do
+from airflow_smtp_cm.ssis.writing.templates import Translator, to_do
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.writing.scope import Scope
 
 _PRIORITIES = {1: "High", 5: "Low"}
-_LINES = {
+_ADDRESS_LINES = {
     "from_email": ("FromLine", "from_line"),
     "to": ("ToLine", "to_line"),
     "cc": ("CCLine", "cc_line"),
     "bcc": ("BCCLine", "bcc_line"),
-    "subject": ("Subject", "subject"),
 }
 _PROPERTIES = frozenset(
     {
-        *(name for name, _ in _LINES.values()),
-        *("SmtpConnection", "Priority", "MessageSourceType", "MessageSource", "FileAttachments", "Disable"),
+        *(name for name, _ in _ADDRESS_LINES.values()),
+        *("SmtpConnection", "Subject", "Priority"),
+        *("MessageSourceType", "MessageSource", "FileAttachments", "Disable"),
     }
 )
 _OF_PROJECT = (
@@ -106,8 +107,10 @@ class _Reading:
         self._place = task.ref_id
         self._translator = Translator(scope, task.ref_id, lines)
         self._connection()
-        for argument, (name, attribute) in _LINES.items():
-            self._text(argument, name, getattr(self._told, attribute))
+        for argument, (name, attribute) in _ADDRESS_LINES.items():
+            # System.Net.Mail skips CR LF around an address, as any white space; SendMailOperator rejects it.
+            self._text(argument, name, getattr(self._told, attribute).strip())
+        self._text("subject", "Subject", self._told.subject)
         self._priority()
         self._message_source()
         self._attachments()
@@ -132,7 +135,7 @@ class _Reading:
                 return
             self._to_do(argument, expression)
         if stored:
-            self._set(argument, escaped(stored))
+            self._set(argument, as_template(stored))
 
     def _constant(self, argument: str, name: str, stored: str) -> str:
         expression = self._expressions.get(name)
@@ -197,7 +200,7 @@ class _Reading:
                 f"Its message source is no File connection manager that there is: {reference}.",
             )
             return
-        path = escaped(manager.connection_string)
+        path = as_template(manager.connection_string)
         if expression := manager.expressions.get("ConnectionString"):
             if template := self._translator.template(f"ConnectionString of {manager.name}", expression):
                 path = template.text
@@ -213,7 +216,7 @@ class _Reading:
             self._text("attachments", "FileAttachments", "|".join(self._told.attachments))
         elif files := self._told.attachments:
             self.mail.arguments["attachments"] = source_text.listed(
-                [source_text.text(escaped(file)) for file in files]
+                [source_text.text(as_template(file)) for file in files]
             )
         if "attachments" in self.mail.arguments:
             on_windows = any(map(_OF_WINDOWS.match, self._told.attachments))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from airflow_smtp_cm.ssis.expressions import (
     Template,
     Untranslatable,
     VariableName,
+    as_template,
     parse,
     to_jinja,
 )
@@ -19,17 +19,10 @@ from airflow_smtp_cm.ssis.writing.lines import About, Lines
 if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.writing.scope import Scope
 
-_JINJA = re.compile(r"\{(?=[{%#])")
-
-
-def escaped(text: str) -> str:
-    """Return a template that renders to the text, whatever it is."""
-    return _JINJA.sub("{{ '{' }}", text)
-
 
 def to_do(what: str) -> str:
     """Return what stands where somebody must write something; it is neither true nor false, so that nothing runs."""
-    return escaped(f"To do: {what}")
+    return as_template(f"To do: {what}")
 
 
 @dataclass(slots=True)

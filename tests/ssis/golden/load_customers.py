@@ -33,7 +33,7 @@ with DAG(
         smtp_conn_id="mail",
         from_email="etl@harbourpine.example",
         to="data-stewards@harbourpine.example",
-        cc="crm@harbourpine.example; ",
+        cc="crm@harbourpine.example;",
         subject="Rejected customers",
         priority="{{ {1: 'High', 5: 'Low'}.get(1 if params.Rejected > 100 else 3, 'Normal') }}",
         message_source="Customers rejected: {{ params.Rejected }}{{ '\\r' }}\nSee stage.CustomerRejected.",
