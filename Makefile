@@ -115,7 +115,7 @@ bench: needs-root
 # Then Hypothesis tries examples at random. What it finds becomes an @example of its test.
 fuzz: $(VENV)/installed-for-tests
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { \
-		echo 'make fuzz: atheris is missing, which PyPI has for Linux on x86-64 and Python up to 3.13' >&2; exit 1; }
+		echo 'make fuzz: atheris is missing; there is none but for Linux on x86-64' >&2; exit 1; }
 	for target in $$($(BIN)/python -c 'from tests.fuzz import TARGETS; print(*TARGETS)'); do \
 		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
 			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \

@@ -19,20 +19,20 @@ command -v debootstrap >/dev/null || fail "debootstrap is missing; on Debian: ap
 root=$PWD/.build/debian-$release
 if [ ! -e "$root/made" ]; then
     rm -rf "$root"
-    # From where this machine takes its packages, if it is a Debian; the script is the same for all releases.
+    # From where this machine has its own packages, if it is a Debian. sid's script is that of every release.
     mirror=$(apt-get indextargets --format '$(SITE)' 'Label: Debian' 'Created-By: Packages' | head -n 1)
     debootstrap --variant=minbase --include=ca-certificates,git,make,python3,python3-venv \
         "$release" "$root" "$mirror" sid
     touch "$root/made"
 fi
 
-# How this machine reaches the registries, the root does too.
+# The registries are reached as from here.
 cp /etc/hosts /etc/resolv.conf "$root/etc"
 apt-config dump | grep '^Acquire::' >"$root/etc/apt/apt.conf.d/90machine"
-cp --recursive --no-target-directory /usr/local/share/ca-certificates "$root/usr/local/share/ca-certificates"
+cp --recursive /usr/local/share/ca-certificates "$root/usr/local/share"
 chroot "$root" update-ca-certificates
 handed_on=()
-for name in "${!PIP_@}" "${!UV_@}" "${!SSL_CERT_@}" http_proxy https_proxy no_proxy; do
+for name in {http,https,no}_proxy SSL_CERT_{FILE,DIR} PIP_{CERT,INDEX_URL,DEFAULT_TIMEOUT} UV_DEFAULT_INDEX; do
     [ -z "${!name-}" ] || handed_on+=("$name=${!name}")
 done
 
@@ -41,7 +41,7 @@ git clone --quiet . "$root/project"
 
 # The mounts, and whatever still runs, end with the namespaces.
 export root
-unshare --mount --pid --fork --kill-child bash -c '
+exec unshare --mount --pid --fork --kill-child bash -c '
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     chroot "$root" env --ignore-environment HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@" bash /project/.ci/run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
@@ -20,7 +20,7 @@ from tests.servers.people import ALICE, MAIL_DOMAIN, MAIL_HOST
 from tests.servers.processes import LOOPBACK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from airflow_smtp_cm.smtp.client import SmtpClient
     from tests.servers.certificates import Certificates
@@ -42,7 +42,7 @@ class Cost:
         messages: how many they were.
         put_off: how many of them had to be sent again, because the server ended the session with 421 instead.
         seconds: how long it took.
-        early_kib: the process's largest memory while it sent the first tenth.
+        early_kib: the process's largest memory until each thread had sent a tenth of its share.
         peak_kib: the same, to the end.
         files_before: files and sockets that it had open before.
         files_after: and after.
@@ -75,16 +75,21 @@ def send(open_client: Callable[[], SmtpClient], case: str, messages: int, *, thr
         SmtpError: a message was refused, and not by a 421 that another session made up for.
     """
     files_before, started = open_files(), time.perf_counter()
-    sent, early_kib = itertools.count(1), 0
+    early_kib: list[int] = []
+    # Before that, a thread that has not had its turn needs the memory of a session later.
+    all_have_sent_a_tenth = Barrier(threads, action=lambda: early_kib.append(peak_kib()))
 
-    def send_share(message_ids: Iterator[str]) -> int:
-        nonlocal early_kib
+    def send_share(message_ids: list[str]) -> int:
         put_off = 0
-        with open_client() as client:
-            for message_id in message_ids:
-                put_off += _send(client, _message(message_id, case, attachment))
-                if next(sent) == messages // 10:
-                    early_kib = peak_kib()
+        try:
+            with open_client() as client:
+                for number, message_id in enumerate(message_ids, 1):
+                    put_off += _send(client, _message(message_id, case, attachment))
+                    if number == len(message_ids) // 10:
+                        all_have_sent_a_tenth.wait()
+        except BaseException:
+            all_have_sent_a_tenth.abort()
+            raise
         return put_off
 
     with tempfile.NamedTemporaryFile() as attachment_file:
@@ -93,12 +98,12 @@ def send(open_client: Callable[[], SmtpClient], case: str, messages: int, *, thr
         attachment = attachment_file.name
         ids = message_ids(case, messages)
         with ThreadPoolExecutor(threads) as pool:
-            put_off = sum(pool.map(send_share, [iter(ids[thread::threads]) for thread in range(threads)]))
+            put_off = sum(pool.map(send_share, [ids[thread::threads] for thread in range(threads)]))
     return Cost(
         messages=messages,
         put_off=put_off,
         seconds=time.perf_counter() - started,
-        early_kib=early_kib,
+        early_kib=early_kib[0],
         peak_kib=peak_kib(),
         files_before=files_before,
         files_after=open_files(),

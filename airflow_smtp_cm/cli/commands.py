@@ -10,6 +10,7 @@ from airflow.cli import cli_parser
 from airflow.models.connection import Connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_smtp_cm import standard_output
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.errors import InvalidMessage
@@ -29,7 +30,7 @@ def test(args: Namespace) -> None:
     succeeded, said = hook.test_connection(trace=trace)
     if not succeeded:
         sys.exit(said)
-    print(said)  # noqa: T201 - the command's output
+    standard_output.write(f"{said}\n")
     if args.to:
         _send_test_message(hook, args.to)
 
@@ -37,7 +38,7 @@ def test(args: Namespace) -> None:
 def connection_string(args: Namespace) -> None:
     """Print the connection string."""
     try:
-        print(_hook(args.conn_id).connection_manager.connection_string)  # noqa: T201 - the command's output
+        standard_output.write(f"{_hook(args.conn_id).connection_manager.connection_string}\n")
     except SettingsError as error:
         sys.exit(str(error))
 
@@ -90,8 +91,8 @@ def _send_test_message(hook: SmtpCmHook, to: str) -> None:
         result = hook.send(message)
     except (InvalidMessage, SmtpError) as error:
         sys.exit(str(error))
-    print(f"Sent {result.message_id} to {', '.join(result.accepted)}: {result.reply}")  # noqa: T201 - as above
+    standard_output.write(f"Sent {result.message_id} to {', '.join(result.accepted)}: {result.reply}\n")
 
 
 def _show(event: TraceEvent) -> None:
-    print(event, file=sys.stderr)  # noqa: T201 - as above
+    print(event, file=sys.stderr)  # noqa: T201 - the command's output

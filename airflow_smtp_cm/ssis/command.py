@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from airflow_smtp_cm import standard_output
 from airflow_smtp_cm.ssis.importer import Importer
 from airflow_smtp_cm.ssis.model import Unreadable
 from airflow_smtp_cm.ssis.reading.reader import find_files, read
@@ -59,7 +60,7 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
     except (FormattingError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(report.as_json() if form == "json" else report.as_text())
+    standard_output.write(report.as_json() if form == "json" else report.as_text())
     if files and files.left_alone:
         names = "".join(f"\n  {path}" for path in files.left_alone)
         sys.stderr.write(f"Left alone, as they are there and differ (--overwrite replaces them):{names}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from airflow_smtp_cm import standard_output
 from tests.airflow_versions import AIRFLOW
 
-COMMAND = Path(sys.executable).with_name("airflow")
+COMMAND = (Path(sys.executable).with_name("airflow"),)
+MODULE = (sys.executable, "-m", "airflow")
+CONNECTION_STRING = "SmtpServer=mail.corp.test;UseWindowsAuthentication=True;EnableSsl=True;Timeout=5000;"
 pytestmark = pytest.mark.skipif(AIRFLOW < (3, 2), reason="Airflow below 3.2 knows no commands of providers")
 
 
@@ -23,9 +27,11 @@ def airflow(tmp_path_factory):
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     }
 
-    def airflow(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def airflow(
+        *arguments: str, program: tuple[Path | str, ...] = COMMAND, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [COMMAND, *arguments], env=own | environment, capture_output=True, text=True, check=False
+            [*program, *arguments], env=own | environment, capture_output=True, text=True, check=False
         )
 
     assert airflow("db", "migrate").returncode == 0
@@ -37,8 +43,7 @@ def test_test_logs_in_and_sends_when_asked(airflow, server):
         "smtp-cm", "test", "mail", "--to", "bob@corp.test", "--trace", AIRFLOW_CONN_MAIL=server.airflow_connection()
     )
     assert outcome.returncode == 0, outcome.stderr
-    assert "Logged in by NTLM" in outcome.stdout
-    assert "Sent <" in outcome.stdout
+    assert [line.split(" ", 1)[0] for line in outcome.stdout.splitlines()] == ["Connected", "Logged", "It", "Sent"]
     assert "C: AUTH NTLM ********" in outcome.stderr
     assert server.outbox[-1].recipients == ("bob@corp.test",)
 
@@ -57,14 +62,68 @@ def test_an_unknown_connection_is_an_error(airflow):
 
 
 def test_a_connection_string_is_added_and_shown_again(airflow):
-    text = "SmtpServer=mail.corp.test;UseWindowsAuthentication=True;EnableSsl=True;Timeout=5000;"
-    added = airflow("smtp-cm", "add", "packaged", text)
-    assert added.returncode == 0, added.stderr
+    added = airflow("smtp-cm", "add", "packaged", CONNECTION_STRING)
+    assert (added.returncode, added.stdout) == (0, ""), added.stderr
+    assert "Successfully added" in added.stderr
     shown = airflow("smtp-cm", "connection-string", "packaged")
-    assert text in shown.stdout.splitlines()
+    assert (shown.returncode, shown.stdout) == (0, f"{CONNECTION_STRING}\n"), shown.stderr
 
 
 def test_a_connection_string_that_is_wrong_is_not_added(airflow):
     outcome = airflow("smtp-cm", "add", "packaged2", "SmtpServer=mail.corp.test;EnableSsl=Perhaps;")
     assert outcome.returncode == 1
     assert "EnableSsl" in outcome.stderr
+
+
+# --- standard output has the result and nothing else; Airflow's log and warnings are on standard error
+
+
+@pytest.mark.parametrize(
+    ("program", "environment", "early"),
+    [
+        # Airflow reads it, and warns, before it parses its arguments, as it does on Python 3.14 of itself.
+        (COMMAND, {"AIRFLOW__WEBSERVER__SECRET_KEY": "moved"}, "The secret_key option in [webserver] has been moved"),
+        (COMMAND, {"AIRFLOW__LOGGING__JSON_LOGS": "True"}, ""),
+        (MODULE, {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}, "Setting up DB connection pool"),
+    ],
+    ids=["warning", "log in JSON", "python -m airflow, log of everything"],
+)
+def test_connection_string_is_all_that_is_on_stdout(airflow, program, environment, early):
+    mail = json.dumps({"conn_type": "smtp_cm", "host": "mail.corp.test"})
+    outcome = airflow("smtp-cm", "connection-string", "mail", program=program, AIRFLOW_CONN_MAIL=mail, **environment)
+
+    assert outcome.stdout == "SmtpServer=mail.corp.test;UseWindowsAuthentication=False;EnableSsl=False;\n"
+    assert early in outcome.stderr
+    assert "Connection schemes (type: smtp_cm) shall not contain '_'" in outcome.stderr
+
+
+def test_help_is_on_stdout(airflow):
+    outcome = airflow("smtp-cm", "import", "--help")
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert "--overwrite" in outcome.stdout
+
+
+def test_result_that_cannot_be_written_is_an_error():
+    write = "from airflow_smtp_cm import standard_output; standard_output.write('Result')"
+    with Path("/dev/full").open("w") as full:
+        outcome = subprocess.run(
+            [sys.executable, "-c", write], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert outcome.returncode == 1
+    assert "No space left on device" in outcome.stderr
+
+
+def test_programs_and_commands_of_others_keep_their_stdout():
+    assert standard_output.is_for_results(["/usr/bin/airflow", "smtp-cm", "import"])
+    assert standard_output.is_for_results(["-m", "smtp-cm"])
+    others = (
+        [],
+        [""],
+        ["airflow"],
+        ["airflow", "connections"],
+        ["airflow", "dags", "smtp-cm"],
+        ["pytest", "smtp-cm"],
+    )
+    assert not any(map(standard_output.is_for_results, others))

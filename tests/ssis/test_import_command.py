@@ -19,7 +19,7 @@ from tests.ssis.reading import build_ispac
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
+def command(tmp_path, monkeypatch, capfd):
     """Return a function that runs the command in an empty folder; it returns the exit status, output and errors."""
     monkeypatch.chdir(tmp_path)
 
@@ -27,7 +27,7 @@ def command(tmp_path, monkeypatch, capsys):
         arguments = {"output": "dags", "connections": "connections.json", "format": "dag", "overwrite": False} | given
         with pytest.raises(SystemExit) as ended:
             commands.import_packages(Namespace(paths=[str(path) for path in paths], **arguments))
-        return ended.value.code, *capsys.readouterr()
+        return ended.value.code, *capfd.readouterr()
 
     return command
 
@@ -141,8 +141,12 @@ def test_its_help_says_how_it_ends():
 
 
 @pytest.mark.skipif(AIRFLOW < (3, 2), reason="Airflow below 3.2 knows no commands of providers")
-def test_airflow_has_the_command(tmp_path):
-    own = os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
+def test_airflow_has_the_command_and_writes_nothing_but_its_result_to_stdout(tmp_path):
+    own = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__WEBSERVER__SECRET_KEY": "moved",
+    }
     airflow = Path(sys.executable).with_name("airflow")
     done = subprocess.run(
         [airflow, "smtp-cm", "import", packages.JOINERS, "--format", "json"],
@@ -154,3 +158,4 @@ def test_airflow_has_the_command(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["projects"][0]["packages"][0]["dag_id"] == "joiners"
+    assert "The secret_key option in [webserver] has been moved" in done.stderr
