@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(text)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what was logged and printed so that pytest-xdist can hand it on, which takes UTF-8 only."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 @pytest.fixture(scope="session")
 def airflow_db() -> Path:
     """Airflow's database, new; and the DAGs where Airflow looks for them."""
@@ -70,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "kdc" in getattr(item, "fixturenames", ()):
             item.add_marker("kerberos")  # they are not installed beside every Airflow
-        item.add_marker(pytest.mark.xdist_group("live" if _is_live(item) else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group("live" if _is_live(item) else item.nodeid.partition("::")[0]))
     items.sort(key=_is_live, reverse=True)
 
 
