@@ -13,8 +13,6 @@ from airflow_smtp_cm.ssis.writing.findings import Verdict
 from airflow_smtp_cm.ssis.writing.source_text import formatted
 from tests.ssis.building import BOOLEAN, INTEGER, SMTP, BroughtOver, mail, package, task, variable
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def send(load, run, smtp_cm_server, monkeypatch):
