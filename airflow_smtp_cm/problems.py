@@ -40,8 +40,12 @@ class Problems(list[str]):
         try:
             return read(*arguments)
         except InvalidInput as error:
-            self += [f"{field}: {problem}" for problem in error.problems] if field else error.problems
+            self.add(error, field)
             return None
+
+    def add(self, error: InvalidInput, field: str | None = None) -> None:
+        """Add the problems of an error; ``field`` as above."""
+        self += [f"{field}: {problem}" for problem in error.problems] if field else error.problems
 
     @property
     def full(self) -> bool:

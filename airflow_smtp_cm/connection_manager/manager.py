@@ -242,7 +242,7 @@ class _Reading:
         try:
             read = item.read(value)
         except SettingsError as error:
-            self.problems += error.problems
+            self.problems.add(error)
             self.unreadable.add(item.name)
         else:
             if read is not None:
