@@ -60,10 +60,9 @@ class Merge:
         all_or_nothing: bool,
     ) -> None:
         self._items = Items(task, items, context)
-        self._ledger = Ledger(TaskRecord(context, durable=durable), len(self._items), self._items.digest)
-        self._rules = RetryRules(
-            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=self._ledger.is_kept
-        )
+        record = TaskRecord(context, durable=durable)
+        self._ledger = Ledger(record, len(self._items), self._items.digest)
+        self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_kept)
         self._hook = hook
         self._taken: deque[tuple[int, WriteAheadMessage]] = deque()  # by the conversation, without an outcome yet
         self._next_place = 0
@@ -126,7 +125,7 @@ class Merge:
             ledger.mark_unsent(0)
             if not self._delivered:
                 raise
-            transient = error.transient and ledger.is_kept
+            transient = error.transient and self._rules.has_record
             raise MessagesFailed(str(error), ledger.summary(), cause=error, transient=transient) from error
         except BaseException:
             ledger.mark_unsent(self._next_place)
@@ -201,7 +200,7 @@ class Merge:
         if not any(result.troubles()):
             return result
         # Without a record, another try would send everything.
-        harmless = self._ledger.is_kept or not self._delivered
+        harmless = self._rules.has_record or not self._delivered
         again = harmless and result.counts[State.DEFERRED] > 0
         raise MessagesFailed(None, result, cause=self._deferred, transient=again)
 
