@@ -11,7 +11,7 @@ KEY = "airflow_smtp_cm.delivery"
 """The record's key in the store."""
 
 OnUncertain: TypeAlias = Literal["fail", "resend", "assume_sent"]
-"""What to do if nobody can know whether a message has been delivered."""
+"""What to do if nobody can know whether a message was delivered."""
 
 
 class TaskRecord:

@@ -1,4 +1,4 @@
-"""Many messages in one task: each neither lost nor sent twice, whatever becomes of the others and of the worker."""
+"""Many messages in one task: what happens to one, or to the worker, neither loses nor repeats the others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Merge:
 
     Args:
         task: the task's own fields.
-        items: for each message, the fields that take their place.
+        items: for each message, the fields that replace them.
         context: the task's context.
         hook: the hook for the connection.
         durable: whether to go by a record of earlier tries, and to keep one for later tries.
@@ -79,12 +79,12 @@ class Merge:
             max_messages_per_connection: how many before another connection is opened.
 
         Returns:
-            What became of them; everybody has got theirs.
+            What became of them; every recipient has its message.
 
         Raises:
             InvalidMessage: everything that is wrong with the connection or with messages; none was sent in this try.
-            MessagesFailed: some have not been delivered; ``transient`` is whether another try will send those of
-                them, and no others, that may pass.
+            MessagesFailed: some have not been delivered; ``transient`` is whether a retry will send only those of
+                them that may be delivered later.
             SmtpError: no session could be opened.
         """
         if interrupted := self._ledger.interrupted():
@@ -184,7 +184,7 @@ class Merge:
         result: SendResult | None = None,
         error: SmtpError | None = None,
     ) -> None:
-        """Note that not everybody has got a message for certain, and log it."""
+        """Note what became of a message that not every recipient has for certain, and log it."""
         state = after(self._ledger.state(index), event)
         failure = Failure(
             index=index, state=state, message_id=message_id, recipients=recipients, reason=reason.rstrip(".")
@@ -195,11 +195,11 @@ class Merge:
             self._deferred = self._deferred or error
 
     def _judged(self) -> MergeResult:
-        """Return what became of the messages, if everybody has got theirs."""
+        """Return what became of the messages, if every recipient has its message."""
         result = self._ledger.summary()
         if not any(result.troubles()):
             return result
-        # Without a record, another try would send everything.
+        # Without a record, a retry would send everything.
         harmless = self._rules.has_record or not self._delivered
         again = harmless and result.counts[State.DEFERRED] > 0
         raise MessagesFailed(None, result, cause=self._deferred, transient=again)
