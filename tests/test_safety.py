@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_smtp_cm.decorators.send_mail import send_mail_task
 from airflow_smtp_cm.email_backend import send_email
 from airflow_smtp_cm.get_provider_info import get_provider_info
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
@@ -59,6 +60,18 @@ def send_by_operator(**fields):
     SendMailOperator(task_id="send", **{"to": "bob@corp.test", "subject": "Hello"} | fields).execute({})
 
 
+def send_by_function(**fields):
+    @send_mail_task
+    def send():
+        return mail(**fields)
+
+    send().operator.execute({})
+
+
+def send_one_of_several(**fields):
+    SendMailOperator(task_id="send", messages=[{"to": "bob@corp.test", "subject": "Hello"} | fields]).execute({})
+
+
 def send_by_notifier(**fields):
     SendMailNotifier(**{"to": "bob@corp.test", "subject": "Hello"} | fields).notify({})
 
@@ -77,6 +90,8 @@ def send_by_email_backend(to="bob@corp.test", subject="Hello", **fields):
 WAYS_THAT_CONNECT = [
     send_by_hook,
     send_by_operator,
+    send_by_function,
+    send_one_of_several,
     send_by_notifier,
     pytest.param(send_by_async_notifier, marks=since_3_1),
     send_by_email_backend,
@@ -153,6 +168,29 @@ def test_message_to_another_domain_is_refused_before_connecting(configure, send)
 
     assert "may not send mail to eve@evil.test, mallory@sub.corp.test" in str(raised.value)
     assert "allowed_recipient_domains has corp.test, example.org only" in str(raised.value)
+
+
+def deliver(**fields):
+    SendMailOperator(task_id="send").deliver({}, lambda _: mail(**fields))
+
+
+@pytest.mark.parametrize("send", [deliver, send_one_of_several])
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ({"redirect_all_to": "staging@corp.test"}, "Only a MailMessage can be redirected"),
+        ({"allowed_recipient_domains": "example.org"}, "may not send mail to bob@corp.test"),
+    ],
+)
+def test_client_verifies_what_a_task_sends_though_nothing_was_applied_to_it(
+    server, configure, monkeypatch, send, option, reason
+):
+    configure(**option)
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.items.message_of", lambda *_: mail())
+    with fails_for_good(match=reason):
+        send()
+
+    assert server.outbox == []
 
 
 def test_open_client_sends_nothing_to_another_domain(server, configure):

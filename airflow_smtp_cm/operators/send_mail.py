@@ -61,9 +61,9 @@ class SendMailOperator(BaseOperator):
         all_or_nothing: send to nobody if the server refuses anybody.
         durable: keep a record of what was sent in Airflow's task state store, so that an automatic retry sends to
             nobody twice; to clear the task always means to send again. It has no effect below Airflow 3.3.
-        on_uncertain: what to do if the whole message has left, or may have, and nobody can know whether it was
-            delivered: ``fail``, without a retry, so that a person can find out; ``resend`` it in the next try, with
-            the same Message-ID; or ``assume_sent``.
+        on_uncertain: what to do if the whole message was transmitted, or may have been, and there was no final reply:
+            ``fail``, without a retry, so that a person can find out; ``resend`` it in the next try, with the same
+            Message-ID; or ``assume_sent``.
 
     Raises:
         ValueError: ``on_uncertain`` is none of these, or a limit is not positive.
@@ -207,7 +207,7 @@ class SendMailOperator(BaseOperator):
         return disabled
 
     def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
-        """Do the same with a message that ``compose`` makes, unless an earlier try has left nothing to do."""
+        """Send the message that ``compose`` returns, unless earlier tries have sent it."""
         from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - as the module says
 
         delivery = Delivery(

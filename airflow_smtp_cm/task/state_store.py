@@ -11,7 +11,7 @@ KEY = "airflow_smtp_cm.delivery"
 """The record's key in the store."""
 
 OnUncertain: TypeAlias = Literal["fail", "resend", "assume_sent"]
-"""What to do if nobody can know whether a message has been delivered."""
+"""What to do if nobody can know whether a message was delivered."""
 
 
 class TaskRecord:
@@ -23,7 +23,7 @@ class TaskRecord:
     """
 
     def __init__(self, context: Mapping[str, Any], *, durable: bool) -> None:
-        self._store = context.get("task_state_store") if durable else None
+        self._store: Any = context.get("task_state_store") if durable else None
         # Airflow's; automatic retries keep it, and a user's Clear changes it.
         self._max_tries = getattr(context.get("ti"), "max_tries", None)
 
@@ -34,10 +34,9 @@ class TaskRecord:
 
     def read(self) -> dict[str, Any] | None:
         """Return what the tries before this one wrote."""
-        stored = dict(self._store.get(KEY) or {}) if self._store is not None else {}
+        stored = dict(self._store.get(KEY) or {}) if self.is_kept else {}
         return stored if stored and stored.pop("max_tries") == self._max_tries else None
 
     def write(self, value: Mapping[str, Any]) -> None:
-        """Write what later tries are to know."""
-        if self._store is not None:
-            self._store.set(KEY, {"max_tries": self._max_tries, **value})
+        """Write what later tries are to know; only where it is kept."""
+        self._store.set(KEY, {"max_tries": self._max_tries, **value})

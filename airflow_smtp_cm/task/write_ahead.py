@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.result import SendResult
@@ -23,8 +22,8 @@ class WriteAheadMessage:
     Attributes:
         message: what is sent.
         recipients: to whom.
-        record: called right before the content is transmitted, with what becomes of the message if there is no reply
-            and it is assumed to be sent.
+        record: called right before the content is transmitted, with what becomes of the message if it is assumed to
+            be sent.
     """
 
     message: MailMessage
@@ -43,24 +42,21 @@ class WriteAheadMessage:
 
     def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> WriteAheadContent:
         """Render the message; see ``MailMessage.content``."""
-        rendering = self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8)
-        assumed = SendResult(
-            message_id=self.message_id,
-            accepted=self.recipients,
-            refused=(),
-            reply=None,
-            size=rendering.size,
-            seconds=0,
+        return WriteAheadContent(self, self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8))
+
+    def assumed(self, size: int) -> SendResult:
+        """Return what becomes of the message if there is no final reply and it is assumed to be sent."""
+        return SendResult(
+            message_id=self.message_id, accepted=self.recipients, refused=(), reply=None, size=size, seconds=0
         )
-        return WriteAheadContent(rendering, partial(self.record, assumed))
 
 
 @dataclass(frozen=True, slots=True)
 class WriteAheadContent:
     """The content of such a message; see ``smtp.interfaces.Content``."""
 
+    message: WriteAheadMessage
     rendering: Rendering
-    record: Callable[[], None]
 
     @property
     def body(self) -> Body:
@@ -85,5 +81,5 @@ class WriteAheadContent:
     def chunks(self) -> Generator[bytes]:
         """Record that the message is being sent, then yield its content."""
         # The conversation asks for it when the server is ready for the content, or right before its only flight.
-        self.record()
+        self.message.record(self.message.assumed(self.size))
         yield from self.rendering.chunks()

@@ -1,4 +1,4 @@
-"""The messages of one task: for each, the task's own fields with those of an item in their places."""
+"""The messages of a mail merge: the fields of each item replace the task's own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TEXTS = 16
 
 
 class Items:
-    """The messages, made when they are asked for: no more than one of them is in memory.
+    """The messages, each composed when it is needed: only one of them is in memory.
 
     Args:
         task: the task's own fields.
@@ -56,14 +56,14 @@ class Items:
 
     @property
     def digest(self) -> str:
-        """What tells whether two tries have the same recipients in the same order."""
+        """Identifies the recipients and their order: it is the same in every try."""
         digest = hashlib.sha256()
         for item in self._items:
             digest.update(json.dumps(self._lines(item)).encode())
         return digest.hexdigest()
 
     def check(self, indexes: Collection[int], hook: SmtpCmHook) -> None:
-        """Make each of some messages, to find what is wrong.
+        """Compose each of these messages, to find what is wrong.
 
         Raises:
             InvalidMessage: everything that is wrong with them, up to some hundred problems.
@@ -87,7 +87,7 @@ class Items:
             logger.warning("The subject of %s messages is empty.", f"{without_subject:,}")
 
     def compose(self, index: int, hook: SmtpCmHook) -> MailMessage:
-        """Make one of the messages.
+        """Compose one of the messages.
 
         Raises:
             InvalidMessage: everything that is wrong with it.
@@ -103,7 +103,7 @@ class Items:
             raise InvalidMessage(*(f"messages[{index}]: {problem}" for problem in error.problems)) from error
 
     def name(self, index: int, hook: SmtpCmHook) -> tuple[str | None, tuple[str, ...]]:
-        """Return the Message-ID and the lines of recipients, as far as they can be told without the message."""
+        """Return the Message-ID and the lines of recipients, as far as they are known without the message."""
         item = self._items[index]
         sender = text_of({**self._own, **item}["from_email"]) or hook.connection_manager.from_email
         return message_id_of(self._context, sender, index), tuple(filter(None, self._lines(item)))

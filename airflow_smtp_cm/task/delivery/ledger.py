@@ -77,11 +77,6 @@ class Ledger:
         self._ahead = 1
         self._written_ahead = -inf  # when it was last recorded that messages are being sent
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether later tries will know it."""
-        return self._record.is_kept
-
     def summary(self) -> MergeResult:
         """Return what became of all."""
         return MergeResult(
@@ -188,7 +183,7 @@ class Ledger:
         self._changed = True
 
     def _write(self) -> None:
-        if self.is_kept:
+        if self._record.is_kept:
             details = {
                 "failures": [failure.as_json() for failure in self._failures.values()],
                 "results": [[index, result.as_json()] for index, result in self.results.items()],

@@ -1,4 +1,4 @@
-"""Many messages in one task: each neither lost nor sent twice, whatever becomes of the others and of the worker."""
+"""Many messages in one task: what happens to one, or to the worker, neither loses nor repeats the others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Merge:
 
     Args:
         task: the task's own fields.
-        items: for each message, the fields that take their place.
+        items: for each message, the fields that replace them.
         context: the task's context.
         hook: the hook for the connection.
         durable: whether to go by a record of earlier tries, and to keep one for later tries.
@@ -60,10 +60,9 @@ class Merge:
         all_or_nothing: bool,
     ) -> None:
         self._items = Items(task, items, context)
-        self._ledger = Ledger(TaskRecord(context, durable=durable), len(self._items), self._items.digest)
-        self._rules = RetryRules(
-            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=self._ledger.is_kept
-        )
+        record = TaskRecord(context, durable=durable)
+        self._ledger = Ledger(record, len(self._items), self._items.digest)
+        self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_kept)
         self._hook = hook
         self._taken: deque[tuple[int, WriteAheadMessage]] = deque()  # by the conversation, without an outcome yet
         self._next_place = 0
@@ -80,12 +79,12 @@ class Merge:
             max_messages_per_connection: how many before another connection is opened.
 
         Returns:
-            What became of them; everybody has got theirs.
+            What became of them; every recipient has its message.
 
         Raises:
             InvalidMessage: everything that is wrong with the connection or with messages; none was sent in this try.
-            MessagesFailed: some have not been delivered; ``transient`` is whether another try will send those of
-                them, and no others, that may pass.
+            MessagesFailed: some have not been delivered; ``transient`` is whether a retry will send only those of
+                them that may be delivered later.
             SmtpError: no session could be opened.
         """
         if interrupted := self._ledger.interrupted():
@@ -126,7 +125,7 @@ class Merge:
             ledger.mark_unsent(0)
             if not self._delivered:
                 raise
-            transient = error.transient and ledger.is_kept
+            transient = error.transient and self._rules.has_record
             raise MessagesFailed(str(error), ledger.summary(), cause=error, transient=transient) from error
         except BaseException:
             ledger.mark_unsent(self._next_place)
@@ -185,7 +184,7 @@ class Merge:
         result: SendResult | None = None,
         error: SmtpError | None = None,
     ) -> None:
-        """Note that not everybody has got a message for certain, and log it."""
+        """Note what became of a message that not every recipient has for certain, and log it."""
         state = after(self._ledger.state(index), event)
         failure = Failure(
             index=index, state=state, message_id=message_id, recipients=recipients, reason=reason.rstrip(".")
@@ -196,12 +195,12 @@ class Merge:
             self._deferred = self._deferred or error
 
     def _judged(self) -> MergeResult:
-        """Return what became of the messages, if everybody has got theirs."""
+        """Return what became of the messages, if every recipient has its message."""
         result = self._ledger.summary()
         if not any(result.troubles()):
             return result
-        # Without a record, another try would send everything.
-        harmless = self._ledger.is_kept or not self._delivered
+        # Without a record, a retry would send everything.
+        harmless = self._rules.has_record or not self._delivered
         again = harmless and result.counts[State.DEFERRED] > 0
         raise MessagesFailed(None, result, cause=self._deferred, transient=again)
 

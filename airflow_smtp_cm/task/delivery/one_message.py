@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Phase, RecipientsRefused, SmtpError
 from airflow_smtp_cm.task.delivery.ledger import Ledger
-from airflow_smtp_cm.task.delivery.states import Event, RetryRules, over_all_tries, rejected, result_of
+from airflow_smtp_cm.task.delivery.states import Event, RetryRules, over_all_tries, result_of
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
@@ -42,10 +42,9 @@ class Delivery:
     def __init__(
         self, context: Mapping[str, Any], *, durable: bool, on_uncertain: OnUncertain, all_or_nothing: bool
     ) -> None:
-        self._ledger = Ledger(TaskRecord(context, durable=durable), 1)
-        self._rules = RetryRules(
-            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=self._ledger.is_kept
-        )
+        record = TaskRecord(context, durable=durable)
+        self._ledger = Ledger(record, 1)
+        self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_kept)
 
     def earlier_result(self) -> SendResult | None:
         """Return what became of the message, if earlier tries left nothing to do; else None.
@@ -55,8 +54,12 @@ class Delivery:
             RecipientsRefused: earlier tries delivered it to some recipients; others were rejected permanently.
         """
         ledger = self._ledger
-        if ledger.interrupted():
-            return self._after_interruption()
+        if ledger.interrupted() and ledger.assumed is not None:
+            message_id = ledger.assumed.message_id
+            if self._rules.if_uncertain is not Event.RESEND:
+                return self._concluded(_interrupted(message_id))
+            logger.warning("An earlier try may have sent %s. It is sent again, as on_uncertain demands.", message_id)
+            ledger.settle(0, Event.RESEND)
         if ledger.begin():
             return None
         result = ledger.results[0]
@@ -83,7 +86,9 @@ class Delivery:
         ledger.digest = digest
         ledger.begin()
         if not (recipients := ledger.recipients(0, message)):
-            return self._without_recipients()
+            # Those who were deferred are no longer among its recipients.
+            earlier = ledger.results[0]
+            return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=())))
         outgoing = WriteAheadMessage(message, recipients, partial(ledger.record_sending, 0))
         outcome: SendResult | SmtpError
         with hook.get_conn() as client:
@@ -94,32 +99,6 @@ class Delivery:
             # Before the goodbye, which takes time in which a worker may be killed.
             return self._concluded(outcome)
 
-    def _after_interruption(self) -> SendResult | None:
-        """Do as ``on_uncertain`` says about a message that an earlier try was sending when it ended."""
-        assumed = self._ledger.assumed
-        assert assumed is not None  # noqa: S101 - recorded with SENDING
-        if self._rules.if_uncertain is Event.RESEND:
-            logger.warning("An earlier try may have sent %s. It is sent again, as asked for.", assumed.message_id)
-            self._ledger.settle(0, Event.RESEND)
-            return None
-        return self._concluded(
-            DeliveryUncertain(
-                f"An earlier try of this task ended while it was sending the message {assumed.message_id}, which "
-                f"may have been delivered or not. It is not sent again. Ask the recipients, or look for this "
-                f"Message-ID in the server's log; then clear the task to send the message again, or mark it as "
-                f"success.",
-                phase=Phase.FINAL,
-                transient=False,
-            )
-        )
-
-    def _without_recipients(self) -> SendResult:
-        """Conclude a message whose outstanding recipients are its recipients no more."""
-        earlier = self._ledger.results[0]
-        result = replace(earlier, refused=rejected(earlier))
-        self._ledger.settle(0, Event.REJECTED if result.refused else Event.NOBODY_LEFT, result=result)
-        return _returned(RecipientsRefused.in_result(result) or result)
-
     def _concluded(self, outcome: SendResult | SmtpError) -> SendResult:
         """Record what an outcome means for a retry; return the result or raise the error."""
         ledger = self._ledger
@@ -127,7 +106,7 @@ class Delivery:
         outcome = over_all_tries(earlier, outcome)
         event = self._rules.event(outcome)
         if event is Event.ASSUME_SENT and ledger.assumed is not None:
-            logger.warning("%s It is assumed to be sent, as asked for.", outcome)
+            logger.warning("%s It is assumed to be sent, as on_uncertain demands.", outcome)
             outcome = over_all_tries(earlier, ledger.assumed)
         result = result_of(outcome)
         if result is None and event in {Event.DEFERRED, Event.REJECTED}:
@@ -139,6 +118,16 @@ class Delivery:
         if isinstance(outcome, SmtpError):
             outcome.transient = event in {Event.DEFERRED, Event.RESEND}
         return _returned(outcome)
+
+
+def _interrupted(message_id: str) -> DeliveryUncertain:
+    return DeliveryUncertain(
+        f"An earlier try of this task ended while it was sending the message {message_id}, which may have been "
+        f"delivered or not. It is not sent again. Ask the recipients, or look for this Message-ID in the server's "
+        f"log; then clear the task to send the message again, or mark it as success.",
+        phase=Phase.FINAL,
+        transient=False,
+    )
 
 
 def _returned(outcome: SendResult | SmtpError) -> SendResult:

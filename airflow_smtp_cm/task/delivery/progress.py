@@ -1,4 +1,4 @@
-"""How far a task has come with its messages, in its log every now and then."""
+"""The progress of a mail merge, logged at intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Progress:
     """The progress of one try.
 
     Args:
-        done: how many messages earlier tries have seen to.
+        done: how many messages were already handled by earlier tries.
         messages: how many there are in all.
     """
 
@@ -24,7 +24,7 @@ class Progress:
         self._started = self._told = time.monotonic()
 
     def one_more(self) -> None:
-        """Count a message, and say how far it is if nothing has been said for some seconds."""
+        """Count a message, and log the progress if it was not logged for some seconds."""
         self._done += 1
         now = time.monotonic()
         if now - self._told < _SECONDS or self._done == self._messages:

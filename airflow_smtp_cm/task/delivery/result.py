@@ -1,4 +1,4 @@
-"""What became of the messages of a task, all tries together."""
+"""The result of a mail merge, over all tries, and the error if messages failed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _TROUBLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A message that somebody did not get, or may not have got.
+    """A message that a recipient did not get, or may not have got.
 
     Attributes:
         index: its place in the list of messages, from 0.
-        state: what is known of it.
-        message_id: its Message-ID, if it has come so far.
+        state: what is known about it.
+        message_id: its Message-ID, if it has one.
         recipients: those who do not have it; of many, the first.
-        reason: what the server said, or what happened; the beginning of it.
+        reason: the beginning of the server's reply, or of what happened.
     """
 
     index: int
@@ -49,7 +49,7 @@ class Failure:
     reason: str
 
     def shortened(self) -> Self:
-        """Return it as there is room for."""
+        """Return it as short as the record needs it."""
         more = len(self.recipients) - _RECIPIENTS
         named = (*self.recipients[:_RECIPIENTS], f"{more} more") if more > 0 else self.recipients
         return replace(self, recipients=named, reason=shorten(self.reason, _REASON))
@@ -81,7 +81,7 @@ class MergeResult:
     Attributes:
         messages: how many there are.
         counts: how many are in each state.
-        failures: those that failed, were deferred or are uncertain, in order, up to some dozens of each kind.
+        failures: those that failed, were deferred or are uncertain, in order; some dozens of each kind at most.
         seconds: how long all tries took to send.
     """
 
@@ -113,7 +113,7 @@ class MergeResult:
         return f"{self.sent:,} of {self.messages:,} messages were sent, in {self.seconds:,.1f} s."
 
     def troubles(self) -> Iterable[str]:
-        """Say what is wrong, and name some of the messages that it is wrong with."""
+        """Yield what is wrong, with the names of some of the messages concerned."""
         for state, what in _TROUBLES.items():
             named = [str(failure) for failure in self.failures if failure.state is state][:_NAMED]
             count = self.counts[state]

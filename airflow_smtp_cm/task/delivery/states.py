@@ -19,7 +19,6 @@ versions, and with ``durable=False``, a try knows only about itself; the states 
     RESEND       |  -              DEFERRED      -          |  } there was no final reply; ``on_uncertain`` chooses
     ASSUME_SENT  |  -              ASSUMED_SENT  -          |  } which of the three it is
     UNSENT       |  -              WAITING       -          |  it is certain that nobody received it in this try
-    NOBODY_LEFT  |  SENT           -             SENT       |  the recipients still outstanding were removed from it
 
     SENT, ASSUMED_SENT, FAILED and UNCERTAIN are final: no event moves a message from there.
 
@@ -84,14 +83,12 @@ class Event(Enum):
     RESEND = auto()
     ASSUME_SENT = auto()
     UNSENT = auto()
-    NOBODY_LEFT = auto()
 
 
 _TO_BE_SENT = {
     Event.CONTENT_DUE: State.SENDING,
     Event.DEFERRED: State.DEFERRED,
     Event.REJECTED: State.FAILED,
-    Event.NOBODY_LEFT: State.SENT,
 }
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {

@@ -376,7 +376,7 @@ def test_server_that_takes_no_more_is_sent_the_rest_by_the_retry(define, run, se
 LOST = [dialogue(OK, ("250 ok", reset()), quits=False), dialogue(OK)]
 
 
-def test_message_uncertain_is_not_sent_again_and_others_are(define, run):
+def test_uncertain_message_is_not_sent_again_and_others_are(define, run):
     with played(define, *LOST) as peer, fails_for_good(match=r"1 may have been delivered or not.* messages\[1\]"):
         run(to("ann", "ben", "cleo"))
     with fails_for_good(match=r"2 of 3 messages"):
@@ -385,7 +385,7 @@ def test_message_uncertain_is_not_sent_again_and_others_are(define, run):
     assert recipients(peer) == ["ann", "ben", "cleo"]
 
 
-def test_message_uncertain_is_sent_again_by_the_retry_if_so_asked_for(define, run):
+def test_uncertain_message_is_sent_again_by_the_retry_if_so_asked_for(define, run):
     with played(define, *LOST, dialogue(OK)) as peer:
         with pytest.raises(MessagesFailed) as caught:
             run(to("ann", "ben", "cleo"), on_uncertain="resend")
@@ -395,7 +395,7 @@ def test_message_uncertain_is_sent_again_by_the_retry_if_so_asked_for(define, ru
     assert recipients(peer) == ["ann", "ben", "cleo", "ben"]
 
 
-def test_message_uncertain_is_assumed_to_be_sent_if_so_asked_for(define, run):
+def test_uncertain_message_is_assumed_to_be_sent_if_so_asked_for(define, run):
     with played(define, *LOST):
         result = run(to("ann", "ben", "cleo"), on_uncertain="assume_sent")
 

@@ -22,7 +22,6 @@ TABLE = {
     "RESEND": ("-", "DEFERRED", "-", "-", "-", "-", "-"),
     "ASSUME_SENT": ("-", "ASSUMED_SENT", "-", "-", "-", "-", "-"),
     "UNSENT": ("-", "WAITING", "-", "-", "-", "-", "-"),
-    "NOBODY_LEFT": ("SENT", "-", "SENT", "-", "-", "-", "-"),
 }
 PAIRS = {(state, event): to for event, row in TABLE.items() for state, to in zip(COLUMNS, row, strict=True)}
 
