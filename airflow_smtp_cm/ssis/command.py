@@ -47,7 +47,7 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
                 if isinstance(one, Unreadable):
                     report.unreadable.append(one)
                     continue
-                sources, of_project = importer.bring_over(one)
+                sources, of_project = importer.convert(one)
                 report.projects.append(of_project)
                 if files:
                     files.add(sources)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.writing.connections import Connections, is_smtp
 from airflow_smtp_cm.ssis.writing.dag_file import dag_source, has_mail
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
 from airflow_smtp_cm.ssis.writing.scope import Known, Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Managers
 from airflow_smtp_cm.ssis.writing.unconverted import (
-    say_what_else_there_is,
-    say_what_the_project_has,
+    report_unconverted,
+    report_unconverted_of_project,
     variables_of_loops,
 )
 
@@ -48,45 +48,45 @@ class Importer:
     connections: Connections = field(default_factory=Connections)
     _dag_ids: Names = field(default_factory=Names)
 
-    def bring_over(self, project: Project) -> tuple[dict[str, str], ProjectReport]:
+    def convert(self, project: Project) -> tuple[dict[str, str], ProjectReport]:
         """Bring a project over.
 
         Returns:
             The sources of its DAGs, not yet formatted, by the names of their files; and the report.
         """
-        lines = Lines()
+        findings = Findings()
         scope = Scope.of_project(project, Params(), _unknown)
         conn_ids = self._connections(
-            project.name or "project", (project.connection_managers, project.connection_parameters), scope, lines
+            project.name or "project", (project.connection_managers, project.connection_parameters), scope, findings
         )
         shared = _Shared(project, conn_ids, bound=set(scope.params.bound))
         packages = [self._package(package, shared) for package in project.packages]
-        say_what_the_project_has(project, shared.used, shared.bound, lines)
-        report = ProjectReport(project.name, project.source, tuple(lines.lines), tuple(packages))
+        report_unconverted_of_project(project, shared.used, shared.bound, findings)
+        report = ProjectReport(project.name, project.source, tuple(findings.findings), tuple(packages))
         return shared.sources, report
 
     def _package(self, package: Package, shared: _Shared) -> PackageReport:
-        lines, params, project = Lines(), Params(of_loops=variables_of_loops(package.root)), shared.project
+        findings, params, project = Findings(), Params(of_loops=variables_of_loops(package.root)), shared.project
         scope = Scope.of_package(project, package, Params(), _unknown)
         scope = scope.within(package.root.ref_id, package.root.variables)
         of_package = package.connection_managers, package.connection_parameters
-        conn_ids = shared.conn_ids | self._connections(package.source.stem, of_package, scope, lines)
+        conn_ids = shared.conn_ids | self._connections(package.source.stem, of_package, scope, findings)
         managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids, shared.used)
         dag_id = file = None
         if not has_mail(package.root):
-            lines.left_out(About.MAIL, package.root.ref_id, "It has no Send Mail task: there is no DAG of it.")
+            findings.skipped(About.MAIL, package.root.ref_id, "It has no Send Mail task: there is no DAG of it.")
         elif not package.root.executables:
-            lines.left_out(About.MAIL, package.root.ref_id, "It runs nothing: there is no DAG of it.")
+            findings.skipped(About.MAIL, package.root.ref_id, "It runs nothing: there is no DAG of it.")
         else:
             dag_id = self._dag_id(project, package)
             file = f"{dag_id}.py"
             shared.sources[file] = dag_source(
-                project, package, dag_id=dag_id, managers=managers, params=params, lines=lines
+                project, package, dag_id=dag_id, managers=managers, params=params, findings=findings
             )
         params.bound.update(scope.params.bound)
-        say_what_else_there_is(package, params, managers, lines)
+        report_unconverted(package, params, managers, findings)
         shared.bound.update(params.bound)
-        return PackageReport(package.root.name, package.source, dag_id, file, tuple(lines.lines))
+        return PackageReport(package.root.name, package.source, dag_id, file, tuple(findings.findings))
 
     def _dag_id(self, project: Project, package: Package) -> str:
         # Its own name is often just Package, or that of the package that it was copied from.
@@ -100,12 +100,12 @@ class Importer:
         owner: str,
         theirs: tuple[Iterable[ConnectionManager], Iterable[Parameter]],
         scope: Scope,
-        lines: Lines,
+        findings: Findings,
     ) -> dict[str, str]:
         managers, parameters = theirs
         given = {parameter.name: parameter.value for parameter in parameters if parameter.value is not None}
         return {
-            manager.ref_id: self.connections.add(manager, owner, given, scope, lines)
+            manager.ref_id: self.connections.add(manager, owner, given, scope, findings)
             for manager in managers
             if is_smtp(manager)
         }

@@ -37,7 +37,7 @@ _SUNDAY = datetime(2000, 1, 2)  # noqa: DTZ001 - same; weeks begin on Sunday wha
 
 
 def part_of(name: str) -> str:
-    """Give the date part that a name or an abbreviation stands for ("DATEPART (SSIS Expression)").
+    """Return the date part that a name or an abbreviation stands for ("DATEPART (SSIS Expression)").
 
     Raises:
         ValueError: it stands for none.
@@ -49,7 +49,7 @@ def part_of(name: str) -> str:
 
 
 def getdate() -> datetime:
-    """Give the moment in local time of this machine, in milliseconds ("GETDATE (SSIS Expression)").
+    """Return the moment in local time of this machine, in milliseconds ("GETDATE (SSIS Expression)").
 
     SSIS's is the local time of the machine that runs the package; this is that of the Airflow worker (its ``TZ``).
     """
@@ -57,12 +57,12 @@ def getdate() -> datetime:
 
 
 def getutcdate() -> datetime:
-    """Give the moment in UTC, in milliseconds ("GETUTCDATE (SSIS Expression)")."""
+    """Return the moment in UTC, in milliseconds ("GETUTCDATE (SSIS Expression)")."""
     return _in_milliseconds(datetime.now(UTC).replace(tzinfo=None))
 
 
 def local(moment: datetime) -> datetime:
-    """Give a moment, such as Airflow's start of a run, as System::StartTime is: local time, in milliseconds."""
+    """Return a moment, such as Airflow's start of a run, as System::StartTime is: local time, in milliseconds."""
     return _in_milliseconds(moment.astimezone().replace(tzinfo=None) if moment.tzinfo else moment)
 
 
@@ -105,7 +105,7 @@ def datediff(part: str, start: date, end: date) -> int:
 
 @propagates_null
 def datepart(part: str, moment: date) -> int:
-    """Give a part of a date; weeks and weekdays count from 1, begin on Sunday ("DATEPART (SSIS Expression)").
+    """Return a part of a date; weeks and weekdays count from 1, begin on Sunday ("DATEPART (SSIS Expression)").
 
     Raises:
         ValueError: the part is none.
@@ -129,19 +129,19 @@ def datepart(part: str, moment: date) -> int:
 
 @propagates_null
 def year(moment: date) -> int:
-    """Give the year ("YEAR (SSIS Expression)")."""
+    """Return the year ("YEAR (SSIS Expression)")."""
     return moment.year
 
 
 @propagates_null
 def month(moment: date) -> int:
-    """Give the month ("MONTH (SSIS Expression)")."""
+    """Return the month ("MONTH (SSIS Expression)")."""
     return moment.month
 
 
 @propagates_null
 def day(moment: date) -> int:
-    """Give the day of the month ("DAY (SSIS Expression)")."""
+    """Return the day of the month ("DAY (SSIS Expression)")."""
     return moment.day
 
 

@@ -25,7 +25,7 @@ def propagates_null(function: Callable[P, R]) -> Callable[P, R | None]:
 
 
 def is_null(value: object) -> bool:
-    """Tell whether a value is NULL ("ISNULL (SSIS Expression)")."""
+    """Return whether a value is NULL ("ISNULL (SSIS Expression)")."""
     return value is None
 
 

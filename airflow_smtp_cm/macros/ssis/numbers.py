@@ -105,19 +105,19 @@ def bit_xor(left: int, right: int) -> int:
 
 @propagates_null
 def absolute(number: Number) -> Number:
-    """Give it without its sign ("ABS (SSIS Expression)")."""
+    """Return it without its sign ("ABS (SSIS Expression)")."""
     return number.copy_abs() if isinstance(number, Decimal) else abs(number)
 
 
 @propagates_null
 def ceiling(number: Number) -> Number:
-    """Give the smallest whole number that is not smaller, with as many decimals ("CEILING (SSIS Expression)")."""
+    """Return the smallest whole number that is not smaller, with as many decimals ("CEILING (SSIS Expression)")."""
     return _whole(number, ROUND_CEILING)
 
 
 @propagates_null
 def floor(number: Number) -> Number:
-    """Give the greatest whole number that is not greater, with as many decimals ("FLOOR (SSIS Expression)")."""
+    """Return the greatest whole number that is not greater, with as many decimals ("FLOOR (SSIS Expression)")."""
     return _whole(number, ROUND_FLOOR)
 
 
@@ -140,13 +140,13 @@ def rounded(number: Number, decimals: int) -> Number:
 
 @propagates_null
 def sign(number: float | Decimal) -> int:
-    """Give -1, 0 or 1 ("SIGN (SSIS Expression)")."""
+    """Return -1, 0 or 1 ("SIGN (SSIS Expression)")."""
     return (number > 0) - (number < 0)
 
 
 @propagates_null
 def exp(number: float) -> float:
-    """Give e to the power of a number ("EXP (SSIS Expression)").
+    """Return e to the power of a number ("EXP (SSIS Expression)").
 
     Raises:
         OverflowError: the result is too large for DT_R8.
@@ -156,13 +156,13 @@ def exp(number: float) -> float:
 
 @propagates_null
 def ln(number: float) -> float | None:
-    """Give the natural logarithm, NULL of what has none ("LN (SSIS Expression)")."""
+    """Return the natural logarithm, NULL of what has none ("LN (SSIS Expression)")."""
     return math.log(number) if number > 0 else None
 
 
 @propagates_null
 def log(number: float) -> float | None:
-    """Give the logarithm to base 10, NULL of what has none ("LOG (SSIS Expression)")."""
+    """Return the logarithm to base 10, NULL of what has none ("LOG (SSIS Expression)")."""
     return math.log10(number) if number > 0 else None
 
 
@@ -184,13 +184,13 @@ def power(number: float, exponent: float) -> float | None:
 
 @propagates_null
 def square(number: float) -> float:
-    """Give it times itself ("SQUARE (SSIS Expression)")."""
+    """Return it times itself ("SQUARE (SSIS Expression)")."""
     return number * number
 
 
 @propagates_null
 def sqrt(number: float) -> float:
-    """Give the square root ("SQRT (SSIS Expression)").
+    """Return the square root ("SQRT (SSIS Expression)").
 
     Raises:
         ValueError: the number is negative.

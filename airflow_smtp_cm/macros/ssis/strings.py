@@ -25,7 +25,7 @@ def concatenate(*texts: str) -> str:
 
 @propagates_null
 def substring(text: str, position: int, length: int) -> str:
-    """Give a part of a text; position counts from 1, length may go beyond the end ("SUBSTRING (SSIS Expression)").
+    """Return a part of a text; position counts from 1, length may go beyond the end ("SUBSTRING (SSIS Expression)").
 
     Raises:
         ValueError: position is below 1, or length below 0.
@@ -38,7 +38,7 @@ def substring(text: str, position: int, length: int) -> str:
 
 @propagates_null
 def left(text: str, count: int) -> str:
-    """Give the first characters ("LEFT (SSIS Expression)").
+    """Return the first characters ("LEFT (SSIS Expression)").
 
     Raises:
         ValueError: count is below 0.
@@ -49,7 +49,7 @@ def left(text: str, count: int) -> str:
 
 @propagates_null
 def fitting(text: str, length: int) -> str:
-    """Give the text of a number if it is not longer.
+    """Return the text of a number if it is not longer.
 
     Raises:
         ValueError: it is longer.
@@ -61,7 +61,7 @@ def fitting(text: str, length: int) -> str:
 
 @propagates_null
 def right(text: str, count: int) -> str:
-    """Give the last characters ("RIGHT (SSIS Expression)").
+    """Return the last characters ("RIGHT (SSIS Expression)").
 
     Raises:
         ValueError: count is below 0.
@@ -78,13 +78,13 @@ def length(text: str | bytes) -> int:
 
 @propagates_null
 def lower(text: str) -> str:
-    """Give it in lower case ("LOWER (SSIS Expression)")."""
+    """Return it in lower case ("LOWER (SSIS Expression)")."""
     return text.lower()
 
 
 @propagates_null
 def upper(text: str) -> str:
-    """Give it in upper case ("UPPER (SSIS Expression)")."""
+    """Return it in upper case ("UPPER (SSIS Expression)")."""
     return text.upper()
 
 
@@ -132,7 +132,7 @@ def replicate(text: str, times: int) -> str:
 
 @propagates_null
 def reverse(text: str) -> str:
-    """Give it backwards ("REVERSE (SSIS Expression)")."""
+    """Return it backwards ("REVERSE (SSIS Expression)")."""
     return text[::-1]
 
 
@@ -156,13 +156,13 @@ def find_string(text: str, search: str, occurrence: int) -> int:
 
 @propagates_null
 def codepoint(text: str) -> int | None:
-    """Give the number of the first character, a unit of UTF-16; NULL of nothing ("CODEPOINT (SSIS Expression)")."""
+    """Return the number of the first character, a unit of UTF-16; NULL of nothing ("CODEPOINT (SSIS Expression)")."""
     return int.from_bytes(text[0].encode("utf-16-le", "surrogatepass")[:2], "little") if text else None
 
 
 @propagates_null
 def token(text: str, delimiters: str, occurrence: int) -> str:
-    """Give one of the pieces between delimiters, counted from 1 ("TOKEN (SSIS Expression)").
+    """Return one of the pieces between delimiters, counted from 1 ("TOKEN (SSIS Expression)").
 
     Beyond the last it gives an empty text, as the page's example does (its remarks speak of NULL).
 

@@ -79,5 +79,5 @@ class Template:
     notes: Mapping[str, str]
 
     def as_jinja_expression(self) -> str:
-        """Give the same as one Jinja expression without braces, whose value is the result itself, not its text."""
+        """Return the same as one Jinja expression without braces, whose value is the result itself, not its text."""
         return self._jinja_expression

@@ -55,7 +55,7 @@ class NotCastable(Exception):
 
 
 def common_number(left: DataType, right: DataType) -> DataType | None:
-    """Give the type of an operation of two numbers ("Integration Services Data Types in Expressions").
+    """Return the type of an operation of two numbers ("Integration Services Data Types in Expressions").
 
     The page shows the table as a picture only; this follows what it says in words: one type stays it (but two
     DT_DECIMAL make a DT_NUMERIC), a signed and an unsigned integer make a signed one that holds both (there is none

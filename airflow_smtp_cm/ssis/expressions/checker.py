@@ -162,7 +162,7 @@ class Checker:
         return operation(_LOGICAL[operator], (left, right), DataType.BOOL, position)
 
     def _comparable(self, operator: str, left: Typed, right: Typed, position: int) -> tuple[Typed, Typed]:
-        """Give two operands one type whose values compare ("== (Equal) (SSIS Expression)")."""
+        """Return two operands one type whose values compare ("== (Equal) (SSIS Expression)")."""
         kinds = {left.data_type, right.data_type}
         if kinds <= NUMBERS:
             common = common_number(left.data_type, right.data_type)

@@ -108,7 +108,7 @@ class Expression:
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """Give the nodes right below a node, in the order of the text."""
+    """Return the nodes right below a node, in the order of the text."""
     match node:
         case Cast() | Unary():
             return (node.operand,)

@@ -11,7 +11,7 @@ from airflow_smtp_cm.ssis.expressions.bindings import Binding, Constant, Inline,
 from airflow_smtp_cm.ssis.expressions.casts import NotCastable, as_text
 from airflow_smtp_cm.ssis.expressions.checker import Checker
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError, Untranslatable
-from airflow_smtp_cm.ssis.expressions.jinja_text import Level, NoJinja, jinja, joined
+from airflow_smtp_cm.ssis.expressions.jinja_text import Level, NotExpressible, jinja, joined
 from airflow_smtp_cm.ssis.expressions.typed import Operation, Reference, Typed, operation
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) ->
         root = binder.check(expression)
         value = jinja(root)
         text, uses_functions = _template(as_text(root))
-    except NoJinja as error:
+    except NotExpressible as error:
         raise Untranslatable(expression.text, error.position, error.reason) from None
     except NotCastable:
         reason = f"The result is {root.data_type.value}, which has no text"

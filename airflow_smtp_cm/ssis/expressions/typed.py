@@ -130,7 +130,7 @@ def _compute(made: Operation) -> Content:
 
 
 def retyped(node: Typed, data_type: DataType) -> Typed:
-    """Give a node another type whose values are the same in Python."""
+    """Return a node another type whose values are the same in Python."""
     if node.data_type is data_type:
         return node
     if isinstance(node, Constant) and isinstance(node.content, int) and data_type in FLOATS:

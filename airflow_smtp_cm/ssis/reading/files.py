@@ -30,7 +30,7 @@ def check_file(path: Path, most_bytes: int) -> None:
 
 
 def load(path: Path) -> bytes:
-    """Give the content of a file with XML.
+    """Return the content of a file with XML.
 
     Raises:
         NotReadableError: it cannot be opened, or is too large.
@@ -43,5 +43,5 @@ def load(path: Path) -> bytes:
 
 
 def cannot_be_opened(error: OSError) -> NotReadableError:
-    """Give what to tell of a file or folder that the system does not open."""
+    """Return what to tell of a file or folder that the system does not open."""
     return NotReadableError(f"It cannot be opened: {error.strerror}.", "Check its name and its rights.")

@@ -81,7 +81,7 @@ def _parts(archive: ZipFile, path: Path) -> list[Part]:
 
 
 def _inner(name: str) -> str:
-    """Give a name that stays within the archive's, for messages."""
+    """Return a name that stays within the archive's, for messages."""
     return name.replace("\\", "/").replace("\0", "").lstrip("/") or "?"
 
 

@@ -26,11 +26,11 @@ class Properties:
         self._values = values
 
     def text(self, name: str) -> str:
-        """Give a property; nothing if it is not there."""
+        """Return a property; nothing if it is not there."""
         return self._values.get(name, "")
 
     def boolean(self, name: str, *, default: bool = False) -> bool:
-        """Give a property that is true or false, written True and False, or -1 and 0."""
+        """Return a property that is true or false, written True and False, or -1 and 0."""
         value = self._values.get(name)
         if value is None:
             return default
@@ -40,7 +40,7 @@ class Properties:
         return value in _TRUE
 
     def number(self, name: str, default: int) -> int:
-        """Give a whole number of 32 bits."""
+        """Return a whole number of 32 bits."""
         value = self.text(name).strip()
         if not value:
             return default
@@ -53,7 +53,7 @@ class Properties:
         return number
 
     def enum(self, name: str, default: _Enum) -> _Enum:
-        """Give a property that is one of a few numbers."""
+        """Return a property that is one of a few numbers."""
         try:
             return type(default)(self.number(name, default))
         except ValueError:
@@ -68,18 +68,18 @@ class Properties:
 
 
 def properties_of(element: Element) -> Properties:
-    """Give the properties of a thing."""
+    """Return the properties of a thing."""
     values = {child.attributes.get("Name", ""): child.text for child in element.all("Property")}
     return Properties(values | element.attributes)
 
 
 def members(element: Element, group: str, name: str) -> list[Element]:
-    """Give the things of a kind: in an element of their own (formats 6 and 8), or side by side (2 and 3)."""
+    """Return the things of a kind: in an element of their own (formats 6 and 8), or side by side (2 and 3)."""
     return [member for place in (element, *element.all(group)) for member in place.all(name)]
 
 
 def expressions_of(element: Element, ref_id: str, secrets: Secrets) -> dict[str, str]:
-    """Give the property expressions of a thing, by the properties' names."""
+    """Return the property expressions of a thing, by the properties' names."""
     expressions = {}
     for child in element.all("PropertyExpression"):
         name = child.attributes.get("Name", "")
@@ -88,5 +88,5 @@ def expressions_of(element: Element, ref_id: str, secrets: Secrets) -> dict[str,
 
 
 def guid(text: str) -> str:
-    """Give a GUID in upper case, as most tools write it; anything else, such as a name, as it is."""
+    """Return a GUID in upper case, as most tools write it; anything else, such as a name, as it is."""
     return text.upper() if text.startswith("{") else text

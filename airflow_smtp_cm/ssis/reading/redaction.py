@@ -27,7 +27,7 @@ class Secrets:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Give the places where a secret stood, in the order of the file, each once."""
+        """Return the places where a secret stood, in the order of the file, each once."""
         return tuple(self._places)
 
     def note(self, place: str) -> None:
@@ -35,11 +35,11 @@ class Secrets:
         self._places[place] = None
 
     def text(self, text: str, place: str) -> str:
-        """Give a text without the passwords of connection strings and addresses (URLs) in it."""
+        """Return a text without the passwords of connection strings and addresses (URLs) in it."""
         return self._noted(_without(text)[0], text, place)
 
     def expression(self, expression: str, place: str) -> str:
-        """Give an expression without the passwords in its strings, also of a connection string in several pieces."""
+        """Return an expression without the passwords in its strings, also of a connection string in several pieces."""
         goes_on = False
 
         def literal(match: re.Match[str]) -> str:
@@ -50,7 +50,7 @@ class Secrets:
         return self._noted(_LITERAL.sub(literal, expression), expression, place)
 
     def named(self, name: str, value: str | None, place: str) -> str | None:
-        """Give the value of a variable, parameter or property; None if its name says that it is a secret."""
+        """Return the value of a variable, parameter or property; None if its name says that it is a secret."""
         if not value:
             return value
         if _SECRET_NAME.search(name):
@@ -59,7 +59,7 @@ class Secrets:
         return self.text(value, place)
 
     def named_expression(self, name: str, expression: str, place: str) -> str:
-        """Give the expression of a variable, parameter or property; its strings masked if its name says so."""
+        """Return the expression of a variable, parameter or property; its strings masked if its name says so."""
         if not _SECRET_NAME.search(name):
             return self.expression(expression, place)
         return self._noted(_LITERAL.sub(lambda match: f'"{MASK if match[1] else ""}"', expression), expression, place)

@@ -68,11 +68,11 @@ class Element:
     mailer: str = ""
 
     def all(self, name: str) -> list[Element]:
-        """Give its children of this name."""
+        """Return its children of this name."""
         return [child for child in self.children if child.name == name]
 
     def first(self, *path: str) -> Element | None:
-        """Give the first element at the end of this path of names, if there is one."""
+        """Return the first element at the end of this path of names, if there is one."""
         element: Element | None = self
         for name in path:
             element = next((child for child in element.children if child.name == name), None) if element else None

@@ -17,7 +17,7 @@ _MESSAGE_SOURCE_TYPES = {"DirectInput": "0", "FileConnection": "1", "Variable": 
 
 
 def is_send_mail(type_: str, task: Element) -> bool:
-    """Tell whether a task is a Send Mail task, by its type or by what it holds."""
+    """Return whether a task is a Send Mail task, by its type or by what it holds."""
     return "SendMailTask" in type_ or task.first("ObjectData", "SendMailTaskData") is not None
 
 

@@ -13,7 +13,7 @@ from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.ssis.expressions import ExpressionError, Untranslatable
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Connections:
     _ids: dict[str, str] = field(default_factory=dict)
 
     def add(
-        self, manager: ConnectionManager, owner: str, given: Mapping[str, str], scope: Scope, lines: Lines
+        self, manager: ConnectionManager, owner: str, given: Mapping[str, str], scope: Scope, findings: Findings
     ) -> str:
         """Return the id of the connection for an SMTP connection manager; the same one again gets no other.
 
@@ -64,10 +64,10 @@ class Connections:
             owner: the name of its project or package, for its id if another has the same name and other settings.
             given: properties of connection managers that the project makes parameters of, as ``CM.Mail.SmtpServer``.
             scope: what its expressions can name.
-            lines: where to tell what was brought over, and what was not.
+            findings: where to tell what was brought over, and what was not.
         """
         wanted = slug(manager.name, "smtp")
-        properties = _Reading(manager, given, scope, lines).properties
+        properties = _Reading(manager, given, scope, findings).properties
         ours = SmtpConnectionManager(name=manager.name, description=manager.description, **properties)
         connection = json.loads(ours.to_airflow(wanted).as_json())
         settings = json.dumps([wanted, connection], sort_keys=True)
@@ -76,15 +76,15 @@ class Connections:
             conn_id = self._ids[settings] = self._names.take(free)
             self.by_id[conn_id] = connection
         conn_id = self._ids[settings]
-        lines.brought_over(About.CONNECTION, manager.ref_id, f"It is the connection {conn_id}.")
+        findings.converted(About.CONNECTION, manager.ref_id, f"It is the connection {conn_id}.")
         if conn_id != wanted:
-            lines.needs_a_human(
+            findings.manual(
                 About.CONNECTION,
                 manager.ref_id,
                 f"Another SMTP connection manager has the same name and other settings, so that this one is "
                 f"{conn_id}, not {wanted}.",
             )
-        _say_what_is_missing(ours, conn_id, manager, lines)
+        _report_incomplete(ours, conn_id, manager, findings)
         return conn_id
 
     def as_json(self) -> str:
@@ -92,14 +92,16 @@ class Connections:
         return json.dumps(dict(sorted(self.by_id.items())), indent=2, ensure_ascii=False) + "\n"
 
 
-def _say_what_is_missing(ours: SmtpConnectionManager, conn_id: str, manager: ConnectionManager, lines: Lines) -> None:
+def _report_incomplete(
+    ours: SmtpConnectionManager, conn_id: str, manager: ConnectionManager, findings: Findings
+) -> None:
     try:
         ours.validate()
     except SettingsError as error:
         for problem in error.problems:
-            lines.needs_a_human(About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}")
+            findings.manual(About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}")
     if ours.use_windows_authentication:
-        lines.needs_a_human(
+        findings.manual(
             About.CONNECTION,
             manager.ref_id,
             f"In SSIS whoever runs the package logs in. Give the connection {conn_id} a login and a password or "
@@ -114,10 +116,12 @@ class _Reading:
         properties: those of SmtpConnectionManager.
     """
 
-    def __init__(self, manager: ConnectionManager, given: Mapping[str, str], scope: Scope, lines: Lines) -> None:
+    def __init__(
+        self, manager: ConnectionManager, given: Mapping[str, str], scope: Scope, findings: Findings
+    ) -> None:
         self._manager = manager
         self._scope = scope
-        self._lines = lines
+        self._findings = findings
         parameters = {name: given.get(f"CM.{manager.name}.{name}") for name in ("ConnectionString", *_PROPERTIES)}
         text = self._evaluated("ConnectionString")
         if text is None:
@@ -131,7 +135,7 @@ class _Reading:
                 self.properties |= self._parsed(f"{name}={value};")
         for name in manager.expressions:
             if name not in parameters:
-                self._needs_a_human(f"The expression of its {name} is left out.")
+                self._manual(f"The expression of its {name} is left out.")
 
     def _evaluated(self, name: str) -> str | None:
         text = self._manager.expressions.get(name)
@@ -141,12 +145,10 @@ class _Reading:
             value, named = self._scope.constant(text)
         except (ExpressionError, Untranslatable) as error:
             # Not the expression: it may hold a password.
-            self._needs_a_human(
-                f"Its {name} is as stored, since its expression cannot be evaluated here: {error.reason}."
-            )
+            self._manual(f"Its {name} is as stored, since its expression cannot be evaluated here: {error.reason}.")
             return None
         names = ", ".join(map(str, named))
-        self._needs_a_human(
+        self._manual(
             f"Its {name} has an expression, evaluated once with what the files say"
             f"{f' of {names}' if names else ''}. Where that differs, override the connection by "
             f"AIRFLOW_CONN_... in the environment."
@@ -161,7 +163,7 @@ class _Reading:
         known = [item for item in items if item.partition("=")[0].strip().lower() in keys]
         if others := [item.partition("=")[0].strip().lower() for item in items if item not in known]:
             said = ", ".join(dict.fromkeys(_CREDENTIALS.get(key, "something else") for key in others))
-            self._needs_a_human(
+            self._manual(
                 f"Its connection string says more than SSIS knows: {said}. That is copied nowhere. Windows "
                 f"authentication takes the connection's login and password; for others use Airflow's type smtp."
             )
@@ -169,7 +171,7 @@ class _Reading:
         if found := next(filter(None, map(_WITH_PORT.fullmatch, known)), None):
             known[known.index(found[0])] = found[1]
             properties["port"] = int(found[2])
-            self._needs_a_human(
+            self._manual(
                 f"Its SmtpServer has a port, {found[2]}, in it: SSIS finds no server of such a name. The connection "
                 f"has them as host and port."
             )
@@ -177,11 +179,11 @@ class _Reading:
             return properties | ConnectionString.parse(";".join(known)).properties()
         except SettingsError as error:
             for problem in error.problems:
-                self._needs_a_human(f"Left out of the connection: {problem}")
+                self._manual(f"Left out of the connection: {problem}")
         return properties | _what_is_good(known)
 
-    def _needs_a_human(self, text: str) -> None:
-        self._lines.needs_a_human(About.CONNECTION, self._manager.ref_id, text)
+    def _manual(self, text: str) -> None:
+        self._findings.manual(About.CONNECTION, self._manager.ref_id, text)
 
 
 def _what_is_good(items: Iterable[str]) -> dict[str, Any]:

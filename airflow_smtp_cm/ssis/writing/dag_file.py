@@ -12,7 +12,7 @@ from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_ta
 from airflow_smtp_cm.ssis.model import Executable, Kind
 from airflow_smtp_cm.ssis.writing.control_flow import Node, handled_failures, plan
 from airflow_smtp_cm.ssis.writing.events import Callbacks, Events
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
@@ -46,7 +46,7 @@ def has_mail(executable: Executable) -> bool:
 
 
 def dag_source(
-    project: Project, package: Package, *, dag_id: str, managers: Managers, params: Params, lines: Lines
+    project: Project, package: Package, *, dag_id: str, managers: Managers, params: Params, findings: Findings
 ) -> str:
     """Return the source of a package's DAG; it is right, but not yet formatted.
 
@@ -56,9 +56,9 @@ def dag_source(
         dag_id: the DAG's id.
         managers: the connection managers that its tasks can name.
         params: takes the DAG's params.
-        lines: where to tell what was brought over, and what was not.
+        findings: where to tell what was brought over, and what was not.
     """
-    return _DagFile(project, package, dag_id, managers, params, lines).source()
+    return _DagFile(project, package, dag_id, managers, params, findings).source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class _DagFile:
     dag_id: str
     managers: Managers
     params: Params
-    lines: Lines
+    findings: Findings
     used: set[str] = field(default_factory=lambda: {"DAG"})
     uses_functions: bool = False
     notifiers: dict[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class _DagFile:
         root = plan(self.package.root, self._condition, self.names)
         self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task), Switch()))
         self.handled = handled_failures(root)
-        self.events = Events(root, self._notifier, self.lines)
+        self.events = Events(root, self._notifier, self.findings)
         body = [*self._body(root), *self._failures(root)]
         head = self._dag(root)
         if self.uses_functions:
@@ -137,7 +137,7 @@ class _DagFile:
         scope = Scope.of_package(self.project, self.package, self.params, in_task)
         for executable in _path(self.package.root, constraint.source.rpartition("\\")[0]):
             scope = scope.within(executable.ref_id, executable.variables)
-        translator = Translator(scope, constraint.ref_id, self.lines)
+        translator = Translator(scope, constraint.ref_id, self.findings)
         template = translator.template("the constraint", constraint.expression)
         if template is None:
             raise Untranslatable(constraint.expression, 0, "It has no counterpart")
@@ -204,18 +204,18 @@ class _DagFile:
         mail = self._complete(executable, self.places[node])
         description = _description(executable)
         arguments = self._common(node) | mail.arguments | self._rest(node, [description] if description else [])
-        self.lines.brought_over(About.MAIL, executable.ref_id, f"It is the task {node.full_id}.")
+        self.findings.converted(About.MAIL, executable.ref_id, f"It is the task {node.full_id}.")
         return call("SendMailOperator", arguments)
 
     def _complete(self, task: Executable, place: _Place) -> Mail:
         """Return a task's message, with what switches it off."""
-        mail = mail_of(task, place.scope, self.managers, self.lines)
-        place.switch.apply(mail, self.lines)
+        mail = mail_of(task, place.scope, self.managers, self.findings)
+        place.switch.apply(mail, self.findings)
         self.uses_functions |= mail.uses_functions
         if place.switch.disabled:
-            self.lines.brought_over(About.DISABLED, task.ref_id, "It is disabled here, too.")
+            self.findings.converted(About.DISABLED, task.ref_id, "It is disabled here, too.")
         elif mail.to_do:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.MAIL,
                 task.ref_id,
                 f"Nothing is sent until you write {' and '.join(mail.to_do)} and take its disable away.",
@@ -234,7 +234,7 @@ class _DagFile:
         if place.switch.disabled:
             doc.append("Disabled in the package.")
         doc += [f"Disabled in the package if: `{expression}`" for _, expression, _ in place.switch.expressions]
-        self.lines.needs_a_human(
+        self.findings.manual(
             About.PLACEHOLDER,
             executable.ref_id,
             f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}"
@@ -251,14 +251,14 @@ class _DagFile:
     def _about_group(self, node: Node) -> None:
         executable = node.of
         if executable.kind in _LOOPS:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.LOOP,
                 executable.ref_id,
                 f"{executable.kind.value}: what is in the group {node.full_id} runs once. Map it (expand) over "
                 f"what the loop goes through.",
             )
         if expression := executable.expressions.get("Disable"):
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.DISABLED,
                 executable.ref_id,
                 f"Its mails are disabled if {expression}; its placeholders are not.",
@@ -288,7 +288,7 @@ class _DagFile:
         for argument in ("subject", "message_source"):
             mail.arguments.setdefault(argument, '""')
         self.notifiers[name] = call("SendMailNotifier", mail.arguments)
-        self.lines.brought_over(
+        self.findings.converted(
             About.EVENT_HANDLER, task.ref_id, f"It is the notifier {name}, which callbacks call ({handler.event})."
         )
         return name

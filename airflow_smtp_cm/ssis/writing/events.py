@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,16 +48,16 @@ class Events:
         root: the control flow.
         notifier: makes a notifier of a mail in an event handler of a node, and returns the name of its variable; the
             mail comes after the containers within the handler that it is in.
-        lines: where what has no counterpart is told.
+        findings: where what has no counterpart is told.
     """
 
     def __init__(
         self,
         root: Node,
         notifier: Callable[[Node, EventHandler, tuple[Executable, ...]], str],
-        lines: Lines,
+        findings: Findings,
     ) -> None:
-        self._lines = lines
+        self._findings = findings
         self._notifier = notifier
         self._own: dict[Node, list[tuple[EventHandler, tuple[str, ...]]]] = {}
         for node in (root, *root.everything()):
@@ -94,24 +94,26 @@ class Events:
         switched_off = executable.properties.get("DisableEventHandlers") == "True"
         for handler in executable.event_handlers:
             if handler.disabled or switched_off or executable.disabled:
-                self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")
+                self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")
             else:
                 yield handler
 
     def _notifiers(self, node: Node, handler: EventHandler) -> tuple[str, ...]:
         mails = list(self._mails(handler.executables, handler.constraints))
         if not mails:
-            self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It sends no mail that could be brought over.")
+            self._findings.skipped(
+                About.EVENT_HANDLER, handler.ref_id, "It sends no mail that could be brought over."
+            )
             return ()
         if handler.event not in CALLBACKS:
-            self._lines.needs_a_human(
+            self._findings.manual(
                 About.EVENT_HANDLER,
                 handler.ref_id,
                 f"Airflow has no callback for {handler.event}: its mail is left out.",
             )
             return ()
         if handler.event in _ABOUT_CONTAINERS_TOO and node.children:
-            self._lines.needs_a_human(
+            self._findings.manual(
                 About.EVENT_HANDLER,
                 handler.ref_id,
                 f"It is called for each task. {handler.event} of containers, and of the package itself, has no "
@@ -131,21 +133,21 @@ class Events:
             before = [constraint for constraint in constraints if constraint.target == one.ref_id]
             if any(map(_is_a_condition, before)) or left_out & {constraint.source for constraint in before}:
                 left_out.add(one.ref_id)
-                self._lines.needs_a_human(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
+                self._findings.manual(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
             elif one.kind is Kind.SEND_MAIL:
                 yield (*path, one)
             elif one.executables:
                 if one.kind is not Kind.SEQUENCE:
-                    self._lines.needs_a_human(
+                    self._findings.manual(
                         About.LOOP, one.ref_id, "A callback has no loops: what is in it is sent once."
                     )
                 yield from self._mails(one.executables, one.constraints, (*path, one))
             else:
-                self._lines.needs_a_human(
+                self._findings.manual(
                     About.EVENT_HANDLER, one.ref_id, f"It is no mail ({one.type}), and is left out of the callback."
                 )
             for handler in one.event_handlers:
-                self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
+                self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
 
 
 def _is_a_condition(constraint: PrecedenceConstraint) -> bool:

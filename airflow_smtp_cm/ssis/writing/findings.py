@@ -1,4 +1,4 @@
-"""What there is to say about a package on its way to Airflow: lines, of which the report is made."""
+"""What there is to say about a package on its way to Airflow: findings, of which the report is made."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Status(StrEnum):
     """What became of something in a package."""
 
-    BROUGHT_OVER = "brought_over"
-    NEEDS_A_HUMAN = "needs_a_human"
-    LEFT_OUT = "left_out"
+    CONVERTED = "converted"
+    MANUAL = "manual"
+    SKIPPED = "skipped"
 
 
 class About(StrEnum):
@@ -33,36 +33,36 @@ class About(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Finding:
     """One thing, and what became of it.
 
     Attributes:
-        verdict: whether it was brought over.
+        status: whether it was brought over.
         about: what kind of thing it is.
         place: where it is in the package (refId), or which variable or parameter.
         text: what became of it, and what is to be done.
     """
 
-    verdict: Verdict
+    status: Status
     about: About
     place: str
     text: str
 
 
 @dataclass(slots=True)
-class Lines:
-    """Lines, in the order in which they were found; the same twice is said once."""
+class Findings:
+    """Findings, in the order in which they were found; the same twice is said once."""
 
-    lines: dict[Line, None] = field(default_factory=dict)
+    findings: dict[Finding, None] = field(default_factory=dict)
 
-    def brought_over(self, about: About, place: str, text: str) -> None:
+    def converted(self, about: About, place: str, text: str) -> None:
         """Say what something has become."""
-        self.lines[Line(Verdict.BROUGHT_OVER, about, place, text)] = None
+        self.findings[Finding(Status.CONVERTED, about, place, text)] = None
 
-    def needs_a_human(self, about: About, place: str, text: str) -> None:
+    def manual(self, about: About, place: str, text: str) -> None:
         """Say what somebody must do, or decide."""
-        self.lines[Line(Verdict.NEEDS_A_HUMAN, about, place, text)] = None
+        self.findings[Finding(Status.MANUAL, about, place, text)] = None
 
-    def left_out(self, about: About, place: str, text: str) -> None:
+    def skipped(self, about: About, place: str, text: str) -> None:
         """Say what has no place in Airflow, or is not needed."""
-        self.lines[Line(Verdict.LEFT_OUT, about, place, text)] = None
+        self.findings[Finding(Status.SKIPPED, about, place, text)] = None

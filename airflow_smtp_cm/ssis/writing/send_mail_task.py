@@ -10,7 +10,7 @@ from airflow_smtp_cm.ssis.expressions import as_template
 from airflow_smtp_cm.ssis.model import MessageSourceType
 from airflow_smtp_cm.ssis.writing import source_text
 from airflow_smtp_cm.ssis.writing.connections import find, is_smtp
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.templates import Translator, to_do
 
 if TYPE_CHECKING:
@@ -77,16 +77,16 @@ class Mail:
     uses_functions: bool = False
 
 
-def mail_of(task: Executable, scope: Scope, managers: Managers, lines: Lines) -> Mail:
+def mail_of(task: Executable, scope: Scope, managers: Managers, findings: Findings) -> Mail:
     """Return the message of a Send Mail task.
 
     Args:
         task: the task.
         scope: what can be named in its expressions.
         managers: the connection managers that it can name.
-        lines: where what needs a human is told.
+        findings: where what needs a human is told.
     """
-    return _Reading(task, scope, managers, lines).mail
+    return _Reading(task, scope, managers, findings).mail
 
 
 class _Reading:
@@ -96,16 +96,16 @@ class _Reading:
         mail: the message.
     """
 
-    def __init__(self, task: Executable, scope: Scope, managers: Managers, lines: Lines) -> None:
+    def __init__(self, task: Executable, scope: Scope, managers: Managers, findings: Findings) -> None:
         if task.mail is None:
             raise ValueError(f"{task.ref_id} is no Send Mail task.")
         self.mail = Mail()
         self._told: SendMail = task.mail
         self._expressions = task.expressions
         self._managers = managers
-        self._lines = lines
+        self._findings = findings
         self._place = task.ref_id
-        self._translator = Translator(scope, task.ref_id, lines)
+        self._translator = Translator(scope, task.ref_id, findings)
         self._connection()
         for argument, (name, attribute) in _ADDRESS_LINES.items():
             # System.Net.Mail skips CR LF around an address, as any white space; SendMailOperator rejects it.
@@ -116,9 +116,7 @@ class _Reading:
         self._attachments()
         for name, expression in self._expressions.items():
             if name not in _PROPERTIES:
-                lines.needs_a_human(
-                    About.EXPRESSION, self._place, f"The expression of {name} is left out: {expression}"
-                )
+                findings.manual(About.EXPRESSION, self._place, f"The expression of {name} is left out: {expression}")
         self.mail.uses_functions = self._translator.uses_functions
 
     def _set(self, argument: str, template: str) -> None:
@@ -155,7 +153,7 @@ class _Reading:
             return
         what = f"{manager.name}, of type {manager.creation_name}" if manager else reference or "none"
         self._to_do("smtp_conn_id", what)
-        self._lines.needs_a_human(
+        self._findings.manual(
             About.CONNECTION,
             self._place,
             f"Its connection is no SMTP connection manager that there is: {what}."
@@ -194,7 +192,7 @@ class _Reading:
         manager = self._managers.find(reference)
         if manager is None or manager.creation_name.upper() != "FILE":
             self._to_do("message_source", f"the file of the connection manager {reference}")
-            self._lines.needs_a_human(
+            self._findings.manual(
                 About.FILE,
                 self._place,
                 f"Its message source is no File connection manager that there is: {reference}.",
@@ -207,7 +205,7 @@ class _Reading:
             else:
                 self._to_do("message_source", expression)
         self._set("message_source", path)
-        self._lines.needs_a_human(
+        self._findings.manual(
             About.FILE, self._place, f"Its text is in a file, to which the workers need access: {path}"
         )
 
@@ -220,7 +218,7 @@ class _Reading:
             )
         if "attachments" in self.mail.arguments:
             on_windows = any(map(_OF_WINDOWS.match, self._told.attachments))
-            self._lines.needs_a_human(
+            self._findings.manual(
                 About.FILE,
                 self._place,
                 f"It attaches files, to which the workers need access{', by paths of theirs' if on_windows else ''}: "
@@ -247,14 +245,14 @@ class Switch:
             return Switch(self.disabled, (*self.expressions, (owner.ref_id, expression, scope)))
         return Switch(self.disabled or owner.disabled, self.expressions)
 
-    def apply(self, mail: Mail, lines: Lines) -> None:
+    def apply(self, mail: Mail, findings: Findings) -> None:
         """Set a message's argument ``disable``: what somebody must write switches it off, too."""
         if self.disabled:
             mail.arguments["disable"] = "True"
             return
         tests = []
         for ref_id, expression, scope in self.expressions:
-            translator = Translator(scope, ref_id, lines)
+            translator = Translator(scope, ref_id, findings)
             if template := translator.template("Disable", expression):
                 tests.append(template.as_jinja_expression())
                 mail.uses_functions |= translator.uses_functions

@@ -14,7 +14,7 @@ from airflow_smtp_cm.ssis.expressions import (
     parse,
     to_jinja,
 )
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.writing.scope import Scope
@@ -32,13 +32,13 @@ class Translator:
     Attributes:
         scope: what can be named there.
         place: its ``ref_id``.
-        lines: where what cannot be translated is told.
+        findings: where what cannot be translated is told.
         uses_functions: whether a template needs the macro ``ssis``.
     """
 
     scope: Scope
     place: str
-    lines: Lines
+    findings: Findings
     uses_functions: bool = False
 
     def template(self, property_name: str, text: str) -> Template | None:
@@ -51,7 +51,7 @@ class Translator:
         try:
             template = to_jinja(parse(text), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
             )
             return None
@@ -62,7 +62,7 @@ class Translator:
         try:
             template = to_jinja(parse(str(VariableName(*_parts(name)))), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.MAIL,
                 self.place,
                 f"Its text is in a variable, which its MessageSource names as {name}: {error.reason}.",
@@ -75,13 +75,13 @@ class Translator:
         try:
             value, named = self.scope.constant(text)
         except (ExpressionError, Untranslatable) as error:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.EXPRESSION, self.place, f"The expression of {property_name} cannot be evaluated here: {error}"
             )
             return None
         if named:
             names = ", ".join(map(str, named))
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.EXPRESSION,
                 self.place,
                 f"The expression of {property_name} was evaluated once, with what the files say of {names}: {text}",
@@ -91,7 +91,7 @@ class Translator:
     def _noted(self, template: Template) -> Template:
         self.uses_functions |= template.uses_functions
         for name, note in template.notes.items():
-            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {note}.")
+            self.findings.manual(About.EXPRESSION, self.place, f"Of {name}: {note}.")
         return template
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import Kind, Parameter, Variable
 from airflow_smtp_cm.ssis.writing.connections import is_smtp
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.scope import Known
 
 if TYPE_CHECKING:
@@ -30,22 +30,22 @@ _ADVICE = {
 }
 
 
-def say_what_the_project_has(project: Project, used: set[str], bound: set[Known], lines: Lines) -> None:
+def report_unconverted_of_project(project: Project, used: set[str], bound: set[Known], findings: Findings) -> None:
     """Say what the packages of a project share that is not brought over, or differently.
 
     Args:
         project: the project.
         used: ``ref_id`` of the connection managers that a mail goes through.
         bound: what mails and conditions name.
-        lines: where to say it.
+        findings: where to say it.
     """
     for known in (Known("$Project", parameter) for parameter in project.parameters):
-        _say_no_param(known, bound, lines)
-    _say_managers(project.connection_managers, used, lines)
-    _say_secrets(project.secrets, project.connection_managers, lines)
+        _report_no_param(known, bound, findings)
+    _report_managers(project.connection_managers, used, findings)
+    _report_secrets(project.secrets, project.connection_managers, findings)
     for configuration in project.configurations:
         if configuration.values:
-            lines.needs_a_human(
+            findings.manual(
                 About.PARAMETER,
                 f"{project.name}.Configurations[{configuration.name}]",
                 f"The configuration has values of its own for {', '.join(configuration.values)}. The DAGs have the "
@@ -53,29 +53,29 @@ def say_what_the_project_has(project: Project, used: set[str], bound: set[Known]
             )
 
 
-def say_what_else_there_is(package: Package, params: Params, managers: Managers, lines: Lines) -> None:
+def report_unconverted(package: Package, params: Params, managers: Managers, findings: Findings) -> None:
     """Say what a package has beside its mail.
 
     Args:
         package: the package.
         params: what of its variables and parameters became params.
         managers: its connection managers, and which of them were used.
-        lines: where to say it.
+        findings: where to say it.
     """
     for name, param in params.by_name.items():
-        _say_param(name, param, params, lines)
+        _report_param(name, param, params, findings)
     are_params = {param.known for param in params.by_name.values()}
     for known in _named(package):
         if known not in are_params:
-            _say_no_param(known, params.bound, lines)
-    _say_managers(package.connection_managers, managers.used, lines)
+            _report_no_param(known, params.bound, findings)
+    _report_managers(package.connection_managers, managers.used, findings)
     for executable in package.root.everything():
-        _say_mailer(executable, lines)
-        _say_properties(executable, lines)
-        _say_loose_ends(executable, lines)
-    _say_secrets(package.secrets, package.connection_managers, lines)
+        _report_mailer(executable, findings)
+        _report_properties(executable, findings)
+        _report_loose_ends(executable, findings)
+    _report_secrets(package.secrets, package.connection_managers, findings)
     for configuration in package.configurations:
-        lines.needs_a_human(
+        findings.manual(
             About.PARAMETER,
             package.root.ref_id,
             f"The package configuration {configuration} may set variables and properties when it starts.",
@@ -92,67 +92,65 @@ def variables_of_loops(root: Executable) -> frozenset[str]:
     )
 
 
-def _say_param(name: str, param: ParamOf, params: Params, lines: Lines) -> None:
+def _report_param(name: str, param: ParamOf, params: Params, findings: Findings) -> None:
     source, place = param.known.source, _place(param.known)
     about = About.VARIABLE if isinstance(source, Variable) else About.PARAMETER
     default = "" if "default" in param.arguments else "; it has no default, so that whoever starts a run must give it"
-    lines.brought_over(about, place, f"It is the param {name}{default}.")
+    findings.converted(about, place, f"It is the param {name}{default}.")
     if params.is_of_loop(param.known):
-        lines.needs_a_human(
-            about, place, f"A loop sets it: put what the group is mapped over in place of params.{name}."
-        )
+        findings.manual(about, place, f"A loop sets it: put what the group is mapped over in place of params.{name}.")
     elif isinstance(source, Variable):
-        lines.needs_a_human(
+        findings.manual(
             about,
             place,
             f"If a task of the package sets it, put what that task returns (XCom) in place of params.{name}.",
         )
     elif isinstance(source, Parameter) and source.sensitive:
-        lines.needs_a_human(
+        findings.manual(
             About.SECRET,
             place,
             f"Its value is secret. Whoever starts a run sees params.{name}: use a connection instead.",
         )
 
 
-def _say_no_param(known: Known, bound: Container[Known], lines: Lines) -> None:
+def _report_no_param(known: Known, bound: Container[Known], findings: Findings) -> None:
     about = About.VARIABLE if isinstance(known.source, Variable) else About.PARAMETER
     if known not in bound:
-        lines.left_out(about, _place(known), "No mail and no condition names it.")
+        findings.skipped(about, _place(known), "No mail and no condition names it.")
     elif isinstance(known.source, Variable) and known.source.expression:
-        lines.brought_over(about, _place(known), "Its expression is in what names it.")
+        findings.converted(about, _place(known), "Its expression is in what names it.")
     elif known.place != "$Project":
-        lines.brought_over(about, _place(known), "Its value is in what names it.")
+        findings.converted(about, _place(known), "Its value is in what names it.")
 
 
-def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: Lines) -> None:
+def _report_managers(managers: Iterable[ConnectionManager], used: set[str], findings: Findings) -> None:
     for manager in managers:
         if is_smtp(manager):
             if manager.ref_id not in used:
-                lines.needs_a_human(About.CONNECTION, manager.ref_id, "No mail goes through it: is it needed?")
+                findings.manual(About.CONNECTION, manager.ref_id, "No mail goes through it: is it needed?")
         elif "SMTP" in manager.creation_name.upper():
-            lines.needs_a_human(
+            findings.manual(
                 About.CONNECTION,
                 manager.ref_id,
                 f"It is not SSIS's own SMTP connection manager but one of type {manager.creation_name}, and is left. "
                 f"If it logs in by name and password, add a connection of Airflow's type smtp.",
             )
         elif manager.ref_id in used:
-            lines.brought_over(About.CONNECTION, manager.ref_id, "Its path is in the mail that names it.")
+            findings.converted(About.CONNECTION, manager.ref_id, "Its path is in the mail that names it.")
         else:
-            lines.left_out(
+            findings.skipped(
                 About.CONNECTION, manager.ref_id, f"It is of type {manager.creation_name}, and not for mail."
             )
 
 
-def _say_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], lines: Lines) -> None:
+def _report_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], findings: Findings) -> None:
     for place in dict.fromkeys((*places, *(manager.ref_id for manager in managers if manager.has_secret))):
-        lines.needs_a_human(About.SECRET, place, "A password or another secret stands here, which is copied nowhere.")
+        findings.manual(About.SECRET, place, "A password or another secret stands here, which is copied nowhere.")
 
 
-def _say_mailer(executable: Executable, lines: Lines) -> None:
+def _report_mailer(executable: Executable, findings: Findings) -> None:
     if mailer := executable.mailer:
-        lines.needs_a_human(
+        findings.manual(
             About.MAIL,
             executable.ref_id,
             f"It sends mail without a Send Mail task, by {mailer}: write that as a SendMailOperator. If it logs in, "
@@ -160,27 +158,27 @@ def _say_mailer(executable: Executable, lines: Lines) -> None:
         )
 
 
-def _say_properties(executable: Executable, lines: Lines) -> None:
+def _report_properties(executable: Executable, findings: Findings) -> None:
     for name, value in executable.properties.items():
         if name.startswith(_OF_LOOPS):
-            lines.left_out(About.LOOP, executable.ref_id, f"{name}: {value}")
+            findings.skipped(About.LOOP, executable.ref_id, f"{name}: {value}")
         else:
             advice = _ADVICE.get(name, "It has no counterpart here.")
-            lines.needs_a_human(About.PROPERTY, executable.ref_id, f"{name} is {value}. {advice}")
+            findings.manual(About.PROPERTY, executable.ref_id, f"{name} is {value}. {advice}")
     others = [name for name in executable.expressions if name != "Disable"]
     if others and executable.kind is not Kind.SEND_MAIL:
-        lines.left_out(About.EXPRESSION, executable.ref_id, f"It has expressions for {', '.join(others)}.")
+        findings.skipped(About.EXPRESSION, executable.ref_id, f"It has expressions for {', '.join(others)}.")
 
 
 def _place(known: Known) -> str:
     return f"{known.place}: {known.name}" if isinstance(known.source, Variable) else str(known.name)
 
 
-def _say_loose_ends(executable: Executable, lines: Lines) -> None:
+def _report_loose_ends(executable: Executable, findings: Findings) -> None:
     there = {one.ref_id for one in executable.executables}
     for constraint in executable.constraints:
         if not {constraint.source, constraint.target} <= there:
-            lines.needs_a_human(
+            findings.manual(
                 About.CONSTRAINT,
                 constraint.ref_id,
                 f"It leads from {constraint.source} to {constraint.target}, one of which is not there.",
