@@ -84,7 +84,7 @@ def test_the_same_name_with_other_settings_is_another_connection_and_said():
 
     assert list(converted.connections) == ["mail", "night_run_mail"]
     assert 'smtp_conn_id="night_run_mail"' in converted.source
-    assert any("this one is night_run_mail, not mail" in line for line in converted.findings())
+    assert any("The id of its connection is night_run_mail: mail belongs to" in line for line in converted.findings())
 
 
 def test_expressions_are_evaluated_once_and_said_to_depend_on_what_they_name():
@@ -99,7 +99,7 @@ def test_expressions_are_evaluated_once_and_said_to_depend_on_what_they_name():
 
     assert converted.connections["mail"]["host"] == "relay.corp.example"
     assert converted.connections["mail"]["extra"] == {"enable_ssl": True}
-    assert any("evaluated once with what the files say of @[User::Domain]" in line for line in converted.findings())
+    assert any("evaluated once with the stored values of @[User::Domain]" in line for line in converted.findings())
 
 
 def test_the_parameters_of_a_project_go_before_what_is_stored():
@@ -122,7 +122,7 @@ def test_what_ssis_does_not_know_is_said_and_not_copied(string):
     converted = Converted(package(mail(), managers=(manager(string=string),)))
 
     assert converted.connections["mail"]["host"] == "a.example"
-    assert any("says more than SSIS knows" in line for line in converted.findings())
+    assert any("has keys that SSIS does not support" in line for line in converted.findings())
     assert "hunter2" not in repr((converted.connections, converted.report, converted.source))
     assert "joe" not in repr((converted.connections, converted.report, converted.source))
 
@@ -155,7 +155,7 @@ def test_what_a_connection_lacks_is_said():
         "Complete the connection no_server: The Simple Mail Transfer Protocol (SMTP) server is not specified" in told
     )
     assert "without a port or a scheme: set the port of the Airflow connection" in told
-    assert "Give the connection windows a login and a password or keytab" in told
+    assert "Set login and password, or a keytab, in the connection windows" in told
 
 
 def test_a_port_in_the_name_of_the_server_is_the_port_of_the_connection_and_said():
@@ -167,7 +167,7 @@ def test_a_port_in_the_name_of_the_server_is_the_port_of_the_connection_and_said
         "port": 587,
         "extra": {"use_windows_authentication": True, "enable_ssl": True},
     }
-    assert any("Its SmtpServer has a port, 587, in it" in line for line in converted.findings())
+    assert any("Its SmtpServer includes the port 587" in line for line in converted.findings())
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_what_is_wrong_with_one_setting_does_not_take_the_others_with_it(string,
         "host": "a.example",
         "extra": {"enable_ssl": True},
     }
-    assert any(f"Left out of the connection: {problem}" in line for line in converted.findings())
+    assert any(f"Not in the connection: {problem}" in line for line in converted.findings())
 
 
 def test_look_alikes_are_named_and_left():
@@ -201,7 +201,7 @@ def test_look_alikes_are_named_and_left():
     converted = Converted(package(mail(), managers=(SMTP, other)))
 
     assert list(converted.connections) == ["mail"]
-    assert any("one of type SMTP (KingswaySoft), and is left" in line for line in converted.findings())
+    assert any("It is of type SMTP (KingswaySoft), not SSIS's own" in line for line in converted.findings())
 
 
 def test_an_unused_manager_is_a_connection_and_said():
@@ -209,4 +209,4 @@ def test_an_unused_manager_is_a_connection_and_said():
     converted = Converted(package(mail(), managers=(SMTP, idle)))
 
     assert list(converted.connections) == ["mail", "idle"]
-    assert "Package.ConnectionManagers[Idle]: No mail goes through it: is it needed?" in converted.findings()
+    assert "Package.ConnectionManagers[Idle]: No mail uses it: is it needed?" in converted.findings()

@@ -99,7 +99,7 @@ def test_on_post_execute_is_told_of_success_and_failure(told):
 
     assert told(root, {"a"}) == ["done", "done"]
     said = Converted(root).findings()
-    assert any("OnPostExecute of containers, and of the package itself" in line for line in said)
+    assert any("OnPostExecute of containers and of the package" in line for line in said)
 
 
 def test_the_arrows_between_tasks_raise_no_events(told):
@@ -166,7 +166,7 @@ def test_mails_in_containers_of_a_handler_are_sent_unless_these_are_off(told):
     )
 
     assert told(root, {"a"}) == ["in a group", "in a loop"]
-    assert f"{place}\\a loop: A callback has no loops: what is in it is sent once." in Converted(root).findings()
+    assert f"{place}\\a loop: A callback has no loops: its mail is sent once." in Converted(root).findings()
 
 
 def test_the_mails_of_a_handler_come_in_order():
@@ -193,9 +193,9 @@ def test_what_a_callback_cannot_do_is_said():
 
     assert '"on_failure_callback": in_any_case' in converted.source
     told = "\n".join(converted.findings())
-    assert f"{place}\\Log it: It is no mail (Microsoft.Pipeline), and is left out of the callback." in told
+    assert f"{place}\\Log it: It is not a Send Mail task (Microsoft.Pipeline): skipped in the callback." in told
     assert f"{place}\\if that fails: It depends on a precedence constraint" in told
-    assert "Airflow has no callback for OnWarning: its mail is left out." in told
+    assert "Airflow has no callback for OnWarning: its mail was skipped." in told
     assert "in any case" not in told
 
 
@@ -209,7 +209,7 @@ def test_a_package_that_runs_nothing_is_no_dag():
     converted = Converted(package(event_handlers=(handler("Package", "OnError", "Tell"),)))
 
     assert converted.source == ""
-    assert "Package: It runs nothing: there is no DAG of it." in converted.findings(Status.SKIPPED)
+    assert "Package: It has no tasks: no DAG is written." in converted.findings(Status.SKIPPED)
 
 
 def test_what_has_no_counterpart_in_a_handler_is_not_sent(told):
@@ -238,6 +238,6 @@ def test_a_handler_without_mail_is_said_to_be_left_out():
         mail(), event_handlers=(handler("Package", "OnError", task("Log", "Package.EventHandlers[OnError]")),)
     )
 
-    assert "Package.EventHandlers[OnError]: It sends no mail that could be brought over." in Converted(root).findings(
+    assert "Package.EventHandlers[OnError]: It sends no mail that can be converted." in Converted(root).findings(
         Status.SKIPPED
     )

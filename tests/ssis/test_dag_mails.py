@@ -120,7 +120,7 @@ def test_a_file_connection_as_message_source_is_its_path(send, tmp_path):
     _, (received,) = send(converted)
 
     assert body(received).strip() == "From a file"
-    assert any("to which the workers need access" in line for line in converted.findings())
+    assert any("The workers need access to it" in line for line in converted.findings())
 
 
 def test_the_innermost_variable_of_a_name_is_meant(send):
@@ -243,9 +243,9 @@ def test_expressions_disable_what_they_are_of_and_what_is_in_it(send, own, outer
         ({"Subject": "@[System::CreatorName]"}, "System::CreatorName"),
         ({"ToLine": "@[User::Nowhere]"}, "There is no @[User::Nowhere] here"),
         ({"ToLine": "@Nowhere"}, "There is no @[Nowhere] here"),
-        ({"ToLine": "@[$Project::To]"}, "bring the package over together with its project"),
+        ({"ToLine": "@[$Project::To]"}, "import the package together with its project"),
         ({"ToLine": '"no end'}, "ToLine"),
-        ({"Disable": "@[User::Rows]"}, "no text, number, date or Boolean"),
+        ({"Disable": "@[User::Rows]"}, "is not a text, number, date or Boolean"),
     ],
 )
 def test_what_has_no_counterpart_is_not_sent_and_said(send, expressions, why):
@@ -283,7 +283,7 @@ def test_a_missing_connection_is_said_and_nothing_is_sent(send):
 
     assert (run.state, outbox) == ("failed", [])
     assert any(
-        "no SMTP connection manager that there is: {GONE}. If it is its project's" in line
+        "not an SMTP connection manager, or does not exist: {GONE}. If it belongs to the project" in line
         for line in converted.findings()
     )
 
@@ -295,8 +295,8 @@ def test_what_no_mail_names_is_said_to_be_left_out():
     )
 
     assert left_out == [
-        "@[$Project::Unused]: No mail and no condition names it.",
-        "Package: @[User::Idle]: No mail and no condition names it.",
+        "@[$Project::Unused]: No mail and no condition uses it.",
+        "Package: @[User::Idle]: No mail and no condition uses it.",
     ]
 
 

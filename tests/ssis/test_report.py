@@ -37,13 +37,13 @@ def test_people_read_what_became_of_each_package():
         "\n"
         "Package Orders (Orders.dtsx): orders.py\n"
         "  Converted\n"
-        "    Package.ConnectionManagers[Mail]: It is the connection mail.\n"
-        "    Package\\Tell ops: It is the task tell_ops.\n"
+        "    Package.ConnectionManagers[Mail]: Connection mail.\n"
+        "    Package\\Tell ops: Task tell_ops.\n"
         "  Manual\n"
         "    Package\\Each\\Load: Data Flow task: replace the placeholder each.load.\n"
-        "    Package\\Each: Foreach Loop container: what is in the group each runs once. "
-        "Map it (expand) over what the loop goes through.\n"
-        "    Package: MaxErrorCount is 3. Here the first failure counts.\n"
+        "    Package\\Each: Foreach Loop container: the group each runs once. "
+        "Map it (expand) over the items of the loop.\n"
+        "    Package: MaxErrorCount is 3. In Airflow the first failure counts.\n"
         "  Skipped\n"
         "    Package\\Each: ForEachEnumerator: Files\n"
         "\n"
@@ -61,8 +61,8 @@ def test_tasks_that_send_mail_by_themselves_are_told_even_if_there_is_no_dag():
     assert converted.source == ""
     (told,) = converted.findings()
     assert told == (
-        "Package\\Tell ops: It sends mail without a Send Mail task, by SmtpClient: write that as a SendMailOperator. "
-        "If it logs in, login and password belong into a connection."
+        "Package\\Tell ops: It sends mail without a Send Mail task, by SmtpClient: write a SendMailOperator. "
+        "If it logs in, put login and password into a connection."
     )
 
 
@@ -92,9 +92,9 @@ def test_programs_read_the_same():
                 "status": "converted",
                 "about": "connection",
                 "place": "Package.ConnectionManagers[Mail]",
-                "text": "It is the connection mail.",
+                "text": "Connection mail.",
             },
-            {"status": "converted", "about": "mail", "place": "Package\\Send", "text": "It is the task send."},
+            {"status": "converted", "about": "mail", "place": "Package\\Send", "text": "Task send."},
         ],
     }
 
@@ -104,13 +104,13 @@ def test_a_package_without_mail_has_no_dag_and_says_so():
 
     assert converted.source == ""
     assert converted.report.packages[0].dag_id is None
-    assert "Package: It has no Send Mail task: there is no DAG of it." in converted.findings(Status.SKIPPED)
+    assert "Package: It has no Send Mail task: no DAG is written." in converted.findings(Status.SKIPPED)
 
 
 def test_a_constraint_that_leads_nowhere_is_said():
     (told,) = Converted(package(mail(), constraints=(arrow("Send", "Gone"),))).findings()
 
-    assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which is not there.")
+    assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which does not exist.")
 
 
 def test_packages_whose_files_have_one_name_are_dags_of_their_own():
@@ -138,9 +138,10 @@ def test_secrets_and_configurations_are_said():
     ).findings()
 
     assert told == [
-        "Package\\Fetch: A password or another secret stands here, which is copied nowhere.",
-        "Package.ConnectionManagers[DB]: A password or another secret stands here, which is copied nowhere.",
-        "Package: The package configuration Servers: D:\\s.xml may set variables and properties when it starts.",
+        "Package\\Fetch: It contains a password or another secret, which was not copied.",
+        "Package.ConnectionManagers[DB]: It contains a password or another secret, which was not copied.",
+        "Package: The package configuration Servers: D:\\s.xml may set variables and properties when the package "
+        "starts.",
     ]
 
 

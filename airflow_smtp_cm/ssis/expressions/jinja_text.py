@@ -1,4 +1,33 @@
-"""A typed tree as a Jinja expression: plain Jinja where that gives SSIS's result, ``ssis.`` functions elsewhere."""
+"""Writes a typed tree as a Jinja expression: plain Jinja where it gives SSIS's result, else functions of ``ssis``.
+
+The translation has three stages: ``parser`` makes a syntax tree; ``checker`` makes the typed tree (``typed``), where
+every node has a type and constant parts are computed; this module writes the text. ``translator`` connects them, and
+puts literal text outside of braces.
+
+Every ``Operation`` names a function of ``airflow_smtp_cm.macros.ssis``, so ``ssis.function(operands)`` is always a
+correct translation (``conditional`` and ``retyped`` are exceptions: they are always plain). ``_PLAIN`` has a writer
+for each function that Jinja can often express itself. A writer returns None where its Jinja would differ from SSIS
+for these operands, and the call is written instead. Readable templates are the only purpose of ``_PLAIN``: when in
+doubt, return None.
+
+What an editor must not break:
+
+- NULL. Functions of ``ssis`` return None if an operand is None; operators and filters of Jinja do not. Plain Jinja
+  is used only if no operand may be NULL (``nullable``), or if the writer handles NULL itself and is in
+  ``_HANDLES_NULL``.
+- Precedence. A ``JinjaExpression`` has the level of its outermost operator, and ``at(level)`` adds parentheses. A
+  writer must use ``at`` for each operand that it does not put in parentheses or between commas. Jinja's levels are
+  not Python's: a filter binds more tightly than a sign (``-x|abs`` is ``(-x)|abs``), ``~`` stands between ``+`` and
+  ``*``, comparisons chain, and a name after ``is none`` is an argument of the test.
+- Types. Integer division, modulo and DT_NUMERIC differ from Jinja's, so ``_arithmetic`` names the types for which an
+  operator is plain. Exact numbers come from params as floats: ``_reference`` converts them.
+- Evaluation order. ``&&`` and ``||`` must not evaluate the right operand if the left one decides, since it may fail.
+  Arguments of a call are always evaluated, so nullable operands are written as a condition.
+- Length. Inlined variables may double the text at each level; ``MAX_CHARACTERS`` stops that.
+
+Property tests render templates and compare the text with that of ``evaluator``, which computes with the functions of
+``ssis``. tests/ssis/expressions.py must generate each function that has a writer.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +44,7 @@ from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Referenc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Beyond this nobody can read it; and variables inlined in each other may double it each time.
+# Variables that are inlined in each other may double the length at each level.
 MAX_CHARACTERS = 200_000
 
 _PARENTHESIZED = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
@@ -52,12 +81,12 @@ class JinjaExpression:
     uses_functions: bool = False
 
     def at(self, level: Level) -> str:
-        """Return the text, in parentheses unless it binds as tightly as that."""
+        """Return the text, in parentheses unless its operator binds at least as tightly as ``level``."""
         return self.text if self.level >= level else f"({self.text})"
 
 
 class NotExpressible(Exception):
-    """There is no such Jinja expression."""
+    """The tree has no Jinja expression."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(reason)
@@ -69,7 +98,7 @@ def jinja(node: Typed) -> JinjaExpression:
     """Write a typed tree as a Jinja expression.
 
     Raises:
-        NotExpressible: it cannot be written, or gets too long.
+        NotExpressible: a value cannot be written in Jinja, or the text gets too long.
     """
     match node:
         case Constant():
@@ -84,7 +113,7 @@ def jinja(node: Typed) -> JinjaExpression:
 
 
 def joined(node: Typed) -> JinjaExpression:
-    """Write what stands in ``~`` or in braces, which make text of it by themselves."""
+    """Write an operand of ``~``, or the content of braces: both convert to text themselves."""
     if isinstance(node, Operation) and not node.nullable and node.function in {"text", "fitting"}:
         return joined(node.operands[0])
     return jinja(node)
@@ -109,7 +138,7 @@ def _constant(node: Constant) -> JinjaExpression:
         case time():
             written = _call("dt_dbtime2", f"'{node.content}'", "6")
         case _:
-            raise NotExpressible(node.position, f"A value of {node.data_type.value} cannot stand in a template")
+            raise NotExpressible(node.position, f"A value of {node.data_type.value} cannot be written in a template")
     return written
 
 
@@ -130,8 +159,8 @@ def _reference(node: Reference) -> JinjaExpression:
 
 def _operation(node: Operation) -> JinjaExpression:
     plain = _PLAIN.get(node.function)
-    # What propagates NULL does so in ssis alone; the others see to it themselves.
-    if plain is not None and (not node.nullable or node.function in _SEES_TO_NULL):
+    # Plain Jinja does not propagate NULL; some writers handle it.
+    if plain is not None and (not node.nullable or node.function in _HANDLES_NULL):
         written = plain(node)
         if written is not None:
             return written
@@ -144,10 +173,10 @@ def _call(function: str, *arguments: JinjaExpression | str) -> JinjaExpression:
 
 
 def _infix(operator: str, level: Level, node: Operation) -> JinjaExpression:
-    """Write operators that group to the left: what stands to the right binds more tightly."""
+    """Write a left-associative operator: its right operand must bind more tightly."""
     left, right = map(jinja, node.operands)
     tighter = Level(level + 1)
-    # Jinja, as Python, reads a < b < c as a < b and b < c.
+    # Jinja, like Python, reads a < b < c as a < b and b < c.
     left_text = left.at(tighter if level is Level.COMPARISON else level)
     return _made(f"{left_text} {operator} {right.at(tighter)}", level, left, right)
 
@@ -167,7 +196,7 @@ def _arithmetic(
 
 
 def _logical(operator: str, level: Level, decisive: str) -> Callable[[Operation], JinjaExpression | None]:
-    """Write a logical operator, whose right operand does not count, and may fail, if the left one decides."""
+    """Write a logical operator; if the left operand decides, the right one is not evaluated, since it may fail."""
 
     def write(node: Operation) -> JinjaExpression:
         if not node.operands[0].nullable:
@@ -209,7 +238,7 @@ def _negate(node: Operation) -> JinjaExpression | None:
     if node.data_type in EXACT:
         return None
     operand = jinja(node.operands[0])
-    # -x|abs is (-x)|abs to Jinja.
+    # Jinja reads -x|abs as (-x)|abs.
     return _made(f"-{operand.at(Level.PRIMARY)}", Level.SIGN, operand)
 
 
@@ -220,7 +249,7 @@ def _not(node: Operation) -> JinjaExpression:
 
 def _conditional(node: Operation) -> JinjaExpression:
     condition, yes, no = parts = [jinja(operand) for operand in node.operands]
-    # To Jinja, what follows "is none" is an argument of the test, even "if".
+    # Jinja reads any name after "is none" as an argument of the test, even "if".
     yes_text = f"({yes.text})" if yes.text.endswith(" is none") else yes.at(Level.OR)
     text = f"{yes_text} if {condition.at(Level.OR)} else {no.at(Level.CONDITION)}"
     if node.operands[0].nullable:
@@ -308,7 +337,7 @@ _PLAIN: dict[str, Callable[[Operation], JinjaExpression | None]] = {
     "dt_dbdate": _dbdate,
     "equal": _comparison("=="),
     "find_string": _find,
-    "fitting": _unchanged,  # where it does not fit, SSIS fails
+    "fitting": _unchanged,  # SSIS fails if it does not fit
     "greater": _comparison(">"),
     "greater_or_equal": _comparison(">="),
     "is_null": _is_null,
@@ -338,6 +367,6 @@ _PLAIN: dict[str, Callable[[Operation], JinjaExpression | None]] = {
     "upper": _filtered("upper"),
     "year": _suffixed(".year"),
 }
-_SEES_TO_NULL = frozenset(
+_HANDLES_NULL = frozenset(
     {"conditional", "fitting", "is_null", "logical_and", "logical_or", "replace_null", "retyped"}
 )

@@ -1,13 +1,17 @@
-"""What there is to say about a package on its way to Airflow: findings, of which the report is made."""
+"""Findings: what became of each thing in a package. The report consists of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Status(StrEnum):
-    """What became of something in a package."""
+    """What became of something in a package: converted, left for a person to do (manual), or skipped."""
 
     CONVERTED = "converted"
     MANUAL = "manual"
@@ -15,7 +19,7 @@ class Status(StrEnum):
 
 
 class About(StrEnum):
-    """What a line is about."""
+    """What kind of thing a finding is about."""
 
     CONNECTION = "connection"
     CONSTRAINT = "constraint"
@@ -34,13 +38,13 @@ class About(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing, and what became of it.
+    """One thing in a package, and what became of it.
 
     Attributes:
-        status: whether it was brought over.
+        status: whether it was converted.
         about: what kind of thing it is.
         place: where it is in the package (refId), or which variable or parameter.
-        text: what became of it, and what is to be done.
+        text: what became of it, and what to do.
     """
 
     status: Status
@@ -51,18 +55,22 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """Findings, in the order in which they were found; the same twice is said once."""
+    """Findings, in the order in which they were added; a duplicate is kept once."""
 
-    findings: dict[Finding, None] = field(default_factory=dict)
+    _findings: dict[Finding, None] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Yield the findings."""
+        return iter(self._findings)
 
     def converted(self, about: About, place: str, text: str) -> None:
-        """Say what something has become."""
-        self.findings[Finding(Status.CONVERTED, about, place, text)] = None
+        """Add something that was converted, and into what."""
+        self._findings[Finding(Status.CONVERTED, about, place, text)] = None
 
     def manual(self, about: About, place: str, text: str) -> None:
-        """Say what somebody must do, or decide."""
-        self.findings[Finding(Status.MANUAL, about, place, text)] = None
+        """Add something that a person must do or decide."""
+        self._findings[Finding(Status.MANUAL, about, place, text)] = None
 
     def skipped(self, about: About, place: str, text: str) -> None:
-        """Say what has no place in Airflow, or is not needed."""
-        self.findings[Finding(Status.SKIPPED, about, place, text)] = None
+        """Add something that has no counterpart in Airflow, or is not needed."""
+        self._findings[Finding(Status.SKIPPED, about, place, text)] = None

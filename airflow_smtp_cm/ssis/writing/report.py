@@ -1,4 +1,4 @@
-"""The report of an import: for people as text, for programs as JSON."""
+"""The report of an import, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class PackageReport:
     Attributes:
         name: its name.
         source: its file.
-        dag_id: the DAG's id; None if the package sends no mail.
+        dag_id: the DAG's id; None if no DAG was written, because the package sends no mail.
         file: the name of the DAG's file.
-        findings: what became of what is in it.
+        findings: what became of its content.
     """
 
     name: str
@@ -48,8 +48,8 @@ class ProjectReport:
     Attributes:
         name: its name; empty for packages without a project.
         source: its folder or archive.
-        findings: what became of what its packages share.
-        packages: what became of its packages.
+        findings: what became of the things that its packages share.
+        packages: the reports of its packages.
     """
 
     name: str
@@ -60,10 +60,10 @@ class ProjectReport:
 
 @dataclass(slots=True)
 class Report:
-    """What became of everything.
+    """What became of all projects.
 
     Attributes:
-        projects: what became of each project.
+        projects: the report of each project.
         unreadable: the files that could not be read.
         connections: ids of the connections.
     """
@@ -73,15 +73,15 @@ class Report:
     connections: list[str] = field(default_factory=list)
 
     def as_text(self) -> str:
-        """Return it for people."""
+        """Return the report as text."""
         return "\n".join(self._text()) + "\n"
 
     def as_json(self) -> str:
-        """Return it for programs; docs/import.md documents the keys, which are stable."""
+        """Return the report as JSON; docs/import.md documents the keys, which are stable."""
         return json.dumps(self._json(), indent=2, ensure_ascii=False) + "\n"
 
     def summary(self) -> dict[str, int]:
-        """Count what there is."""
+        """Return the counts of packages, DAGs, connections, findings by status, and unreadable files."""
         packages = [package for project in self.projects for package in project.packages]
         owners: list[ProjectReport | PackageReport] = [*self.projects, *packages]
         findings = [finding for owner in owners for finding in owner.findings]
