@@ -140,8 +140,10 @@ def test_secrets_and_configurations_are_said():
     assert told == [
         "Package\\Fetch: It contains a password or another secret, which was not copied.",
         "Package.ConnectionManagers[DB]: It contains a password or another secret, which was not copied.",
-        "Package: The package configuration Servers: D:\\s.xml may set variables and properties when the package "
-        "starts.",
+        (
+            "Package: The package configuration Servers: D:\\s.xml may set variables and properties when the package "
+            "starts."
+        ),
     ]
 
 
