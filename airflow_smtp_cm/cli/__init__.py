@@ -68,12 +68,12 @@ def get_cli_commands() -> list[CLICommand]:
                 ),
                 ActionCommand(
                     name="import",
-                    help="Bring the mail of SSIS packages over: DAGs, connections, and a report",
+                    help="Convert the mail of SSIS packages: DAGs, connections, and a report",
                     func=lazy_load_command(f"{commands}.import_packages"),
                     args=_IMPORT_ARGUMENTS,
                     epilog=(
-                        "Ends with 0 if every file was read and written, whatever is left for a human to do; with 1 "
-                        "if a file could not be read, or was left alone because it is there already."
+                        "Exit status 0 if every file was read and written, even if manual work remains; 1 if a file "
+                        "could not be read, or was not written because it exists and differs."
                     ),
                 ),
             ),

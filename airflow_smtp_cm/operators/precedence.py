@@ -1,7 +1,7 @@
-"""SSIS's precedence constraints where Airflow's trigger rules say something else; generated DAGs use these operators.
+"""Operators for SSIS's precedence constraints that no trigger rule of Airflow can express; generated DAGs use them.
 
-In Airflow a task that never ran because something before it failed (upstream_failed) counts as failed, the failure of
-a task group is that of its last tasks, and conditions on several outcomes or on values have no rule at all.
+In Airflow, a task that never ran because an upstream task failed (upstream_failed) counts as failed. A task group
+fails with its last tasks only. No trigger rule combines different outcomes, or tests a value.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["PackageFailureOperator", "PrecedenceOperator"]
 
 _ENDED = ("success", "failed")
-# An arrow of SSIS's raises no events, so that default_args with callbacks are not meant for it.
+# A precedence constraint raises no events in SSIS, so callbacks of default_args do not apply.
 _NO_CALLBACKS = dict.fromkeys(
     ("on_execute_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback", "on_success_callback")
 )
 
 
 class PrecedenceOperator(BaseOperator):
-    """Waits for everything before it, and lets what follows run if a condition holds; else that is skipped.
+    """Waits for all upstream tasks, then lets downstream tasks run if a condition holds, and skips them otherwise.
 
-    The condition is a template that yields True or False. Beside Airflow's context it has the functions
-    ``succeeded``, ``failed`` and ``completed``, which take the id of a task or a task group of the same run. Each is
-    false of what never ran: as in SSIS, that satisfies no constraint. A group has failed if any of its tasks has,
-    even if that was handled.
+    The condition is a template that renders to True or False. Besides Airflow's context it can call ``succeeded``,
+    ``failed`` and ``completed`` with the id of a task or task group of the same run. All three are false for a task
+    that never ran: as in SSIS, it satisfies no constraint. A group has failed if any of its tasks has failed, even
+    if the failure was handled.
 
     Args:
         condition: such as ``{{ failed('load') or succeeded('count') and params.rows == 0 }}``.
@@ -45,34 +45,34 @@ class PrecedenceOperator(BaseOperator):
         self.condition = condition
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render the condition, with the functions that it has beside Airflow's context."""
+        """Render the condition with Airflow's context and the functions of outcomes."""
         outcomes = _Outcomes(self.get_dag(), context)
         functions = {name: getattr(outcomes, name) for name in ("succeeded", "failed", "completed")}
         known: Any = {**cast("dict[str, Any]", context), **functions}
         super().render_template_fields(known, jinja_env)
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow hands it over
-        """Skip what follows unless the condition holds.
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow passes it
+        """Skip the downstream tasks unless the condition holds.
 
         Raises:
-            AirflowSkipException: it does not hold.
-            AirflowFailException: it is neither true nor false.
+            AirflowSkipException: the condition is false.
+            AirflowFailException: the condition is neither true nor false.
         """
-        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - a DAG file need not wait for it
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - not needed when a DAG file is parsed
         from airflow_smtp_cm.task.composition import truth_of  # noqa: PLC0415
 
         try:
             holds = truth_of(self.condition)
         except InvalidMessage as error:
-            raise AirflowFailException(f"condition: {error} Nothing that follows runs.") from error
+            raise AirflowFailException(f"condition: {error} No downstream task runs.") from error
         if not holds:
             raise AirflowSkipException("The precedence constraint does not hold.")
 
 
 class PackageFailureOperator(BaseOperator):
-    """Fails the run if anything before it fails: in SSIS a package fails with its tasks, even if that is handled.
+    """Fails the run if an upstream task fails: in SSIS a package fails with any task, even if the failure is handled.
 
-    Airflow goes by the last tasks only. So this comes after each task whose failure something else handles.
+    In Airflow only the last tasks decide. So this operator follows each task whose failure another task handles.
     """
 
     ui_color = "#f5f5f5"
@@ -87,32 +87,32 @@ class PackageFailureOperator(BaseOperator):
             AirflowFailException: always.
         """
         raise AirflowFailException(
-            f"One of these has failed, and with it the run: {', '.join(self.upstream_task_ids)}"
+            f"The run fails, because one of these tasks failed: {', '.join(self.upstream_task_ids)}"
         )
 
 
 class _Outcomes:
-    """What became of the tasks and groups of a run."""
+    """The outcomes of the tasks and groups of a run."""
 
     def __init__(self, dag: DAG | None, context: Context) -> None:
         self._dag = dag
         self._context = context
 
     def succeeded(self, node_id: str) -> bool:
-        """Return whether it ran without a failure."""
+        """Return whether a task or group ran without a failure."""
         return self.completed(node_id) and not self.failed(node_id)
 
     def failed(self, node_id: str) -> bool:
-        """Return whether it, or any task of it, failed."""
+        """Return whether a task, or any task of a group, failed."""
         return "failed" in self._states(node_id)
 
     def completed(self, node_id: str) -> bool:
-        """Return whether it ran, or any task of it did."""
+        """Return whether a task, or any task of a group, ran."""
         return any(state in _ENDED for state in self._states(node_id))
 
     def _states(self, node_id: str) -> list[str | None]:
         if self._dag is None:
-            raise ValueError("A precedence constraint needs a DAG.")
+            raise ValueError("A PrecedenceOperator must be in a DAG.")
         if group := self._dag.task_group_dict.get(node_id):
             task_ids = [task.task_id for task in group.iter_tasks()]
         else:

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_AT_ONCE = 200  # DAG files
+_BATCH = 200  # DAG files
 
-if find_spec("ruff") is None:  # it is run as a program, once there is something to format
+if find_spec("ruff") is None:  # ruff runs as a program, only when there is something to format
     raise ModuleNotFoundError("No module named 'ruff'")
 
 
 def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, form: str, overwrite: bool) -> int:
-    """Bring the mail of SSIS packages over.
+    """Convert the mail of SSIS packages.
 
     Args:
         paths: files and folders.
         output: the folder for DAG files.
         connections: the file for connections.
         form: ``dag`` to write files and print the report; ``report`` or ``json`` to print the report only.
-        overwrite: whether to replace files that are there already and say something else.
+        overwrite: whether to replace existing files whose content differs.
 
     Returns:
         The exit status: 0, or 1 if a file could not be read or written.
@@ -48,8 +48,8 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
                 if isinstance(one, Unreadable):
                     report.unreadable.append(one)
                     continue
-                sources, of_project = importer.bring_over(one)
-                report.projects.append(of_project)
+                sources, project_report = importer.convert(one)
+                report.projects.append(project_report)
                 if files:
                     files.add(sources)
         report.connections = sorted(importer.connections.by_id)
@@ -61,39 +61,39 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
         sys.stderr.write(f"{error}\n")
         return 1
     standard_output.write(report.as_json() if form == "json" else report.as_text())
-    if files and files.left_alone:
-        names = "".join(f"\n  {path}" for path in files.left_alone)
-        sys.stderr.write(f"Left alone, as they are there and differ (--overwrite replaces them):{names}\n")
-    return 1 if report.unreadable or (files and files.left_alone) else 0
+    if files and files.kept:
+        names = "".join(f"\n  {path}" for path in files.kept)
+        sys.stderr.write(f"Not written, because these files exist and differ (--overwrite replaces them):{names}\n")
+    return 1 if report.unreadable or (files and files.kept) else 0
 
 
 class _Files:
-    """Files that are written; DAGs many at once, since ruff takes longer to start than to format.
+    """Writes files. DAG files are formatted many at once, since ruff takes longer to start than to format.
 
     Attributes:
-        left_alone: those that are not, since they are there already and say something else.
+        kept: files that were not written, because they exist and differ.
     """
 
     def __init__(self, folder: Path, *, overwrite: bool) -> None:
         self._folder = folder
         self._overwrite = overwrite
-        self._waiting: dict[str, str] = {}
-        self.left_alone: list[Path] = []
+        self._unformatted: dict[str, str] = {}
+        self.kept: list[Path] = []
 
     def add(self, sources: dict[str, str]) -> None:
-        self._waiting |= sources
-        if len(self._waiting) >= _AT_ONCE:
+        self._unformatted |= sources
+        if len(self._unformatted) >= _BATCH:
             self.flush()
 
     def flush(self) -> None:
-        for name, source in formatted(self._waiting).items():
+        for name, source in formatted(self._unformatted).items():
             self.write(self._folder / name, source)
-        self._waiting = {}
+        self._unformatted = {}
 
     def write(self, path: Path, content: str) -> None:
         if path.exists() and not self._overwrite:
             if path.read_bytes() != content.encode():
-                self.left_alone.append(path)
+                self.kept.append(path)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode())

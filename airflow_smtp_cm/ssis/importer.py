@@ -1,4 +1,36 @@
-"""Brings projects over: each package with mail becomes a DAG, each SMTP connection manager a connection."""
+"""Converts projects: each package with mail becomes a DAG, each SMTP connection manager an Airflow connection.
+
+An import runs in three steps. ``reading`` parses files into the classes of ``model`` and removes all secrets. This
+module converts one project after the other. ``writing.source_text`` formats the sources, and ``command`` writes
+files and report.
+
+For a project, ``Importer.convert``
+
+1. makes the connections of the project's SMTP connection managers;
+2. converts each package: makes the connections of its own connection managers; writes its DAG
+   (``writing.dag_file``), if it has mail; then reports everything in it that was not converted
+   (``writing.unconverted``);
+3. reports what the packages share and none of them used.
+
+The order of steps 2 and 3 matters. Conversion records what it used in ``Params`` (names bound by templates),
+``Managers`` and ``_Shared`` (connection managers of the project). The reports come last, because they list what is
+not recorded there.
+
+What an editor must not break:
+
+- Nothing is dropped silently. Each task, connection manager, variable, parameter and secret
+  has at least one finding; a test compares the packages under tests/ssis with the report.
+- Names are resolved by ``Scope``, innermost first. A lookup whose result is used must record it in
+  ``Params.bound``. Otherwise the report says that no mail uses it.
+- Connections are evaluated once, at import time, with the stored values: an Airflow connection has no templates.
+  Templates of a task read params, at run time. So each of the two has a ``Params`` of its own, and only the names of
+  the first are added to the second: a variable that only a connection uses must not become a param.
+- Ids are unique across all projects of one run (``Connections``, ``_dag_ids``). Equal connections share one id. An
+  ``Importer`` must not be used for two runs that should be independent.
+- The classes of ``model`` contain no secrets; no later code may read a file again.
+- A package that cannot be converted in part still gets its DAG: the missing argument becomes a ``to_do`` text, which
+  makes the task fail, so that no wrong mail is sent.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +40,14 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.writing.connections import Connections, is_smtp
 from airflow_smtp_cm.ssis.writing.dag_file import dag_source, has_mail
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
 from airflow_smtp_cm.ssis.writing.scope import Known, Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Managers
 from airflow_smtp_cm.ssis.writing.unconverted import (
-    say_what_else_there_is,
-    say_what_the_project_has,
+    report_unconverted,
+    report_unconverted_of_project,
     variables_of_loops,
 )
 
@@ -28,7 +60,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Shared:
-    """What the packages of a project have in common, and what comes of them."""
+    """What the packages of a project share, and the DAG files that were written for them."""
 
     project: Project
     conn_ids: dict[str, str]
@@ -39,57 +71,57 @@ class _Shared:
 
 @dataclass(slots=True)
 class Importer:
-    """Brings projects over; no id is given twice.
+    """Converts projects. All ids are unique across projects.
 
     Attributes:
-        connections: the connections so far.
+        connections: the connections of all projects converted so far.
     """
 
     connections: Connections = field(default_factory=Connections)
     _dag_ids: Names = field(default_factory=Names)
 
-    def bring_over(self, project: Project) -> tuple[dict[str, str], ProjectReport]:
-        """Bring a project over.
+    def convert(self, project: Project) -> tuple[dict[str, str], ProjectReport]:
+        """Convert a project.
 
         Returns:
-            The sources of its DAGs, not yet formatted, by the names of their files; and the report.
+            The sources of its DAGs by file name, not yet formatted; and the report.
         """
-        lines = Lines()
+        findings = Findings()
         scope = Scope.of_project(project, Params(), _unknown)
         conn_ids = self._connections(
-            project.name or "project", (project.connection_managers, project.connection_parameters), scope, lines
+            project.name or "project", (project.connection_managers, project.connection_parameters), scope, findings
         )
         shared = _Shared(project, conn_ids, bound=set(scope.params.bound))
         packages = [self._package(package, shared) for package in project.packages]
-        say_what_the_project_has(project, shared.used, shared.bound, lines)
-        report = ProjectReport(project.name, project.source, tuple(lines.lines), tuple(packages))
+        report_unconverted_of_project(project, shared.used, shared.bound, findings)
+        report = ProjectReport(project.name, project.source, tuple(findings), tuple(packages))
         return shared.sources, report
 
     def _package(self, package: Package, shared: _Shared) -> PackageReport:
-        lines, params, project = Lines(), Params(of_loops=variables_of_loops(package.root)), shared.project
+        findings, params, project = Findings(), Params(of_loops=variables_of_loops(package.root)), shared.project
         scope = Scope.of_package(project, package, Params(), _unknown)
         scope = scope.within(package.root.ref_id, package.root.variables)
         of_package = package.connection_managers, package.connection_parameters
-        conn_ids = shared.conn_ids | self._connections(package.source.stem, of_package, scope, lines)
+        conn_ids = shared.conn_ids | self._connections(package.source.stem, of_package, scope, findings)
         managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids, shared.used)
         dag_id = file = None
         if not has_mail(package.root):
-            lines.left_out(About.MAIL, package.root.ref_id, "It has no Send Mail task: there is no DAG of it.")
+            findings.skipped(About.MAIL, package.root.ref_id, "It has no Send Mail task: no DAG is written.")
         elif not package.root.executables:
-            lines.left_out(About.MAIL, package.root.ref_id, "It runs nothing: there is no DAG of it.")
+            findings.skipped(About.MAIL, package.root.ref_id, "It has no tasks: no DAG is written.")
         else:
             dag_id = self._dag_id(project, package)
             file = f"{dag_id}.py"
             shared.sources[file] = dag_source(
-                project, package, dag_id=dag_id, managers=managers, params=params, lines=lines
+                project, package, dag_id=dag_id, managers=managers, params=params, findings=findings
             )
         params.bound.update(scope.params.bound)
-        say_what_else_there_is(package, params, managers, lines)
+        report_unconverted(package, params, managers, findings)
         shared.bound.update(params.bound)
-        return PackageReport(package.root.name, package.source, dag_id, file, tuple(lines.lines))
+        return PackageReport(package.root.name, package.source, dag_id, file, tuple(findings))
 
     def _dag_id(self, project: Project, package: Package) -> str:
-        # Its own name is often just Package, or that of the package that it was copied from.
+        # The package's own name is often just Package, or the name of the package that it was copied from.
         wanted = slug(package.source.stem, "package")
         if project.name and wanted in self._dag_ids:
             wanted = f"{slug(project.name, 'project')}_{wanted}"
@@ -98,18 +130,18 @@ class Importer:
     def _connections(
         self,
         owner: str,
-        theirs: tuple[Iterable[ConnectionManager], Iterable[Parameter]],
+        declared: tuple[Iterable[ConnectionManager], Iterable[Parameter]],
         scope: Scope,
-        lines: Lines,
+        findings: Findings,
     ) -> dict[str, str]:
-        managers, parameters = theirs
-        given = {parameter.name: parameter.value for parameter in parameters if parameter.value is not None}
+        managers, parameters = declared
+        overrides = {parameter.name: parameter.value for parameter in parameters if parameter.value is not None}
         return {
-            manager.ref_id: self.connections.add(manager, owner, given, scope, lines)
+            manager.ref_id: self.connections.add(manager, owner, overrides, scope, findings)
             for manager in managers
             if is_smtp(manager)
         }
 
 
 def _unknown(name: str) -> Binding:
-    raise Untranslatable(f"@[System::{name}]", 0, "A connection knows no system variables")
+    raise Untranslatable(f"@[System::{name}]", 0, "System variables have no value in a connection")

@@ -1,4 +1,4 @@
-"""What a package is, whatever the version of its file ([MS-DTSX] for formats 2 and 3, [MS-DTSX2] for 6 and 8)."""
+"""Packages and projects, independent of the file format ([MS-DTSX] for formats 2 and 3, [MS-DTSX2] for 6 and 8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What an executable is, as far as it matters here."""
+    """The kinds of executables that the import distinguishes."""
 
     PACKAGE = "Package"
     SEND_MAIL = "Send Mail task"
@@ -24,7 +24,7 @@ class Kind(Enum):
 
 
 class Outcome(IntEnum):
-    """The outcome of an executable that a precedence constraint asks for (DTSExecResult)."""
+    """The outcome that a precedence constraint requires of its source (DTSExecResult)."""
 
     SUCCESS = 0
     FAILURE = 1
@@ -32,7 +32,7 @@ class Outcome(IntEnum):
 
 
 class EvaluatedOperation(IntEnum):
-    """What a precedence constraint goes by (DTSPrecedenceEvalOp)."""
+    """What a precedence constraint evaluates (DTSPrecedenceEvalOp)."""
 
     EXPRESSION = 1
     CONSTRAINT = 2
@@ -41,7 +41,7 @@ class EvaluatedOperation(IntEnum):
 
 
 class MessageSourceType(IntEnum):
-    """What MessageSource is (SendMailMessageSourceType)."""
+    """The meaning of MessageSource (SendMailMessageSourceType)."""
 
     DIRECT_INPUT = 0
     FILE_CONNECTION = 1
@@ -55,9 +55,9 @@ class Variable:
     Attributes:
         namespace: such as ``User``.
         name: its name.
-        data_type: number of its type in the file (8 string, 3 int32, 11 bool, 7 date...: COM's VARENUM).
-        value: its value as the file writes it; None for what is no scalar (an object), or was encrypted.
-        expression: what it is evaluated from, if it is (EvaluateAsExpression).
+        data_type: the number of its type in the file (8 string, 3 int32, 11 bool, 7 date...: COM's VARENUM).
+        value: its stored value; None for objects and for encrypted values.
+        expression: its expression, if it is evaluated from one (EvaluateAsExpression).
     """
 
     namespace: str
@@ -73,12 +73,12 @@ class Parameter:
 
     Attributes:
         name: its name.
-        data_type: number of its type (18 string, 3 bool, 9 int32...: System.TypeCode, also for those of a package,
-            which its file numbers as variables are).
-        value: its default as the file writes it (booleans True and False or -1 and 0); None if there is none, or it
-            is sensitive.
-        description: what it is for.
-        required: whether whoever starts the package must give a value.
+        data_type: the number of its type (18 string, 3 bool, 9 int32...: System.TypeCode; the reader converts the
+            numbers of package files).
+        value: its stored default (booleans are True and False, or -1 and 0); None if there is none, or if it is
+            sensitive.
+        description: its description.
+        required: whether a value must be passed when the package starts.
         sensitive: whether its value is secret.
     """
 
@@ -100,9 +100,9 @@ class ConnectionManager:
         name: its name.
         description: its description.
         creation_name: its type, such as ``SMTP``, ``FILE`` or ``SMTP (KingswaySoft)``.
-        connection_string: as stored, secrets taken out.
-        expressions: expressions of its properties, by the properties' names.
-        has_secret: whether the file holds a password of it.
+        connection_string: the stored connection string, without secrets.
+        expressions: the expressions of its properties, by property name.
+        has_secret: whether the file contains its password.
     """
 
     ref_id: str
@@ -117,7 +117,7 @@ class ConnectionManager:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendMail:
-    """What a Send Mail task is told, as stored (SendMailTaskData); expressions go before what is stored.
+    """The stored properties of a Send Mail task (SendMailTaskData); expressions override them.
 
     Attributes:
         smtp_connection: GUID of the connection manager, upper case, or its name.
@@ -126,7 +126,7 @@ class SendMail:
         cc_line: CCLine.
         bcc_line: BCCLine.
         subject: Subject.
-        priority: 1 High, 3 Normal, 5 Low; what else may stand there is kept.
+        priority: 1 High, 3 Normal, 5 Low; other numbers are kept.
         message_source_type: MessageSourceType.
         message_source: MessageSource: the text, a GUID or name of a File connection manager, or a variable's name.
         attachments: FileAttachments.
@@ -150,11 +150,11 @@ class PrecedenceConstraint:
 
     Attributes:
         ref_id: its place.
-        source: ``ref_id`` of the executable that goes before.
-        target: ``ref_id`` of the one that waits.
-        outcome: what outcome of the source it asks for (Value).
-        operation: what it goes by (EvalOp).
-        expression: what must be true, if it goes by that.
+        source: ``ref_id`` of the executable that runs first.
+        target: ``ref_id`` of the executable that waits for it.
+        outcome: the outcome of the source that it requires (Value).
+        operation: what it evaluates (EvalOp).
+        expression: its condition, if it evaluates one.
         logical_and: whether all of the target's constraints must hold; else one suffices (LogicalAnd).
     """
 
@@ -169,17 +169,17 @@ class PrecedenceConstraint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventHandler:
-    r"""What runs when something happens to an executable, or to one within it.
+    r"""Executables that run when an event is raised by an executable or by one within it.
 
     Attributes:
         ref_id: its place, such as ``Package\Load.EventHandlers[OnError]``.
         event: such as ``OnError``.
         disabled: whether it never runs.
-        propagates: whether the event goes on to the executable's parent (System::Propagate).
-        expressions: expressions of its properties, by the properties' names (``Disable``...).
+        propagates: whether the event propagates to the executable's parent (System::Propagate).
+        expressions: the expressions of its properties, by property name (``Disable``...).
         variables: its own variables.
-        executables: what runs.
-        constraints: in what order.
+        executables: its executables.
+        constraints: its precedence constraints.
     """
 
     ref_id: str
@@ -197,28 +197,27 @@ class Executable:
     r"""A package, a container or a task.
 
     Attributes:
-        ref_id: its place, such as ``Package\Load\Send``; made from the names in formats that have none.
+        ref_id: its place, such as ``Package\Load\Send``; built from the names in formats without refId.
         dtsid: its GUID, braces included, upper case.
         name: its name.
         description: its description.
-        kind: what it is.
-        type: what it is in the file's words, such as ``Microsoft.Pipeline`` or an assembly-qualified class.
-        disabled: whether it is skipped (Disabled); what waits for it goes on as if it had succeeded.
-        expressions: expressions of its properties, by the properties' names (``ToLine``, ``Disable``...).
-        properties: what is unusual about the rest of it: properties that change how it runs and are not at their
-            default, by name (MaxErrorCount, ForceExecutionResult, FailPackageOnFailure, TransactionOption...),
-            booleans as True or False; InitExpression, EvalExpression and AssignExpression of a For Loop container;
-            of a Foreach Loop container ForEachEnumerator, the type of what it goes through,
-            ForEachEnumerator.Directory and the like, expressions of that, and VariableMapping[0]..., the variables
-            that take the values.
+        kind: its kind.
+        type: its type in the file, such as ``Microsoft.Pipeline`` or an assembly-qualified class.
+        disabled: whether it does not run (Disabled); its successors run as if it had succeeded.
+        expressions: the expressions of its properties, by property name (``ToLine``, ``Disable``...).
+        properties: other properties that change how it runs and do not have their default value, by name
+            (MaxErrorCount, ForceExecutionResult, FailPackageOnFailure, TransactionOption...), booleans as True or
+            False; InitExpression, EvalExpression and AssignExpression of a For Loop container; ForEachEnumerator of
+            a Foreach Loop container, the type of its enumerator; ForEachEnumerator.Directory and others, the
+            enumerator's expressions; and VariableMapping[0]..., the variables that it sets.
         variables: its own variables.
-        executables: what it holds, in the order of the file.
-        constraints: in what order that runs.
+        executables: its child executables, in the order of the file.
+        constraints: the precedence constraints between them.
         event_handlers: its event handlers.
-        mail: what it sends, if it is a Send Mail task.
-        runs_package: the file of the package that it runs, if it is an Execute Package task that says so.
-        mailer: what sends mail in any other task: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL, or the class
-            of the task itself.
+        mail: its message, if it is a Send Mail task.
+        runs_package: the file of the package that it runs, if it is an Execute Package task with a file name.
+        mailer: how any other task sends mail: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL, or the task's
+            class.
     """
 
     ref_id: str
@@ -239,7 +238,7 @@ class Executable:
     mailer: str = ""
 
     def everything(self) -> Iterator[Executable]:
-        """Yield it and all within it, what its event handlers run included."""
+        """Yield the executable and all its descendants, those in event handlers included."""
         yield self
         for one in chain(self.executables, *(handler.executables for handler in self.event_handlers)):
             yield from one.everything()
@@ -247,18 +246,18 @@ class Executable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package, read.
+    """A package.
 
     Attributes:
         source: the file it comes from; within an .ispac, the archive and the part's name.
         format_version: PackageFormatVersion: 2, 3, 6 or 8.
         root: the package as an executable; its name is the package's.
-        connection_managers: its own.
-        parameters: its own ($Package).
-        connection_parameters: properties of its connection managers that its project makes parameters of, named as
+        connection_managers: its connection managers.
+        parameters: its parameters ($Package).
+        connection_parameters: parameters of its project that set properties of its connection managers, such as
             ``CM.Mail.SmtpServer``.
-        configurations: its package configurations, which may set anything when it starts: ``Name: where it is``.
-        secrets: places in the file where a password or another sensitive value stands.
+        configurations: its package configurations, which may set any property at the start: ``Name: location``.
+        secrets: places in the file that contain a password or another sensitive value.
     """
 
     source: PurePath
@@ -273,12 +272,12 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectConfiguration:
-    """A configuration of a project, such as Development: other values for parameters.
+    """A configuration of a project, such as Development: values for parameters.
 
     Attributes:
         name: its name.
-        values: by the parameters' names; those of connection managers are named as ``CM.Mail.SmtpServer``. None for
-            what is secret.
+        values: values by parameter name; parameters of connection managers have names such as ``CM.Mail.SmtpServer``.
+            Secret values are None.
     """
 
     name: str
@@ -287,18 +286,18 @@ class ProjectConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """What the packages of one project share; packages without a project have an empty one.
+    """A project: its packages and what they share. Packages without a project are in one without a name.
 
     Attributes:
         name: the project's name; empty if there is none.
         source: the folder or archive.
         packages: its packages.
-        connection_managers: those of the project (.conmgr).
-        parameters: those of the project ($Project: .params, .dtproj).
-        connection_parameters: properties of the project's connection managers as parameters, named as
-            ``CM.Mail.SmtpServer``. A deployed project goes by these, not by the .conmgr.
+        connection_managers: the project's connection managers (.conmgr).
+        parameters: the project's parameters ($Project: .params, .dtproj).
+        connection_parameters: parameters that set properties of the project's connection managers, such as
+            ``CM.Mail.SmtpServer``. A deployed project uses these, not the .conmgr.
         configurations: its configurations (.dtproj).
-        secrets: places where a password or another sensitive value stands.
+        secrets: places that contain a password or another sensitive value.
     """
 
     name: str
@@ -313,12 +312,12 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A file, or a part of an archive, that cannot be read; what is beside it is read all the same.
+    """A file, or a part of an archive, that cannot be read. It does not stop the reading of other files.
 
     Attributes:
         source: the file; within an .ispac, the archive and the part's name.
-        why: what is wrong, a sentence.
-        what_to_do: what helps, a sentence.
+        why: the reason, a sentence.
+        what_to_do: the remedy, a sentence.
     """
 
     source: PurePath

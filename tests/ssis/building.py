@@ -17,7 +17,7 @@ from airflow_smtp_cm.ssis.model import (
     SendMail,
     Variable,
 )
-from airflow_smtp_cm.ssis.writing.findings import Verdict
+from airflow_smtp_cm.ssis.writing.findings import Status
 from airflow_smtp_cm.ssis.writing.source_text import formatted
 
 SMTP = ConnectionManager(
@@ -90,8 +90,8 @@ def project(*packages: Package, **given: Any) -> Project:
     return Project(name="Shop", source=PurePath("shop"), packages=packages, **given)
 
 
-class BroughtOver:
-    """A project, brought over.
+class Converted:
+    """A converted project.
 
     Attributes:
         source: the source of its only DAG.
@@ -101,11 +101,11 @@ class BroughtOver:
 
     def __init__(self, *packages: Package, **given: Any) -> None:
         importer = Importer()
-        sources, self.report = importer.bring_over(project(*packages, **given))
+        sources, self.report = importer.convert(project(*packages, **given))
         self.source = "".join(formatted(sources).values())
         self.connections = importer.connections.by_id
 
-    def told(self, verdict: Verdict = Verdict.NEEDS_A_HUMAN) -> list[str]:
-        """Return what is said, with its place."""
-        lines = [*self.report.lines, *(line for one in self.report.packages for line in one.lines)]
-        return [f"{line.place}: {line.text}" for line in lines if line.verdict is verdict]
+    def findings(self, status: Status = Status.MANUAL) -> list[str]:
+        """Return the findings of a status, each with its place."""
+        found = [*self.report.findings, *(one for package in self.report.packages for one in package.findings)]
+        return [f"{one.place}: {one.text}" for one in found if one.status is status]

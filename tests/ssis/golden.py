@@ -34,7 +34,7 @@ def made() -> dict[str, str]:
         # The project of the documentation first: its connection has the plain name.
         for one in read([Path(packages.NIGHTLY_SALES.name), Path()], on_file=lambda _: None):
             if isinstance(one, Project):
-                of_project, project_report = importer.bring_over(one)
+                of_project, project_report = importer.convert(one)
                 sources |= of_project
                 report.projects.append(project_report)
             else:

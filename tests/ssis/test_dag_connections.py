@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from airflow_smtp_cm.ssis.model import ConnectionManager, Parameter
-from tests.ssis.building import SMTP, BroughtOver, mail, package, variable
+from tests.ssis.building import SMTP, Converted, mail, package, variable
 from tests.ssis.golden import GOLDEN
 
 STRING = "SmtpServer={};UseWindowsAuthentication={};EnableSsl={};"
@@ -23,7 +23,7 @@ def manager(name="Mail", string=SMTP.connection_string, **given):
 
 
 def connections(*managers, **given):
-    return BroughtOver(package(mail(), managers=managers, **given)).connections
+    return Converted(package(mail(), managers=managers, **given)).connections
 
 
 def test_airflow_imports_all_of_them(tmp_path):
@@ -73,23 +73,23 @@ def test_what_the_string_says_is_what_the_connection_says():
 
 def test_the_same_manager_of_several_packages_is_one_connection():
     other = package(mail(), managers=(manager(),))
-    brought_over = BroughtOver(package(mail()), replace(other, root=replace(other.root, name="Other")))
+    converted = Converted(package(mail()), replace(other, root=replace(other.root, name="Other")))
 
-    assert list(brought_over.connections) == ["mail"]
+    assert list(converted.connections) == ["mail"]
 
 
 def test_the_same_name_with_other_settings_is_another_connection_and_said():
     theirs = package(mail(), managers=(manager(string=STRING.format("b.example", "False", "False")),))
-    brought_over = BroughtOver(package(mail()), replace(theirs, source=PurePath("Night Run.dtsx")))
+    converted = Converted(package(mail()), replace(theirs, source=PurePath("Night Run.dtsx")))
 
-    assert list(brought_over.connections) == ["mail", "night_run_mail"]
-    assert 'smtp_conn_id="night_run_mail"' in brought_over.source
-    assert any("this one is night_run_mail, not mail" in line for line in brought_over.told())
+    assert list(converted.connections) == ["mail", "night_run_mail"]
+    assert 'smtp_conn_id="night_run_mail"' in converted.source
+    assert any("The id of its connection is night_run_mail: mail belongs to" in line for line in converted.findings())
 
 
 def test_expressions_are_evaluated_once_and_said_to_depend_on_what_they_name():
     expressions = {"SmtpServer": '"relay." + @[User::Domain]', "EnableSsl": "1 == 1"}
-    brought_over = BroughtOver(
+    converted = Converted(
         package(
             mail(),
             managers=(manager(expressions=expressions),),
@@ -97,17 +97,17 @@ def test_expressions_are_evaluated_once_and_said_to_depend_on_what_they_name():
         )
     )
 
-    assert brought_over.connections["mail"]["host"] == "relay.corp.example"
-    assert brought_over.connections["mail"]["extra"] == {"enable_ssl": True}
-    assert any("evaluated once with what the files say of @[User::Domain]" in line for line in brought_over.told())
+    assert converted.connections["mail"]["host"] == "relay.corp.example"
+    assert converted.connections["mail"]["extra"] == {"enable_ssl": True}
+    assert any("evaluated once with the stored values of @[User::Domain]" in line for line in converted.findings())
 
 
 def test_the_parameters_of_a_project_go_before_what_is_stored():
     given = Parameter(name="CM.Mail.SmtpServer", data_type=18, value="deployed.example")
     theirs = replace(package(mail(), managers=()), connection_parameters=())
-    brought_over = BroughtOver(theirs, connection_managers=(SMTP,), connection_parameters=(given,))
+    converted = Converted(theirs, connection_managers=(SMTP,), connection_parameters=(given,))
 
-    assert brought_over.connections["mail"]["host"] == "deployed.example"
+    assert converted.connections["mail"]["host"] == "deployed.example"
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_the_parameters_of_a_project_go_before_what_is_stored():
     ],
 )
 def test_what_ssis_does_not_know_is_said_and_not_copied(string):
-    brought_over = BroughtOver(package(mail(), managers=(manager(string=string),)))
+    converted = Converted(package(mail(), managers=(manager(string=string),)))
 
-    assert brought_over.connections["mail"]["host"] == "a.example"
-    assert any("says more than SSIS knows" in line for line in brought_over.told())
-    assert "hunter2" not in repr((brought_over.connections, brought_over.report, brought_over.source))
-    assert "joe" not in repr((brought_over.connections, brought_over.report, brought_over.source))
+    assert converted.connections["mail"]["host"] == "a.example"
+    assert any("has keys that SSIS does not support" in line for line in converted.findings())
+    assert "hunter2" not in repr((converted.connections, converted.report, converted.source))
+    assert "joe" not in repr((converted.connections, converted.report, converted.source))
 
 
 def test_a_password_in_an_expression_is_not_copied():
@@ -132,14 +132,14 @@ def test_a_password_in_an_expression_is_not_copied():
         "ConnectionString": '"SmtpServer=a.example;Password=hunter2;" + @[User::Nowhere]',
         "Password": '"hunter2"',
     }
-    brought_over = BroughtOver(package(mail(), managers=(manager(expressions=secret),)))
+    converted = Converted(package(mail(), managers=(manager(expressions=secret),)))
 
-    assert "hunter2" not in repr((brought_over.connections, brought_over.report, brought_over.source))
+    assert "hunter2" not in repr((converted.connections, converted.report, converted.source))
 
 
 def test_what_a_connection_lacks_is_said():
     told = "\n".join(
-        BroughtOver(
+        Converted(
             package(
                 mail(),
                 managers=(
@@ -148,28 +148,26 @@ def test_what_a_connection_lacks_is_said():
                     manager("Windows", STRING.format("a.example", "True", "False")),
                 ),
             )
-        ).told()
+        ).findings()
     )
 
     assert (
         "Complete the connection no_server: The Simple Mail Transfer Protocol (SMTP) server is not specified" in told
     )
     assert "without a port or a scheme: set the port of the Airflow connection" in told
-    assert "Give the connection windows a login and a password or keytab" in told
+    assert "Set login and password, or a keytab, in the connection windows" in told
 
 
 def test_a_port_in_the_name_of_the_server_is_the_port_of_the_connection_and_said():
-    brought_over = BroughtOver(
-        package(mail(), managers=(manager(string=STRING.format("a.example:587", "True", "True")),))
-    )
+    converted = Converted(package(mail(), managers=(manager(string=STRING.format("a.example:587", "True", "True")),)))
 
-    assert brought_over.connections["mail"] == {
+    assert converted.connections["mail"] == {
         "conn_type": "smtp_cm",
         "host": "a.example",
         "port": 587,
         "extra": {"use_windows_authentication": True, "enable_ssl": True},
     }
-    assert any("Its SmtpServer has a port, 587, in it" in line for line in brought_over.told())
+    assert any("Its SmtpServer includes the port 587" in line for line in converted.findings())
 
 
 @pytest.mark.parametrize(
@@ -182,14 +180,14 @@ def test_a_port_in_the_name_of_the_server_is_the_port_of_the_connection_and_said
 )
 def test_what_is_wrong_with_one_setting_does_not_take_the_others_with_it(string, problem):
     """Least of all EnableSsl: mail would go in the clear."""
-    brought_over = BroughtOver(package(mail(), managers=(manager(string=string),)))
+    converted = Converted(package(mail(), managers=(manager(string=string),)))
 
-    assert brought_over.connections["mail"] == {
+    assert converted.connections["mail"] == {
         "conn_type": "smtp_cm",
         "host": "a.example",
         "extra": {"enable_ssl": True},
     }
-    assert any(f"Left out of the connection: {problem}" in line for line in brought_over.told())
+    assert any(f"Not in the connection: {problem}" in line for line in converted.findings())
 
 
 def test_look_alikes_are_named_and_left():
@@ -200,15 +198,15 @@ def test_look_alikes_are_named_and_left():
         creation_name="SMTP (KingswaySoft)",
         connection_string="Username=;SmtpServer=a.example;SmtpServerPort=25",
     )
-    brought_over = BroughtOver(package(mail(), managers=(SMTP, other)))
+    converted = Converted(package(mail(), managers=(SMTP, other)))
 
-    assert list(brought_over.connections) == ["mail"]
-    assert any("one of type SMTP (KingswaySoft), and is left" in line for line in brought_over.told())
+    assert list(converted.connections) == ["mail"]
+    assert any("It is of type SMTP (KingswaySoft), not SSIS's own" in line for line in converted.findings())
 
 
 def test_an_unused_manager_is_a_connection_and_said():
     idle = replace(manager("Idle"), ref_id="Package.ConnectionManagers[Idle]", dtsid="{I}")
-    brought_over = BroughtOver(package(mail(), managers=(SMTP, idle)))
+    converted = Converted(package(mail(), managers=(SMTP, idle)))
 
-    assert list(brought_over.connections) == ["mail", "idle"]
-    assert "Package.ConnectionManagers[Idle]: No mail goes through it: is it needed?" in brought_over.told()
+    assert list(converted.connections) == ["mail", "idle"]
+    assert "Package.ConnectionManagers[Idle]: No mail uses it: is it needed?" in converted.findings()

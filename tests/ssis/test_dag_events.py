@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_smtp_cm.ssis.model import Executable, Kind, Outcome
-from airflow_smtp_cm.ssis.writing.findings import Verdict
-from tests.ssis.building import BOOLEAN, BroughtOver, arrow, handler, mail, package, task, variable
+from airflow_smtp_cm.ssis.writing.findings import Status
+from tests.ssis.building import BOOLEAN, Converted, arrow, handler, mail, package, task, variable
 
 
 def group(*executables, **given):
@@ -26,7 +26,7 @@ def told(load, run, smtp_cm_server, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
 
     def told(package, failing=(), conf=None):
-        run(load(BroughtOver(package).source), failing, conf)
+        run(load(Converted(package).source), failing, conf)
         subjects = sorted(received.message["Subject"] for received in smtp_cm_server.outbox)
         smtp_cm_server.outbox.clear()
         return subjects
@@ -98,8 +98,8 @@ def test_on_post_execute_is_told_of_success_and_failure(told):
     root = package(task("a"), task("b"), event_handlers=(handler("Package", "OnPostExecute", "done"),))
 
     assert told(root, {"a"}) == ["done", "done"]
-    said = BroughtOver(root).told()
-    assert any("OnPostExecute of containers, and of the package itself" in line for line in said)
+    said = Converted(root).findings()
+    assert any("OnPostExecute of containers and of the package" in line for line in said)
 
 
 def test_the_arrows_between_tasks_raise_no_events(told):
@@ -166,14 +166,14 @@ def test_mails_in_containers_of_a_handler_are_sent_unless_these_are_off(told):
     )
 
     assert told(root, {"a"}) == ["in a group", "in a loop"]
-    assert f"{place}\\a loop: A callback has no loops: what is in it is sent once." in BroughtOver(root).told()
+    assert f"{place}\\a loop: A callback has no loops: its mail is sent once." in Converted(root).findings()
 
 
 def test_the_mails_of_a_handler_come_in_order():
     place = "Package.EventHandlers[OnError]"
     both = handler("Package", "OnError", "second", "first", constraints=(arrow("first", "second", place),))
 
-    assert '"on_failure_callback": [first, second]' in BroughtOver(package(task("a"), event_handlers=(both,))).source
+    assert '"on_failure_callback": [first, second]' in Converted(package(task("a"), event_handlers=(both,))).source
 
 
 def test_what_a_callback_cannot_do_is_said():
@@ -189,27 +189,27 @@ def test_what_a_callback_cannot_do_is_said():
             arrow("Log it", "in any case", place, outcome=Outcome.COMPLETION),
         ),
     )
-    brought_over = BroughtOver(package(task("a"), event_handlers=(elaborate, handler("Package", "OnWarning", "hm"))))
+    converted = Converted(package(task("a"), event_handlers=(elaborate, handler("Package", "OnWarning", "hm"))))
 
-    assert '"on_failure_callback": in_any_case' in brought_over.source
-    told = "\n".join(brought_over.told())
-    assert f"{place}\\Log it: It is no mail (Microsoft.Pipeline), and is left out of the callback." in told
+    assert '"on_failure_callback": in_any_case' in converted.source
+    told = "\n".join(converted.findings())
+    assert f"{place}\\Log it: It is not a Send Mail task (Microsoft.Pipeline): skipped in the callback." in told
     assert f"{place}\\if that fails: It depends on a precedence constraint" in told
-    assert "Airflow has no callback for OnWarning: its mail is left out." in told
+    assert "Airflow has no callback for OnWarning: its mail was skipped." in told
     assert "in any case" not in told
 
 
 def test_a_package_with_mail_in_handlers_only_is_a_dag(load):
-    dag = load(BroughtOver(package(task("a"), event_handlers=(handler("Package", "OnError", "Tell"),))).source)
+    dag = load(Converted(package(task("a"), event_handlers=(handler("Package", "OnError", "Tell"),))).source)
 
     assert dag.task_ids == ["a"]
 
 
 def test_a_package_that_runs_nothing_is_no_dag():
-    brought_over = BroughtOver(package(event_handlers=(handler("Package", "OnError", "Tell"),)))
+    converted = Converted(package(event_handlers=(handler("Package", "OnError", "Tell"),)))
 
-    assert brought_over.source == ""
-    assert "Package: It runs nothing: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
+    assert converted.source == ""
+    assert "Package: It has no tasks: no DAG is written." in converted.findings(Status.SKIPPED)
 
 
 def test_what_has_no_counterpart_in_a_handler_is_not_sent(told):
@@ -220,7 +220,7 @@ def test_what_has_no_counterpart_in_a_handler_is_not_sent(told):
     assert told(root, {"a"}) == ["Tell others"]
     assert (
         f"{place}\\Tell: Nothing is sent until you write subject and take its disable away."
-        in BroughtOver(root).told()
+        in Converted(root).findings()
     )
 
 
@@ -238,6 +238,6 @@ def test_a_handler_without_mail_is_said_to_be_left_out():
         mail(), event_handlers=(handler("Package", "OnError", task("Log", "Package.EventHandlers[OnError]")),)
     )
 
-    assert "Package.EventHandlers[OnError]: It sends no mail that could be brought over." in BroughtOver(root).told(
-        Verdict.LEFT_OUT
+    assert "Package.EventHandlers[OnError]: It sends no mail that can be converted." in Converted(root).findings(
+        Status.SKIPPED
     )

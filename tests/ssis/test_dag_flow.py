@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Executable, Kind, Outcome
 from airflow_smtp_cm.ssis.writing.source_text import arrows
-from tests.ssis.building import BOOLEAN, BroughtOver, arrow, handler, package, project, task, variable
+from tests.ssis.building import BOOLEAN, Converted, arrow, handler, package, project, task, variable
 from tests.ssis.simulation import Simulation
 
 SUCCESS, FAILURE, COMPLETION = Outcome
@@ -168,7 +168,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_runs_what_ssis_runs(name, load, run):
     root, failing = CASES[name]
-    dag = load(BroughtOver(root).source)
+    dag = load(Converted(root).source)
     for names in failing:
         check(root, set(names), dag, run)
 
@@ -205,7 +205,7 @@ def children(draw, parent="Package", depth=1, names=None):
 def test_runs_what_ssis_runs_of_any_flow(made, data, load, run):
     executables, found = made
     root = flow(*executables, arrows=found)
-    dag = load(BroughtOver(root).source)
+    dag = load(Converted(root).source)
     names = [one.name for one in leaves(root.root) if not one.disabled]
     check(root, data.draw(st.sets(st.sampled_from(names))) if names else set(), dag, run)
 
@@ -215,13 +215,13 @@ def test_a_condition_that_has_no_counterpart_runs_nothing_and_is_said(load, run)
         *tasks("ab"),
         arrows=[("a", SUCCESS, "b", {"operation": EvaluatedOperation.EXPRESSION, "expression": "@[User::Rows] > 0"})],
     )
-    brought_over = BroughtOver(root)
-    dag_run = run(load(brought_over.source))
+    converted = Converted(root)
+    dag_run = run(load(converted.source))
 
     states = {ti.task_id: ti.state for ti in dag_run.get_task_instances()}
     assert states == {"a": "success", "before_b": "failed", "b": "upstream_failed", "package_failure": "skipped"}
     assert dag_run.state == "failed"
-    assert any("There is no @[User::Rows] here" in line for line in brought_over.told())
+    assert any("There is no @[User::Rows] here" in line for line in converted.findings())
 
 
 # --- arrows

@@ -73,7 +73,7 @@ def test_files_that_cannot_be_read_are_said_and_the_others_go_on(command):
 
     assert status == 1
     assert "nowhere.dtsx: It cannot be opened" in output
-    assert "EncryptAllWithPassword.dtsx: All of it is encrypted" in output
+    assert "EncryptAllWithPassword.dtsx: The whole file is encrypted" in output
     assert "dags/joiners.py" in written()
 
 
@@ -125,7 +125,7 @@ def test_dags_need_nothing_of_the_extra():
 
 
 def test_many_packages_are_formatted_some_at_a_time(command, monkeypatch):
-    monkeypatch.setattr("airflow_smtp_cm.ssis.command._AT_ONCE", 2)
+    monkeypatch.setattr("airflow_smtp_cm.ssis.command._BATCH", 2)
     command(packages.HERE)
 
     assert [name.partition("/")[2] for name in written() if name.startswith("dags/")] == sorted(
@@ -137,7 +137,7 @@ def test_its_help_says_how_it_ends():
     (group,) = get_cli_commands()
     described = next(one for one in group.subcommands if one.name == "import")
 
-    assert "Ends with 0" in described.epilog
+    assert "Exit status 0" in described.epilog
 
 
 @pytest.mark.skipif(AIRFLOW < (3, 2), reason="Airflow below 3.2 knows no commands of providers")

@@ -188,7 +188,7 @@ def test_what_is_given_and_is_something_else_is_told(tmp_path):
 
 def test_pipe_with_the_name_of_a_package_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.dtsx")
-    assert [result.why for result in unreadable(tmp_path)] == ["It is no file."]
+    assert [result.why for result in unreadable(tmp_path)] == ["It is not a regular file."]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")

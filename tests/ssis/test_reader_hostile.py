@@ -65,17 +65,17 @@ def test_encodings_and_line_ends_make_no_difference(tmp_path, content):
         (b"", "empty"),
         (b"\0" * 4096, "empty"),
         (b" \r\n", "empty"),
-        (TEXT[:2000], "no well-formed XML"),
-        (TEXT.encode("cp1252"), "no well-formed XML"),
-        (b"PK\3\4 something", "no well-formed XML"),
+        (TEXT[:2000], "not well-formed XML"),
+        (TEXT.encode("cp1252"), "not well-formed XML"),
+        (b"PK\3\4 something", "not well-formed XML"),
         ('<?xml version="1.0" encoding="klingon"?><a/>', "unknown encoding: klingon"),
-        ("<html/>", "its root is html"),
+        ("<html/>", "its root element is html"),
         ('<DTS:Executable xmlns:DTS="www.microsoft.com/SqlServer/Dts"/>', "PackageFormatVersion is missing"),
         (TEXT.replace(">6<", ">9<"), "PackageFormatVersion is 9"),
         (TEXT.replace('To="Package\\Tell facilities"', 'To="Package\\Gone"'), r"has Package\Gone as its To end"),
-        (TEXT.replace("Package\\Tell facilities", "Package\\Each joiner"), "are called Package\\Each joiner"),
+        (TEXT.replace("Package\\Tell facilities", "Package\\Each joiner"), "have the refId Package\\Each joiner"),
         (TEXT.replace('DTS:Value="2"', 'DTS:Value="7"'), "The property Value of Package.PrecedenceConstraints"),
-        (TEXT.replace('DTS:Value="2"', f'DTS:Value="{"9" * 5000}"'), "no number"),
+        (TEXT.replace('DTS:Value="2"', f'DTS:Value="{"9" * 5000}"'), "not a number"),
         (TEXT.replace('FailPackageOnFailure="True"', 'FailPackageOnFailure="maybe"'), "neither true nor false"),
         (TEXT.replace('Priority="High"', 'Priority="Urgent"'), "The property Priority"),
     ],
@@ -102,7 +102,7 @@ def test_document_types_are_refused(why, declaration):
 
 
 def test_entities_that_are_not_declared_are_refused(why):
-    assert "no well-formed XML" in why(TEXT.replace("Willkommen!", "&willkommen;"))
+    assert "not well-formed XML" in why(TEXT.replace("Willkommen!", "&willkommen;"))
 
 
 def test_depth_is_limited_also_where_nothing_is_kept(why):
@@ -123,7 +123,7 @@ def test_number_of_elements_is_limited(monkeypatch):
 def test_size_is_limited(tmp_path):
     with (tmp_path / "large.dtsx").open("wb") as file:
         file.truncate(safe_xml.MOST_BYTES + 1)
-    assert [result.why for result in unreadable(tmp_path)] == ["It has more than 128 MB."]
+    assert [result.why for result in unreadable(tmp_path)] == ["It is larger than 128 MB."]
 
 
 def test_containers_as_deep_as_the_limit_are_read(tmp_path):
@@ -171,7 +171,7 @@ def add(archive, name, content=b"<a/>"):
 def test_parts_that_lead_out_of_the_archive_are_refused(archive, name):
     add(archive, name, CHECK_FEEDS.read_bytes())
     told, project = read_all(archive)
-    assert "leads out of the archive" in told.why
+    assert "points outside the archive" in told.why
     assert told.source.is_relative_to(archive)
     assert len(project.packages) == 4
 
@@ -179,7 +179,7 @@ def test_parts_that_lead_out_of_the_archive_are_refused(archive, name):
 def test_archive_in_an_archive_is_refused(archive):
     add(archive, "inner.ispac", archive.read_bytes())
     told, _ = read_all(archive)
-    assert (told.source, told.why) == (archive / "inner.ispac", "It is an archive in the archive.")
+    assert (told.source, told.why) == (archive / "inner.ispac", "It is an archive within the archive.")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -187,7 +187,7 @@ def test_archive_in_an_archive_is_refused(archive):
 def test_name_that_comes_twice_is_told(archive, name):
     add(archive, name)
     told, project = read_all(archive)
-    assert "has it twice" in told.why
+    assert "contains it twice" in told.why
     assert len(project.packages) == 4
 
 
@@ -195,12 +195,12 @@ def test_bomb_is_not_unpacked(archive):
     add(archive, "bomb.dtsx", b" " * 30_000_000)
     told, _ = read_all(archive)
     assert told.source == archive / "bomb.dtsx"
-    assert "Unpacked it has 28 MB" in told.why
+    assert "Its unpacked size is 28 MB" in told.why
 
 
 def test_pipe_with_the_name_of_an_archive_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.ispac")
-    assert [result.why for result in unreadable(tmp_path)] == ["It is no file."]
+    assert [result.why for result in unreadable(tmp_path)] == ["It is not a regular file."]
 
 
 def test_size_of_an_archive_is_limited(archive, monkeypatch):
@@ -234,7 +234,7 @@ def test_encrypted_part_is_told(archive):
     struct.pack_into("<H", data, entry + 8, flags | 1)
     archive.write_bytes(data)
     told, project = read_all(archive)
-    assert told.why == "The archive keeps it encrypted."
+    assert told.why == "It is encrypted in the archive."
     assert len(project.packages) == 3
 
 

@@ -8,16 +8,16 @@ from pathlib import Path, PurePath
 
 from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, Package, Unreadable
 from airflow_smtp_cm.ssis.reading.reader import read
-from airflow_smtp_cm.ssis.writing.findings import About, Verdict
+from airflow_smtp_cm.ssis.writing.findings import About, Status
 from airflow_smtp_cm.ssis.writing.report import Report
 from tests.ssis import packages
-from tests.ssis.building import SMTP, BroughtOver, arrow, mail, package, task
+from tests.ssis.building import SMTP, Converted, arrow, mail, package, task
 from tests.ssis.golden import made
 from tests.ssis.test_reader_secrets import STAND_INS
 
 
-def report(*brought_over, unreadable=()):
-    return Report([one.report for one in brought_over], list(unreadable), ["mail"])
+def report(*converted, unreadable=()):
+    return Report([one.report for one in converted], list(unreadable), ["mail"])
 
 
 def test_people_read_what_became_of_each_package():
@@ -29,99 +29,99 @@ def test_people_read_what_became_of_each_package():
         properties={"ForEachEnumerator": "Files"},
         executables=(task("Load", "Package\\Each"),),
     )
-    brought_over = BroughtOver(package(mail("Tell ops"), loop, properties={"MaxErrorCount": "3"}))
+    converted = Converted(package(mail("Tell ops"), loop, properties={"MaxErrorCount": "3"}))
     broken = Unreadable(source=PurePath("x.dtsx"), why="It is encrypted.", what_to_do="Decrypt it.")
 
-    assert report(brought_over, unreadable=[broken]).as_text() == (
+    assert report(converted, unreadable=[broken]).as_text() == (
         "Project Shop (shop)\n"
         "\n"
         "Package Orders (Orders.dtsx): orders.py\n"
-        "  Brought over\n"
-        "    Package.ConnectionManagers[Mail]: It is the connection mail.\n"
-        "    Package\\Tell ops: It is the task tell_ops.\n"
-        "  Needs a human\n"
+        "  Converted\n"
+        "    Package.ConnectionManagers[Mail]: Connection mail.\n"
+        "    Package\\Tell ops: Task tell_ops.\n"
+        "  Manual\n"
         "    Package\\Each\\Load: Data Flow task: replace the placeholder each.load.\n"
-        "    Package\\Each: Foreach Loop container: what is in the group each runs once. "
-        "Map it (expand) over what the loop goes through.\n"
-        "    Package: MaxErrorCount is 3. Here the first failure counts.\n"
-        "  Left out\n"
+        "    Package\\Each: Foreach Loop container: the group each runs once. "
+        "Map it (expand) over the items of the loop.\n"
+        "    Package: MaxErrorCount is 3. In Airflow the first failure counts.\n"
+        "  Skipped\n"
         "    Package\\Each: ForEachEnumerator: Files\n"
         "\n"
-        "Cannot be read\n"
+        "Unreadable files\n"
         "  x.dtsx: It is encrypted. Decrypt it.\n"
         "\n"
         "1 packages: 1 DAGs, 1 connections; "
-        "2 brought over, 3 for a human, 1 left out; 1 files that cannot be read.\n"
+        "2 converted, 3 manual, 1 skipped; 1 unreadable files.\n"
     )
 
 
 def test_tasks_that_send_mail_by_themselves_are_told_even_if_there_is_no_dag():
-    brought_over = BroughtOver(package(task("Tell ops", mailer="SmtpClient"), managers=()))
+    converted = Converted(package(task("Tell ops", mailer="SmtpClient"), managers=()))
 
-    assert brought_over.source == ""
-    (told,) = brought_over.told()
+    assert converted.source == ""
+    (told,) = converted.findings()
     assert told == (
-        "Package\\Tell ops: It sends mail without a Send Mail task, by SmtpClient: write that as a SendMailOperator. "
-        "If it logs in, login and password belong into a connection."
+        "Package\\Tell ops: It sends mail without a Send Mail task, by SmtpClient: write a SendMailOperator. "
+        "If it logs in, put login and password into a connection."
     )
 
 
 def test_programs_read_the_same():
-    found = json.loads(report(BroughtOver(package(mail()))).as_json())
+    found = json.loads(report(Converted(package(mail()))).as_json())
 
     assert found.keys() == {"summary", "connections", "projects", "unreadable"}
     assert found["summary"] == {
         "packages": 1,
         "dags": 1,
         "connections": 1,
-        "brought_over": 2,
-        "needs_a_human": 0,
-        "left_out": 0,
+        "converted": 2,
+        "manual": 0,
+        "skipped": 0,
         "unreadable": 0,
     }
     (of_project,) = found["projects"]
-    assert of_project.keys() == {"name", "source", "lines", "packages"}
+    assert of_project.keys() == {"name", "source", "findings", "packages"}
     (of_package,) = of_project["packages"]
     assert of_package == {
         "name": "Orders",
         "source": "Orders.dtsx",
         "dag_id": "orders",
         "file": "orders.py",
-        "lines": [
+        "findings": [
             {
-                "verdict": "brought_over",
+                "status": "converted",
                 "about": "connection",
                 "place": "Package.ConnectionManagers[Mail]",
-                "text": "It is the connection mail.",
+                "text": "Connection mail.",
             },
-            {"verdict": "brought_over", "about": "mail", "place": "Package\\Send", "text": "It is the task send."},
+            {"status": "converted", "about": "mail", "place": "Package\\Send", "text": "Task send."},
         ],
     }
 
 
 def test_a_package_without_mail_has_no_dag_and_says_so():
-    brought_over = BroughtOver(package(task("Load")))
+    converted = Converted(package(task("Load")))
 
-    assert brought_over.source == ""
-    assert brought_over.report.packages[0].dag_id is None
-    assert "Package: It has no Send Mail task: there is no DAG of it." in brought_over.told(Verdict.LEFT_OUT)
+    assert converted.source == ""
+    assert converted.report.packages[0].dag_id is None
+    assert "Package: It has no Send Mail task: no DAG is written." in converted.findings(Status.SKIPPED)
 
 
 def test_a_constraint_that_leads_nowhere_is_said():
-    (told,) = BroughtOver(package(mail(), constraints=(arrow("Send", "Gone"),))).told()
+    (told,) = Converted(package(mail(), constraints=(arrow("Send", "Gone"),))).findings()
 
-    assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which is not there.")
+    assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which does not exist.")
 
 
 def test_packages_whose_files_have_one_name_are_dags_of_their_own():
-    twice = BroughtOver(package(mail()), replace(package(mail()), source=PurePath("old/Orders.dtsx")))
+    twice = Converted(package(mail()), replace(package(mail()), source=PurePath("old/Orders.dtsx")))
 
     assert [one.dag_id for one in twice.report.packages] == ["orders", "shop_orders"]
 
 
 def test_a_dag_has_its_id_of_the_file_and_its_name_of_the_package():
     """As copies have it, and packages that nobody has renamed: all of these are called Package."""
-    copied = BroughtOver(replace(package(mail()), source=PurePath("Load Prices.dtsx")))
+    copied = Converted(replace(package(mail()), source=PurePath("Load Prices.dtsx")))
 
     assert [one.dag_id for one in copied.report.packages] == ["load_prices"]
     assert 'dag_display_name="Orders"' in copied.source
@@ -131,16 +131,19 @@ def test_secrets_and_configurations_are_said():
     database = ConnectionManager(
         ref_id="Package.ConnectionManagers[DB]", dtsid="{D}", name="DB", creation_name="OLEDB", has_secret=True
     )
-    told = BroughtOver(
+    told = Converted(
         package(
             mail(), managers=(SMTP, database), secrets=("Package\\Fetch",), configurations=("Servers: D:\\s.xml",)
         )
-    ).told()
+    ).findings()
 
     assert told == [
-        "Package\\Fetch: A password or another secret stands here, which is copied nowhere.",
-        "Package.ConnectionManagers[DB]: A password or another secret stands here, which is copied nowhere.",
-        "Package: The package configuration Servers: D:\\s.xml may set variables and properties when it starts.",
+        "Package\\Fetch: It contains a password or another secret, which was not copied.",
+        "Package.ConnectionManagers[DB]: It contains a password or another secret, which was not copied.",
+        (
+            "Package: The package configuration Servers: D:\\s.xml may set variables and properties when the package "
+            "starts."
+        ),
     ]
 
 
@@ -182,4 +185,4 @@ def test_no_secret_of_the_packages_is_in_any_file():
 def test_the_kinds_of_lines_are_those_that_are_documented():
     text = (Path(__file__).parents[2] / "docs" / "import.md").read_text()
 
-    assert [kind.value for kind in (*About, *Verdict) if f"`{kind.value}`" not in text] == []
+    assert [kind.value for kind in (*About, *Status) if f"`{kind.value}`" not in text] == []

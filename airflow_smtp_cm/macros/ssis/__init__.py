@@ -1,13 +1,13 @@
 """SSIS's functions, operators and casts at run time, where Jinja alone does not give SSIS's result.
 
-A DAG that ``airflow smtp-cm import`` has written takes this module as the macro ``ssis``:
+A DAG written by ``airflow smtp-cm import`` uses this module as the macro ``ssis``:
 
     from airflow_smtp_cm.macros import ssis
 
     with DAG(..., user_defined_macros={"ssis": ssis}):
         SendMailOperator(..., subject="{{ ssis.substring(params.Name, 1, 3) }}")
 
-All give None, SSIS's NULL, if an argument is None, unless they say otherwise.
+A function returns None, SSIS's NULL, if an argument is None, unless its docstring states otherwise.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""SSIS's casts ("Cast (SSIS Expression)"), but those to text, which are in texts.py; named as the types.
+"""SSIS's casts ("Cast (SSIS Expression)"), named as the types; casts to text are in texts.py.
 
-A cast that loses leading digits fails here (SSIS may go on with what is left); fractions are cut off, not rounded
-(assumed). Dates in text are ISO's, or month/day/year as in the locale English (United States).
-DT_DBTIMESTAMPOFFSET becomes any other type in UTC ("Integration Services Data Types").
+A cast that loses leading digits fails here (SSIS may continue with the remaining digits). Fractions are truncated,
+not rounded (assumed). Dates in text are ISO 8601, or month/day/year as in the locale English (United States).
+DT_DBTIMESTAMPOFFSET is converted to other types in UTC ("Integration Services Data Types").
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RANGES = {
 _CUT = Context(prec=80, rounding=ROUND_DOWN)
 _DIGITS_OF_NUMERIC = 38
 _MICROSECOND_DIGITS = 6
-_MAX_SHOWN = 60  # characters of what cannot be cast, in an error
+_MAX_SHOWN = 60  # characters of a value in an error
 _TRUE, _FALSE = "true", "false"
 
 _DATE = (
@@ -53,10 +53,10 @@ def _integer_cast(data_type: DataType) -> Callable[[object], int | None]:
             raise OverflowError(f"{number} does not fit into {data_type.value}")
         return number
 
-    cast.__doc__ = f"""Cast to {data_type.value}: a fraction is cut off; True is -1 in a signed type.
+    cast.__doc__ = f"""Cast to {data_type.value}: a fraction is truncated; True is -1 in a signed type.
 
     Raises:
-        ValueError: a text is no number.
+        ValueError: a text is not a number.
         OverflowError: the number does not fit.
     """
     return cast
@@ -77,17 +77,17 @@ def dt_r8(value: object) -> float:
     """Cast to DT_R8.
 
     Raises:
-        ValueError: a text is no number.
+        ValueError: a text is not a number.
     """
     return float(_number(value, DataType.R8))
 
 
 @propagates_null
 def dt_r4(value: object) -> float:
-    """Cast to DT_R4: some seven digits are left.
+    """Cast to DT_R4, which has about seven digits.
 
     Raises:
-        ValueError: a text is no number.
+        ValueError: a text is not a number.
         OverflowError: the number does not fit.
     """
     single: float = struct.unpack("<f", struct.pack("<f", float(_number(value, DataType.R4))))[0]
@@ -96,10 +96,10 @@ def dt_r4(value: object) -> float:
 
 @propagates_null
 def dt_numeric(value: object, precision: int, scale: int) -> Decimal:
-    """Cast to DT_NUMERIC with so many digits and decimals.
+    """Cast to DT_NUMERIC with this precision (digits) and scale (decimals).
 
     Raises:
-        ValueError: a text is no number.
+        ValueError: a text is not a number.
         OverflowError: the number does not fit.
     """
     return _scaled(_number(value, DataType.NUMERIC), precision, scale, DataType.NUMERIC)
@@ -107,10 +107,10 @@ def dt_numeric(value: object, precision: int, scale: int) -> Decimal:
 
 @propagates_null
 def dt_decimal(value: object, scale: int) -> Decimal:
-    """Cast to DT_DECIMAL with so many decimals.
+    """Cast to DT_DECIMAL with this scale (decimals).
 
     Raises:
-        ValueError: a text is no number.
+        ValueError: a text is not a number.
         OverflowError: the number does not fit.
     """
     return _scaled(_number(value, DataType.DECIMAL), 29, scale, DataType.DECIMAL)
@@ -121,7 +121,7 @@ def dt_cy(value: object) -> Decimal:
     """Cast to DT_CY, which has four decimals.
 
     Raises:
-        ValueError: a text is no number.
+        ValueError: a text is not a number.
         OverflowError: the number does not fit.
     """
     return _scaled(_number(value, DataType.CY), 19, 4, DataType.CY)
@@ -129,10 +129,10 @@ def dt_cy(value: object) -> Decimal:
 
 @propagates_null
 def exact(value: object) -> Decimal:
-    """Take a number as a DT_NUMERIC with the decimals that it is written with.
+    """Return a number as a DT_NUMERIC with the decimals of its text.
 
     Raises:
-        ValueError: a text is no number.
+        ValueError: a text is not a number.
         OverflowError: the number has more digits than DT_NUMERIC.
     """
     number = _number(value, DataType.NUMERIC)
@@ -143,7 +143,7 @@ def exact(value: object) -> Decimal:
 
 @propagates_null
 def dt_bool(value: object) -> bool:
-    """Cast to DT_BOOL: a number is true unless it is 0, a text if it is True or such a number.
+    """Cast to DT_BOOL: a number is true unless it is 0; a text is True, False or a number.
 
     Raises:
         ValueError: a text is neither.
@@ -158,7 +158,7 @@ def dt_dbdate(value: object) -> date:
     """Cast to DT_DBDATE: the time of day is dropped.
 
     Raises:
-        ValueError: a text is no date.
+        ValueError: a text is not a date.
     """
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
@@ -170,17 +170,17 @@ def dt_dbtime(value: object) -> time:
     """Cast to DT_DBTIME: the date and fractions of a second are dropped.
 
     Raises:
-        ValueError: a text is no time.
+        ValueError: a text is not a time.
     """
     return _time(value, DataType.DBTIME).replace(microsecond=0)
 
 
 @propagates_null
 def dt_dbtime2(value: object, scale: int) -> time:
-    """Cast to DT_DBTIME2 with so many digits of a second's fraction, six at most: the date is dropped.
+    """Cast to DT_DBTIME2 with this scale (digits of the fraction of a second, at most six); the date is dropped.
 
     Raises:
-        ValueError: a text is no time.
+        ValueError: a text is not a time.
     """
     moment = _time(value, DataType.DBTIME2)
     return moment.replace(microsecond=_cut(moment.microsecond, scale))
@@ -191,7 +191,7 @@ def dt_date(value: object) -> datetime:
     """Cast to DT_DATE.
 
     Raises:
-        ValueError: a text is no date.
+        ValueError: a text is not a date.
     """
     return _utc(_moment(value, DataType.DATE))
 
@@ -201,7 +201,7 @@ def dt_dbtimestamp(value: object) -> datetime:
     """Cast to DT_DBTIMESTAMP, which has milliseconds.
 
     Raises:
-        ValueError: a text is no date.
+        ValueError: a text is not a date.
     """
     moment = _utc(_moment(value, DataType.DBTIMESTAMP))
     return moment.replace(microsecond=_cut(moment.microsecond, 3))
@@ -212,10 +212,10 @@ dt_filetime = dt_dbtimestamp
 
 @propagates_null
 def dt_dbtimestamp2(value: object, scale: int) -> datetime:
-    """Cast to DT_DBTIMESTAMP2 with so many digits of a second's fraction, six at most.
+    """Cast to DT_DBTIMESTAMP2 with this scale (digits of the fraction of a second, at most six).
 
     Raises:
-        ValueError: a text is no date.
+        ValueError: a text is not a date.
     """
     moment = _utc(_moment(value, DataType.DBTIMESTAMP2))
     return moment.replace(microsecond=_cut(moment.microsecond, scale))
@@ -223,10 +223,10 @@ def dt_dbtimestamp2(value: object, scale: int) -> datetime:
 
 @propagates_null
 def dt_dbtimestampoffset(value: object, scale: int) -> datetime:
-    """Cast to DT_DBTIMESTAMPOFFSET: what has no time zone is in UTC.
+    """Cast to DT_DBTIMESTAMPOFFSET; a value without a time zone is in UTC.
 
     Raises:
-        ValueError: a text is no date.
+        ValueError: a text is not a date.
     """
     moment = _moment(value, DataType.DBTIMESTAMPOFFSET)
     return moment.replace(microsecond=_cut(moment.microsecond, scale), tzinfo=moment.tzinfo or UTC)
@@ -234,7 +234,7 @@ def dt_dbtimestampoffset(value: object, scale: int) -> datetime:
 
 @propagates_null
 def on_date(moment: time, day: datetime) -> datetime:
-    """Put a time of day on a date: a cast from a time to a timestamp takes the current one."""
+    """Combine a time with a date: a cast from a time to a timestamp uses the current date."""
     return datetime.combine(day.date(), moment)
 
 
@@ -246,14 +246,14 @@ def _number(value: object, data_type: DataType) -> Decimal:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():
-        raise _no_cast(value, data_type, "it is no number")
+        raise _no_cast(value, data_type, "it is not a number")
     return number
 
 
 def _scaled(number: Decimal, precision: int, scale: int, data_type: DataType) -> Decimal:
     if number.adjusted() + 1 + scale > precision and number:
         raise OverflowError(
-            f"{number} does not fit into {data_type.value} with {precision} digits, {scale} of decimals"
+            f"{number} does not fit into {data_type.value} with {precision} digits, {scale} of them decimals"
         )
     return number.quantize(Decimal(1).scaleb(-scale), context=_CUT)
 
@@ -266,12 +266,12 @@ def _moment(value: object, data_type: DataType) -> datetime:
     found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
     try:
         moment = _read_moment(found.groupdict()) if found else None
-    except ValueError:  # there is no such day or hour
+    except ValueError:  # the day or hour does not exist
         moment = None
     if moment is None:
         raise _no_date(value, data_type)
     if moment.tzinfo and data_type is not DataType.DBTIMESTAMPOFFSET:
-        # SSIS knows no such text; a param of Airflow's is one, and means the moment that GETDATE() gives then.
+        # SSIS has no such text. A param of Airflow has one; convert it to local time, as GETDATE() returns.
         return moment.astimezone().replace(tzinfo=None)
     return moment
 
@@ -307,7 +307,7 @@ def _read_time(parts: dict[str, str | None]) -> time:
 
 def _no_date(value: object, data_type: DataType) -> ValueError:
     example = "23:59:59" if data_type in TIMES else "2024-12-31 23:59:59"
-    return _no_cast(value, data_type, f"it is not as {example} is")
+    return _no_cast(value, data_type, f"it does not have the format {example}")
 
 
 def _no_cast(value: object, data_type: DataType, why: str) -> ValueError:

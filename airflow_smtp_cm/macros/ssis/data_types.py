@@ -1,4 +1,4 @@
-"""The data types of SSIS's expressions, and values that have one."""
+"""The data types of SSIS's expressions, and typed values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Content = str | int | float | Decimal | date | time | bytes | None
 
 
 class DataType(Enum):
-    """SSIS's data types, named as in a cast without ``DT_`` ("Integration Services Data Types").
+    """SSIS's data types, named as in casts, without ``DT_`` ("Integration Services Data Types").
 
-    In Python a value is an ``int`` of every integer type, ``float`` of R4 and R8, ``Decimal`` of NUMERIC, DECIMAL and
-    CY, ``bool`` of BOOL, ``str`` of the strings and of GUID, ``bytes`` of BYTES and IMAGE, ``date`` of DBDATE,
-    ``time`` of DBTIME and DBTIME2, ``datetime`` of the rest (with a time zone for DBTIMESTAMPOFFSET only).
+    Python types of the values: ``int`` for the integer types, ``float`` for R4 and R8, ``Decimal`` for NUMERIC,
+    DECIMAL and CY, ``bool`` for BOOL, ``str`` for strings and GUID, ``bytes`` for BYTES and IMAGE, ``date`` for
+    DBDATE, ``time`` for DBTIME and DBTIME2, ``datetime`` for the others (only DBTIMESTAMPOFFSET has a time zone).
     """
 
     I1 = "DT_I1"
@@ -75,9 +75,9 @@ class Value:
     """A value and its type.
 
     Attributes:
-        content: what it is in Python (see DataType); None is SSIS's NULL.
+        content: the Python value (see DataType); None is SSIS's NULL.
         data_type: its type.
-        scale: digits of a second's fraction of DBTIME2, DBTIMESTAMP2 and DBTIMESTAMPOFFSET.
+        scale: digits of the fraction of a second, for DBTIME2, DBTIMESTAMP2 and DBTIMESTAMPOFFSET.
     """
 
     content: Content

@@ -37,42 +37,42 @@ _SUNDAY = datetime(2000, 1, 2)  # noqa: DTZ001 - same; weeks begin on Sunday wha
 
 
 def part_of(name: str) -> str:
-    """Give the date part that a name or an abbreviation stands for ("DATEPART (SSIS Expression)").
+    """Return the date part with this name or abbreviation ("DATEPART (SSIS Expression)").
 
     Raises:
-        ValueError: it stands for none.
+        ValueError: the name is unknown.
     """
     part = _PART_OF_NAME.get(name.lower())
     if part is None:
-        raise ValueError(f"{name!r} is no part of a date; such are: {', '.join(_PARTS)}, and their abbreviations")
+        raise ValueError(f"unknown date part {name!r}; use one of: {', '.join(_PARTS)}, or an abbreviation")
     return part
 
 
 def getdate() -> datetime:
-    """Give the moment in local time of this machine, in milliseconds ("GETDATE (SSIS Expression)").
+    """Return the current local time, in milliseconds ("GETDATE (SSIS Expression)").
 
-    SSIS's is the local time of the machine that runs the package; this is that of the Airflow worker (its ``TZ``).
+    In SSIS it is the local time of the machine that runs the package; here, that of the Airflow worker (its ``TZ``).
     """
     return local(datetime.now(UTC))
 
 
 def getutcdate() -> datetime:
-    """Give the moment in UTC, in milliseconds ("GETUTCDATE (SSIS Expression)")."""
+    """Return the current time in UTC, in milliseconds ("GETUTCDATE (SSIS Expression)")."""
     return _in_milliseconds(datetime.now(UTC).replace(tzinfo=None))
 
 
 def local(moment: datetime) -> datetime:
-    """Give a moment, such as Airflow's start of a run, as System::StartTime is: local time, in milliseconds."""
+    """Return a time of Airflow, such as a run's start, in the form of System::StartTime: local, in milliseconds."""
     return _in_milliseconds(moment.astimezone().replace(tzinfo=None) if moment.tzinfo else moment)
 
 
 @propagates_null
 def dateadd(part: str, number: int, start: date) -> datetime:
-    """Add so many years, quarters, days... to a date; a month's end stays one ("DATEADD (SSIS Expression)").
+    """Add years, quarters, days... to a date; the day may become the month's last ("DATEADD (SSIS Expression)").
 
     Raises:
-        ValueError: the part is none.
-        OverflowError: there is no such date.
+        ValueError: the date part is unknown.
+        OverflowError: the result is out of the range of dates.
     """
     name = part_of(part)
     moment = _moment(start)
@@ -80,35 +80,35 @@ def dateadd(part: str, number: int, start: date) -> datetime:
         try:
             return _naive(moment + number * _INTERVALS[name])
         except OverflowError:
-            raise OverflowError(f"DATEADD of {number} to {moment} leads to no date that there is") from None
+            raise OverflowError(f"DATEADD of {number} to {moment} is out of the range of dates") from None
     year, month = divmod(moment.year * 12 + moment.month - 1 + number * _MONTHS[name], 12)
     if not date.min.year <= year <= date.max.year:
-        raise OverflowError(f"DATEADD of {number} to {moment} leads to no date that there is")
+        raise OverflowError(f"DATEADD of {number} to {moment} is out of the range of dates")
     return _naive(moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1])))
 
 
 @propagates_null
 def datediff(part: str, start: date, end: date) -> int:
-    """Count the boundaries of years, weeks, hours... between two dates ("DATEDIFF (SSIS Expression)").
+    """Return the number of boundaries of years, weeks, hours... between two dates ("DATEDIFF (SSIS Expression)").
 
     Raises:
-        ValueError: the part is none.
+        ValueError: the date part is unknown.
     """
     name = part_of(part)
     first, last = _naive(_moment(start)), _naive(_moment(end))
     if name in _MONTHS:
         return _months(last) // _MONTHS[name] - _months(first) // _MONTHS[name]
-    # A boundary is a whole number of intervals after one of them.
+    # A boundary is a whole number of intervals away from zero.
     zero = _SUNDAY if name == "week" else _MIDNIGHT
     return (last - zero) // _INTERVALS[name] - (first - zero) // _INTERVALS[name]
 
 
 @propagates_null
 def datepart(part: str, moment: date) -> int:
-    """Give a part of a date; weeks and weekdays count from 1, begin on Sunday ("DATEPART (SSIS Expression)").
+    """Return a part of a date; weeks count from 1 and begin on Sunday, as weekdays do ("DATEPART (SSIS Expression)").
 
     Raises:
-        ValueError: the part is none.
+        ValueError: the date part is unknown.
     """
     name = part_of(part)
     whole = _moment(moment)
@@ -129,19 +129,19 @@ def datepart(part: str, moment: date) -> int:
 
 @propagates_null
 def year(moment: date) -> int:
-    """Give the year ("YEAR (SSIS Expression)")."""
+    """Return the year ("YEAR (SSIS Expression)")."""
     return moment.year
 
 
 @propagates_null
 def month(moment: date) -> int:
-    """Give the month ("MONTH (SSIS Expression)")."""
+    """Return the month ("MONTH (SSIS Expression)")."""
     return moment.month
 
 
 @propagates_null
 def day(moment: date) -> int:
-    """Give the day of the month ("DAY (SSIS Expression)")."""
+    """Return the day of the month ("DAY (SSIS Expression)")."""
     return moment.day
 
 

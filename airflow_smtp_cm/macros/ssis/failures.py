@@ -1,4 +1,4 @@
-"""What an event handler of SSIS's knows of a failure."""
+"""The counterpart of System::ErrorCode in event handlers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ _NUMBERS = ("errno", "returncode", "smtp_code", "code", "status_code")
 
 
 def error_code(exception: object) -> int:
-    """Give the number that an exception carries, in the place of System::ErrorCode; -1 if it carries none."""
+    """Return the number of an exception, as System::ErrorCode; -1 if it has none."""
     numbers = (getattr(exception, name, None) for name in _NUMBERS)
     return next((number for number in numbers if type(number) is int), -1)

@@ -1,4 +1,4 @@
-"""NULL, and what comes with it: comparisons and a logic of three values. NULL is None."""
+"""NULL (None): its propagation, comparisons, and three-valued logic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def propagates_null(function: Callable[P, R]) -> Callable[P, R | None]:
-    """Make a function give NULL if an argument is NULL."""
+    """Make a function return NULL if an argument is NULL."""
 
     @wraps(function)
     def with_null(*args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -25,24 +25,24 @@ def propagates_null(function: Callable[P, R]) -> Callable[P, R | None]:
 
 
 def is_null(value: object) -> bool:
-    """Tell whether a value is NULL ("ISNULL (SSIS Expression)")."""
+    """Return whether a value is NULL ("ISNULL (SSIS Expression)")."""
     return value is None
 
 
 def replace_null(value: T | None, replacement: T | None) -> T | None:
-    """Put something else in the place of NULL ("REPLACENULL (SSIS Expression)")."""
+    """Return the value, or the replacement if it is NULL ("REPLACENULL (SSIS Expression)")."""
     return replacement if value is None else value
 
 
 def logical_and(left: bool | None, right: bool | None) -> bool | None:  # noqa: FBT001 - they are the operands
-    """``left && right``: false if one is, else NULL if one is ("&& (Logical AND) (SSIS Expression)")."""
+    """Return ``left && right``: false wins over NULL, NULL over true ("&& (Logical AND) (SSIS Expression)")."""
     if left is False or right is False:
         return False
     return None if left is None or right is None else True
 
 
 def logical_or(left: bool | None, right: bool | None) -> bool | None:  # noqa: FBT001 - they are the operands
-    """``left || right``: true if one is, else NULL if one is ("|| (Logical OR) (SSIS Expression)")."""
+    """Return ``left || right``: true wins over NULL, NULL over false ("|| (Logical OR) (SSIS Expression)")."""
     if left or right:
         return True
     return None if left is None or right is None else False
@@ -50,11 +50,11 @@ def logical_or(left: bool | None, right: bool | None) -> bool | None:  # noqa: F
 
 @propagates_null
 def logical_not(operand: bool) -> bool:  # noqa: FBT001 - it is the operand
-    """``!operand`` ("! (Logical Not) (SSIS Expression)")."""
+    """Return ``!operand`` ("! (Logical Not) (SSIS Expression)")."""
     return not operand
 
 
-# "== (Equal) (SSIS Expression)" and its kin: of operands of one type; texts compare by code points.
+# "== (Equal) (SSIS Expression)" and the others: the operands have one type; texts compare by code points.
 equal = propagates_null(operator.eq)
 unequal = propagates_null(operator.ne)
 less = propagates_null(operator.lt)

@@ -1,6 +1,6 @@
 """SSIS's arithmetic and mathematical functions ("Functions (SSIS Expression)").
 
-Operands of an operator have the same type in Python: ``int``, ``float`` or ``Decimal``.
+Both operands of an operator have the same Python type: ``int``, ``float`` or ``Decimal``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", int, float, Decimal)
 
-# DT_NUMERIC has 38 digits; a product of two of them must not round before it is told to.
+# DT_NUMERIC has 38 digits; their product must not be rounded before the result is.
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 _MAX_DIGITS = 38
 _MIN_QUOTIENT_SCALE = 6
@@ -24,7 +24,7 @@ _MIN_QUOTIENT_SCALE = 6
 
 @propagates_null
 def add(augend: Number, addend: Number) -> Number:
-    """``augend + addend`` ("+ (Add) (SSIS)")."""
+    """Return ``augend + addend`` ("+ (Add) (SSIS)")."""
     if isinstance(augend, Decimal):
         return _numeric(_EXACT.add(augend, addend))
     return augend + addend
@@ -32,7 +32,7 @@ def add(augend: Number, addend: Number) -> Number:
 
 @propagates_null
 def subtract(minuend: Number, subtrahend: Number) -> Number:
-    """``minuend - subtrahend`` ("- (Subtract) (SSIS Expression)")."""
+    """Return ``minuend - subtrahend`` ("- (Subtract) (SSIS Expression)")."""
     if isinstance(minuend, Decimal):
         return _numeric(_EXACT.subtract(minuend, subtrahend))
     return minuend - subtrahend
@@ -40,7 +40,7 @@ def subtract(minuend: Number, subtrahend: Number) -> Number:
 
 @propagates_null
 def multiply(factor: Number, other: Number) -> Number:
-    """``factor * other`` ("* (Multiply) (SSIS Expression)")."""
+    """Return ``factor * other`` ("* (Multiply) (SSIS Expression)")."""
     if isinstance(factor, Decimal):
         return _numeric(_EXACT.multiply(factor, other))
     return factor * other
@@ -48,9 +48,9 @@ def multiply(factor: Number, other: Number) -> Number:
 
 @propagates_null
 def divide(dividend: Number, divisor: Number) -> Number:
-    """``dividend / divisor``: of integers without the fraction, as in C ("/ (Divide) (SSIS Expression)").
+    """Return ``dividend / divisor``; of integers without the fraction, as in C ("/ (Divide) (SSIS Expression)").
 
-    The quotient of two DT_NUMERIC has as many decimals as Transact-SQL gives it ("Precision, Scale, and Length").
+    The quotient of two DT_NUMERIC has the scale of Transact-SQL ("Precision, Scale, and Length").
 
     Raises:
         ZeroDivisionError: the divisor is 0.
@@ -68,7 +68,7 @@ def divide(dividend: Number, divisor: Number) -> Number:
 
 @propagates_null
 def modulo(dividend: int, divisor: int) -> int:
-    """``dividend % divisor``, with the sign of the dividend, as in C ("% (Modulo) (SSIS Expression)").
+    """Return ``dividend % divisor``, with the sign of the dividend, as in C ("% (Modulo) (SSIS Expression)").
 
     Raises:
         ZeroDivisionError: the divisor is 0.
@@ -81,72 +81,72 @@ def modulo(dividend: int, divisor: int) -> int:
 
 @propagates_null
 def negate(operand: Number) -> Number:
-    """``-operand`` ("- (Negate) (SSIS Expression)")."""
+    """Return ``-operand`` ("- (Negate) (SSIS Expression)")."""
     return operand.copy_negate() if isinstance(operand, Decimal) else -operand
 
 
 @propagates_null
 def bit_and(left: int, right: int) -> int:
-    """``left & right`` ("& (Bitwise AND) (SSIS Expression)")."""
+    """Return ``left & right`` ("& (Bitwise AND) (SSIS Expression)")."""
     return left & right
 
 
 @propagates_null
 def bit_or(left: int, right: int) -> int:
-    """``left | right`` ("| (Bitwise Inclusive OR) (SSIS Expression)")."""
+    """Return ``left | right`` ("| (Bitwise Inclusive OR) (SSIS Expression)")."""
     return left | right
 
 
 @propagates_null
 def bit_xor(left: int, right: int) -> int:
-    """``left ^ right`` ("^ (Bitwise Exclusive OR) (SSIS Expression)")."""
+    """Return ``left ^ right`` ("^ (Bitwise Exclusive OR) (SSIS Expression)")."""
     return left ^ right
 
 
 @propagates_null
 def absolute(number: Number) -> Number:
-    """Give it without its sign ("ABS (SSIS Expression)")."""
+    """Return the absolute value ("ABS (SSIS Expression)")."""
     return number.copy_abs() if isinstance(number, Decimal) else abs(number)
 
 
 @propagates_null
 def ceiling(number: Number) -> Number:
-    """Give the smallest whole number that is not smaller, with as many decimals ("CEILING (SSIS Expression)")."""
+    """Return the smallest whole number that is not smaller; the scale stays ("CEILING (SSIS Expression)")."""
     return _whole(number, ROUND_CEILING)
 
 
 @propagates_null
 def floor(number: Number) -> Number:
-    """Give the greatest whole number that is not greater, with as many decimals ("FLOOR (SSIS Expression)")."""
+    """Return the greatest whole number that is not greater; the scale stays ("FLOOR (SSIS Expression)")."""
     return _whole(number, ROUND_FLOOR)
 
 
 @propagates_null
 def rounded(number: Number, decimals: int) -> Number:
-    """Round, half away from zero, and keep as many decimals as there were ("ROUND (SSIS Expression)").
+    """Round to a number of decimals, half away from zero; the scale stays ("ROUND (SSIS Expression)").
 
     Raises:
         ValueError: decimals is below 0.
     """
     if decimals < 0:
-        raise ValueError(f"ROUND is asked for {decimals} decimals")
+        raise ValueError(f"ROUND cannot round to {decimals} decimals")
     if isinstance(number, int):
         return number
     if isinstance(number, float):
-        # repr() is what a person sees of it: 137.1575, not the binary number just below.
+        # repr() is the number as people read it: 137.1575, not the binary number slightly below.
         return float(_rounded(Decimal(repr(number)), decimals)) if math.isfinite(number) else number
     return _rounded(number, decimals)
 
 
 @propagates_null
 def sign(number: float | Decimal) -> int:
-    """Give -1, 0 or 1 ("SIGN (SSIS Expression)")."""
+    """Return -1, 0 or 1 ("SIGN (SSIS Expression)")."""
     return (number > 0) - (number < 0)
 
 
 @propagates_null
 def exp(number: float) -> float:
-    """Give e to the power of a number ("EXP (SSIS Expression)").
+    """Return e to the power of a number ("EXP (SSIS Expression)").
 
     Raises:
         OverflowError: the result is too large for DT_R8.
@@ -156,19 +156,19 @@ def exp(number: float) -> float:
 
 @propagates_null
 def ln(number: float) -> float | None:
-    """Give the natural logarithm, NULL of what has none ("LN (SSIS Expression)")."""
+    """Return the natural logarithm, NULL unless the number is positive ("LN (SSIS Expression)")."""
     return math.log(number) if number > 0 else None
 
 
 @propagates_null
 def log(number: float) -> float | None:
-    """Give the logarithm to base 10, NULL of what has none ("LOG (SSIS Expression)")."""
+    """Return the logarithm to base 10, NULL unless the number is positive ("LOG (SSIS Expression)")."""
     return math.log10(number) if number > 0 else None
 
 
 @propagates_null
 def power(number: float, exponent: float) -> float | None:
-    """Raise to a power, NULL if that is indeterminate ("POWER (SSIS Expression)").
+    """Return a number to a power, NULL if it is indeterminate ("POWER (SSIS Expression)").
 
     Raises:
         ZeroDivisionError: 0 to a negative power.
@@ -184,13 +184,13 @@ def power(number: float, exponent: float) -> float | None:
 
 @propagates_null
 def square(number: float) -> float:
-    """Give it times itself ("SQUARE (SSIS Expression)")."""
+    """Return the square ("SQUARE (SSIS Expression)")."""
     return number * number
 
 
 @propagates_null
 def sqrt(number: float) -> float:
-    """Give the square root ("SQRT (SSIS Expression)").
+    """Return the square root ("SQRT (SSIS Expression)").
 
     Raises:
         ValueError: the number is negative.
@@ -202,7 +202,7 @@ def sqrt(number: float) -> float:
 
 @propagates_null
 def hexadecimal(number: int, bits: int) -> str:
-    """Write an integer of so many bits in hexadecimal, upper case, no prefix ("HEX (SSIS Expression)")."""
+    """Return an integer of this many bits in hexadecimal, upper case, no prefix ("HEX (SSIS Expression)")."""
     return f"{number & ((1 << bits) - 1):X}"
 
 

@@ -1,6 +1,6 @@
 """SSIS's string functions ("Functions (SSIS Expression)"), on ``str``.
 
-A character is a code point here; in SSIS it is a unit of UTF-16, so that one beyond U+FFFF counts as two there.
+A character is a code point here. In SSIS it is a UTF-16 code unit, so a character above U+FFFF counts as two.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from airflow_smtp_cm.macros.ssis.nulls import propagates_null
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# No mail has a longer text; without a limit, REPLICATE in REPLICATE would ask for all memory.
+# No mail has a longer text; without a limit, nested calls of REPLICATE would use all memory.
 MAX_LENGTH = 1_000_000
 
 
 @propagates_null
 def concatenate(*texts: str) -> str:
-    """``a + b`` of texts, NULL if one is ("+ (Concatenate) (SSIS Expression)")."""
+    """Return ``a + b`` of texts, NULL if one is NULL ("+ (Concatenate) (SSIS Expression)")."""
     _check_length(sum(map(len, texts)))
     return "".join(texts)
 
 
 @propagates_null
 def substring(text: str, position: int, length: int) -> str:
-    """Give a part of a text; position counts from 1, length may go beyond the end ("SUBSTRING (SSIS Expression)").
+    """Return a part of a text; position counts from 1, length may exceed the end ("SUBSTRING (SSIS Expression)").
 
     Raises:
         ValueError: position is below 1, or length below 0.
     """
     if position < 1:
-        raise ValueError(f"SUBSTRING counts positions from 1, and is asked for {position}")
+        raise ValueError(f"SUBSTRING counts positions from 1; {position} is not valid")
     _check_count("SUBSTRING", length)
     return text[position - 1 : position - 1 + length]
 
 
 @propagates_null
 def left(text: str, count: int) -> str:
-    """Give the first characters ("LEFT (SSIS Expression)").
+    """Return the first characters ("LEFT (SSIS Expression)").
 
     Raises:
         ValueError: count is below 0.
@@ -49,7 +49,7 @@ def left(text: str, count: int) -> str:
 
 @propagates_null
 def fitting(text: str, length: int) -> str:
-    """Give the text of a number if it is not longer.
+    """Return the text of a number, if it is not longer than a length.
 
     Raises:
         ValueError: it is longer.
@@ -61,7 +61,7 @@ def fitting(text: str, length: int) -> str:
 
 @propagates_null
 def right(text: str, count: int) -> str:
-    """Give the last characters ("RIGHT (SSIS Expression)").
+    """Return the last characters ("RIGHT (SSIS Expression)").
 
     Raises:
         ValueError: count is below 0.
@@ -72,37 +72,37 @@ def right(text: str, count: int) -> str:
 
 @propagates_null
 def length(text: str | bytes) -> int:
-    """Count the characters, blanks at the ends included ("LEN (SSIS Expression)")."""
+    """Return the number of characters, leading and trailing spaces included ("LEN (SSIS Expression)")."""
     return len(text)
 
 
 @propagates_null
 def lower(text: str) -> str:
-    """Give it in lower case ("LOWER (SSIS Expression)")."""
+    """Return the text in lower case ("LOWER (SSIS Expression)")."""
     return text.lower()
 
 
 @propagates_null
 def upper(text: str) -> str:
-    """Give it in upper case ("UPPER (SSIS Expression)")."""
+    """Return the text in upper case ("UPPER (SSIS Expression)")."""
     return text.upper()
 
 
 @propagates_null
 def trim(text: str) -> str:
-    """Take spaces, and nothing but U+0020, off both ends ("TRIM (SSIS Expression)")."""
+    """Remove spaces (only U+0020) from both ends ("TRIM (SSIS Expression)")."""
     return text.strip(" ")
 
 
 @propagates_null
 def ltrim(text: str) -> str:
-    """Take spaces off the start ("LTRIM (SSIS Expression)")."""
+    """Remove spaces from the start ("LTRIM (SSIS Expression)")."""
     return text.lstrip(" ")
 
 
 @propagates_null
 def rtrim(text: str) -> str:
-    """Take spaces off the end ("RTRIM (SSIS Expression)")."""
+    """Remove spaces from the end ("RTRIM (SSIS Expression)")."""
     return text.rstrip(" ")
 
 
@@ -132,20 +132,20 @@ def replicate(text: str, times: int) -> str:
 
 @propagates_null
 def reverse(text: str) -> str:
-    """Give it backwards ("REVERSE (SSIS Expression)")."""
+    """Return the text reversed ("REVERSE (SSIS Expression)")."""
     return text[::-1]
 
 
 @propagates_null
 def find_string(text: str, search: str, occurrence: int) -> int:
-    """Find where a text occurs, counted from 1; 0 if it does not that often ("FINDSTRING (SSIS Expression)").
+    """Return the position of an occurrence, counted from 1; 0 if there is none ("FINDSTRING (SSIS Expression)").
 
     Raises:
         ValueError: search is empty, or occurrence below 1.
     """
     _check_search("FINDSTRING", search)
     if occurrence < 1:
-        raise ValueError(f"FINDSTRING counts occurrences from 1, and is asked for {occurrence}")
+        raise ValueError(f"FINDSTRING counts occurrences from 1; {occurrence} is not valid")
     found = -1
     for _ in range(occurrence):
         found = text.find(search, found + 1)
@@ -156,21 +156,21 @@ def find_string(text: str, search: str, occurrence: int) -> int:
 
 @propagates_null
 def codepoint(text: str) -> int | None:
-    """Give the number of the first character, a unit of UTF-16; NULL of nothing ("CODEPOINT (SSIS Expression)")."""
+    """Return the first UTF-16 code unit; NULL if the text is empty ("CODEPOINT (SSIS Expression)")."""
     return int.from_bytes(text[0].encode("utf-16-le", "surrogatepass")[:2], "little") if text else None
 
 
 @propagates_null
 def token(text: str, delimiters: str, occurrence: int) -> str:
-    """Give one of the pieces between delimiters, counted from 1 ("TOKEN (SSIS Expression)").
+    """Return the token of this number, counted from 1 ("TOKEN (SSIS Expression)").
 
-    Beyond the last it gives an empty text, as the page's example does (its remarks speak of NULL).
+    After the last token it returns an empty text, as in the page's example (its remarks mention NULL).
 
     Raises:
         ValueError: occurrence is below 1.
     """
     if occurrence < 1:
-        raise ValueError(f"TOKEN counts tokens from 1, and is asked for {occurrence}")
+        raise ValueError(f"TOKEN counts tokens from 1; {occurrence} is not valid")
     for number, found in enumerate(_tokens(text, delimiters), 1):
         if number == occurrence:
             return found
@@ -178,14 +178,14 @@ def token(text: str, delimiters: str, occurrence: int) -> str:
 
 
 def token_count(text: str | None, delimiters: str | None) -> int | None:
-    """Count the pieces between delimiters; 0 of NULL ("TOKENCOUNT (SSIS Expression)")."""
+    """Return the number of tokens; 0 for NULL ("TOKENCOUNT (SSIS Expression)")."""
     if delimiters is None:
         return None
     return sum(1 for _ in _tokens(text or "", delimiters))
 
 
 def _tokens(text: str, delimiters: str) -> Iterator[str]:
-    """Split as C's strtok: any character of the delimiters ends a token, and there is none that is empty."""
+    """Yield tokens as C's strtok does: every character of the delimiters ends a token, and no token is empty."""
     start = 0
     for end, character in enumerate(text):
         if character in delimiters:
@@ -198,12 +198,12 @@ def _tokens(text: str, delimiters: str) -> Iterator[str]:
 
 def _check_count(function: str, count: int) -> None:
     if count < 0:
-        raise ValueError(f"{function} is asked for {count} characters")
+        raise ValueError(f"{function} cannot return {count} characters")
 
 
 def _check_search(function: str, search: str) -> None:
     if not search:
-        raise ValueError(f"{function} is asked to search for an empty text")
+        raise ValueError(f"{function} cannot search for an empty text")
 
 
 def _check_length(characters: int) -> None:

@@ -1,4 +1,4 @@
-"""SSIS's expressions ("Integration Services (SSIS) Expressions"): read, evaluated, and translated to Jinja."""
+"""SSIS's expressions ("Integration Services (SSIS) Expressions"): parser, evaluator, and translator to Jinja."""
 
 from __future__ import annotations
 

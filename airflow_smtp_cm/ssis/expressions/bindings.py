@@ -1,4 +1,4 @@
-"""What the variables of an expression become in Airflow, and what the expression then is."""
+"""Bindings: what the variables of an expression become in Airflow; and the resulting template."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Jinja:
-    """A Jinja expression takes a variable's place.
+    """A Jinja expression that replaces a variable.
 
     Attributes:
-        expression: such as ``params.What``, without braces; in parentheses unless it is a name, an attribute, an
+        expression: such as ``params.Name``, without braces; in parentheses unless it is a name, an attribute, an
             item or a call.
-        data_type: the type of what it yields; dates of any kind may also be ISO 8601 text there (a param is JSON), if
-            ``iso_text`` says so.
-        nullable: whether it may yield None (SSIS's NULL).
-        iso_text: whether a date or time is text there.
+        data_type: the type of its value; if ``iso_text`` is set, a date or time is ISO 8601 text instead (params are
+            JSON).
+        nullable: whether its value may be None (SSIS's NULL).
+        iso_text: whether its value is a date or time as text.
         uses_functions: whether it needs the macro ``ssis``.
-        note: how it differs from the variable, in words for who migrates.
+        note: how it differs from the variable, for the report.
     """
 
     expression: str
@@ -37,7 +37,7 @@ class Jinja:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Another expression takes a variable's place (EvaluateAsExpression); its variables are bound the same way.
+    """An expression that replaces a variable (EvaluateAsExpression); its variables are bound in the same way.
 
     Attributes:
         expression: the expression.
@@ -48,7 +48,7 @@ class Inline:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value takes a variable's place.
+    """A value that replaces a variable.
 
     Attributes:
         value: the value.
@@ -62,14 +62,14 @@ Binding = Jinja | Inline | Constant
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """An expression as a template of Airflow's.
+    """An expression, translated to a template.
 
     Attributes:
-        text: what goes into a template field: literal text, and Jinja in braces. It renders to the result as text, as
-            SSIS casts it to DT_WSTR; a NULL renders to nothing.
+        text: the value of a template field: literal text, and Jinja in braces. It renders to the result as SSIS casts
+            it to DT_WSTR; NULL renders to an empty text.
         data_type: the type of the result.
         uses_functions: whether it needs the macro ``ssis`` (``user_defined_macros={"ssis": ssis}``).
-        notes: how what variables became differs from them, by the variables' names.
+        notes: the notes of the bindings, by variable name.
     """
 
     text: str
@@ -79,5 +79,5 @@ class Template:
     notes: Mapping[str, str]
 
     def as_jinja_expression(self) -> str:
-        """Give the same as one Jinja expression without braces, whose value is the result itself, not its text."""
+        """Return one Jinja expression, without braces, whose value is the result itself, not its text."""
         return self._jinja_expression

@@ -1,4 +1,4 @@
-"""What becomes of a value of one type that is to have another, by a cast or by itself."""
+"""Conversions between data types: casts, and the implicit conversions of operators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from airflow_smtp_cm.ssis.expressions.typed import Constant, Typed, operation, r
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# How a type is written, and how long that gets at most; with scale, the number of a fraction's digits is an argument.
+# The function that writes a type as text, and the maximum length of the text. With scale, the number of digits of the
+# fraction is an argument.
 _WRITTEN: dict[DataType, tuple[str, int | None]] = {
     **{kind: ("text", max(len(str(limit)) for limit in RANGES[kind])) for kind in INTEGERS},
     DataType.BOOL: ("text", 5),
@@ -43,23 +44,23 @@ _WRITTEN_WITH_SCALE = {
     DataType.DBTIMESTAMP2: ("timestamp2_text", 19),
     DataType.DBTIMESTAMPOFFSET: ("timestampoffset_text", 26),
 }
-# A text is cut ("The cast operator can also function as a truncation operator"), and so is a fraction. An integer or
-# a Boolean that is cut is wrong: SSIS has an error for it, DTS_E_EXPREVALTRUNCATIONASERROR.
+# A text is cut ("The cast operator can also function as a truncation operator"), and so is a fraction. For an
+# integer or a Boolean SSIS raises DTS_E_EXPREVALTRUNCATIONASERROR instead.
 _NEVER_CUT = INTEGERS | {DataType.BOOL}
 _NUMBERS_FROM = NUMBERS | STRINGS | {DataType.BOOL}
 _WITH_SCALE = frozenset(_WRITTEN_WITH_SCALE)
 
 
 class NotCastable(Exception):
-    """There is no such cast."""
+    """SSIS has no such cast."""
 
 
 def common_number(left: DataType, right: DataType) -> DataType | None:
-    """Give the type of an operation of two numbers ("Integration Services Data Types in Expressions").
+    """Return the type of an operation of two numbers ("Integration Services Data Types in Expressions").
 
-    The page shows the table as a picture only; this follows what it says in words: one type stays it (but two
-    DT_DECIMAL make a DT_NUMERIC), a signed and an unsigned integer make a signed one that holds both (there is none
-    for DT_UI8), and nothing is lost otherwise.
+    The page shows the table as a picture only; this function follows its text. Two operands of one type have that
+    type (but two DT_DECIMAL have DT_NUMERIC). A signed and an unsigned integer have the signed type that holds both
+    (none for DT_UI8). All other pairs have a type that loses nothing.
     """
     both = {left, right}
     if both <= INTEGERS:
@@ -72,7 +73,7 @@ def common_number(left: DataType, right: DataType) -> DataType | None:
 
 
 def convert(node: Typed, target: DataType) -> Typed:
-    """Make a number the number of another type that an operation asks for."""
+    """Convert a number to the type that an operation requires."""
     source = node.data_type
     if target in EXACT and source in INTEGERS:
         return operation("exact", (node,), target, node.position)
@@ -85,7 +86,7 @@ def as_text(node: Typed) -> Typed:
     """Write a value as a cast to DT_WSTR does.
 
     Raises:
-        NotCastable: it cannot be written.
+        NotCastable: the type has no text.
     """
     kind, position = node.data_type, node.position
     if kind in TEXTS or kind is DataType.GUID:
@@ -104,10 +105,10 @@ def as_text(node: Typed) -> Typed:
 def cast(
     node: Typed, target: DataType, arguments: tuple[int, ...], position: int, now: Callable[[int], Typed]
 ) -> Typed:
-    """Cast a value ("Cast (SSIS Expression)"); ``now`` gives the current moment, for times that become dates.
+    """Cast a value ("Cast (SSIS Expression)"); ``now`` returns the current time, for times that become dates.
 
     Raises:
-        NotCastable: there is no such cast.
+        NotCastable: SSIS has no such cast.
     """
     source = node.data_type
     if target in TEXTS:

@@ -1,4 +1,4 @@
-"""From a syntax tree to a typed one: the rules of types that each operator and function has."""
+"""Builds the typed tree of a syntax tree, by the type rules of each operator and function."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Typed, o
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The limit of nesting in syntax (parser.MAX_DEPTH), and room for conversions. Whoever walks this tree may recurse.
+# The maximum depth of syntax (parser.MAX_DEPTH), and room for conversions. Recursion over this tree is safe.
 MAX_DEPTH = 128
-# More parts of a text nobody joins; and variables inlined in each other may double them each time.
+# No real expression joins more texts; variables that are inlined in each other may double the number at each level.
 MAX_PARTS = 2000
 
 _ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
@@ -50,9 +50,9 @@ _COMPARISONS = {
     ">": "greater",
     ">=": "greater_or_equal",
 }
-# The functions whose result has a type of its own making, and how many arguments they take.
+# Functions with type rules of their own, and the number of their arguments.
 _ARGUMENTS_OF_OTHERS = {"GETDATE": 0, "GETUTCDATE": 0, "HEX": 1, "ISNULL": 1, "LEN": 1, "REPLACENULL": 2}
-_TAKEN = {
+_ACCEPTED = {
     Parameter.TEXT: STRINGS,
     Parameter.WHOLE: INTEGERS,
     Parameter.NUMBER: NUMBERS,
@@ -68,12 +68,12 @@ _ORDER_OF_TIMESTAMPS = (
 
 
 class Checker:
-    """Types one expression.
+    """Checks the types of one expression.
 
     Attributes:
         expression: the expression.
-        resolve: gives what a variable is.
-        now: gives what the current moment is: GETDATE() ("getdate") or GETUTCDATE() ("getutcdate").
+        resolve: returns the typed node of a variable.
+        now: returns the node of the current time: of GETDATE ("getdate") or GETUTCDATE ("getutcdate").
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Checker:
         self.now = now
 
     def check(self) -> Typed:
-        """Type the expression.
+        """Return the typed tree of the expression.
 
         Raises:
-            ExpressionError: types do not fit, or a function is unknown.
+            ExpressionError: the types do not match, or a function is unknown.
         """
         return self._node(self.expression.root)
 
@@ -110,7 +110,7 @@ class Checker:
         return checked
 
     def _chain(self, node: Binary) -> Typed:
-        """Type a chain of operators to the left, such as a + b + c, by a loop: it may be long."""
+        """Check a left-associative chain of operators, such as a + b + c, in a loop: it may be long."""
         chain = []
         first: Node = node
         while isinstance(first, Binary):
@@ -120,7 +120,7 @@ class Checker:
         for link in reversed(chain):
             left = self._binary(link.operator, left, self._node(link.right), link.position)
             if isinstance(left, Operation) and left.depth > MAX_DEPTH:
-                raise self._error(link.position, f"More than {MAX_DEPTH} operators build on one another")
+                raise self._error(link.position, f"More than {MAX_DEPTH} operators are nested")
         return left
 
     def _binary(self, operator: str, left: Typed, right: Typed, position: int) -> Typed:
@@ -134,7 +134,7 @@ class Checker:
             return self._concatenation(left, right, position)
         common = common_number(left.data_type, right.data_type) if kinds <= NUMBERS else None
         if common is None or (operator not in _ARITHMETIC and common not in INTEGERS):
-            raise self._misfit(operator, left, right, position)
+            raise self._mismatch(operator, left, right, position)
         operands = (convert(left, common), convert(right, common))
         if operator in _BITWISE:
             return operation(_BITWISE[operator], operands, common, position)
@@ -146,7 +146,7 @@ class Checker:
         return operation("dt_r4", (computed,), result, position) if result is DataType.R4 else computed
 
     def _concatenation(self, left: Typed, right: Typed, position: int) -> Typed:
-        """Join texts, and texts that are joined already, to one flat operation."""
+        """Concatenate texts in one flat operation; flatten operands that are concatenations themselves."""
         kinds = {left.data_type, right.data_type}
         kind = DataType.WSTR
         if not kinds <= STRINGS:
@@ -158,11 +158,11 @@ class Checker:
 
     def _logical(self, operator: str, left: Typed, right: Typed, position: int) -> Typed:
         if {left.data_type, right.data_type} != {DataType.BOOL}:
-            raise self._misfit(operator, left, right, position)
+            raise self._mismatch(operator, left, right, position)
         return operation(_LOGICAL[operator], (left, right), DataType.BOOL, position)
 
     def _comparable(self, operator: str, left: Typed, right: Typed, position: int) -> tuple[Typed, Typed]:
-        """Give two operands one type whose values compare ("== (Equal) (SSIS Expression)")."""
+        """Convert two operands to one type whose values compare ("== (Equal) (SSIS Expression)")."""
         kinds = {left.data_type, right.data_type}
         if kinds <= NUMBERS:
             common = common_number(left.data_type, right.data_type)
@@ -180,7 +180,7 @@ class Checker:
             return self._as_date(left, common), self._as_date(right, common)
         elif len(kinds) == 1 and (operator in {"==", "!=", "?"}):
             return left, right
-        raise self._misfit(operator, left, right, position)
+        raise self._mismatch(operator, left, right, position)
 
     def _as_date(self, node: Typed, kind: DataType) -> Typed:
         arguments = (7,) if kind in {DataType.DBTIMESTAMP2, DataType.DBTIMESTAMPOFFSET} else ()
@@ -194,7 +194,7 @@ class Checker:
             mask = Constant((1 << _BITS[kind]) - 1 if kind in UNSIGNED else -1, kind, position)
             return operation("bit_xor", (operand, mask), kind, position)
         if operator == "-" and kind in NUMBERS:
-            # There is no negative number in an unsigned type.
+            # An unsigned type has no negative numbers.
             result = common_number(kind, DataType.I1) if kind in UNSIGNED else kind
             if result is not None:
                 return operation("negate", (retyped(operand, result),), result, position)
@@ -203,7 +203,7 @@ class Checker:
     def _conditional(self, node: Conditional) -> Typed:
         condition, yes, no = self._node(node.condition), self._node(node.yes), self._node(node.no)
         if condition.data_type is not DataType.BOOL:
-            reason = f"What stands before ? is a condition (DT_BOOL), and this is {condition.data_type.value}"
+            reason = f"The operand before ? must be DT_BOOL, not {condition.data_type.value}"
             raise self._error(node.position, reason)
         if len({yes.data_type, no.data_type}) > 1:
             yes, no = self._comparable("?", yes, no, node.position)
@@ -220,7 +220,7 @@ class Checker:
             case "ISNULL", (argument,):
                 return operation("is_null", (argument,), DataType.BOOL, position)
             case "REPLACENULL", (argument, replacement):
-                replacement = self._like(replacement, argument)
+                replacement = self._cast_like(replacement, argument)
                 return operation("replace_null", (argument, replacement), argument.data_type, position)
             case "LEN", (argument,):
                 return self._length(argument, position)
@@ -235,7 +235,7 @@ class Checker:
         signature = SIGNATURES.get(name)
         expected = len(signature.parameters) if signature else _ARGUMENTS_OF_OTHERS.get(name)
         if expected is None:
-            raise self._error(position, f"{name} is no function of SSIS's expressions")
+            raise self._error(position, f"{name} is not a function of SSIS expressions")
         if signature is None or len(arguments) != expected:
             raise self._error(position, f"{name} takes {expected} arguments, not {len(arguments)}")
         operands = tuple(
@@ -254,7 +254,7 @@ class Checker:
                 raise self._error(position, f"{function}: {error}") from None
         if parameter is Parameter.DATE and kind in STRINGS:
             return self._cast(argument, DataType.DBTIMESTAMP, (), position)
-        if kind not in _TAKEN.get(parameter, ()):
+        if kind not in _ACCEPTED.get(parameter, ()):
             raise self._error(position, f"{function} takes {parameter.value} here, not {kind.value}")
         if parameter is Parameter.REAL:
             return convert(argument, DataType.R8)
@@ -269,8 +269,8 @@ class Checker:
             return operation("multiply", (length, Constant(2, DataType.I4, position)), DataType.I4, position)
         return length
 
-    def _like(self, node: Typed, model: Typed) -> Typed:
-        """Cast a value to another's type."""
+    def _cast_like(self, node: Typed, model: Typed) -> Typed:
+        """Cast a value to the type of another node."""
         kind = model.data_type
         if kind in STRINGS and node.data_type in STRINGS:
             return retyped(node, kind)
@@ -288,11 +288,11 @@ class Checker:
         try:
             return cast(node, target, arguments, position, lambda place: self.now("getdate", place))
         except NotCastable:
-            raise self._error(position, f"There is no cast from {node.data_type.value} to {target.value}") from None
+            raise self._error(position, f"SSIS has no cast from {node.data_type.value} to {target.value}") from None
 
-    def _misfit(self, operator: str, left: Typed, right: Typed, position: int) -> ExpressionError:
+    def _mismatch(self, operator: str, left: Typed, right: Typed, position: int) -> ExpressionError:
         kinds = f"{left.data_type.value} and {right.data_type.value}"
-        return self._error(position, f"{operator} does not apply to {kinds}; a cast has to make them alike")
+        return self._error(position, f"{operator} does not apply to {kinds}; cast them to the same type")
 
     def _error(self, position: int, reason: str) -> ExpressionError:
         return ExpressionError(self.expression.text, position, reason)

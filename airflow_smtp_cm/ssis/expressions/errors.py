@@ -1,8 +1,8 @@
-"""What can be wrong with an expression.
+"""The errors of expressions.
 
 ValueError
-+-- ExpressionError     it is no expression, or SSIS would not evaluate it
-+-- Untranslatable      it is one, but has no counterpart in Airflow
++-- ExpressionError     it is not valid, or SSIS would fail to evaluate it
++-- Untranslatable      it is valid, but has no counterpart in Airflow
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from airflow_smtp_cm.shortening import shorten
 
 
-class _About(ValueError):
-    """Something about an expression.
+class _ErrorAt(ValueError):
+    """An error at a position of an expression.
 
     Attributes:
         text: the expression.
-        position: where in it, counted in characters from 0.
-        reason: what is the matter, and where it helps what to do.
+        position: the position of the error, in characters from 0.
+        reason: what is wrong, and possibly what to do.
     """
 
     def __init__(self, text: str, position: int, reason: str) -> None:
@@ -29,9 +29,9 @@ class _About(ValueError):
         return f"{self.reason} (at character {self.position + 1} of the expression {shorten(self.text, 200)})"
 
 
-class ExpressionError(_About):
-    """The text is no expression of SSIS's, or SSIS would fail to evaluate it."""
+class ExpressionError(_ErrorAt):
+    """The text is not a valid expression of SSIS, or SSIS would fail to evaluate it."""
 
 
-class Untranslatable(_About):
-    """The expression has no counterpart in Airflow: somebody must write one by hand."""
+class Untranslatable(_ErrorAt):
+    """The expression has no counterpart in Airflow: a person must write one."""

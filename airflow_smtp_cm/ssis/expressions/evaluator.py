@@ -1,4 +1,4 @@
-"""Expressions evaluated."""
+"""Evaluates expressions, as SSIS does."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def evaluate(expression: Expression, lookup: Callable[[VariableName], Value], no
 
     Args:
         expression: the expression.
-        lookup: gives a variable's value; raises KeyError if there is none of that name.
-        now: what GETDATE() gives, local time without a time zone; GETUTCDATE() is the same moment in UTC.
+        lookup: returns a variable's value; raises KeyError if the variable does not exist.
+        now: the value of GETDATE(), local time without a time zone; GETUTCDATE() is the same time in UTC.
 
     Raises:
-        ExpressionError: SSIS would fail, too: types do not fit, division by zero, overflow, a text is no date, there
-            is no variable of a name.
+        ExpressionError: SSIS would fail, too: types do not match, division by zero, overflow, a text is not a date, a
+            variable does not exist.
     """
 
     def resolve(variable: Variable) -> Typed:
@@ -52,10 +52,10 @@ def evaluate(expression: Expression, lookup: Callable[[VariableName], Value], no
 
 
 def _failed(node: Operation | Reference) -> Operation:
-    """Find the operation that has no value although its operands have one."""
+    """Return the operation that failed: it has no value although its operands have one."""
     while isinstance(node, Operation):
         below = next((operand for operand in node.operands if not isinstance(operand, Constant)), None)
         if below is None:
             return node
         node = below
-    raise AssertionError(f"{node} has no value yet")  # lookup gives all of them
+    raise AssertionError(f"{node} has no value yet")  # every variable has a value

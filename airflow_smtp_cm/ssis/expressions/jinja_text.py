@@ -1,4 +1,33 @@
-"""A typed tree as a Jinja expression: plain Jinja where that gives SSIS's result, ``ssis.`` functions elsewhere."""
+"""Writes a typed tree as a Jinja expression: plain Jinja where it gives SSIS's result, else functions of ``ssis``.
+
+The translation has three stages: ``parser`` makes a syntax tree; ``checker`` makes the typed tree (``typed``), where
+every node has a type and constant parts are computed; this module writes the text. ``translator`` connects them, and
+puts literal text outside of braces.
+
+Every ``Operation`` names a function of ``airflow_smtp_cm.macros.ssis``, so ``ssis.function(operands)`` is always a
+correct translation (``conditional`` and ``retyped`` are exceptions: they are always plain). ``_PLAIN`` has a writer
+for each function that Jinja can often express itself. A writer returns None where its Jinja would differ from SSIS
+for these operands, and the call is written instead. Readable templates are the only purpose of ``_PLAIN``: when in
+doubt, return None.
+
+What an editor must not break:
+
+- NULL. Functions of ``ssis`` return None if an operand is None; operators and filters of Jinja do not. Plain Jinja
+  is used only if no operand may be NULL (``nullable``), or if the writer handles NULL itself and is in
+  ``_HANDLES_NULL``.
+- Precedence. A ``JinjaExpression`` has the level of its outermost operator, and ``at(level)`` adds parentheses. A
+  writer must use ``at`` for each operand that it does not put in parentheses or between commas. Jinja's levels are
+  not Python's: a filter binds more tightly than a sign (``-x|abs`` is ``(-x)|abs``), ``~`` stands between ``+`` and
+  ``*``, comparisons chain, and a name after ``is none`` is an argument of the test.
+- Types. Integer division, modulo and DT_NUMERIC differ from Jinja's, so ``_arithmetic`` names the types for which an
+  operator is plain. Exact numbers come from params as floats: ``_reference`` converts them.
+- Evaluation order. ``&&`` and ``||`` must not evaluate the right operand if the left one decides, since it may fail.
+  Arguments of a call are always evaluated, so nullable operands are written as a condition.
+- Length. Inlined variables may double the text at each level; ``MAX_CHARACTERS`` stops that.
+
+Property tests render templates and compare the text with that of ``evaluator``, which computes with the functions of
+``ssis``. tests/ssis/expressions.py must generate each function that has a writer.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +44,7 @@ from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Referenc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Beyond this nobody can read it; and variables inlined in each other may double it each time.
+# Variables that are inlined in each other may double the length at each level.
 MAX_CHARACTERS = 200_000
 
 _PARENTHESIZED = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
@@ -38,7 +67,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Jinjaed:
+class JinjaExpression:
     """A Jinja expression.
 
     Attributes:
@@ -52,12 +81,12 @@ class Jinjaed:
     uses_functions: bool = False
 
     def at(self, level: Level) -> str:
-        """Give the text, in parentheses unless it binds as tightly as that."""
+        """Return the text, in parentheses unless its operator binds at least as tightly as ``level``."""
         return self.text if self.level >= level else f"({self.text})"
 
 
-class NoJinja(Exception):
-    """There is no such Jinja expression."""
+class NotExpressible(Exception):
+    """The tree has no Jinja expression."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(reason)
@@ -65,11 +94,11 @@ class NoJinja(Exception):
         self.reason = reason
 
 
-def jinja(node: Typed) -> Jinjaed:
+def jinja(node: Typed) -> JinjaExpression:
     """Write a typed tree as a Jinja expression.
 
     Raises:
-        NoJinja: it cannot be written, or gets too long.
+        NotExpressible: a value cannot be written in Jinja, or the text gets too long.
     """
     match node:
         case Constant():
@@ -79,26 +108,26 @@ def jinja(node: Typed) -> Jinjaed:
         case Operation():
             written = _operation(node)
     if len(written.text) > MAX_CHARACTERS:
-        raise NoJinja(node.position, f"Its translation would have more than {MAX_CHARACTERS:,} characters")
+        raise NotExpressible(node.position, f"Its translation would have more than {MAX_CHARACTERS:,} characters")
     return written
 
 
-def joined(node: Typed) -> Jinjaed:
-    """Write what stands in ``~`` or in braces, which make text of it by themselves."""
+def joined(node: Typed) -> JinjaExpression:
+    """Write an operand of ``~``, or the content of braces: both convert to text themselves."""
     if isinstance(node, Operation) and not node.nullable and node.function in {"text", "fitting"}:
         return joined(node.operands[0])
     return jinja(node)
 
 
-def _constant(node: Constant) -> Jinjaed:
+def _constant(node: Constant) -> JinjaExpression:
     match node.content:
         case None | bool():
-            written = Jinjaed(str(node.content).lower())
+            written = JinjaExpression(str(node.content).lower())
         case str():
-            written = Jinjaed(repr(node.content))
+            written = JinjaExpression(repr(node.content))
         case int() | float():
             number = repr(node.content)
-            written = Jinjaed(number, Level.SIGN if number.startswith("-") else Level.PRIMARY)
+            written = JinjaExpression(number, Level.SIGN if number.startswith("-") else Level.PRIMARY)
         case Decimal():
             written = _call("exact", f"'{node.content:f}'")
         case datetime():
@@ -109,11 +138,11 @@ def _constant(node: Constant) -> Jinjaed:
         case time():
             written = _call("dt_dbtime2", f"'{node.content}'", "6")
         case _:
-            raise NoJinja(node.position, f"A value of {node.data_type.value} cannot stand in a template")
+            raise NotExpressible(node.position, f"A value of {node.data_type.value} cannot be written in a template")
     return written
 
 
-def _reference(node: Reference) -> Jinjaed:
+def _reference(node: Reference) -> JinjaExpression:
     binding = node.binding
     kind = binding.data_type
     if kind in EXACT:
@@ -124,101 +153,103 @@ def _reference(node: Reference) -> Jinjaed:
         scaled = kind in {DataType.DBTIME2, DataType.DBTIMESTAMP2, DataType.DBTIMESTAMPOFFSET}
         return _call(kind.value.lower(), binding.expression, *(["7"] if scaled else []))
     if _PARENTHESIZED.fullmatch(binding.expression):
-        return Jinjaed(binding.expression[1:-1], Level.CONDITION, binding.uses_functions)
-    return Jinjaed(binding.expression, uses_functions=binding.uses_functions)
+        return JinjaExpression(binding.expression[1:-1], Level.CONDITION, binding.uses_functions)
+    return JinjaExpression(binding.expression, uses_functions=binding.uses_functions)
 
 
-def _operation(node: Operation) -> Jinjaed:
+def _operation(node: Operation) -> JinjaExpression:
     plain = _PLAIN.get(node.function)
-    # What propagates NULL does so in ssis alone; the others see to it themselves.
-    if plain is not None and (not node.nullable or node.function in _SEES_TO_NULL):
+    # Plain Jinja does not propagate NULL; some writers handle it.
+    if plain is not None and (not node.nullable or node.function in _HANDLES_NULL):
         written = plain(node)
         if written is not None:
             return written
     return _call(node.function, *map(jinja, node.operands))
 
 
-def _call(function: str, *arguments: Jinjaed | str) -> Jinjaed:
+def _call(function: str, *arguments: JinjaExpression | str) -> JinjaExpression:
     written = ", ".join(argument if isinstance(argument, str) else argument.text for argument in arguments)
-    return Jinjaed(f"ssis.{function}({written})", uses_functions=True)
+    return JinjaExpression(f"ssis.{function}({written})", uses_functions=True)
 
 
-def _infix(operator: str, level: Level, node: Operation) -> Jinjaed:
-    """Write operators that group to the left: what stands to the right binds more tightly."""
+def _infix(operator: str, level: Level, node: Operation) -> JinjaExpression:
+    """Write a left-associative operator: its right operand must bind more tightly."""
     left, right = map(jinja, node.operands)
     tighter = Level(level + 1)
-    # Jinja, as Python, reads a < b < c as a < b and b < c.
+    # Jinja, like Python, reads a < b < c as a < b and b < c.
     left_text = left.at(tighter if level is Level.COMPARISON else level)
     return _made(f"{left_text} {operator} {right.at(tighter)}", level, left, right)
 
 
-def _made(text: str, level: Level, *parts: Jinjaed) -> Jinjaed:
-    return Jinjaed(text, level, any(part.uses_functions for part in parts))
+def _made(text: str, level: Level, *parts: JinjaExpression) -> JinjaExpression:
+    return JinjaExpression(text, level, any(part.uses_functions for part in parts))
 
 
-def _comparison(operator: str) -> Callable[[Operation], Jinjaed | None]:
+def _comparison(operator: str) -> Callable[[Operation], JinjaExpression | None]:
     return lambda node: _infix(operator, Level.COMPARISON, node)
 
 
-def _arithmetic(operator: str, level: Level, kinds: frozenset[DataType]) -> Callable[[Operation], Jinjaed | None]:
+def _arithmetic(
+    operator: str, level: Level, kinds: frozenset[DataType]
+) -> Callable[[Operation], JinjaExpression | None]:
     return lambda node: _infix(operator, level, node) if node.data_type in kinds else None
 
 
-def _logical(operator: str, level: Level, decisive: str) -> Callable[[Operation], Jinjaed | None]:
-    """Write a logical operator, whose right operand does not count, and may fail, if the left one decides."""
+def _logical(operator: str, level: Level, decisive: str) -> Callable[[Operation], JinjaExpression | None]:
+    """Write a logical operator; if the left operand decides, the right one is not evaluated, since it may fail."""
 
-    def write(node: Operation) -> Jinjaed:
+    def write(node: Operation) -> JinjaExpression:
         if not node.operands[0].nullable:
             return _infix(operator, level, node)
         left = jinja(node.operands[0])
         both = _call(node.function, *map(jinja, node.operands))
         text = f"{decisive} if {left.at(Level.PRIMARY)} is {decisive} else {both.text}"
-        return Jinjaed(text, Level.CONDITION, uses_functions=True)
+        return JinjaExpression(text, Level.CONDITION, uses_functions=True)
 
     return write
 
 
-def _filtered(name: str) -> Callable[[Operation], Jinjaed | None]:
-    def write(node: Operation) -> Jinjaed:
+def _filtered(name: str) -> Callable[[Operation], JinjaExpression | None]:
+    def write(node: Operation) -> JinjaExpression:
         operand = jinja(node.operands[0])
         return _made(f"{operand.at(Level.FILTER)}|{name}", Level.FILTER, operand)
 
     return write
 
 
-def _suffixed(suffix: str) -> Callable[[Operation], Jinjaed | None]:
-    def write(node: Operation) -> Jinjaed:
+def _suffixed(suffix: str) -> Callable[[Operation], JinjaExpression | None]:
+    def write(node: Operation) -> JinjaExpression:
         operand = jinja(node.operands[0])
         return _made(f"{operand.at(Level.PRIMARY)}{suffix}", Level.PRIMARY, operand)
 
     return write
 
 
-def _concatenate(node: Operation) -> Jinjaed:
+def _concatenate(node: Operation) -> JinjaExpression:
     parts = [joined(operand) for operand in node.operands]
     return _made(" ~ ".join(part.at(Level.PRODUCT) for part in parts), Level.CONCATENATION, *parts)
 
 
-def _unchanged(node: Operation) -> Jinjaed:
+def _unchanged(node: Operation) -> JinjaExpression:
     return jinja(node.operands[0])
 
 
-def _negate(node: Operation) -> Jinjaed | None:
+def _negate(node: Operation) -> JinjaExpression | None:
     if node.data_type in EXACT:
         return None
     operand = jinja(node.operands[0])
-    # -x|abs is (-x)|abs to Jinja.
+    # Jinja reads -x|abs as (-x)|abs.
     return _made(f"-{operand.at(Level.PRIMARY)}", Level.SIGN, operand)
 
 
-def _not(node: Operation) -> Jinjaed:
+def _not(node: Operation) -> JinjaExpression:
     operand = jinja(node.operands[0])
     return _made(f"not {operand.at(Level.NOT)}", Level.NOT, operand)
 
 
-def _conditional(node: Operation) -> Jinjaed:
+def _conditional(node: Operation) -> JinjaExpression:
     condition, yes, no = parts = [jinja(operand) for operand in node.operands]
-    # To Jinja, what follows "is none" is an argument of the test, even "if".
+    # Jinja reads any name after "is none" as an argument of the test, even "if".
     yes_text = f"({yes.text})" if yes.text.endswith(" is none") else yes.at(Level.OR)
     text = f"{yes_text} if {condition.at(Level.OR)} else {no.at(Level.CONDITION)}"
     if node.operands[0].nullable:
@@ -226,12 +257,12 @@ def _conditional(node: Operation) -> Jinjaed:
     return _made(text, Level.CONDITION, *parts)
 
 
-def _is_null(node: Operation) -> Jinjaed:
+def _is_null(node: Operation) -> JinjaExpression:
     operand = jinja(node.operands[0])
     return _made(f"{operand.at(Level.PRIMARY)} is none", Level.FILTER, operand)
 
 
-def _replace_null(node: Operation) -> Jinjaed | None:
+def _replace_null(node: Operation) -> JinjaExpression | None:
     return None if node.operands[0].nullable else jinja(node.operands[0])
 
 
@@ -239,17 +270,17 @@ def _whole(node: Typed) -> int | None:
     return node.content if isinstance(node, Constant) and isinstance(node.content, int) else None
 
 
-def _left(node: Operation) -> Jinjaed | None:
+def _left(node: Operation) -> JinjaExpression | None:
     count = _whole(node.operands[1])
     return None if count is None or count < 0 else _suffixed(f"[:{count}]")(node)
 
 
-def _right(node: Operation) -> Jinjaed | None:
+def _right(node: Operation) -> JinjaExpression | None:
     count = _whole(node.operands[1])
     return None if count is None or count < 1 else _suffixed(f"[-{count}:]")(node)
 
 
-def _substring(node: Operation) -> Jinjaed | None:
+def _substring(node: Operation) -> JinjaExpression | None:
     position, count = map(_whole, node.operands[1:])
     if position is None or count is None or position < 1 or count < 0:
         return None
@@ -262,21 +293,21 @@ def _has_search(node: Operation) -> bool:
     return isinstance(search, Constant) and bool(search.content)
 
 
-def _replace(node: Operation) -> Jinjaed | None:
+def _replace(node: Operation) -> JinjaExpression | None:
     if not _has_search(node):
         return None
     text, search, replacement = parts = [jinja(operand) for operand in node.operands]
     return _made(f"{text.at(Level.FILTER)}|replace({search.text}, {replacement.text})", Level.FILTER, *parts)
 
 
-def _find(node: Operation) -> Jinjaed | None:
+def _find(node: Operation) -> JinjaExpression | None:
     if not _has_search(node) or _whole(node.operands[2]) != 1:
         return None
     text, search, _ = parts = [jinja(operand) for operand in node.operands]
     return _made(f"{text.at(Level.PRIMARY)}.find({search.text}) + 1", Level.SUM, *parts)
 
 
-def _datepart(node: Operation) -> Jinjaed | None:
+def _datepart(node: Operation) -> JinjaExpression | None:
     part, moment = node.operands
     name = part.content if isinstance(part, Constant) else None
     days, clock = {"year", "month", "day"}, {"hour", "minute", "second"}
@@ -286,16 +317,16 @@ def _datepart(node: Operation) -> Jinjaed | None:
     return _made(f"{written.at(Level.PRIMARY)}.{name}", Level.PRIMARY, written)
 
 
-def _dbdate(node: Operation) -> Jinjaed | None:
+def _dbdate(node: Operation) -> JinjaExpression | None:
     is_moment = node.operands[0].data_type in {DataType.DATE, DataType.DBTIMESTAMP, DataType.DBTIMESTAMP2}
     return _suffixed(".date()")(node) if is_moment else None
 
 
-def _absolute(node: Operation) -> Jinjaed | None:
+def _absolute(node: Operation) -> JinjaExpression | None:
     return None if node.data_type in EXACT else _filtered("abs")(node)
 
 
-_PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
+_PLAIN: dict[str, Callable[[Operation], JinjaExpression | None]] = {
     "absolute": _absolute,
     "add": _arithmetic("+", Level.SUM, INTEGERS | FLOATS),
     "concatenate": _concatenate,
@@ -306,7 +337,7 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "dt_dbdate": _dbdate,
     "equal": _comparison("=="),
     "find_string": _find,
-    "fitting": _unchanged,  # where it does not fit, SSIS fails
+    "fitting": _unchanged,  # SSIS fails if it does not fit
     "greater": _comparison(">"),
     "greater_or_equal": _comparison(">="),
     "is_null": _is_null,
@@ -336,6 +367,6 @@ _PLAIN: dict[str, Callable[[Operation], Jinjaed | None]] = {
     "upper": _filtered("upper"),
     "year": _suffixed(".year"),
 }
-_SEES_TO_NULL = frozenset(
+_HANDLES_NULL = frozenset(
     {"conditional", "fitting", "is_null", "logical_and", "logical_or", "replace_null", "retyped"}
 )

@@ -1,4 +1,4 @@
-"""Numbers and strings as an expression writes them ("Literals (SSIS)")."""
+"""Reads the number and string literals of expressions ("Literals (SSIS)")."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def number(text: str) -> Value:
     """Read a number.
 
     Raises:
-        ValueError: its suffix does not fit it.
-        OverflowError: it does not fit into the type that its suffix gives it.
+        ValueError: it is not a number, or cannot have its suffix.
+        OverflowError: it does not fit into its type, which the suffix determines.
     """
     found = _NUMBER.fullmatch(text)
     if found is None or len(text) > _LONGEST_NUMBER:
-        raise ValueError(f"{shorten(text, _LONGEST_NUMBER)} is no number, or has too many digits")
+        raise ValueError(f"{shorten(text, _LONGEST_NUMBER)} is not a number, or has too many digits")
     digits, exponent, suffix = found["digits"].lower(), found["exponent"], found["suffix"].lower()
     if digits.startswith("0x"):
         return _integer(text, int(digits, 16), _HEXADECIMAL_TYPES.get(suffix))
@@ -65,15 +65,15 @@ def string(text: str) -> str:
     """Read a string, quotation marks included.
 
     Raises:
-        ValueError: a backslash stands before what it cannot escape, or the string holds U+0000 or half a character.
+        ValueError: an escape is invalid, or the string contains U+0000 or a lone surrogate.
     """
     unescaped = _ESCAPE.sub(_unescape, text[1:-1])
     if "\0" in unescaped:
-        raise ValueError("a string cannot hold the character U+0000, it would end there")
+        raise ValueError("a string cannot contain the character U+0000, which would end it")
     try:
         return unescaped.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
     except UnicodeDecodeError:
-        raise ValueError("a string holds half a character: a lone surrogate") from None
+        raise ValueError("a string cannot contain a lone surrogate") from None
 
 
 def _unescape(found: re.Match[str]) -> str:
@@ -84,7 +84,7 @@ def _unescape(found: re.Match[str]) -> str:
         return _ESCAPED[escaped]
     except KeyError:
         raise ValueError(
-            f"a string cannot hold \\{escaped}: a backslash is written \\\\, a character by its number \\xhhhh"
+            f"\\{escaped} is not an escape: write a backslash as \\\\, a character by its number as \\xhhhh"
         ) from None
 
 

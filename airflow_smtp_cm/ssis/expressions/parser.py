@@ -1,4 +1,4 @@
-"""From the text of an expression to its syntax tree."""
+"""Parses the text of an expression into a syntax tree."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from airflow_smtp_cm.ssis.expressions.syntax import (
 if TYPE_CHECKING:
     from lark import Lark, Token, UnexpectedInput
 
-# A text of a megabyte is no expression, whatever its grammar.
+# Real expressions are shorter; a longer text would cost time and memory.
 MAX_CHARACTERS = 100_000
-# Deeper than any person writes, and not as deep as Python's stack: whoever walks the tree may do it recursively.
+# Deeper than real expressions, and far below the limit of Python's stack: recursion over the tree is safe.
 MAX_DEPTH = 64
 
-# What follows a type in a cast or in NULL(), and its limits ("Cast (SSIS Expression)").
+# The arguments of a type in a cast or in NULL(), and their limits ("Cast (SSIS Expression)").
 _LENGTH, _CODE_PAGE = ("length", 0, 1_000_000), ("code page", 0, 65_535)
 _FRACTION = ("scale", 0, 7)
 _ARGUMENTS = {
@@ -48,34 +48,34 @@ _FRACTIONS = {DataType.DBTIME2, DataType.DBTIMESTAMP2, DataType.DBTIMESTAMPOFFSE
 
 
 def parse(text: str) -> Expression:
-    """Read an expression.
+    """Parse an expression.
 
     Raises:
-        ExpressionError: it is none.
+        ExpressionError: the text is not a valid expression.
     """
-    from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - reading alone needs lark
+    from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - only parsing needs lark
 
     if len(text) > MAX_CHARACTERS:
         reason = f"An expression of {len(text):,} characters is too long; {MAX_CHARACTERS:,} is the limit"
         raise ExpressionError(text, 0, reason)
     try:
-        root: Node = _parser().parse(text)  # type: ignore[assignment]  # what the transformer makes of it
+        root: Node = _parser().parse(text)  # type: ignore[assignment]  # the transformer's result
     except UnexpectedInput as error:
         raise ExpressionError(text, *_unexpected(text, error)) from None
-    except _Wrong as error:
+    except _Rejected as error:
         raise ExpressionError(text, error.position, error.reason) from None
     return Expression(text, root, _variables(text, root))
 
 
 @cache
 def _parser() -> Lark:
-    from lark import Lark  # noqa: PLC0415 - reading alone needs lark
+    from lark import Lark  # noqa: PLC0415 - only parsing needs lark
 
     return Lark.open("grammar.lark", rel_to=__file__, parser="lalr", maybe_placeholders=False, transformer=_Builder())
 
 
 def _variables(text: str, root: Node) -> tuple[VariableName, ...]:
-    """Collect the variables' names, and refuse what is nested too deeply, without recursion."""
+    """Return the variables' names, and reject deep nesting; without recursion."""
     found: dict[VariableName, None] = {}
     waiting = [(root, 1)]
     while waiting:
@@ -92,20 +92,22 @@ def _variables(text: str, root: Node) -> tuple[VariableName, ...]:
 
 
 def _unexpected(text: str, error: UnexpectedInput) -> tuple[int, str]:
-    """Say where and how a text leaves the grammar."""
+    """Return the position and the reason of a syntax error."""
     position = error.pos_in_stream
     if position is None or getattr(getattr(error, "token", None), "type", None) == "$END":
         return len(text), "The expression ends before it is complete" if text.strip() else "The expression is empty"
     rest = text[position:]
     if rest.startswith('"'):
-        return position, "A string does not end" if _open_string(rest) else "A string stands where an operator is due"
+        return position, "A string has no closing quotation mark" if _open_string(
+            rest
+        ) else "A string is where an operator is expected"
     if rest.startswith("'"):
-        return position, 'A string stands in double quotation marks: "..."'
+        return position, 'A string must be in double quotation marks: "..."'
     if rest.startswith("="):
         return position, "Equality is written =="
     if rest.startswith(("@[", "[")) and "]" not in rest:
-        return position, "A bracket does not end"
-    return position, f"{rest[:20].split()[0]!r} does not fit here"
+        return position, "A bracket is not closed"
+    return position, f"{rest[:20].split()[0]!r} is not expected here"
 
 
 def _open_string(rest: str) -> bool:
@@ -113,8 +115,8 @@ def _open_string(rest: str) -> bool:
     return '"' not in unescaped[1:]
 
 
-class _Wrong(Exception):
-    """Something that the grammar lets through and SSIS does not."""
+class _Rejected(Exception):
+    """Something that the grammar accepts and SSIS rejects."""
 
     def __init__(self, token: Token, reason: str) -> None:
         super().__init__(reason)
@@ -123,7 +125,7 @@ class _Wrong(Exception):
 
 
 class _Builder:
-    """Makes nodes, while lark reads, from the grammar's rules of the same names."""
+    """Builds nodes while lark parses; each method handles the grammar rule of its name."""
 
     def conditional(self, parts: list[Node]) -> Node:
         condition, yes, no = parts
@@ -149,14 +151,14 @@ class _Builder:
         try:
             return Literal(literals.number(str(token)), _position(token))
         except (ValueError, OverflowError) as error:
-            raise _Wrong(token, str(error)) from None
+            raise _Rejected(token, str(error)) from None
 
     def string(self, parts: tuple[Token]) -> Node:
         (token,) = parts
         try:
             return Literal(Value(literals.string(str(token)), DataType.WSTR), _position(token))
         except ValueError as error:
-            raise _Wrong(token, f"It is no string: {error}") from None
+            raise _Rejected(token, f"Invalid string: {error}") from None
 
     def variable(self, parts: tuple[Token]) -> Node:
         (token,) = parts
@@ -165,21 +167,21 @@ class _Builder:
         if not separator:
             namespace, rest = "", name
         if not rest.strip():
-            raise _Wrong(token, "A variable has no name")
+            raise _Rejected(token, "A variable has no name")
         return Variable(VariableName(namespace.strip() or None, rest.strip()), _position(token))
 
     def name(self, parts: tuple[Token]) -> Node:
         (token,) = parts
         if token.lower() in {"true", "false"}:
             return Literal(Value(token.lower() == "true", DataType.BOOL), _position(token))
-        raise _Wrong(
-            token, f'{token} would be a column of a data flow; a variable is written @[User::Name], a string "..."'
+        raise _Rejected(
+            token, f'{token} is a column of a data flow; write a variable as @[User::Name], a string as "..."'
         )
 
     def null(self, parts: tuple[Token, Token, tuple[DataType, tuple[int, ...]]]) -> Node:
         function, _, (data_type, arguments) = parts
         if _function(function) != "NULL":
-            raise _Wrong(function, f"A type is no argument of {function}")
+            raise _Rejected(function, f"A type is not an argument of {function}")
         scale = arguments[0] if data_type in _FRACTIONS else 7
         return Literal(Value(None, data_type, scale), _position(function))
 
@@ -192,18 +194,20 @@ class _Builder:
         try:
             data_type = DataType(token.upper())
         except ValueError:
-            raise _Wrong(token, f"{token} is no data type of SSIS's") from None
+            raise _Rejected(token, f"{token} is not a data type of SSIS") from None
         expected = _ARGUMENTS.get(data_type, ())
         if len(numbers) != len(expected):
             names = ", ".join(name for name, _, _ in expected)
-            raise _Wrong(token, f"{data_type.value} is written ({', '.join(filter(None, (data_type.value, names)))})")
+            raise _Rejected(
+                token, f"{data_type.value} is written ({', '.join(filter(None, (data_type.value, names)))})"
+            )
         return data_type, tuple(map(_argument, numbers, expected))
 
 
 def _argument(token: Token, limits: tuple[str, int, int]) -> int:
     name, lowest, highest = limits
     if not (token.isdecimal() and token.isascii() and lowest <= int(token[:20]) <= highest):
-        raise _Wrong(token, f"The {name} is {token}; it is a number from {lowest} to {highest}")
+        raise _Rejected(token, f"The {name} is {token}; it must be a number from {lowest} to {highest}")
     return int(token)
 
 

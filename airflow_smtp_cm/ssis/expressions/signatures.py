@@ -1,4 +1,4 @@
-"""The functions that an expression may call: what they take and give ("Functions (SSIS Expression)")."""
+"""The signatures of the functions that an expression may call ("Functions (SSIS Expression)")."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from airflow_smtp_cm.macros.ssis.data_types import DataType
 
 
 class Parameter(Enum):
-    """What a function takes for a parameter, in words."""
+    """The kinds of parameters, as error messages name them."""
 
     TEXT = "a text (DT_WSTR or DT_STR)"
     WHOLE = "a whole number"
     NUMBER = "a number"
-    REAL = "a number, taken as DT_R8"
+    REAL = "a number, converted to DT_R8"
     DATE = "a date"
-    PART = "a string that names a part of a date"
+    PART = "a string that names a date part"
 
 
 _TEXT, _WHOLE, _NUMBER = Parameter.TEXT, Parameter.WHOLE, Parameter.NUMBER
@@ -25,13 +25,13 @@ _REAL, _DATE, _PART = Parameter.REAL, Parameter.DATE, Parameter.PART
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A function.
+    """The signature of a function.
 
     Attributes:
         function: its name in ``airflow_smtp_cm.macros.ssis``.
-        parameters: what it takes.
-        result: the type of what it gives; None is the type of what it is given first.
-        width: how many characters the result has as text at most, if that is known.
+        parameters: the kinds of its parameters.
+        result: the type of its result; None means the type of its first argument.
+        width: the maximum length of the result as text, if it is known.
     """
 
     function: str

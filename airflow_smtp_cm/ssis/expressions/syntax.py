@@ -43,7 +43,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """``(DT_WSTR,10)operand``; arguments are what follows the type: length, code page, precision, scale."""
+    """``(DT_WSTR,10)operand``; the arguments follow the type: length, code page, precision, scale."""
 
     data_type: DataType
     arguments: tuple[int, ...]
@@ -62,7 +62,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """Two operands and what stands between them."""
+    """A binary operator and its operands."""
 
     operator: str
     left: Node
@@ -94,10 +94,10 @@ Node = Literal | Variable | Cast | Unary | Binary | Conditional | Call
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression, read.
+    """A parsed expression.
 
     Attributes:
-        text: what it was read from.
+        text: its text.
         root: its syntax tree.
         variables: the variables that it names, in the order of the text, each once.
     """
@@ -108,7 +108,7 @@ class Expression:
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """Give the nodes right below a node, in the order of the text."""
+    """Return the direct children of a node, in the order of the text."""
     match node:
         case Cast() | Unary():
             return (node.operand,)

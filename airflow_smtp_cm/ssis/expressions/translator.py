@@ -1,4 +1,4 @@
-"""Expressions as templates of Airflow's."""
+"""Translates expressions to templates of Airflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_smtp_cm.ssis.expressions.bindings import Binding, Constant, Inline,
 from airflow_smtp_cm.ssis.expressions.casts import NotCastable, as_text
 from airflow_smtp_cm.ssis.expressions.checker import Checker
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError, Untranslatable
-from airflow_smtp_cm.ssis.expressions.jinja_text import Level, NoJinja, jinja, joined
+from airflow_smtp_cm.ssis.expressions.jinja_text import Level, NotExpressible, jinja, joined
 from airflow_smtp_cm.ssis.expressions.typed import Operation, Reference, Typed, operation
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.ssis.expressions.syntax import Expression, Variable, VariableName
 
-# What Jinja would not leave as it is in literal text: its own openings, a brace that makes one with the braces after
-# it, and carriage returns; at a template's end also the newline, which it drops.
+# Literal text that Jinja would change: its own openings, a brace that forms an opening with the braces after it, and
+# carriage returns; at the end of a template also the newline, which Jinja drops.
 _SPECIAL_BEFORE_BRACES = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r+")
 _SPECIAL_AT_THE_END = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n\Z)|\r+|\n\Z")
 
@@ -28,34 +28,34 @@ _SPECIAL_AT_THE_END = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n\Z)|\r+|\n\Z")
 def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) -> Template:
     """Translate an expression to a template that renders to the same result.
 
-    Where SSIS fails to evaluate (overflow, say), the template may render to something all the same.
+    Where SSIS fails to evaluate (for example, overflow), the template may still render to a text.
 
     Args:
         expression: the expression.
-        bind: says what a variable becomes; raises Untranslatable if there is nothing for it: ``text`` and
-            ``position`` are then replaced by the expression's and the variable's place in it.
+        bind: returns what a variable becomes; raises Untranslatable if it has no counterpart. Its ``text`` and
+            ``position`` are then replaced by the expression and the variable's position.
 
     Raises:
-        Untranslatable: there is no counterpart.
-        ExpressionError: SSIS would not evaluate it, either: types that do not fit.
+        Untranslatable: the expression has no counterpart.
+        ExpressionError: SSIS would fail to evaluate it, too: the types do not match.
     """
     binder = _Binder(bind)
     try:
         root = binder.check(expression)
         value = jinja(root)
         text, uses_functions = _template(as_text(root))
-    except NoJinja as error:
+    except NotExpressible as error:
         raise Untranslatable(expression.text, error.position, error.reason) from None
     except NotCastable:
-        reason = f"The result is {root.data_type.value}, which has no text"
+        reason = f"The result is {root.data_type.value}, which cannot be cast to text"
         raise Untranslatable(expression.text, root.position, reason) from None
     except RecursionError:
-        raise Untranslatable(expression.text, 0, "It and the variables in it are nested too deeply") from None
+        raise Untranslatable(expression.text, 0, "The expression and its variables are nested too deeply") from None
     return Template(text, root.data_type, uses_functions or value.uses_functions, value.text, binder.notes)
 
 
 class _Binder:
-    """Types an expression, and those of the variables that are inlined into it."""
+    """Checks an expression and the expressions of the variables that are inlined into it."""
 
     def __init__(self, bind: Callable[[VariableName], Binding]) -> None:
         self._bind = bind
@@ -84,7 +84,7 @@ class _Binder:
     def _inline(self, outer: Expression, variable: Variable, inner: Expression) -> Typed:
         name = variable.name
         if name in self._open:
-            reason = f"{name} is evaluated from an expression that refers to itself"
+            reason = f"{name} has an expression that refers to itself"
             raise Untranslatable(outer.text, variable.position, reason)
         if name not in self._inlined:
             self._open.append(name)
@@ -103,7 +103,7 @@ def _now(function: str, position: int) -> Typed:
 
 
 def _template(node: Typed) -> tuple[str, bool]:
-    """Write a text as a template: what is constant outside of braces."""
+    """Write a text as a template; constant parts stand outside of braces."""
     if node.nullable and not isinstance(node, typed.Constant):
         written = jinja(node)
         return f"{{{{ {written.at(Level.OR)} or '' }}}}", written.uses_functions
@@ -123,7 +123,7 @@ def _template(node: Typed) -> tuple[str, bool]:
 
 
 def as_template(text: str) -> str:
-    """Write a text, whatever it is, as a template that renders to it."""
+    """Return the template that renders to a given text, whatever the text contains."""
     return _protected(text, _SPECIAL_AT_THE_END)
 
 

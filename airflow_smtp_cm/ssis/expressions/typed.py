@@ -1,4 +1,4 @@
-"""The tree of an expression once every type is known, and what is constant is computed."""
+"""The typed tree of an expression: every node has a type, and constant parts are computed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.macros.ssis.data_types import Content, DataType
     from airflow_smtp_cm.ssis.expressions.bindings import Jinja
 
-# No text of a mail is longer; REPLICATE makes some of a few letters, and an expression may hold thousands of them.
+# No text of a mail is longer. REPLICATE makes long texts, and an expression may call it thousands of times.
 MAX_TEXT = 100_000
 
-_MAY_GIVE_NULL = frozenset({"ln", "log", "codepoint", "power"})
+_MAY_RETURN_NULL = frozenset({"ln", "log", "codepoint", "power"})
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value that is known."""
+    """A known value."""
 
     content: Content
     data_type: DataType
@@ -35,13 +35,13 @@ class Constant:
 
     @property
     def width(self) -> int | None:
-        """How many characters its text has, if it is a text."""
+        """The length, if it is a text."""
         return len(self.content) if isinstance(self.content, str) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A variable whose value is known at run time only."""
+    """A variable whose value is known only at run time."""
 
     binding: Jinja
     data_type: DataType
@@ -61,9 +61,9 @@ class Operation:
 
     Attributes:
         nullable: whether it may be NULL.
-        width: how many characters its text has at most, if that is known.
-        depth: how many operations stand in each other at most, itself included.
-        failure: why it has no value although its operands have one.
+        width: the maximum length of its text, if it is known.
+        depth: the maximum number of nested operations, itself included.
+        failure: why its computation failed, although its operands have values.
     """
 
     function: str
@@ -89,9 +89,9 @@ def operation(
     scale: int = 7,
     width: int | None = None,
 ) -> Typed:
-    """Make an operation, or its value if that is known already.
+    """Return an operation, or its value if all operands are constant.
 
-    One that fails stays an operation: it may stand in a branch that is not taken.
+    A failed computation stays an operation: it may be in a branch that is not evaluated.
     """
     depth = 1 + max((operand.depth for operand in operands if isinstance(operand, Operation)), default=0)
     made = Operation(function, operands, data_type, position, scale, _may_be_null(function, operands), width, depth)
@@ -110,10 +110,10 @@ def operation(
 
 
 def _compute(made: Operation) -> Content:
-    """Apply a function to operands that are all constant.
+    """Return the result of a function of constant operands.
 
     Raises:
-        ValueError: they are not what the function takes.
+        ValueError: the function rejects an operand.
         ArithmeticError: division by zero, or the result does not fit into its type.
     """
     contents = [operand.content for operand in made.operands if isinstance(operand, Constant)]
@@ -130,13 +130,13 @@ def _compute(made: Operation) -> Content:
 
 
 def retyped(node: Typed, data_type: DataType) -> Typed:
-    """Give a node another type whose values are the same in Python."""
+    """Return a node with another type whose values are the same in Python."""
     if node.data_type is data_type:
         return node
     if isinstance(node, Constant) and isinstance(node.content, int) and data_type in FLOATS:
         return replace(node, content=float(node.content), data_type=data_type)
     if isinstance(node, Operation) and data_type in NUMBERS:
-        # What an operation on numbers does goes by its own type.
+        # The type of an operation on numbers determines how it computes, so it stays.
         return operation("retyped", (node,), data_type, node.position, width=node.width)
     return replace(node, data_type=data_type)
 
@@ -147,7 +147,7 @@ def _may_be_null(function: str, operands: tuple[Typed, ...]) -> bool:
             return False
         case "replace_null" | "token_count":
             return operands[1].nullable
-    return function in _MAY_GIVE_NULL or any(operand.nullable for operand in operands)
+    return function in _MAY_RETURN_NULL or any(operand.nullable for operand in operands)
 
 
 def _conditional(made: Operation) -> Typed:

@@ -1,1 +1,1 @@
-"""SSIS files, which are hostile until they are read, as ``model`` says what they hold."""
+"""Reads SSIS files, which are not trusted, into the classes of ``model``."""

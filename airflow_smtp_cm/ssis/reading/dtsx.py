@@ -1,8 +1,8 @@
-"""Packages and connection managers as their files write them ([MS-DTSX] and [MS-DTSX2]).
+"""Reads packages and connection managers ([MS-DTSX] and [MS-DTSX2]).
 
-Formats 2 and 3 write properties as ``DTS:Property`` children and things of a kind side by side; formats 6 and 8 write
-properties as attributes and things of a kind in an element of their own (``DTS:Executables``). Where a thing is read
-both are looked at, so that nothing else needs to know the format.
+Formats 2 and 3 write properties as ``DTS:Property`` children, and members of a collection side by side. Formats 6
+and 8 write properties as attributes, and a collection as an element of its own (``DTS:Executables``). Each read
+looks for both forms, so no other code depends on the format.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import PurePath
 
-#: PackageFormatVersion: SQL Server 2005, 2008, 2012, 2014 and later. 4, 5 and 7 are in no release.
+#: PackageFormatVersion: SQL Server 2005, 2008, 2012, 2014 and later. No release wrote 4, 5 or 7.
 FORMAT_VERSIONS = frozenset({2, 3, 6, 8})
 
 _CONTAINERS = {
@@ -39,7 +39,7 @@ _CONTAINERS = {
     "STOCK:FORLOOP": Kind.FOR_LOOP,
     "STOCK:FOREACHLOOP": Kind.FOREACH_LOOP,
 }
-# What changes how an executable runs, with the value that changes nothing. Booleans are True and False here.
+# Properties that change how an executable runs, with their defaults. Booleans are True and False here.
 _DEFAULTS = {
     "CheckpointUsage": "0",
     "DisableEventHandlers": "False",
@@ -53,7 +53,7 @@ _DEFAULTS = {
     "SaveCheckpoints": "False",
     "TransactionOption": "1",
 }
-# Of other vendors; and of maintenance plans, by Database Mail.
+# Tasks of other vendors; and the task of maintenance plans, which uses Database Mail.
 _MAILING_TASK = re.compile(r"mail|NotifyOperator", re.IGNORECASE)
 _LOOP_EXPRESSIONS = ("InitExpression", "EvalExpression", "AssignExpression")
 
@@ -63,30 +63,30 @@ def read_package(root: Element, source: PurePath) -> Package:
 
     Args:
         root: the root of a .dtsx.
-        source: where it comes from.
+        source: its file.
 
     Raises:
-        NotReadableError: it is something else, or something in it contradicts the format.
+        NotReadableError: it is not a package, or it violates the format.
     """
     if root.name != "Executable":
-        raise NotReadableError(f"It is no package: its root is {root.name}.", "Leave it out, or check its name.")
+        raise NotReadableError(f"It is not a package: its root element is {root.name}.", "Pass only SSIS files.")
     properties = properties_of(root)
     version = properties.number("PackageFormatVersion", 0)
     if version not in FORMAT_VERSIONS:
         raise NotReadableError(
-            f"Its PackageFormatVersion is {version or 'missing'}; known are 2, 3, 6 and 8 (SQL Server 2005 to 2022).",
-            "Open and save it in a Visual Studio that knows it.",
+            f"Its PackageFormatVersion is {version or 'missing'}; it must be 2, 3, 6 or 8 (SQL Server 2005 to 2022).",
+            "Open and save it in a version of Visual Studio that supports it.",
         )
     return _PackageReader().package(root, properties, version, source)
 
 
 def read_connection_manager(element: Element, owner: str, secrets: Secrets) -> ConnectionManager:
-    """Read a connection manager, of a package or the root of a .conmgr.
+    """Read a connection manager of a package, or the root of a .conmgr.
 
     Args:
         element: its ``DTS:ConnectionManager``.
-        owner: what its place begins with: ``Package`` or ``Project``.
-        secrets: takes out what must not be read.
+        owner: the start of its place: ``Package`` or ``Project``.
+        secrets: removes secrets.
     """
     properties = properties_of(element)
     name = properties.text("ObjectName")
@@ -121,7 +121,7 @@ def _mailer(type_: str, data: Element | None) -> str:
 
 
 class _PackageReader:
-    """Reads one package; knows what places and secrets it has seen."""
+    """Reads one package, and keeps the places and secrets found so far."""
 
     def __init__(self) -> None:
         self._secrets = Secrets()
@@ -155,7 +155,7 @@ class _PackageReader:
         properties = properties_of(element)
         type_ = properties.text("ExecutableType") or properties.text("CreationName")
         kind = kind or _CONTAINERS.get(type_) or (Kind.SEND_MAIL if is_send_mail(type_, element) else Kind.TASK)
-        self._only_once(ref_id)
+        self._check_unique(ref_id)
         data = element.first("ObjectData")
         if data and data.sensitive:
             self._secrets.note(ref_id)
@@ -169,7 +169,7 @@ class _PackageReader:
             type=type_,
             disabled=properties.boolean("Disabled"),
             expressions=expressions_of(element, ref_id, self._secrets),
-            properties=dict(self._unusual(element, properties, kind, ref_id)),
+            properties=dict(self._non_default(element, properties, kind, ref_id)),
             variables=tuple(
                 read_variable(variable, ref_id, self._secrets)
                 for variable in members(element, "Variables", "Variable")
@@ -188,7 +188,7 @@ class _PackageReader:
         properties = properties_of(element)
         event = properties.text("EventName") or properties.text("CreationName")
         ref_id = properties.text("refId") or f"{owner}.EventHandlers[{event}]"
-        self._only_once(ref_id)
+        self._check_unique(ref_id)
         variables = [
             read_variable(variable, ref_id, self._secrets) for variable in members(element, "Variables", "Variable")
         ]
@@ -209,7 +209,7 @@ class _PackageReader:
         self, element: Element, owner: str
     ) -> tuple[tuple[Executable, ...], tuple[PrecedenceConstraint, ...]]:
         executables = []
-        places = {}  # by whatever a precedence constraint may name them with
+        places = {}  # by refId and GUID: a precedence constraint uses either
         for member in members(element, "Executables", "Executable"):
             properties = properties_of(member)
             ref_id = properties.text("refId") or f"{owner}\\{properties.text('ObjectName')}"
@@ -245,7 +245,7 @@ class _PackageReader:
             logical_and=properties.boolean("LogicalAnd", default=True),
         )
 
-    def _unusual(
+    def _non_default(
         self, element: Element, properties: Properties, kind: Kind, ref_id: str
     ) -> Iterator[tuple[str, str]]:
         for name, default in _DEFAULTS.items():
@@ -271,10 +271,10 @@ class _PackageReader:
             properties = properties_of(mapping)
             yield f"VariableMapping[{properties.number('ValueIndex', 0)}]", properties.text("VariableName")
 
-    def _only_once(self, ref_id: str) -> None:
+    def _check_unique(self, ref_id: str) -> None:
         if ref_id in self._ref_ids:
             raise NotReadableError(
-                f"Two things in it are called {ref_id}.",
+                f"Two of its executables or event handlers have the refId {ref_id}.",
                 "SSIS does not load such a package: open it in Visual Studio and rename one of them.",
             )
         self._ref_ids.add(ref_id)

@@ -1,4 +1,4 @@
-"""Files as they lie on the disk, looked at before they are opened."""
+"""Checks and loads files on the disk."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 
 def check_file(path: Path, most_bytes: int) -> None:
-    """Make sure that this is a file that can be opened, and not too large.
+    """Check that this is a regular file, and not too large.
 
     Raises:
-        NotReadableError: it is not: a pipe or a device may never end.
+        NotReadableError: it is not; reading a pipe or a device may never end.
     """
     try:
         status = path.stat()
     except OSError as error:
         raise cannot_be_opened(error) from error
     if not stat.S_ISREG(status.st_mode):
-        raise NotReadableError("It is no file.", "Leave it out.")
+        raise NotReadableError("It is not a regular file.", "Do not pass it.")
     if status.st_size > most_bytes:
         raise NotReadableError(
-            f"It has more than {most_bytes // 1024**2} MB.", "No file of SSIS has: check where it comes from."
+            f"It is larger than {most_bytes // 1024**2} MB.", "SSIS files are smaller: check its source."
         )
 
 
 def load(path: Path) -> bytes:
-    """Give the content of a file with XML.
+    """Return the content of an XML file.
 
     Raises:
         NotReadableError: it cannot be opened, or is too large.
@@ -43,5 +43,5 @@ def load(path: Path) -> bytes:
 
 
 def cannot_be_opened(error: OSError) -> NotReadableError:
-    """Give what to tell of a file or folder that the system does not open."""
-    return NotReadableError(f"It cannot be opened: {error.strerror}.", "Check its name and its rights.")
+    """Return the error for a file or folder that the system does not open."""
+    return NotReadableError(f"It cannot be opened: {error.strerror}.", "Check its name and its permissions.")

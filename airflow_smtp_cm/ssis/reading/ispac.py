@@ -1,7 +1,7 @@
-"""Deployment files (.ispac): a ZIP archive with the project's files, their names percent-encoded.
+"""Reads deployment files (.ispac): a ZIP archive with the project's files; their names are percent-encoded.
 
-Nothing is unpacked to the disk. A part is read whole, and only if what the archive's directory says of it is within
-limits; Python's zipfile never gives more than that.
+Nothing is unpacked to the disk. A part is read only if its sizes in the archive's directory are within the limits;
+Python's zipfile never returns more bytes than the directory states.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.ssis.model import Project
 
-#: Files in an archive. The largest projects have some hundreds of packages.
+#: Maximum number of files in an archive. The largest projects have some hundreds of packages.
 MOST_PARTS = 5_000
-#: Bytes of an archive. It may be nothing but a directory, of which each entry takes ten times its size in memory.
+#: Maximum bytes of an archive. All of them may be directory entries, which take ten times their size in memory.
 MOST_PACKED = 32 * 1024 * 1024
-#: Bytes of all files together, unpacked.
+#: Maximum bytes of all files, unpacked.
 MOST_UNPACKED = 8 * MOST_BYTES
-#: How many times smaller a file may be packed. Data flow, which repeats itself a lot, shrinks to a thirtieth or so.
+#: Maximum compression ratio of a file. Data flow, which is repetitive, reaches about 30.
 MOST_RATIO = 200
-#: Below this a file is no bomb, whatever its ratio.
+#: A smaller file is harmless at any compression ratio.
 HARMLESS_BYTES = 1024 * 1024
 
 _READ = frozenset({".dtsx", ".conmgr", ".params"})
@@ -48,11 +48,11 @@ def read_ispac(path: Path) -> Iterator[Project | Unreadable]:
         path: the .ispac.
 
     Yields:
-        Every part that cannot be read, then the project with the rest; the archive, if none of it can be read.
+        Every unreadable part, then the project with the others; the archive itself, if it is unreadable.
     """
     try:
         check_file(path, MOST_PACKED)
-        with _damage():
+        with _report_damage():
             archive = ZipFile(path)
         with archive:
             yield from read_project(path, _parts(archive, path))
@@ -64,8 +64,8 @@ def _parts(archive: ZipFile, path: Path) -> list[Part]:
     entries = archive.infolist()
     if len(entries) > MOST_PARTS or sum(entry.file_size for entry in entries) > MOST_UNPACKED:
         raise NotReadableError(
-            f"It has more than {MOST_PARTS:,} files, or they have more than {MOST_UNPACKED // 1024**2:,} MB.",
-            "No project is that large: check where it comes from.",
+            f"It has more than {MOST_PARTS:,} files, or more than {MOST_UNPACKED // 1024**2:,} MB of files.",
+            "SSIS projects are smaller: check its source.",
         )
     seen: set[str] = set()
     parts = []
@@ -81,14 +81,14 @@ def _parts(archive: ZipFile, path: Path) -> list[Part]:
 
 
 def _inner(name: str) -> str:
-    """Give a name that stays within the archive's, for messages."""
+    """Return a name, for messages, that cannot point outside the archive."""
     return name.replace("\\", "/").replace("\0", "").lstrip("/") or "?"
 
 
 def _loader(archive: ZipFile, entry: ZipInfo, name: str, *, duplicate: bool) -> Callable[[], bytes]:
     def load() -> bytes:
         _check(entry, name, duplicate=duplicate)
-        with _damage(), archive.open(entry) as file:
+        with _report_damage(), archive.open(entry) as file:
             return file.read()
 
     return load
@@ -97,32 +97,32 @@ def _loader(archive: ZipFile, entry: ZipInfo, name: str, *, duplicate: bool) -> 
 def _check(entry: ZipInfo, name: str, *, duplicate: bool) -> None:
     windows = PureWindowsPath(name)
     if windows.drive or windows.root or ".." in windows.parts or "\0" in name:
-        raise NotReadableError("Its name leads out of the archive.", "Check where the archive comes from.")
+        raise NotReadableError("Its name points outside the archive.", "Check the source of the archive.")
     if windows.suffix.lower() in _ARCHIVES:
-        raise NotReadableError("It is an archive in the archive.", "Unpack it, and read it by itself.")
+        raise NotReadableError("It is an archive within the archive.", "Unpack it, and pass it separately.")
     if duplicate:
         raise NotReadableError(
-            "The archive has it twice; the first is read.", "Build the project again, or check where it comes from."
+            "The archive contains it twice; the first was read.", "Build the project again, or check its source."
         )
     if entry.flag_bits & _ENCRYPTED:
         raise NotReadableError(
-            "The archive keeps it encrypted.", "Unpack the archive with its password, and pack it."
+            "It is encrypted in the archive.", "Unpack the archive with its password, and pack it again."
         )
     ratio = entry.file_size / max(entry.compress_size, 1)
     if entry.file_size > MOST_BYTES or (entry.file_size > HARMLESS_BYTES and ratio > MOST_RATIO):
         raise NotReadableError(
-            f"Unpacked it has {entry.file_size // 1024**2:,} MB, {ratio:.0f} times what it has packed.",
-            "No package has: check where the archive comes from.",
+            f"Its unpacked size is {entry.file_size // 1024**2:,} MB, {ratio:.0f} times its packed size.",
+            "SSIS packages are smaller: check the source of the archive.",
         )
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
+def _report_damage() -> Iterator[None]:
     try:
         yield
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
         raise NotReadableError(
             f"The archive is damaged ({error}).",
-            "It may have been corrupted by a conversion of its line ends, as Git does with what it takes for text: "
-            "build it again, or fetch it as a binary file (in .gitattributes: *.ispac binary).",
+            "A conversion of its line ends may have corrupted it, as Git does with files that look like text: "
+            "build it again, or get it as a binary file (in .gitattributes: *.ispac binary).",
         ) from error

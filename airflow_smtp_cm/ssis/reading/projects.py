@@ -1,4 +1,4 @@
-"""Projects: what their files say (.dtproj, @Project.manifest, .params, .conmgr), put together with their packages."""
+"""Reads projects: their files (.dtproj, @Project.manifest, .params, .conmgr) together with their packages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_smtp_cm.ssis.model import Parameter, Project, ProjectConfiguration, Unreadable
 from airflow_smtp_cm.ssis.reading.dtsx import read_connection_manager, read_package
-from airflow_smtp_cm.ssis.reading.encryption import refuse_encrypted
+from airflow_smtp_cm.ssis.reading.encryption import reject_encrypted
 from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError, parse
 from airflow_smtp_cm.ssis.reading.variables import read_parameters
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.ssis.model import ConnectionManager, Package
 
-#: The file of a project within an .ispac.
+#: The project file within an .ispac.
 MANIFEST = "@Project.manifest"
 
 
@@ -26,8 +26,8 @@ class Part(NamedTuple):
     """A file of a project, in a folder or in an archive.
 
     Attributes:
-        source: where it is.
-        load: gives its content, or raises NotReadableError.
+        source: its path.
+        load: returns its content, or raises NotReadableError.
     """
 
     source: PurePath
@@ -39,11 +39,11 @@ def read_project(source: PurePath, parts: Iterable[Part], *, complete: bool = Tr
 
     Args:
         source: its folder or archive.
-        parts: its files, one after the other, of which only what they say is kept.
-        complete: whether these are all its files, so that one that is listed and not among them is missing.
+        parts: its files; each is read in turn, and its bytes are not kept.
+        complete: whether these are all its files; then a file that the project lists must be among them.
 
     Yields:
-        Every file that cannot be read, then the project with the rest, if there is any.
+        Every unreadable file; then the project with the other files, if there are any.
     """
     project = _ProjectReader()
     seen = set()
@@ -58,8 +58,8 @@ def read_project(source: PurePath, parts: Iterable[Part], *, complete: bool = Tr
             if name.casefold() not in seen:
                 yield Unreadable(
                     source=source / name,
-                    why=f"The project {project.name} lists it, but it is not there.",
-                    what_to_do="Fetch it from where the project comes from, or remove it from the project.",
+                    why=f"The project {project.name} lists it, but it does not exist.",
+                    what_to_do="Get it from the source of the project, or remove it from the project.",
                 )
     if project.packages or project.connection_managers or project.parameters:
         yield project.result(source)
@@ -67,7 +67,7 @@ def read_project(source: PurePath, parts: Iterable[Part], *, complete: bool = Tr
 
 @dataclass
 class _ProjectReader:
-    """What is known of a project so far."""
+    """The content of the project's files read so far."""
 
     name: str = ""
     listed: list[str] = field(default_factory=list)
@@ -75,13 +75,13 @@ class _ProjectReader:
     connection_managers: list[ConnectionManager] = field(default_factory=list)
     parameters: list[Parameter] = field(default_factory=list)
     _connection_parameters: tuple[Parameter, ...] = ()
-    _of_packages: dict[str, tuple[Parameter, ...]] = field(default_factory=dict)  # by the file's name
+    _package_parameters: dict[str, tuple[Parameter, ...]] = field(default_factory=dict)  # by the file's name
     _configurations: tuple[ProjectConfiguration, ...] = ()
     _secrets: Secrets = field(default_factory=Secrets)
 
     def read(self, part: Part) -> None:
         root = parse(part.load())
-        refuse_encrypted(root)
+        reject_encrypted(root)
         match part.source.suffix.lower():
             case ".dtsx":
                 self.packages.append(read_package(root, part.source))
@@ -98,7 +98,7 @@ class _ProjectReader:
     def result(self, source: PurePath) -> Project:
         order = {name.casefold(): number for number, name in enumerate(self.listed)}
         packages = [
-            replace(package, connection_parameters=self._of_packages.get(package.source.name.casefold(), ()))
+            replace(package, connection_parameters=self._package_parameters.get(package.source.name.casefold(), ()))
             for package in self.packages
         ]
         shares = self.connection_managers or self.parameters
@@ -114,7 +114,7 @@ class _ProjectReader:
         )
 
     def _read_project_file(self, root: Element, source: PurePath) -> None:
-        """Read a .dtproj, which has the manifest within, or the manifest of an .ispac."""
+        """Read a .dtproj, which contains the manifest, or the manifest of an .ispac."""
         manifest = root.first("DeploymentModelSpecificContent", "Manifest", "Project") or root
         properties = {child.attributes.get("Name"): child.text for child in _children(manifest, "Properties")}
         self.name = properties.get("Name") or source.stem
@@ -135,8 +135,8 @@ class _ProjectReader:
             parameters = read_parameters(
                 _children(package, "Parameters"), f"Project.Packages[{name}].Parameters", self._secrets
             )
-            # Those of the package itself stand in its file, too.
-            self._of_packages[name.casefold()] = tuple(p for p in parameters if p.name.startswith("CM."))
+            # The package's own file contains the others, too.
+            self._package_parameters[name.casefold()] = tuple(p for p in parameters if p.name.startswith("CM."))
         self._configurations = tuple(self._configuration(child) for child in _children(root, "Configurations"))
 
     def _configuration(self, element: Element) -> ProjectConfiguration:
@@ -156,7 +156,8 @@ class _ProjectReader:
 def _expect(root: Element, name: str) -> None:
     if root.name != name:
         raise NotReadableError(
-            f"Its root is {root.name}, where a file of this kind has {name}.", "Leave it out, or check its name."
+            f"Its root element is {root.name}, not {name} as in a file of this type.",
+            "Check its name.",
         )
 
 

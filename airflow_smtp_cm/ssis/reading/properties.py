@@ -1,4 +1,4 @@
-"""Properties of a thing in a package: attributes in formats 6 and 8, ``DTS:Property`` children in formats 2 and 3."""
+"""Properties of an element: attributes in formats 6 and 8, ``DTS:Property`` children in formats 2 and 3."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Properties:
         self._values = values
 
     def text(self, name: str) -> str:
-        """Give a property; nothing if it is not there."""
+        """Return a property; an empty text if it is missing."""
         return self._values.get(name, "")
 
     def boolean(self, name: str, *, default: bool = False) -> bool:
-        """Give a property that is true or false, written True and False, or -1 and 0."""
+        """Return a Boolean property, stored as True and False, or as -1 and 0."""
         value = self._values.get(name)
         if value is None:
             return default
         value = value.strip().lower()
         if value not in _TRUE | _FALSE:
-            raise self._contradiction(name, "neither true nor false")
+            raise self._invalid(name, "neither true nor false")
         return value in _TRUE
 
     def number(self, name: str, default: int) -> int:
-        """Give a whole number of 32 bits."""
+        """Return a property that is a whole number of 32 bits."""
         value = self.text(name).strip()
         if not value:
             return default
@@ -49,37 +49,37 @@ class Properties:
         except ValueError:
             number = None
         if number is None or not -(2**31) <= number < 2**32:
-            raise self._contradiction(name, "no number")
+            raise self._invalid(name, "not a number")
         return number
 
     def enum(self, name: str, default: _Enum) -> _Enum:
-        """Give a property that is one of a few numbers."""
+        """Return a property that is a member of an enumeration."""
         try:
             return type(default)(self.number(name, default))
         except ValueError:
-            raise self._contradiction(name, "none of the numbers that it can be") from None
+            raise self._invalid(name, "not one of its possible values") from None
 
-    def _contradiction(self, name: str, why: str) -> NotReadableError:
+    def _invalid(self, name: str, why: str) -> NotReadableError:
         return NotReadableError(
             f"The property {name} of {self.text('refId') or self.text('ObjectName') or 'the package'} "
             f"is {shorten(self.text(name), 40)!r}, {why}.",
-            "It may be damaged: fetch it again, or open and save it in Visual Studio.",
+            "It may be damaged: get it again, or open and save it in Visual Studio.",
         )
 
 
 def properties_of(element: Element) -> Properties:
-    """Give the properties of a thing."""
+    """Return the properties of an element."""
     values = {child.attributes.get("Name", ""): child.text for child in element.all("Property")}
     return Properties(values | element.attributes)
 
 
 def members(element: Element, group: str, name: str) -> list[Element]:
-    """Give the things of a kind: in an element of their own (formats 6 and 8), or side by side (2 and 3)."""
+    """Return the members of a collection: in an element of their own (formats 6 and 8), or side by side (2 and 3)."""
     return [member for place in (element, *element.all(group)) for member in place.all(name)]
 
 
 def expressions_of(element: Element, ref_id: str, secrets: Secrets) -> dict[str, str]:
-    """Give the property expressions of a thing, by the properties' names."""
+    """Return the property expressions of an element, by property name."""
     expressions = {}
     for child in element.all("PropertyExpression"):
         name = child.attributes.get("Name", "")
@@ -88,5 +88,5 @@ def expressions_of(element: Element, ref_id: str, secrets: Secrets) -> dict[str,
 
 
 def guid(text: str) -> str:
-    """Give a GUID in upper case, as most tools write it; anything else, such as a name, as it is."""
+    """Return a GUID in upper case, as most tools write it; return anything else, such as a name, unchanged."""
     return text.upper() if text.startswith("{") else text

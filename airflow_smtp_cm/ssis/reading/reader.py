@@ -1,4 +1,4 @@
-"""Reads SSIS projects and packages: finds their files, and gives one project after the other."""
+"""Finds the files of SSIS projects and packages, and reads one project after the other."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ if TYPE_CHECKING:
 _PACKAGE = ".dtsx"
 _ARCHIVE = ".ispac"
 _PROJECT = ".dtproj"
-_OF_PROJECTS = frozenset({_PROJECT, ".params", ".conmgr"})
-_KNOWN = frozenset({_PACKAGE, _ARCHIVE}) | _OF_PROJECTS
-# Where Visual Studio puts copies of everything when it builds a project.
-_BUILT = frozenset({"bin", "obj"})
+_PROJECT_FILES = frozenset({_PROJECT, ".params", ".conmgr"})
+_KNOWN = frozenset({_PACKAGE, _ARCHIVE}) | _PROJECT_FILES
+# Folders into which Visual Studio copies everything when it builds a project.
+_BUILD_FOLDERS = frozenset({"bin", "obj"})
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
     """Find the files that ``read`` reads.
 
     Args:
-        paths: files, and folders that are searched with all that is below. Folders that Visual Studio builds a
-            project into (``bin`` and ``obj`` next to a .dtproj) hold copies; they are left out unless they are given.
+        paths: files, and folders that are searched recursively. The build folders of Visual Studio (``bin`` and
+            ``obj`` next to a .dtproj) contain copies; they are skipped unless they are passed themselves.
 
     Returns:
-        Each file once, in a steady order. Among them is what was given and is no such file, and folders that cannot
-        be opened: ``read`` says what is wrong with them.
+        Each file once, in a fixed order. Passed files of other types, and folders that cannot be opened, are
+        included: ``read`` reports them as unreadable.
     """
     found: dict[str, Path] = {}
     folders: set[str] = set()
     for path in paths:
-        is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if the way to it is closed
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if a parent folder cannot be opened
         for file in sorted(_search(path, folders)) if is_folder else [path]:
             found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
 
 def read(paths: Iterable[Path], *, on_file: Callable[[Path], None]) -> Iterator[Project | Unreadable]:
-    """Read projects, one by one: no more than one is held at a time.
+    """Read projects one by one; only one is in memory at a time.
 
-    The files of a folder with a .dtproj, .params or .conmgr are one project, called as the folder is if there is no
-    .dtproj. A package is read with what its folder says of the project even if only the package is given. Other
-    packages are a project of their own, without a name.
+    The files of a folder with a .dtproj, .params or .conmgr are one project; without a .dtproj it has the folder's
+    name. A package is read together with the project files of its folder, even if only the package is passed. Every
+    other package is a project of its own, without a name.
 
     Args:
-        paths: files and folders, as ``find_files`` takes them.
-        on_file: called with each file of ``find_files`` when it is about to be read.
+        paths: files and folders, as for ``find_files``.
+        on_file: called with each file of ``find_files`` before it is read.
 
     Yields:
-        Projects in the order of their files, and before each its files that cannot be read.
+        Projects in the order of their files; before each, its unreadable files.
     """
     folders: dict[Path, list[Path]] = {}
     for file in find_files(paths):
@@ -75,21 +75,21 @@ def _search(folder: Path, visited: set[str]) -> Iterator[Path]:
 
     for name, below, files in os.walk(folder, followlinks=True, onerror=on_error):
         here = Path(name)
-        # A link may lead back to where the search comes from.
+        # A link may point to a folder that was searched already.
         if (real := os.path.realpath(here)) in visited:
             below.clear()
             continue
         visited.add(real)
         if any(Path(file).suffix.lower() == _PROJECT for file in files):
-            below[:] = [name for name in below if name.lower() not in _BUILT]
+            below[:] = [name for name in below if name.lower() not in _BUILD_FOLDERS]
         below.sort()
         yield from (here / file for file in files if Path(file).suffix.lower() in _KNOWN)
     yield from unopened
 
 
 def _read_folder(folder: Path, files: list[Path], on_file: Callable[[Path], None]) -> Iterator[Project | Unreadable]:
-    of_project = _of_project(folder)
-    together = [file for file in files if file.suffix.lower() in _OF_PROJECTS]
+    of_project = _project_files(folder)
+    together = [file for file in files if file.suffix.lower() in _PROJECT_FILES]
     packages = [_part(file, on_file) for file in files if file.suffix.lower() == _PACKAGE]
     if of_project:
         context = [_part(file, on_file if file in together else _nothing) for file in of_project]
@@ -118,17 +118,17 @@ def _part(file: Path, on_file: Callable[[Path], None]) -> Part:
     return Part(file, announce_and_load)
 
 
-def _of_project(folder: Path) -> list[Path]:
+def _project_files(folder: Path) -> list[Path]:
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix.lower() in _OF_PROJECTS)
+        return sorted(file for file in folder.iterdir() if file.suffix.lower() in _PROJECT_FILES)
     except OSError:
         return []
 
 
 def _not_ssis(file: Path) -> Unreadable:
     error = NotReadableError(
-        "It is no SSIS file that can be read: these end in .dtsx, .dtproj, .params, .conmgr or .ispac.",
-        "Leave it out, or give the folder that holds the project.",
+        "It is not an SSIS file: the names of these end in .dtsx, .dtproj, .params, .conmgr or .ispac.",
+        "Do not pass it, or pass the folder of the project.",
     )
     try:
         if file.is_dir():

@@ -1,7 +1,7 @@
-"""XML that may be hostile, read into what of it matters here (after defusedxml, on Expat).
+"""Parses untrusted XML, and keeps only the elements that the reader needs (defusedxml, on Expat).
 
-No document type, hence no entities and nothing from elsewhere; limits on size, depth and what is kept. A package
-consists mostly of data flow, scripts and layout: these are skipped while they are parsed and never held.
+A document type is rejected, so there are no entities and no external resources. Size, depth and the number of kept
+elements are limited. Most of a package is data flow, scripts and layout: they are skipped while they are parsed.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from defusedxml.expatreader import create_parser  # type: ignore[import-untyped]
 if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl
 
-#: Bytes of a file. Large packages have some tens of MB, nearly all of them data flow.
+#: Maximum bytes of a file. Large packages have some tens of MB, nearly all of them data flow.
 MOST_BYTES = 128 * 1024 * 1024
-#: Elements within elements. A container within a container costs two; Visual Studio is unusable long before this.
+#: Maximum depth of elements. A container within a container takes two levels; Visual Studio fails long before this.
 MOST_DEPTH = 256
-#: Elements kept of a file, at up to 1 KB each. A task costs some ten in formats 6 and 8, some thirty in 2 and 3.
+#: Maximum number of kept elements, at up to 1 KB each. A task has some ten in formats 6 and 8, thirty in 2 and 3.
 MOST_ELEMENTS = 200_000
 
-# Named where they stand: nothing of these is needed. Configuration of flat files, logging, layout of the designer.
+# Elements that are not needed: configuration of flat files, logging, layout of the designer.
 _SKIPPED = frozenset({"DesignTimeProperties", "FlatFileColumns", "LoggingOptions", "LogProviders", "PackageVariable"})
-# ObjectData holds what a task or connection manager writes of itself.
+# ObjectData contains the type-specific data of a task or connection manager.
 _KEPT_OBJECT_DATA = frozenset({"ExecutePackageTask", "SendMailTaskData"})
-# What sends mail without a Send Mail task: the class that scripts use, and Database Mail's procedure.
+# Ways to send mail without a Send Mail task: the class that scripts use, and the procedure of Database Mail.
 _MAILERS = ("SmtpClient", "sp_send_dbmail")
 _LONGEST_MAILER = max(map(len, _MAILERS))
 
 
 class NotReadableError(Exception):
-    """Why a file, or a part of an archive, cannot be read.
+    """A file, or a part of an archive, cannot be read.
 
     Attributes:
-        why: what is wrong, a sentence.
-        what_to_do: what helps, a sentence.
+        why: the reason, a sentence.
+        what_to_do: the remedy, a sentence.
     """
 
     def __init__(self, why: str, what_to_do: str) -> None:
@@ -52,12 +52,12 @@ class Element:
     """An element.
 
     Attributes:
-        name: its name without a prefix: no two names that differ by namespace alone stand in the same place here.
-        attributes: its attributes, likewise.
-        children: its elements, those that are kept.
+        name: its name without a prefix; in SSIS files no two names in one place differ by namespace alone.
+        attributes: its attributes; names without a prefix.
+        children: its kept child elements.
         text: its own text.
-        sensitive: whether a sensitive value stands in it or in what it holds, skipped elements included.
-        mailer: what sends mail in a skipped element that it holds: ``SmtpClient`` or ``sp_send_dbmail``.
+        sensitive: whether it or a descendant contains a sensitive value, skipped elements included.
+        mailer: ``SmtpClient`` or ``sp_send_dbmail``, if a skipped child element contains it.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Element:
     mailer: str = ""
 
     def all(self, name: str) -> list[Element]:
-        """Give its children of this name."""
+        """Return the children with this name."""
         return [child for child in self.children if child.name == name]
 
     def first(self, *path: str) -> Element | None:
-        """Give the first element at the end of this path of names, if there is one."""
+        """Return the first descendant at this path of names; None if there is none."""
         element: Element | None = self
         for name in path:
             element = next((child for child in element.children if child.name == name), None) if element else None
@@ -85,9 +85,9 @@ class _Handler(ContentHandler):
         self.root: Element | None = None
         self._open: list[Element] = []
         self._texts: list[list[str]] = []
-        self._skipped = 0  # how deep in a skipped element
+        self._skipped = 0  # depth within a skipped element
         self._elements = 0
-        self._end = ""  # of the last piece of skipped text: a name may be cut in two
+        self._end = ""  # of the previous piece of skipped text: a name may be divided between two pieces
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - SAX's name, as the next
         if self._skipped:
@@ -102,7 +102,7 @@ class _Handler(ContentHandler):
                 self._keep(name, attrs)
         if len(self._open) + self._skipped > MOST_DEPTH:
             raise NotReadableError(
-                f"Its elements are nested more than {MOST_DEPTH} deep.", "No package is: check where it comes from."
+                f"Its elements are nested more than {MOST_DEPTH} deep.", "SSIS files are not: check its source."
             )
 
     def endElement(self, name: str) -> None:  # noqa: ARG002, N802
@@ -129,7 +129,7 @@ class _Handler(ContentHandler):
         if self._elements > MOST_ELEMENTS:
             raise NotReadableError(
                 f"It has more than {MOST_ELEMENTS:,} elements besides data flow and scripts.",
-                "No package has so many: check where it comes from.",
+                "SSIS packages have fewer: check its source.",
             )
         attributes = {_local(key): value for key, value in attrs.items() if not key.startswith("xmlns")}
         element = Element(name, attributes)
@@ -164,16 +164,16 @@ def parse(data: bytes) -> Element:
     """Parse a document.
 
     Args:
-        data: the file, in whatever encoding its declaration or its byte-order mark says.
+        data: the file, in the encoding of its declaration or byte-order mark.
 
     Returns:
-        Its root.
+        The root element.
 
     Raises:
-        NotReadableError: it is no XML, is damaged, has a document type or is beyond a limit.
+        NotReadableError: it is not XML, is damaged, has a document type or exceeds a limit.
     """
     if not data.strip(b"\0\t\r\n "):
-        raise NotReadableError("It is empty.", "Fetch it again from where it comes.")
+        raise NotReadableError("It is empty.", "Get it again from its source.")
     handler = _Handler()
     parser = create_parser(forbid_dtd=True)
     parser.setContentHandler(handler)
@@ -182,21 +182,21 @@ def parse(data: bytes) -> Element:
         parser.close()
     except DefusedXmlException as error:
         raise NotReadableError(
-            "It has a document type declaration, which no SSIS file has and which can do harm.",
-            "Check where it comes from; if it is good, delete its <!DOCTYPE ...>.",
+            "It has a document type declaration, which can be an attack. SSIS files have none.",
+            "Check its source; if you trust it, delete the <!DOCTYPE ...>.",
         ) from error
     except SAXParseException as error:
         raise NotReadableError(
-            f"It is no well-formed XML: {error.getMessage()} in line {error.getLineNumber()}.",
-            "It may be cut off, or damaged by a conversion of its encoding or its line ends: "
-            "fetch it again, or open and save it in Visual Studio.",
+            f"It is not well-formed XML: {error.getMessage()} in line {error.getLineNumber()}.",
+            "It may be truncated, or damaged by a conversion of its encoding or line ends: "
+            "get it again, or open and save it in Visual Studio.",
         ) from error
     except (SAXException, LookupError, ValueError) as error:
         raise NotReadableError(
             f"It cannot be read as XML: {error}.", "Save it in Visual Studio, or as UTF-8 with a text editor."
         ) from error
     if handler.root is None:
-        raise NotReadableError("It has no element.", "Fetch it again from where it comes.")
+        raise NotReadableError("It has no element.", "Get it again from its source.")
     return handler.root
 
 

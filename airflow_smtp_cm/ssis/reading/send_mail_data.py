@@ -1,4 +1,4 @@
-"""``SendMailTaskData``: what a Send Mail task is told; the same XML in all formats."""
+"""Reads ``SendMailTaskData``: the properties of a Send Mail task. The XML is the same in all formats."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.reading.redaction import Secrets
     from airflow_smtp_cm.ssis.reading.safe_xml import Element
 
-# Written by name; a number that is none of these (a Priority expression can give one) is written as it is.
+# Stored by name; any other number (a Priority expression can set one) is stored as the number.
 _PRIORITIES = {"High": "1", "Normal": "3", "Low": "5"}
 _MESSAGE_SOURCE_TYPES = {"DirectInput": "0", "FileConnection": "1", "Variable": "2"}
 
 
 def is_send_mail(type_: str, task: Element) -> bool:
-    """Tell whether a task is a Send Mail task, by its type or by what it holds."""
+    """Return whether a task is a Send Mail task, by its type or its data."""
     return "SendMailTask" in type_ or task.first("ObjectData", "SendMailTaskData") is not None
 
 
 def read_send_mail(task: Element, ref_id: str, secrets: Secrets) -> SendMail:
-    """Read what a Send Mail task is told.
+    """Read the properties of a Send Mail task.
 
     Args:
         task: its ``DTS:Executable``.
         ref_id: its place.
-        secrets: takes out what must not be read.
+        secrets: removes secrets.
 
     Raises:
-        NotReadableError: Priority or MessageSourceType is nothing that it can be.
+        NotReadableError: Priority or MessageSourceType has an invalid value.
     """
     data = task.first("ObjectData", "SendMailTaskData")
     if data is None:

@@ -1,4 +1,4 @@
-"""Variables and parameters."""
+"""Reads variables and parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OBJECT = 13  # VT_UNKNOWN
 _STRING = 8  # VT_BSTR
 
-# COM's VARENUM, by which packages number types, to System.TypeCode, by which projects do.
+# From COM's VARENUM, the type numbers of packages, to System.TypeCode, the type numbers of projects.
 _TYPE_CODES = {
     2: 7, 3: 9, 4: 13, 5: 14, 7: 16, 8: 18, 11: 3, 13: 1, 14: 15, 16: 5, 17: 6, 18: 8, 19: 10, 20: 11, 21: 12,
 }  # fmt: skip
@@ -29,8 +29,8 @@ def read_variable(element: Element, owner: str, secrets: Secrets) -> Variable:
 
     Args:
         element: its ``DTS:Variable``.
-        owner: place of the executable or event handler that has it.
-        secrets: takes out what must not be read.
+        owner: the place of its executable or event handler.
+        secrets: removes secrets.
     """
     properties = properties_of(element)
     name = properties.text("ObjectName")
@@ -79,8 +79,8 @@ def read_parameters(elements: Iterable[Element], place: str, secrets: Secrets) -
 
     Args:
         elements: the parameters.
-        place: where they stand.
-        secrets: takes out what must not be read.
+        place: the place of the collection.
+        secrets: removes secrets.
     """
     for element in elements:
         properties = element.first("Properties") or element

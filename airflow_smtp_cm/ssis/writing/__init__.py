@@ -1,1 +1,1 @@
-"""What is made of packages: connections, DAG files, and the report of what is left to do."""
+"""Writes what comes of packages: connections, DAG files, and the report of the remaining work."""

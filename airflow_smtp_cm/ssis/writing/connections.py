@@ -1,4 +1,4 @@
-"""SMTP connection managers become Airflow connections: what ``airflow connections import`` takes."""
+"""Converts SMTP connection managers to Airflow connections, in the format of ``airflow connections import``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.ssis.expressions import ExpressionError, Untranslatable
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.model import ConnectionManager
     from airflow_smtp_cm.ssis.writing.scope import Scope
 
-# Only these are named: another key may be a piece of a password with a semicolon in it.
+# Only these keys are named in the report: another key may be part of a password that contains a semicolon.
 _CREDENTIALS = {
     **dict.fromkeys(("username", "user name", "user", "user id", "userid", "uid", "login"), "a user name"),
     **dict.fromkeys(("password", "passwd", "pass", "pwd"), "a password"),
@@ -33,12 +33,12 @@ _PROPERTIES = ("SmtpServer", "UseWindowsAuthentication", "EnableSsl", "Timeout")
 
 
 def is_smtp(manager: ConnectionManager) -> bool:
-    """Return whether it is SSIS's own SMTP connection manager."""
+    """Return whether this is SSIS's own SMTP connection manager."""
     return manager.creation_name.upper() == "SMTP"
 
 
 def find(managers: Iterable[ConnectionManager], reference: str) -> ConnectionManager | None:
-    """Return the connection manager of that GUID or name."""
+    """Return the connection manager with this GUID or name."""
     return next((one for one in managers if reference.upper() in {one.dtsid.upper(), one.name.upper()}), None)
 
 
@@ -47,7 +47,7 @@ class Connections:
     """The Airflow connections for the SMTP connection managers of all packages.
 
     Attributes:
-        by_id: the connections, as ``airflow connections import`` takes them.
+        by_id: the connections, in the format of ``airflow connections import``.
     """
 
     by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -55,19 +55,20 @@ class Connections:
     _ids: dict[str, str] = field(default_factory=dict)
 
     def add(
-        self, manager: ConnectionManager, owner: str, given: Mapping[str, str], scope: Scope, lines: Lines
+        self, manager: ConnectionManager, owner: str, overrides: Mapping[str, str], scope: Scope, findings: Findings
     ) -> str:
-        """Return the id of the connection for an SMTP connection manager; the same one again gets no other.
+        """Add the connection of an SMTP connection manager, and return its id; equal settings share it.
 
         Args:
             manager: the connection manager.
-            owner: the name of its project or package, for its id if another has the same name and other settings.
-            given: properties of connection managers that the project makes parameters of, as ``CM.Mail.SmtpServer``.
-            scope: what its expressions can name.
-            lines: where to tell what was brought over, and what was not.
+            owner: the name of its project or package: a prefix of the id if another connection manager has the same
+                name and different settings.
+            overrides: the project's parameters for connection managers, such as ``CM.Mail.SmtpServer``.
+            scope: the names that its expressions can use.
+            findings: collects what was converted, what is manual and what was skipped.
         """
         wanted = slug(manager.name, "smtp")
-        properties = _Reading(manager, given, scope, lines).properties
+        properties = _Reading(manager, overrides, scope, findings).properties
         ours = SmtpConnectionManager(name=manager.name, description=manager.description, **properties)
         connection = json.loads(ours.to_airflow(wanted).as_json())
         settings = json.dumps([wanted, connection], sort_keys=True)
@@ -76,49 +77,53 @@ class Connections:
             conn_id = self._ids[settings] = self._names.take(free)
             self.by_id[conn_id] = connection
         conn_id = self._ids[settings]
-        lines.brought_over(About.CONNECTION, manager.ref_id, f"It is the connection {conn_id}.")
+        findings.converted(About.CONNECTION, manager.ref_id, f"Connection {conn_id}.")
         if conn_id != wanted:
-            lines.needs_a_human(
+            findings.manual(
                 About.CONNECTION,
                 manager.ref_id,
-                f"Another SMTP connection manager has the same name and other settings, so that this one is "
-                f"{conn_id}, not {wanted}.",
+                f"The id of its connection is {conn_id}: {wanted} belongs to an SMTP connection manager with the "
+                f"same name and different settings.",
             )
-        _say_what_is_missing(ours, conn_id, manager, lines)
+        _report_incomplete(ours, conn_id, manager, findings)
         return conn_id
 
     def as_json(self) -> str:
-        """Return them as a file for ``airflow connections import``."""
+        """Return the connections as a file for ``airflow connections import``."""
         return json.dumps(dict(sorted(self.by_id.items())), indent=2, ensure_ascii=False) + "\n"
 
 
-def _say_what_is_missing(ours: SmtpConnectionManager, conn_id: str, manager: ConnectionManager, lines: Lines) -> None:
+def _report_incomplete(
+    ours: SmtpConnectionManager, conn_id: str, manager: ConnectionManager, findings: Findings
+) -> None:
     try:
         ours.validate()
     except SettingsError as error:
         for problem in error.problems:
-            lines.needs_a_human(About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}")
+            findings.manual(About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}")
     if ours.use_windows_authentication:
-        lines.needs_a_human(
+        findings.manual(
             About.CONNECTION,
             manager.ref_id,
-            f"In SSIS whoever runs the package logs in. Give the connection {conn_id} a login and a password or "
-            f"keytab, or the workers a Kerberos ticket.",
+            f"SSIS authenticates as the account that runs the package. Set login and password, or a keytab, in the "
+            f"connection {conn_id}, or give the workers a Kerberos ticket.",
         )
 
 
 class _Reading:
-    """What an SMTP connection manager says.
+    """Reads the settings of an SMTP connection manager.
 
     Attributes:
-        properties: those of SmtpConnectionManager.
+        properties: arguments of SmtpConnectionManager.
     """
 
-    def __init__(self, manager: ConnectionManager, given: Mapping[str, str], scope: Scope, lines: Lines) -> None:
+    def __init__(
+        self, manager: ConnectionManager, overrides: Mapping[str, str], scope: Scope, findings: Findings
+    ) -> None:
         self._manager = manager
         self._scope = scope
-        self._lines = lines
-        parameters = {name: given.get(f"CM.{manager.name}.{name}") for name in ("ConnectionString", *_PROPERTIES)}
+        self._findings = findings
+        parameters = {name: overrides.get(f"CM.{manager.name}.{name}") for name in ("ConnectionString", *_PROPERTIES)}
         text = self._evaluated("ConnectionString")
         if text is None:
             text = parameters["ConnectionString"] or manager.connection_string
@@ -131,7 +136,7 @@ class _Reading:
                 self.properties |= self._parsed(f"{name}={value};")
         for name in manager.expressions:
             if name not in parameters:
-                self._needs_a_human(f"The expression of its {name} is left out.")
+                self._manual(f"The expression of its {name} was skipped.")
 
     def _evaluated(self, name: str) -> str | None:
         text = self._manager.expressions.get(name)
@@ -140,16 +145,16 @@ class _Reading:
         try:
             value, named = self._scope.constant(text)
         except (ExpressionError, Untranslatable) as error:
-            # Not the expression: it may hold a password.
-            self._needs_a_human(
-                f"Its {name} is as stored, since its expression cannot be evaluated here: {error.reason}."
+            # The finding does not quote the expression: it may contain a password.
+            self._manual(
+                f"Its {name} is the stored value, because its expression cannot be evaluated: {error.reason}."
             )
             return None
         names = ", ".join(map(str, named))
-        self._needs_a_human(
-            f"Its {name} has an expression, evaluated once with what the files say"
-            f"{f' of {names}' if names else ''}. Where that differs, override the connection by "
-            f"AIRFLOW_CONN_... in the environment."
+        self._manual(
+            f"Its {name} is an expression, and was evaluated once"
+            f"{f' with the stored values of {names}' if names else ''}. Where the value differs, override the "
+            f"connection with AIRFLOW_CONN_... in the environment."
         )
         return value
 
@@ -160,37 +165,38 @@ class _Reading:
         keys = {key.lower() for key in KEYS.values()}
         known = [item for item in items if item.partition("=")[0].strip().lower() in keys]
         if others := [item.partition("=")[0].strip().lower() for item in items if item not in known]:
-            said = ", ".join(dict.fromkeys(_CREDENTIALS.get(key, "something else") for key in others))
-            self._needs_a_human(
-                f"Its connection string says more than SSIS knows: {said}. That is copied nowhere. Windows "
-                f"authentication takes the connection's login and password; for others use Airflow's type smtp."
+            names = ", ".join(dict.fromkeys(_CREDENTIALS.get(key, "something else") for key in others))
+            self._manual(
+                f"Its connection string has keys that SSIS does not support: {names}. They were not copied. Windows "
+                f"authentication uses the connection's login and password; for other authentication use Airflow's "
+                f"connection type smtp."
             )
         properties: dict[str, Any] = {}
         if found := next(filter(None, map(_WITH_PORT.fullmatch, known)), None):
             known[known.index(found[0])] = found[1]
             properties["port"] = int(found[2])
-            self._needs_a_human(
-                f"Its SmtpServer has a port, {found[2]}, in it: SSIS finds no server of such a name. The connection "
-                f"has them as host and port."
+            self._manual(
+                f"Its SmtpServer includes the port {found[2]}, which SSIS does not support. The connection has "
+                f"host and port."
             )
         try:
             return properties | ConnectionString.parse(";".join(known)).properties()
         except SettingsError as error:
             for problem in error.problems:
-                self._needs_a_human(f"Left out of the connection: {problem}")
-        return properties | _what_is_good(known)
+                self._manual(f"Not in the connection: {problem}")
+        return properties | _valid_properties(known)
 
-    def _needs_a_human(self, text: str) -> None:
-        self._lines.needs_a_human(About.CONNECTION, self._manager.ref_id, text)
+    def _manual(self, text: str) -> None:
+        self._findings.manual(About.CONNECTION, self._manager.ref_id, text)
 
 
-def _what_is_good(items: Iterable[str]) -> dict[str, Any]:
-    """Return what items of a connection string say, without those that are wrong or contradict each other."""
+def _valid_properties(items: Iterable[str]) -> dict[str, Any]:
+    """Return the properties of those items of a connection string that are valid and unique."""
     by_key = [(item.partition("=")[0].strip().lower(), item) for item in items]
-    times = Counter(key for key, _ in by_key)
-    good: dict[str, Any] = {}
+    counts = Counter(key for key, _ in by_key)
+    valid: dict[str, Any] = {}
     for key, item in by_key:
-        if times[key] == 1:
+        if counts[key] == 1:
             with suppress(SettingsError):
-                good |= ConnectionString.parse(item).properties()
-    return good
+                valid |= ConnectionString.parse(item).properties()
+    return valid

@@ -1,13 +1,13 @@
-"""Precedence constraints become dependencies, trigger rules and, where no rule means the same, tasks of their own.
+"""Converts precedence constraints to dependencies and trigger rules, or to tasks where no trigger rule is equivalent.
 
-An executable that never ran satisfies no constraint. In Airflow it is skipped or upstream_failed, and so:
+In SSIS, an executable that never ran satisfies no constraint. In Airflow its state is skipped or upstream_failed. So:
 
 =====================================  =========================================================================
-constraints of a task                  what they become
+constraints of a task                  converted to
 =====================================  =========================================================================
-Success (and)                          ``all_success``, unless a source is a container that may succeed or fail
-                                       otherwise than its last tasks do
-Success (or)                           ``one_success`` between the package's own tasks
+Success (and)                          ``all_success``, unless a source is a container whose outcome may differ
+                                       from that of its last tasks
+Success (or)                           ``one_success``, outside of containers
 Failure                                ``all_failed`` (and), ``one_failed`` (or) where the sources always run
 Completion                             ``all_done`` (and), ``one_done`` (or) where the sources always run
 all others                             a PrecedenceOperator before the target
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.model import Executable, PrecedenceConstraint
 
 _OUTCOMES = {Outcome.SUCCESS: "succeeded", Outcome.FAILURE: "failed", Outcome.COMPLETION: "completed"}
-# Outcome, and whether all constraints must hold. Some sources of one_success, one_failed and one_done may still run
-# when the target does, which matters where a container's end is waited for: hence not within containers.
+# Outcome, and whether all constraints must hold. With one_success, one_failed and one_done, the target may run while
+# some sources are still running. Something may wait for the end of a container, so they are not used in containers.
 _RULES = {
     (Outcome.SUCCESS, True): "all_success",
     (Outcome.SUCCESS, False): "one_success",
@@ -44,17 +44,17 @@ _RULES = {
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """An executable of the control flow as a task or a task group; or a precedence constraint as a task.
+    """A task or task group of the DAG: an executable, or a precedence constraint that became a task (a condition).
 
     Attributes:
         id: its id within its group.
-        variable: the name of the Python variable that it is assigned to.
-        parent: the group that it is in; None of the package itself.
-        executable: what it is in the package; None of a condition.
-        condition: the template of a PrecedenceOperator.
+        variable: its Python variable in the DAG file.
+        parent: the group that contains it; None for the package itself.
+        executable: the executable in the package; None for a condition.
+        condition: the template of the PrecedenceOperator, for a condition.
         trigger_rule: its trigger rule.
-        children: what is in the group, in the order of the file; conditions stand before their targets.
-        arrows: pairs of children.
+        children: members of the group, in the order of the file; conditions stand before their targets.
+        arrows: dependencies between children: (source, target).
     """
 
     id: str
@@ -68,9 +68,9 @@ class Node:
 
     @property
     def of(self) -> Executable:
-        """What it is in the package, if it is no condition."""
+        """The executable in the package; only conditions have none."""
         if self.executable is None:
-            raise TypeError(f"{self.id} is a condition.")
+            raise TypeError(f"{self.id} is a condition: it has no executable.")
         return self.executable
 
     @property
@@ -79,13 +79,13 @@ class Node:
         return self.id if self.parent is None or self.parent.parent is None else f"{self.parent.full_id}.{self.id}"
 
     def everything(self) -> Iterator[Node]:
-        """Yield all that is in it, at any depth."""
+        """Yield all descendants."""
         for child in self.children:
             yield child
             yield from child.everything()
 
     def ordered(self) -> list[Node]:
-        """Return the children, those that come before others first; else as in the file."""
+        """Return the children in topological order; where that leaves a choice, in the order of the file."""
         before = {child: [source for source, target in self.arrows if target is child] for child in self.children}
         done: dict[Node, None] = {}
 
@@ -106,9 +106,9 @@ def plan(package: Executable, expression: Callable[[PrecedenceConstraint], str],
 
     Args:
         package: the package.
-        expression: gives a constraint's expression in Jinja, without braces; where it raises Untranslatable, the
-            condition says what is to be done, and fails.
-        variables: gives out the names of Python variables.
+        expression: returns a constraint's expression as Jinja, without braces. If it raises Untranslatable, the
+            condition is a text that names the work to do, and its task fails.
+        variables: makes the names of Python variables unique.
     """
     root = _nodes(package, None, variables)
     _Constraints(root, variables, expression).resolve()
@@ -116,7 +116,7 @@ def plan(package: Executable, expression: Callable[[PrecedenceConstraint], str],
 
 
 def handled_failures(root: Node) -> list[Node]:
-    """Return the tasks whose failure would leave the run's last tasks, and so the run, successful."""
+    """Return the tasks whose failure does not fail the run, because its last tasks succeed all the same."""
     after: dict[Node, list[Node]] = {}
     for group in (root, *(node for node in root.everything() if node.children)):
         for source, target in group.arrows:
@@ -165,7 +165,7 @@ class _Constraints:
                     self._resolve(group, target, constraints, conditions)
 
     def _of(self, target: Node) -> list[PrecedenceConstraint]:
-        """Return the constraints whose target it is, and whose source there is."""
+        """Return the constraints of a target whose source exists."""
         if target.parent is None or target.parent.executable is None or target.executable is None:
             return []
         siblings = {child.executable.ref_id for child in target.parent.children if child.executable}
@@ -191,7 +191,7 @@ class _Constraints:
         group.arrows.append((conditions[condition], target))
 
     def _rule(self, target: Node, constraints: list[PrecedenceConstraint], sources: list[Node]) -> str | None:
-        """Return the trigger rule that means the same; None if there is none."""
+        """Return the equivalent trigger rule; None if there is none."""
         if not _plain(constraints) or len({one.outcome for one in constraints}) > 1:
             return None
         outcome, every = constraints[0].outcome, _every(constraints)
@@ -211,7 +211,7 @@ class _Constraints:
         return node.parent is None or (not self._of(node) and self._always_runs(node.parent))
 
     def _ends_as_its_last_tasks(self, node: Node) -> bool:
-        """Return whether what follows a group may wait for the success of its last tasks instead."""
+        """Return whether the group succeeds exactly if its last tasks succeed."""
         for child in node.children:
             constraints = self._of(child)
             if not _plain(constraints) or any(one.outcome is not Outcome.SUCCESS for one in constraints):
@@ -228,7 +228,7 @@ class _Constraints:
         if len(tests) == 1:
             return f"{{{{ {tests[0]} }}}}"
         every = _every(constraints)
-        # In Jinja, too, `and` binds more closely than `or`.
+        # In Jinja, `and` binds more tightly than `or`, as in SSIS.
         joined = (" and " if every else " or ").join(
             f"({test})" if every and " or " in test else test for test in tests
         )
@@ -275,5 +275,5 @@ def _every(constraints: list[PrecedenceConstraint]) -> bool:
 
 
 def is_mail(executable: Executable) -> bool:
-    """Return whether it is a Send Mail task, or has one in it that is no event handler's."""
+    """Return whether this is a Send Mail task or contains one, event handlers not counted."""
     return executable.kind is Kind.SEND_MAIL or any(map(is_mail, executable.executables))

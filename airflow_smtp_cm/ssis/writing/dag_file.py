@@ -1,4 +1,4 @@
-"""The source of a DAG for a package: its mail as tasks and callbacks, all else as placeholders, in the same order."""
+"""Writes the source of a package's DAG: mail as tasks and callbacks, everything else as placeholders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_ta
 from airflow_smtp_cm.ssis.model import Executable, Kind
 from airflow_smtp_cm.ssis.writing.control_flow import Node, handled_failures, plan
 from airflow_smtp_cm.ssis.writing.events import Callbacks, Events
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
@@ -41,29 +41,29 @@ _LOOPS = (Kind.FOR_LOOP, Kind.FOREACH_LOOP)
 
 
 def has_mail(executable: Executable) -> bool:
-    """Return whether it is a Send Mail task, or has one in it or in an event handler."""
+    """Return whether this is a Send Mail task or contains one, event handlers included."""
     return any(one.kind is Kind.SEND_MAIL for one in executable.everything())
 
 
 def dag_source(
-    project: Project, package: Package, *, dag_id: str, managers: Managers, params: Params, lines: Lines
+    project: Project, package: Package, *, dag_id: str, managers: Managers, params: Params, findings: Findings
 ) -> str:
-    """Return the source of a package's DAG; it is right, but not yet formatted.
+    """Return the source of a package's DAG, not yet formatted.
 
     Args:
         project: the package's project.
         package: the package.
         dag_id: the DAG's id.
-        managers: the connection managers that its tasks can name.
-        params: takes the DAG's params.
-        lines: where to tell what was brought over, and what was not.
+        managers: the connection managers that its tasks can use.
+        params: collects the DAG's params.
+        findings: collects what was converted, what is manual and what was skipped.
     """
-    return _DagFile(project, package, dag_id, managers, params, lines).source()
+    return _DagFile(project, package, dag_id, managers, params, findings).source()
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What can be named in an executable, and what switches it off."""
+    """The names that an executable can use, and what disables it."""
 
     scope: Scope
     switch: Switch
@@ -80,7 +80,7 @@ class _DagFile:
     dag_id: str
     managers: Managers
     params: Params
-    lines: Lines
+    findings: Findings
     used: set[str] = field(default_factory=lambda: {"DAG"})
     uses_functions: bool = False
     notifiers: dict[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class _DagFile:
         root = plan(self.package.root, self._condition, self.names)
         self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task), Switch()))
         self.handled = handled_failures(root)
-        self.events = Events(root, self._notifier, self.lines)
+        self.events = Events(root, self._notifier, self.findings)
         body = [*self._body(root), *self._failures(root)]
         head = self._dag(root)
         if self.uses_functions:
@@ -102,7 +102,7 @@ class _DagFile:
         notifiers = [f"{name} = {value}" for name, value in self.notifiers.items()]
         return "\n".join([self._docstring(), "", *imports, "", *notifiers, "", head, *map(_indented, body), ""])
 
-    # --- the whole
+    # --- the file
 
     def _docstring(self) -> str:
         return f'"""The mail of the SSIS package {shorten(_plain(self.package.root.name), _LONGEST_NAME)}."""'
@@ -126,7 +126,7 @@ class _DagFile:
         return f"with {call('DAG', arguments)}:"
 
     def _enter(self, node: Node, place: _Place) -> None:
-        """Note where every executable is."""
+        """Record the place of every executable."""
         if node.executable is None:
             return
         self.places[node] = place.within(node.executable, node.executable.variables)
@@ -137,7 +137,7 @@ class _DagFile:
         scope = Scope.of_package(self.project, self.package, self.params, in_task)
         for executable in _path(self.package.root, constraint.source.rpartition("\\")[0]):
             scope = scope.within(executable.ref_id, executable.variables)
-        translator = Translator(scope, constraint.ref_id, self.lines)
+        translator = Translator(scope, constraint.ref_id, self.findings)
         template = translator.template("the constraint", constraint.expression)
         if template is None:
             raise Untranslatable(constraint.expression, 0, "It has no counterpart")
@@ -175,7 +175,7 @@ class _DagFile:
             arguments["default_args"] = self._default_args(callbacks, self.events.inherited(node))
         yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
         yield from map(_indented, self._body(node))
-        self._about_group(node)
+        self._report_group(node)
 
     def _task(self, node: Node) -> str:
         if node.executable is None:
@@ -204,21 +204,21 @@ class _DagFile:
         mail = self._complete(executable, self.places[node])
         description = _description(executable)
         arguments = self._common(node) | mail.arguments | self._rest(node, [description] if description else [])
-        self.lines.brought_over(About.MAIL, executable.ref_id, f"It is the task {node.full_id}.")
+        self.findings.converted(About.MAIL, executable.ref_id, f"Task {node.full_id}.")
         return call("SendMailOperator", arguments)
 
     def _complete(self, task: Executable, place: _Place) -> Mail:
-        """Return a task's message, with what switches it off."""
-        mail = mail_of(task, place.scope, self.managers, self.lines)
-        place.switch.apply(mail, self.lines)
+        """Return a task's message, its ``disable`` included."""
+        mail = mail_of(task, place.scope, self.managers, self.findings)
+        place.switch.apply(mail, self.findings)
         self.uses_functions |= mail.uses_functions
         if place.switch.disabled:
-            self.lines.brought_over(About.DISABLED, task.ref_id, "It is disabled here, too.")
+            self.findings.converted(About.DISABLED, task.ref_id, "The task is disabled, as in the package.")
         elif mail.to_do:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.MAIL,
                 task.ref_id,
-                f"Nothing is sent until you write {' and '.join(mail.to_do)} and take its disable away.",
+                f"Nothing is sent until you write {' and '.join(mail.to_do)} and remove its disable.",
             )
         return mail
 
@@ -234,38 +234,38 @@ class _DagFile:
         if place.switch.disabled:
             doc.append("Disabled in the package.")
         doc += [f"Disabled in the package if: `{expression}`" for _, expression, _ in place.switch.expressions]
-        self.lines.needs_a_human(
+        self.findings.manual(
             About.PLACEHOLDER,
             executable.ref_id,
             f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}"
             + (
-                f", such as by a TriggerDagRunOperator for the DAG of {executable.runs_package}."
+                f", for example by a TriggerDagRunOperator for the DAG of {executable.runs_package}."
                 if executable.runs_package
                 else "."
             ),
         )
         if executable.kind in _LOOPS:
-            self._about_group(node)
+            self._report_group(node)
         return call("EmptyOperator", self._common(node) | self._rest(node, doc))
 
-    def _about_group(self, node: Node) -> None:
+    def _report_group(self, node: Node) -> None:
         executable = node.of
         if executable.kind in _LOOPS:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.LOOP,
                 executable.ref_id,
-                f"{executable.kind.value}: what is in the group {node.full_id} runs once. Map it (expand) over "
-                f"what the loop goes through.",
+                f"{executable.kind.value}: the group {node.full_id} runs once. Map it (expand) over the items of the "
+                f"loop.",
             )
         if expression := executable.expressions.get("Disable"):
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.DISABLED,
                 executable.ref_id,
-                f"Its mails are disabled if {expression}; its placeholders are not.",
+                f"Its mail is disabled if {expression}; its placeholders are not.",
             )
 
     def _failures(self, root: Node) -> Iterator[str]:
-        """Yield what fails the run, as the package fails, where a failure is handled."""
+        """Yield the task that fails the run where the package fails although the failure is handled."""
         if not self.handled:
             return
         self.used.add("PackageFailureOperator")
@@ -277,19 +277,19 @@ class _DagFile:
     def _notifier(self, node: Node, handler: EventHandler, path: tuple[Executable, ...]) -> str:
         task = path[-1]
         scope = self.places[node].scope.with_system(partial(in_callback, own_name=task.name))
-        # What is disabled has no events: only what is in the handler switches off.
+        # A disabled executable raises no events, so only the handler itself can disable the mail.
         place = _Place(scope, Switch()).within(handler, handler.variables)
         for executable in path:
             place = place.within(executable, executable.variables)
         mail = self._complete(task, place)
         name = self.names.take(slug(task.name, "send_mail"))
         self.used.add("SendMailNotifier")
-        # Without a subject and a text of its own a notifier would write them itself.
+        # A notifier without subject and text would use its defaults.
         for argument in ("subject", "message_source"):
             mail.arguments.setdefault(argument, '""')
         self.notifiers[name] = call("SendMailNotifier", mail.arguments)
-        self.lines.brought_over(
-            About.EVENT_HANDLER, task.ref_id, f"It is the notifier {name}, which callbacks call ({handler.event})."
+        self.findings.converted(
+            About.EVENT_HANDLER, task.ref_id, f"Notifier {name}, called by callbacks ({handler.event})."
         )
         return name
 
@@ -309,21 +309,21 @@ def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
 
 def _param(arguments: dict[str, Any]) -> str:
     positional = not isinstance(arguments.get("default"), bool)
-    said = (
+    written = (
         literal(value) if name == "default" and positional else f"{name}={literal(value)}"
         for name, value in arguments.items()
     )
-    return f"Param({', '.join(said)})"
+    return f"Param({', '.join(written)})"
 
 
 def _description(executable: Executable) -> str:
-    """Return its description, unless it is what the designer writes of itself."""
-    said = executable.description.strip()
-    return "" if said.lower() in {type_name(executable).lower(), executable.name.lower()} else said
+    """Return its description, unless it is the designer's default."""
+    description = executable.description.strip()
+    return "" if description.lower() in {type_name(executable).lower(), executable.name.lower()} else description
 
 
 def _path(package: Executable, ref_id: str) -> Iterator[Executable]:
-    """Yield the executables from the package to the one of that ``ref_id``."""
+    """Yield the executables from the package down to the one with this ``ref_id``."""
     executable = package
     while True:
         yield executable
@@ -340,9 +340,9 @@ def _free(wanted: str, root: Node) -> str:
     return wanted if wanted not in {child.id for child in root.children} else f"{wanted}_2"
 
 
-def _plain(said: str) -> str:
-    """Return a text as a docstring can have it."""
-    return " ".join(said.replace("\\", "/").replace('"', "'").split())
+def _plain(name: str) -> str:
+    """Return a text without what cannot stand in a docstring."""
+    return " ".join(name.replace("\\", "/").replace('"', "'").split())
 
 
 def _indented(line: str) -> str:

@@ -1,7 +1,7 @@
-"""Event handlers that send mail become callbacks, at the level that they hang on.
+"""Converts event handlers that send mail to callbacks, at the same level: task, group or DAG.
 
 =====================  ==========================================  ==================================================
-event                  callback of each task                       what is different
+event                  callback of each task                       difference
 =====================  ==========================================  ==================================================
 OnError                ``on_failure_callback``                     once for each task that fails, not for each error
 OnTaskFailed           ``on_failure_callback``
@@ -10,7 +10,7 @@ OnPostExecute          ``on_success_callback`` and                 not for conta
 OnPreExecute           ``on_execute_callback``                     not for containers and the package itself
 =====================  ==========================================  ==================================================
 
-An event goes up from the task to its containers and the package, as long as no handler stops it (System::Propagate).
+An event propagates from the task to its containers and the package, unless a handler stops it (System::Propagate).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,10 +32,10 @@ CALLBACKS = {
     "OnTaskFailed": ("on_failure_callback",),
     "OnPostExecute": ("on_success_callback", "on_failure_callback"),
 }
-_ABOUT_CONTAINERS_TOO = ("OnPreExecute", "OnPostExecute")
+_RAISED_BY_CONTAINERS = ("OnPreExecute", "OnPostExecute")
 _CONDITIONAL = (
-    "It depends on a precedence constraint, and the order of notifiers has no conditions: it is left out. Write a "
-    "function that decides, and calls a SendMailNotifier."
+    "It depends on a precedence constraint, and a list of notifiers has no conditions: skipped. Write a function "
+    "that tests the condition and calls a SendMailNotifier."
 )
 
 Callbacks = dict[str, tuple[str, ...]]
@@ -46,18 +46,18 @@ class Events:
 
     Args:
         root: the control flow.
-        notifier: makes a notifier of a mail in an event handler of a node, and returns the name of its variable; the
-            mail comes after the containers within the handler that it is in.
-        lines: where what has no counterpart is told.
+        notifier: converts a mail in an event handler of a node to a notifier, and returns the name of its variable.
+            Its last argument is the path to the mail: the containers within the handler, then the mail.
+        findings: collects what has no counterpart.
     """
 
     def __init__(
         self,
         root: Node,
         notifier: Callable[[Node, EventHandler, tuple[Executable, ...]], str],
-        lines: Lines,
+        findings: Findings,
     ) -> None:
-        self._lines = lines
+        self._findings = findings
         self._notifier = notifier
         self._own: dict[Node, list[tuple[EventHandler, tuple[str, ...]]]] = {}
         for node in (root, *root.everything()):
@@ -67,7 +67,7 @@ class Events:
                 ]
 
     def of(self, node: Node) -> Callbacks:
-        """Return the names of the notifiers, by callback; what a parent's handlers send is among them."""
+        """Return the names of the notifiers by callback, those of the parents' handlers included."""
         callbacks: Callbacks = {}
         for event, names in CALLBACKS.items():
             for name in names:
@@ -75,13 +75,13 @@ class Events:
         return {name: notifiers for name, notifiers in callbacks.items() if notifiers}
 
     def inherited(self, node: Node) -> Callbacks:
-        """Return the same of what it is in."""
+        """Return the callbacks of the parent."""
         return self.of(node.parent) if node.parent else {}
 
     def _sent(self, node: Node, event: str) -> tuple[str, ...]:
         if node.executable is None:
             return ()
-        # What is disabled raises no events; that it cannot fail need not be said.
+        # A disabled executable raises no events. Failure callbacks may stay: it cannot fail.
         if node.executable.disabled and CALLBACKS[event][0] != "on_failure_callback":
             return ()
         own = [(handler, notifiers) for handler, notifiers in self._own[node] if handler.event == event]
@@ -91,31 +91,31 @@ class Events:
         return sent
 
     def _handlers(self, executable: Executable) -> Iterator[EventHandler]:
-        switched_off = executable.properties.get("DisableEventHandlers") == "True"
+        off = executable.properties.get("DisableEventHandlers") == "True"
         for handler in executable.event_handlers:
-            if handler.disabled or switched_off or executable.disabled:
-                self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")
+            if handler.disabled or off or executable.disabled:
+                self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "It is disabled.")
             else:
                 yield handler
 
     def _notifiers(self, node: Node, handler: EventHandler) -> tuple[str, ...]:
         mails = list(self._mails(handler.executables, handler.constraints))
         if not mails:
-            self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "It sends no mail that could be brought over.")
+            self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "It sends no mail that can be converted.")
             return ()
         if handler.event not in CALLBACKS:
-            self._lines.needs_a_human(
+            self._findings.manual(
                 About.EVENT_HANDLER,
                 handler.ref_id,
-                f"Airflow has no callback for {handler.event}: its mail is left out.",
+                f"Airflow has no callback for {handler.event}: its mail was skipped.",
             )
             return ()
-        if handler.event in _ABOUT_CONTAINERS_TOO and node.children:
-            self._lines.needs_a_human(
+        if handler.event in _RAISED_BY_CONTAINERS and node.children:
+            self._findings.manual(
                 About.EVENT_HANDLER,
                 handler.ref_id,
-                f"It is called for each task. {handler.event} of containers, and of the package itself, has no "
-                f"callback: if the mail is meant for that, make it a task at the end.",
+                f"The callback runs for each task. {handler.event} of containers and of the package has no callback: "
+                f"if the mail is meant for these, send it by a task at the end.",
             )
         return tuple(self._notifier(node, handler, mail) for mail in mails)
 
@@ -125,27 +125,27 @@ class Events:
         constraints: tuple[PrecedenceConstraint, ...],
         path: tuple[Executable, ...] = (),
     ) -> Iterator[tuple[Executable, ...]]:
-        """Yield the mails that a handler sends whatever happens in it, in order; say what else there is."""
-        left_out: set[str] = set()
+        """Yield the mails that a handler sends unconditionally, in order; report everything else in it."""
+        skipped: set[str] = set()
         for one in _ordered(executables, constraints):
             before = [constraint for constraint in constraints if constraint.target == one.ref_id]
-            if any(map(_is_a_condition, before)) or left_out & {constraint.source for constraint in before}:
-                left_out.add(one.ref_id)
-                self._lines.needs_a_human(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
+            if any(map(_is_a_condition, before)) or skipped & {constraint.source for constraint in before}:
+                skipped.add(one.ref_id)
+                self._findings.manual(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
             elif one.kind is Kind.SEND_MAIL:
                 yield (*path, one)
             elif one.executables:
                 if one.kind is not Kind.SEQUENCE:
-                    self._lines.needs_a_human(
-                        About.LOOP, one.ref_id, "A callback has no loops: what is in it is sent once."
-                    )
+                    self._findings.manual(About.LOOP, one.ref_id, "A callback has no loops: its mail is sent once.")
                 yield from self._mails(one.executables, one.constraints, (*path, one))
             else:
-                self._lines.needs_a_human(
-                    About.EVENT_HANDLER, one.ref_id, f"It is no mail ({one.type}), and is left out of the callback."
+                self._findings.manual(
+                    About.EVENT_HANDLER,
+                    one.ref_id,
+                    f"It is not a Send Mail task ({one.type}): skipped in the callback.",
                 )
             for handler in one.event_handlers:
-                self._lines.left_out(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
+                self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
 
 
 def _is_a_condition(constraint: PrecedenceConstraint) -> bool:
@@ -155,7 +155,7 @@ def _is_a_condition(constraint: PrecedenceConstraint) -> bool:
 def _ordered(
     executables: tuple[Executable, ...], constraints: tuple[PrecedenceConstraint, ...]
 ) -> Iterator[Executable]:
-    """Yield executables, those that come before others first."""
+    """Yield executables in topological order."""
     waiting = list(executables)
     while waiting:
         pending = {one.ref_id for one in waiting}

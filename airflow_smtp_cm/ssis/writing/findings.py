@@ -1,21 +1,25 @@
-"""What there is to say about a package on its way to Airflow: lines, of which the report is made."""
+"""Findings: what became of each thing in a package. The report consists of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-class Verdict(StrEnum):
-    """What became of something in a package."""
+class Status(StrEnum):
+    """What became of something in a package: converted, left for a person to do (manual), or skipped."""
 
-    BROUGHT_OVER = "brought_over"
-    NEEDS_A_HUMAN = "needs_a_human"
-    LEFT_OUT = "left_out"
+    CONVERTED = "converted"
+    MANUAL = "manual"
+    SKIPPED = "skipped"
 
 
 class About(StrEnum):
-    """What a line is about."""
+    """What kind of thing a finding is about."""
 
     CONNECTION = "connection"
     CONSTRAINT = "constraint"
@@ -33,36 +37,40 @@ class About(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One thing, and what became of it.
+class Finding:
+    """One thing in a package, and what became of it.
 
     Attributes:
-        verdict: whether it was brought over.
+        status: whether it was converted.
         about: what kind of thing it is.
         place: where it is in the package (refId), or which variable or parameter.
-        text: what became of it, and what is to be done.
+        text: what became of it, and what to do.
     """
 
-    verdict: Verdict
+    status: Status
     about: About
     place: str
     text: str
 
 
 @dataclass(slots=True)
-class Lines:
-    """Lines, in the order in which they were found; the same twice is said once."""
+class Findings:
+    """Findings, in the order in which they were added; a duplicate is kept once."""
 
-    lines: dict[Line, None] = field(default_factory=dict)
+    _findings: dict[Finding, None] = field(default_factory=dict)
 
-    def brought_over(self, about: About, place: str, text: str) -> None:
-        """Say what something has become."""
-        self.lines[Line(Verdict.BROUGHT_OVER, about, place, text)] = None
+    def __iter__(self) -> Iterator[Finding]:
+        """Yield the findings."""
+        return iter(self._findings)
 
-    def needs_a_human(self, about: About, place: str, text: str) -> None:
-        """Say what somebody must do, or decide."""
-        self.lines[Line(Verdict.NEEDS_A_HUMAN, about, place, text)] = None
+    def converted(self, about: About, place: str, text: str) -> None:
+        """Add something that was converted, and into what."""
+        self._findings[Finding(Status.CONVERTED, about, place, text)] = None
 
-    def left_out(self, about: About, place: str, text: str) -> None:
-        """Say what has no place in Airflow, or is not needed."""
-        self.lines[Line(Verdict.LEFT_OUT, about, place, text)] = None
+    def manual(self, about: About, place: str, text: str) -> None:
+        """Add something that a person must do or decide."""
+        self._findings[Finding(Status.MANUAL, about, place, text)] = None
+
+    def skipped(self, about: About, place: str, text: str) -> None:
+        """Add something that has no counterpart in Airflow, or is not needed."""
+        self._findings[Finding(Status.SKIPPED, about, place, text)] = None

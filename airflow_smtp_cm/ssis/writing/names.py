@@ -1,4 +1,4 @@
-"""Names for what comes from a package: identifiers, ids and file names, made from SSIS's names."""
+"""Identifiers, ids and file names, made from SSIS's names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_LONGEST = 100  # characters; Airflow has room for 250, group ids before it included
+_LONGEST = 100  # characters; Airflow allows 250, group ids included
 
 
 def slug(name: str, otherwise: str) -> str:
@@ -16,28 +16,28 @@ def slug(name: str, otherwise: str) -> str:
 
     Args:
         name: any name.
-        otherwise: what it is if there is no Latin letter or digit in it.
+        otherwise: the result if the name contains no Latin letter or digit.
     """
     plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
     return "_".join(_WORDS.findall(plain)).lower()[:_LONGEST].rstrip("_") or otherwise
 
 
 class Names:
-    """Names that are each given out once: the second ``load`` is ``load_2``.
+    """Makes names unique: the second ``load`` becomes ``load_2``.
 
     Args:
-        taken: names that are not to be given out.
+        taken: reserved names.
     """
 
     def __init__(self, *taken: str) -> None:
         self._taken = set(taken)
 
     def __contains__(self, name: str) -> bool:
-        """Return whether it is taken."""
+        """Return whether a name is taken."""
         return name in self._taken
 
     def take(self, name: str) -> str:
-        """Return the name, or one with a number if it is taken."""
+        """Take a name, and return it; with a number if it was taken already."""
         taken, number = name, 1
         while taken in self._taken:
             number += 1
@@ -47,10 +47,10 @@ class Names:
 
 
 class Identifiers(Names):
-    """The same for Python's identifiers: none begins with a digit, or means something else already."""
+    """Makes unique Python identifiers: no leading digit, no keyword, no built-in name."""
 
     def take(self, name: str) -> str:
-        """Return the name, or one that can stand in its place."""
+        """Take a name, and return the identifier made of it."""
         if not name.isidentifier():
             name = f"_{name}"
         if keyword.iskeyword(name) or keyword.issoftkeyword(name) or hasattr(builtins, name):

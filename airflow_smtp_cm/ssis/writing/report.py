@@ -1,4 +1,4 @@
-"""The report of an import: for people as text, for programs as JSON."""
+"""The report of an import, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.ssis.writing.findings import Verdict
+from airflow_smtp_cm.ssis.writing.findings import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import PurePath
 
     from airflow_smtp_cm.ssis.model import Unreadable
-    from airflow_smtp_cm.ssis.writing.findings import Line
+    from airflow_smtp_cm.ssis.writing.findings import Finding
 
 _TITLES = {
-    Verdict.BROUGHT_OVER: "Brought over",
-    Verdict.NEEDS_A_HUMAN: "Needs a human",
-    Verdict.LEFT_OUT: "Left out",
+    Status.CONVERTED: "Converted",
+    Status.MANUAL: "Manual",
+    Status.SKIPPED: "Skipped",
 }
 
 
@@ -29,16 +29,16 @@ class PackageReport:
     Attributes:
         name: its name.
         source: its file.
-        dag_id: the DAG's id; None if the package sends no mail.
+        dag_id: the DAG's id; None if no DAG was written, because the package sends no mail.
         file: the name of the DAG's file.
-        lines: what became of what is in it.
+        findings: what became of its content.
     """
 
     name: str
     source: PurePath
     dag_id: str | None
     file: str | None
-    lines: tuple[Line, ...]
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,22 @@ class ProjectReport:
     Attributes:
         name: its name; empty for packages without a project.
         source: its folder or archive.
-        lines: what became of what its packages share.
-        packages: what became of its packages.
+        findings: what became of the things that its packages share.
+        packages: the reports of its packages.
     """
 
     name: str
     source: PurePath
-    lines: tuple[Line, ...]
+    findings: tuple[Finding, ...]
     packages: tuple[PackageReport, ...]
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of everything.
+    """What became of all projects.
 
     Attributes:
-        projects: what became of each project.
+        projects: the report of each project.
         unreadable: the files that could not be read.
         connections: ids of the connections.
     """
@@ -73,23 +73,23 @@ class Report:
     connections: list[str] = field(default_factory=list)
 
     def as_text(self) -> str:
-        """Return it for people."""
+        """Return the report as text."""
         return "\n".join(self._text()) + "\n"
 
     def as_json(self) -> str:
-        """Return it for programs; docs/import.md documents the keys, which are stable."""
+        """Return the report as JSON; docs/import.md documents the keys, which are stable."""
         return json.dumps(self._json(), indent=2, ensure_ascii=False) + "\n"
 
     def summary(self) -> dict[str, int]:
-        """Count what there is."""
+        """Return the counts of packages, DAGs, connections, findings by status, and unreadable files."""
         packages = [package for project in self.projects for package in project.packages]
         owners: list[ProjectReport | PackageReport] = [*self.projects, *packages]
-        lines = [line for owner in owners for line in owner.lines]
+        findings = [finding for owner in owners for finding in owner.findings]
         return {
             "packages": len(packages),
             "dags": sum(package.dag_id is not None for package in packages),
             "connections": len(self.connections),
-            **{verdict.value: sum(line.verdict is verdict for line in lines) for verdict in Verdict},
+            **{status.value: sum(finding.status is status for finding in findings) for status in Status},
             "unreadable": len(self.unreadable),
         }
 
@@ -97,21 +97,21 @@ class Report:
         for project in self.projects:
             if project.name:
                 yield f"Project {project.name} ({project.source})"
-                yield from _lines(project.lines)
+                yield from _findings(project.findings)
                 yield ""
             for package in project.packages:
                 yield f"Package {package.name} ({package.source})" + (f": {package.file}" if package.file else "")
-                yield from _lines(package.lines if project.name else (*project.lines, *package.lines))
+                yield from _findings(package.findings if project.name else (*project.findings, *package.findings))
                 yield ""
         if self.unreadable:
-            yield "Cannot be read"
+            yield "Unreadable files"
             yield from (f"  {one.source}: {one.why} {one.what_to_do}" for one in self.unreadable)
             yield ""
         count = self.summary()
         yield (
             f"{count['packages']} packages: {count['dags']} DAGs, {count['connections']} connections; "
-            f"{count['brought_over']} brought over, {count['needs_a_human']} for a human, "
-            f"{count['left_out']} left out; {count['unreadable']} files that cannot be read."
+            f"{count['converted']} converted, {count['manual']} manual, "
+            f"{count['skipped']} skipped; {count['unreadable']} unreadable files."
         )
 
     def _json(self) -> dict[str, Any]:
@@ -122,14 +122,14 @@ class Report:
                 {
                     "name": project.name,
                     "source": str(project.source),
-                    "lines": _as_objects(project.lines),
+                    "findings": _as_objects(project.findings),
                     "packages": [
                         {
                             "name": package.name,
                             "source": str(package.source),
                             "dag_id": package.dag_id,
                             "file": package.file,
-                            "lines": _as_objects(package.lines),
+                            "findings": _as_objects(package.findings),
                         }
                         for package in project.packages
                     ],
@@ -142,18 +142,18 @@ class Report:
         }
 
 
-def _lines(lines: Iterable[Line]) -> Iterator[str]:
-    by_verdict = {verdict: [line for line in lines if line.verdict is verdict] for verdict in Verdict}
-    for verdict, ours in by_verdict.items():
-        if ours:
-            yield f"  {_TITLES[verdict]}"
-            yield from (f"    {line.place}: {_one_line(line.text)}" for line in ours)
+def _findings(findings: Iterable[Finding]) -> Iterator[str]:
+    by_status = {status: [finding for finding in findings if finding.status is status] for status in Status}
+    for status, found in by_status.items():
+        if found:
+            yield f"  {_TITLES[status]}"
+            yield from (f"    {finding.place}: {_one_line(finding.text)}" for finding in found)
 
 
-def _as_objects(lines: Iterable[Line]) -> list[dict[str, str]]:
+def _as_objects(findings: Iterable[Finding]) -> list[dict[str, str]]:
     return [
-        {"verdict": line.verdict.value, "about": line.about.value, "place": line.place, "text": line.text}
-        for line in lines
+        {"status": finding.status.value, "about": finding.about.value, "place": finding.place, "text": finding.text}
+        for finding in findings
     ]
 
 

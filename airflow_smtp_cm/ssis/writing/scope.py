@@ -1,4 +1,4 @@
-"""What the name of a variable or parameter means at a place in a package, and what becomes of it in a DAG."""
+"""Resolves the names of variables and parameters at a place in a package, and converts them for the DAG."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.ssis.model import Package, Project
 
-# Jinja's params.items is the method of that name.
+# In Jinja, params.items is a method, so no param can be called items.
 _ATTRIBUTES_OF_PARAMS = ("copy", "dump", "get", "get_param", "items", "keys", "pop", "update", "validate", "values")
 
 Source = Variable | Parameter
@@ -42,11 +42,11 @@ Source = Variable | Parameter
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A variable or parameter that can be named at a place.
+    """A variable or parameter that is visible at a place.
 
     Attributes:
-        place: where it belongs: ``ref_id`` of an executable or event handler, ``$Package`` or ``$Project``.
-        source: what it is.
+        place: its owner: ``ref_id`` of an executable or event handler, ``$Package`` or ``$Project``.
+        source: the variable or parameter.
     """
 
     place: str
@@ -61,7 +61,7 @@ class Known:
 
     @property
     def data_type(self) -> DataType | None:
-        """Its type; None if it is an object or another thing that no expression can use."""
+        """Its type; None for objects and other types that no expression can use."""
         types = VARIABLE_TYPES if isinstance(self.source, Variable) else PARAMETER_TYPES
         return types.get(self.source.data_type)
 
@@ -71,8 +71,8 @@ class ParamOf:
     """A param of a DAG.
 
     Attributes:
-        known: what it comes from.
-        arguments: those of ``Param``, by name; ``default`` is missing where there is none.
+        known: the variable or parameter behind it.
+        arguments: arguments of ``Param`` by name, without ``default`` if there is none.
     """
 
     known: Known
@@ -81,12 +81,12 @@ class ParamOf:
 
 @dataclass(slots=True)
 class Params:
-    """The params of a DAG: only what its templates name.
+    """The params of a DAG: only those that its templates use.
 
     Attributes:
         by_name: the params.
-        bound: what templates name, those among them that are not params but expressions.
-        of_loops: full names of variables that a loop sets: what the file says of their values means nothing.
+        bound: variables and parameters that templates use, also those that are inlined and no params.
+        of_loops: full names of variables that a loop sets; their stored values are meaningless.
     """
 
     by_name: dict[str, ParamOf] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Params:
     _of: dict[tuple[str, VariableName], str] = field(default_factory=dict)
 
     def name_of(self, known: Known, data_type: DataType) -> str:
-        """Return the name of the param for a variable or parameter, which from now on is one."""
+        """Return the name of the param for a variable or parameter; add the param if it is new."""
         key = known.place, known.name
         if key not in self._of:
             name = known.source.name
@@ -107,7 +107,7 @@ class Params:
         return self._of[key]
 
     def is_of_loop(self, known: Known) -> bool:
-        """Return whether a loop sets it."""
+        """Return whether a loop sets the variable."""
         return (
             isinstance(known.source, Variable) and f"{known.source.namespace}::{known.source.name}" in self.of_loops
         )
@@ -115,12 +115,12 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What can be named at a place.
+    """The names that are visible at a place.
 
     Attributes:
-        known: variables and parameters, the innermost first.
-        params: the DAG's params, which grow by what is bound.
-        system: says what a system variable is there.
+        known: the visible variables and parameters, innermost first.
+        params: the DAG's params; binding a name may add one.
+        system: binds the name of a system variable.
     """
 
     known: tuple[Known, ...]
@@ -129,29 +129,29 @@ class Scope:
 
     @classmethod
     def of_project(cls, project: Project, params: Params, system: Callable[[str], Binding]) -> Scope:
-        """Return what can be named everywhere in a project."""
+        """Return the scope of a project: its parameters."""
         return cls(tuple(Known("$Project", parameter) for parameter in project.parameters), params, system)
 
     @classmethod
     def of_package(
         cls, project: Project, package: Package, params: Params, system: Callable[[str], Binding]
     ) -> Scope:
-        """Return what can be named everywhere in a package, but for its own variables."""
+        """Return the scope of a package, without its variables: its parameters and the project's."""
         outer = cls.of_project(project, params, system)
         return replace(
             outer, known=(*(Known("$Package", parameter) for parameter in package.parameters), *outer.known)
         )
 
     def within(self, place: str, variables: tuple[Variable, ...]) -> Scope:
-        """Return what can be named within an executable or event handler."""
+        """Return the scope within an executable or event handler: its variables, then the outer names."""
         return replace(self, known=(*(Known(place, variable) for variable in variables), *self.known))
 
     def with_system(self, system: Callable[[str], Binding]) -> Scope:
-        """Return the same with other system variables."""
+        """Return the same scope with other system variables."""
         return replace(self, system=system)
 
     def find(self, name: VariableName) -> Known | None:
-        """Return what a name means."""
+        """Return the variable or parameter that a name means; None if there is none."""
         return next(self._named(name), None)
 
     def _named(self, name: VariableName) -> Iterator[Known]:
@@ -161,32 +161,32 @@ class Scope:
                 yield known
 
     def bind(self, name: VariableName) -> Binding:
-        """Tell what a name becomes.
+        """Return what a name becomes in a template.
 
         Raises:
-            Untranslatable: nothing is known of it, or its value is known at run time only.
+            Untranslatable: the name is unknown, or no template can hold its value.
         """
         known = self.find(name)
         if known is None:
             if name.namespace == "System" or (name.namespace is None and name.name in NAMES):
                 return self.system(name.name)
-            raise Untranslatable(str(name), 0, _not_there(name))
+            raise Untranslatable(str(name), 0, _unknown(name))
         self.params.bound[known] = None
         if isinstance(known.source, Variable) and known.source.expression:
             return Inline(self._expression_of(known))
         data_type = known.data_type
         if data_type is None or (isinstance(known.source, Variable) and known.source.value is None):
             raise Untranslatable(
-                str(name), 0, f"{name} is no text, number, date or Boolean, so that no template has it"
+                str(name), 0, f"{name} is not a text, number, date or Boolean: no template can hold it"
             )
         param = self.params.name_of(known, data_type)
         return Jinja(f"params.{param}", data_type, iso_text=data_type is DataType.DATE)
 
     def constant(self, text: str) -> tuple[str, tuple[VariableName, ...]]:
-        """Return what an expression yields with the values in the file, and whose values these are.
+        """Evaluate an expression with the stored values; return the result, and the names that it uses.
 
         Raises:
-            ExpressionError: that is not possible.
+            ExpressionError: it cannot be evaluated.
             Untranslatable: an expression refers to itself.
         """
         expression = parse(text)
@@ -194,7 +194,7 @@ class Scope:
         return "" if content is None else str(content), tuple(expression.variables)
 
     def _evaluate(self, expression: Expression) -> Value:
-        # What depends on the clock is no fixed value anyway.
+        # The result of GETDATE is not constant in any case.
         return evaluate(expression, self._value, datetime.now())  # noqa: DTZ005 - GETDATE has no time zone
 
     def _value(self, name: VariableName) -> Value:
@@ -211,7 +211,7 @@ class Scope:
             raise KeyError(str(name)) from None
 
     def _expression_of(self, known: Known) -> Expression:
-        """Return a variable's expression, in which it does not occur itself, by way of others neither."""
+        """Return a variable's expression; reject one that refers to the variable, directly or through others."""
         first = _parsed(known)
         waiting, seen = [first], {known}
         while waiting:
@@ -225,11 +225,11 @@ class Scope:
         return first
 
 
-def _not_there(name: VariableName) -> str:
+def _unknown(name: VariableName) -> str:
     if name.namespace == "$Project":
         return (
-            f"There is no {name} here: bring the package over together with its project, whose folder has the "
-            f"Project.params, or as .ispac"
+            f"There is no {name} here: import the package together with its project: the folder with the "
+            f"Project.params, or the .ispac"
         )
     return f"There is no {name} here"
 
@@ -239,14 +239,14 @@ def _parsed(known: Known) -> Expression:
     try:
         return parse(known.source.expression or "")
     except ExpressionError as error:
-        raise Untranslatable(str(known.name), 0, f"The expression of {known.name} is none: {error}") from error
+        raise Untranslatable(str(known.name), 0, f"The expression of {known.name} is invalid: {error}") from error
 
 
 def _arguments(known: Known, data_type: DataType, *, stale: bool) -> dict[str, Any]:
     source = known.source
     arguments: dict[str, Any] = {}
     kind = json_type(data_type)
-    # A deployed package does not start with the defaults of required parameters, either.
+    # A deployed package does not use the defaults of required parameters either.
     stale = stale or (isinstance(source, Parameter) and (source.sensitive or source.required))
     if source.value is not None and not stale:
         try:

@@ -1,4 +1,4 @@
-"""What a Send Mail task is told, as arguments of SendMailOperator and SendMailNotifier."""
+"""Converts a Send Mail task to arguments of SendMailOperator and SendMailNotifier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_smtp_cm.ssis.expressions import as_template
 from airflow_smtp_cm.ssis.model import MessageSourceType
 from airflow_smtp_cm.ssis.writing import source_text
 from airflow_smtp_cm.ssis.writing.connections import find, is_smtp
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.templates import Translator, to_do
 
 if TYPE_CHECKING:
@@ -34,20 +34,20 @@ _PROPERTIES = frozenset(
     }
 )
 _OF_PROJECT = (
-    " If it is its project's, bring the package over together with the project: its folder with the .conmgr, or the "
-    ".ispac."
+    " If it belongs to the project, import the package together with the project: the folder with the .conmgr, or "
+    "the .ispac."
 )
 _OF_WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\|[A-Za-z]:/")
 
 
 @dataclass(frozen=True, slots=True)
 class Managers:
-    """The connection managers that a package's tasks can name.
+    """The connection managers that a package's tasks can use.
 
     Attributes:
         all: the package's, then the project's.
         conn_ids: ids of the Airflow connections, by the ``ref_id`` of SMTP connection managers.
-        used: ``ref_id`` of those that a task names.
+        used: ``ref_id`` of those that a task uses.
     """
 
     all: Sequence[ConnectionManager]
@@ -55,7 +55,7 @@ class Managers:
     used: set[str] = field(default_factory=set)
 
     def find(self, reference: str) -> ConnectionManager | None:
-        """Return the connection manager of that GUID or name."""
+        """Return the connection manager with this GUID or name, and mark it as used."""
         manager = find(self.all, reference)
         if manager:
             self.used.add(manager.ref_id)
@@ -64,11 +64,11 @@ class Managers:
 
 @dataclass(slots=True)
 class Mail:
-    """A message to be.
+    """A converted message.
 
     Attributes:
-        arguments: those of SendMailOperator and SendMailNotifier, by name; their values are source.
-        to_do: arguments that somebody must write, with SSIS's expression or a word about it.
+        arguments: arguments of SendMailOperator and SendMailNotifier by name; the values are Python source.
+        to_do: arguments that a person must write, with SSIS's expression or a description.
         uses_functions: whether an argument needs the macro ``ssis``.
     """
 
@@ -77,48 +77,46 @@ class Mail:
     uses_functions: bool = False
 
 
-def mail_of(task: Executable, scope: Scope, managers: Managers, lines: Lines) -> Mail:
+def mail_of(task: Executable, scope: Scope, managers: Managers, findings: Findings) -> Mail:
     """Return the message of a Send Mail task.
 
     Args:
         task: the task.
-        scope: what can be named in its expressions.
-        managers: the connection managers that it can name.
-        lines: where what needs a human is told.
+        scope: the names that its expressions can use.
+        managers: the connection managers that it can use.
+        findings: collects what is manual.
     """
-    return _Reading(task, scope, managers, lines).mail
+    return _Reading(task, scope, managers, findings).mail
 
 
 class _Reading:
-    """A Send Mail task, read.
+    """Converts a Send Mail task.
 
     Attributes:
         mail: the message.
     """
 
-    def __init__(self, task: Executable, scope: Scope, managers: Managers, lines: Lines) -> None:
+    def __init__(self, task: Executable, scope: Scope, managers: Managers, findings: Findings) -> None:
         if task.mail is None:
-            raise ValueError(f"{task.ref_id} is no Send Mail task.")
+            raise ValueError(f"{task.ref_id} is not a Send Mail task.")
         self.mail = Mail()
-        self._told: SendMail = task.mail
+        self._stored: SendMail = task.mail
         self._expressions = task.expressions
         self._managers = managers
-        self._lines = lines
+        self._findings = findings
         self._place = task.ref_id
-        self._translator = Translator(scope, task.ref_id, lines)
+        self._translator = Translator(scope, task.ref_id, findings)
         self._connection()
         for argument, (name, attribute) in _ADDRESS_LINES.items():
-            # System.Net.Mail skips CR LF around an address, as any white space; SendMailOperator rejects it.
-            self._text(argument, name, getattr(self._told, attribute).strip())
-        self._text("subject", "Subject", self._told.subject)
+            # System.Net.Mail ignores CR LF around an address, like other white space; SendMailOperator rejects it.
+            self._text(argument, name, getattr(self._stored, attribute).strip())
+        self._text("subject", "Subject", self._stored.subject)
         self._priority()
         self._message_source()
         self._attachments()
         for name, expression in self._expressions.items():
             if name not in _PROPERTIES:
-                lines.needs_a_human(
-                    About.EXPRESSION, self._place, f"The expression of {name} is left out: {expression}"
-                )
+                findings.manual(About.EXPRESSION, self._place, f"The expression of {name} was skipped: {expression}")
         self.mail.uses_functions = self._translator.uses_functions
 
     def _set(self, argument: str, template: str) -> None:
@@ -128,7 +126,7 @@ class _Reading:
         self.mail.to_do[argument] = why
 
     def _text(self, argument: str, name: str, stored: str) -> None:
-        """Set an argument to what the expression of a property says, else to what is stored."""
+        """Set an argument to the expression of a property, else to the stored value."""
         if expression := self._expressions.get(name):
             if template := self._translator.template(name, expression):
                 self._set(argument, template.text)
@@ -148,17 +146,17 @@ class _Reading:
         return value
 
     def _connection(self) -> None:
-        reference = self._constant("smtp_conn_id", "SmtpConnection", self._told.smtp_connection)
+        reference = self._constant("smtp_conn_id", "SmtpConnection", self._stored.smtp_connection)
         manager = self._managers.find(reference)
         if manager and is_smtp(manager):
             self._set("smtp_conn_id", self._managers.conn_ids[manager.ref_id])
             return
         what = f"{manager.name}, of type {manager.creation_name}" if manager else reference or "none"
         self._to_do("smtp_conn_id", what)
-        self._lines.needs_a_human(
+        self._findings.manual(
             About.CONNECTION,
             self._place,
-            f"Its connection is no SMTP connection manager that there is: {what}."
+            f"Its connection is not an SMTP connection manager, or does not exist: {what}."
             f"{'' if manager or not reference else _OF_PROJECT}",
         )
 
@@ -169,18 +167,18 @@ class _Reading:
                 self._set("priority", f"{{{{ {{1: 'High', 5: 'Low'}}.get({number}, 'Normal') }}}}")
             else:
                 self._to_do("priority", expression)
-        elif priority := _PRIORITIES.get(self._told.priority):
+        elif priority := _PRIORITIES.get(self._stored.priority):
             self._set("priority", priority)
 
     def _message_source(self) -> None:
-        kind = self._told.message_source_type
+        kind = self._stored.message_source_type
         if "MessageSourceType" in self._expressions:
             value = self._constant("message_source_type", "MessageSourceType", str(kind.value))
             kind = MessageSourceType(int(value)) if value in {"0", "1", "2"} else kind
         if kind is MessageSourceType.DIRECT_INPUT:
-            self._text("message_source", "MessageSource", self._told.message_source)
+            self._text("message_source", "MessageSource", self._stored.message_source)
             return
-        name = self._constant("message_source", "MessageSource", self._told.message_source)
+        name = self._constant("message_source", "MessageSource", self._stored.message_source)
         if kind is MessageSourceType.VARIABLE:
             if template := self._translator.variable(name):
                 self._set("message_source", template.text)
@@ -194,10 +192,10 @@ class _Reading:
         manager = self._managers.find(reference)
         if manager is None or manager.creation_name.upper() != "FILE":
             self._to_do("message_source", f"the file of the connection manager {reference}")
-            self._lines.needs_a_human(
+            self._findings.manual(
                 About.FILE,
                 self._place,
-                f"Its message source is no File connection manager that there is: {reference}.",
+                f"Its message source is not a File connection manager, or does not exist: {reference}.",
             )
             return
         path = as_template(manager.connection_string)
@@ -207,54 +205,53 @@ class _Reading:
             else:
                 self._to_do("message_source", expression)
         self._set("message_source", path)
-        self._lines.needs_a_human(
-            About.FILE, self._place, f"Its text is in a file, to which the workers need access: {path}"
+        self._findings.manual(
+            About.FILE, self._place, f"Its text is in a file. The workers need access to it: {path}"
         )
 
     def _attachments(self) -> None:
         if "FileAttachments" in self._expressions:
-            self._text("attachments", "FileAttachments", "|".join(self._told.attachments))
-        elif files := self._told.attachments:
+            self._text("attachments", "FileAttachments", "|".join(self._stored.attachments))
+        elif files := self._stored.attachments:
             self.mail.arguments["attachments"] = source_text.listed(
                 [source_text.text(as_template(file)) for file in files]
             )
         if "attachments" in self.mail.arguments:
-            on_windows = any(map(_OF_WINDOWS.match, self._told.attachments))
-            self._lines.needs_a_human(
+            on_windows = any(map(_OF_WINDOWS.match, self._stored.attachments))
+            self._findings.manual(
                 About.FILE,
                 self._place,
-                f"It attaches files, to which the workers need access{', by paths of theirs' if on_windows else ''}: "
-                f"{self._expressions.get('FileAttachments') or ' | '.join(self._told.attachments)}",
+                f"It attaches files. The workers need access to them{', by their own paths' if on_windows else ''}: "
+                f"{self._expressions.get('FileAttachments') or ' | '.join(self._stored.attachments)}",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """What switches an executable off: its own Disabled or Disable, and those of what it is in.
+    """What disables an executable: its own Disabled or Disable, and those of its containers.
 
     Attributes:
-        disabled: whether it never runs.
-        expressions: place and text of expressions, one of which must be true to switch it off; and what can be named
-            in them.
+        disabled: whether it is always disabled.
+        expressions: expressions that disable it if any is true: place, text, and the names that it can use.
     """
 
     disabled: bool = False
     expressions: tuple[tuple[str, str, Scope], ...] = ()
 
     def within(self, owner: Executable | EventHandler, scope: Scope) -> Switch:
-        """Return what switches off what is in an executable or event handler, or itself."""
+        """Return what disables an executable or event handler within this one."""
         if expression := owner.expressions.get("Disable"):
             return Switch(self.disabled, (*self.expressions, (owner.ref_id, expression, scope)))
         return Switch(self.disabled or owner.disabled, self.expressions)
 
-    def apply(self, mail: Mail, lines: Lines) -> None:
-        """Set a message's argument ``disable``: what somebody must write switches it off, too."""
+    def apply(self, mail: Mail, findings: Findings) -> None:
+        """Set a message's argument ``disable``; arguments that are still to write disable it, too."""
         if self.disabled:
             mail.arguments["disable"] = "True"
             return
         tests = []
         for ref_id, expression, scope in self.expressions:
-            translator = Translator(scope, ref_id, lines)
+            translator = Translator(scope, ref_id, findings)
             if template := translator.template("Disable", expression):
                 tests.append(template.as_jinja_expression())
                 mail.uses_functions |= translator.uses_functions

@@ -1,4 +1,4 @@
-"""Python source as a person would have written it: literals, calls, arrows; ruff does the rest."""
+"""Python source for people to read: literals, calls, dependencies. Ruff formats it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _LINE_LENGTH = 118
-_LONGEST_PIECE = 88  # characters, so that there is room for indentation
+_LONGEST_PIECE = 88  # characters; leaves room for indentation
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _WORDS = re.compile(r"(?s)\{\{.*?\}\}|(?:(?!\{\{)\S)+\s*|\s+|.")
 _AT_SPACES = re.compile(rf"(?s).{{1,{_LONGEST_PIECE}}}(?:(?<= )|\Z)|.{{1,{_LONGEST_PIECE}}}")
 _IN_PARENTHESES = re.compile(r'^(?P<before> *\w+=)\(\s*(?P<literal>"(?:[^"\\\n]|\\.)*")\s*\),$', re.MULTILINE)
-_SHORT = 80  # characters, that stay on one line whatever is in them
-_VERTICAL = 4  # arguments, from which on each has a line of its own
+_SHORT = 80  # characters; a shorter text stays on one line
+_VERTICAL = 4  # arguments; from this number on, each has its own line
 
 
 class FormattingError(Exception):
-    """Ruff is not there, or did not understand what was written."""
+    """Ruff is not installed, or rejected the source."""
 
 
 def text(value: str) -> str:
-    """Return a string as a literal; each of its lines, and what is left of long ones, is a literal of its own."""
+    """Return a string as a literal; a long one as several literals, divided at its lines and within long lines."""
     if len(value) <= _SHORT:
         return _quoted(value)
     pieces = [piece for line in _LINES.findall(value) for piece in _pieces(line)]
@@ -42,22 +42,22 @@ def literal(value: object) -> str:
 
 
 def call(function: str, arguments: Mapping[str, str]) -> str:
-    """Return a call with keyword arguments, whose values are source already."""
+    """Return a call with keyword arguments; their values are Python source."""
     several = len(arguments) >= _VERTICAL
     return f"{function}({', '.join(f'{name}={value}' for name, value in arguments.items())}{',' if several else ''})"
 
 
 def listed(items: Sequence[str]) -> str:
-    """Return one item as it is, several as a list."""
+    """Return a single item unchanged, several as a list."""
     return items[0] if len(items) == 1 else f"[{', '.join(items)}]"
 
 
 def arrows(order: Sequence[str], edges: Iterable[tuple[str, str]]) -> list[str]:
-    """Return statements such as ``a >> [b, c] >> d`` that have all these edges, each once.
+    """Return statements such as ``a >> [b, c] >> d`` that state each edge exactly once.
 
     Args:
-        order: the names, those that come before others first.
-        edges: pairs of them.
+        order: the names in topological order.
+        edges: pairs of names: (source, target).
     """
     after: dict[str, list[str]] = {name: [] for name in order}
     for source, target in edges:
@@ -89,10 +89,10 @@ def _chain(first: list[str], after: dict[str, list[str]]) -> str:
 
 
 def formatted(sources: Mapping[str, str]) -> dict[str, str]:
-    """Return sources, by their files' names, with imports in order and in ruff's format.
+    """Return sources by file name, with sorted imports and in ruff's format.
 
     Raises:
-        FormattingError: ruff is not installed, or does not understand them.
+        FormattingError: ruff is not installed, or rejects a source.
     """
     if not sources:
         return {}
@@ -101,7 +101,7 @@ def formatted(sources: Mapping[str, str]) -> dict[str, str]:
         for file, source in sources.items():
             (folder / file).write_text(source, encoding="utf-8")
         settings = ("--isolated", "--quiet", "--no-cache", "--config", f"line-length = {_LINE_LENGTH}")
-        # Whatever is in the folder where the command is run.
+        # The same order, whatever the current folder contains.
         order = ("--config", 'lint.isort.known-third-party = ["airflow", "airflow_smtp_cm"]')
         _ruff("check", *settings, *order, "--select", "I", "--fix", name)
         _ruff("format", *settings, name)
@@ -109,7 +109,7 @@ def formatted(sources: Mapping[str, str]) -> dict[str, str]:
 
 
 def _pieces(line: str) -> list[str]:
-    """Divide a line, at spaces and not within Jinja's braces if that is possible."""
+    """Divide a line, if possible at spaces and not within Jinja's braces."""
     parts = (part for word in _WORDS.findall(line) for part in _AT_SPACES.findall(word))
     pieces = [""]
     for part in parts:
@@ -128,7 +128,7 @@ def _ruff(*arguments: str) -> None:
 
 
 def _tidy(source: str) -> str:
-    """Take away the parentheses that ruff leaves around literals which it has joined on one line."""
+    """Remove the parentheses that ruff leaves around literals it joined on one line."""
 
     def without(match: re.Match[str]) -> str:
         line = f"{match['before']}{match['literal']},"
@@ -138,7 +138,7 @@ def _tidy(source: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Return a literal in double quotes; characters that nobody sees are escaped."""
+    """Return a literal, in double quotes if possible; invisible characters are escaped."""
     quoted = repr(value)
     if quoted[0] == "'" and '"' not in value:
         return f'"{quoted[1:-1]}"'

@@ -1,4 +1,4 @@
-"""What executables are, in the words of SSIS's designer."""
+"""The types of executables, named as in SSIS's designer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = {
 
 
 def type_name(executable: Executable) -> str:
-    """Return what it is, such as ``Data Flow task`` of ``Microsoft.Pipeline`` or ``SSIS.Pipeline.2``."""
+    """Return the name of an executable's type, such as ``Data Flow task`` for ``Microsoft.Pipeline``."""
     if executable.kind is not Kind.TASK:
         return str(executable.kind.value)
     name = executable.type.partition(",")[0].removeprefix("STOCK:")

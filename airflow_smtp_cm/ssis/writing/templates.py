@@ -1,4 +1,4 @@
-"""Texts of a package as Airflow's templates."""
+"""Converts the expressions of a package to Airflow's templates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_smtp_cm.ssis.expressions import (
     parse,
     to_jinja,
 )
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.writing.scope import Scope
 
 
 def to_do(what: str) -> str:
-    """Return what stands where somebody must write something; it is neither true nor false, so that nothing runs."""
+    """Return a template that marks work to do; it is neither true nor false, so that the task fails."""
     return as_template(f"To do: {what}")
 
 
@@ -30,68 +30,68 @@ class Translator:
     """Translates the expressions of one place in a package.
 
     Attributes:
-        scope: what can be named there.
+        scope: the names that are visible there.
         place: its ``ref_id``.
-        lines: where what cannot be translated is told.
+        findings: collects what cannot be translated.
         uses_functions: whether a template needs the macro ``ssis``.
     """
 
     scope: Scope
     place: str
-    lines: Lines
+    findings: Findings
     uses_functions: bool = False
 
     def template(self, property_name: str, text: str) -> Template | None:
-        """Return an expression as a template; None, with a line that says so, if there is no counterpart.
+        """Return an expression as a template; None, with a finding, if it has no counterpart.
 
         Args:
-            property_name: whose expression it is.
+            property_name: the property that has the expression.
             text: the expression.
         """
         try:
             template = to_jinja(parse(text), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
             )
             return None
         return self._noted(template)
 
     def variable(self, name: str) -> Template | None:
-        """Return the value of a variable that MessageSource names, as ``User::Body``; None, with a line, if none."""
+        """Return a variable such as ``User::Body`` as a template; None, with a finding, if there is none."""
         try:
             template = to_jinja(parse(str(VariableName(*_parts(name)))), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.MAIL,
                 self.place,
-                f"Its text is in a variable, which its MessageSource names as {name}: {error.reason}.",
+                f"Its text is in the variable that MessageSource names ({name}): {error.reason}.",
             )
             return None
         return self._noted(template)
 
     def constant(self, property_name: str, text: str) -> str | None:
-        """Return what an expression yields with what the files say, and say that it was evaluated once; else None."""
+        """Return the value of an expression with the stored values, and report it; None if that is not possible."""
         try:
             value, named = self.scope.constant(text)
         except (ExpressionError, Untranslatable) as error:
-            self.lines.needs_a_human(
-                About.EXPRESSION, self.place, f"The expression of {property_name} cannot be evaluated here: {error}"
+            self.findings.manual(
+                About.EXPRESSION, self.place, f"The expression of {property_name} cannot be evaluated: {error}"
             )
             return None
         if named:
             names = ", ".join(map(str, named))
-            self.lines.needs_a_human(
+            self.findings.manual(
                 About.EXPRESSION,
                 self.place,
-                f"The expression of {property_name} was evaluated once, with what the files say of {names}: {text}",
+                f"The expression of {property_name} was evaluated once, with the stored values of {names}: {text}",
             )
         return value
 
     def _noted(self, template: Template) -> Template:
         self.uses_functions |= template.uses_functions
         for name, note in template.notes.items():
-            self.lines.needs_a_human(About.EXPRESSION, self.place, f"Of {name}: {note}.")
+            self.findings.manual(About.EXPRESSION, self.place, f"{name}: {note}.")
         return template
 
 

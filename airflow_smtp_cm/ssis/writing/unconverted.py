@@ -1,4 +1,4 @@
-"""What else a project or package has: a line for everything that is no mail, so that nothing is dropped silently."""
+"""Reports what a project or package has besides mail, so that nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import Kind, Parameter, Variable
 from airflow_smtp_cm.ssis.writing.connections import is_smtp
-from airflow_smtp_cm.ssis.writing.findings import About, Lines
+from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.scope import Known
 
 if TYPE_CHECKING:
@@ -20,70 +20,70 @@ _OF_FOREACH = "VariableMapping"
 _OF_LOOPS = ("InitExpression", "EvalExpression", "AssignExpression", "ForEachEnumerator", _OF_FOREACH)
 _ADVICE = {
     "CheckpointUsage": "Airflow has no checkpoints: clear the failed tasks of a run instead.",
-    "DisableEventHandlers": "No event handler of its own is called, there or here.",
-    "FailPackageOnFailure": "Here a failure fails the run as any other does.",
-    "FailParentOnFailure": "Here a failure fails the run as any other does.",
-    "ForceExecutionResult": "Here the result is the task's own.",
-    "MaxErrorCount": "Here the first failure counts.",
+    "DisableEventHandlers": "Its own event handlers are not called, as in SSIS.",
+    "FailPackageOnFailure": "In Airflow its failure fails the run, like every failure.",
+    "FailParentOnFailure": "In Airflow its failure fails the run, like every failure.",
+    "ForceExecutionResult": "In Airflow the task has its own result.",
+    "MaxErrorCount": "In Airflow the first failure counts.",
     "SaveCheckpoints": "Airflow has no checkpoints: clear the failed tasks of a run instead.",
-    "TransactionOption": "Airflow has no transactions over tasks.",
+    "TransactionOption": "Airflow has no transactions across tasks.",
 }
 
 
-def say_what_the_project_has(project: Project, used: set[str], bound: set[Known], lines: Lines) -> None:
-    """Say what the packages of a project share that is not brought over, or differently.
+def report_unconverted_of_project(project: Project, used: set[str], bound: set[Known], findings: Findings) -> None:
+    """Report what the packages of a project share and what was not converted, or was converted differently.
 
     Args:
         project: the project.
-        used: ``ref_id`` of the connection managers that a mail goes through.
-        bound: what mails and conditions name.
-        lines: where to say it.
+        used: ``ref_id`` of the connection managers that a mail uses.
+        bound: variables and parameters that mails and conditions use.
+        findings: collects the findings.
     """
     for known in (Known("$Project", parameter) for parameter in project.parameters):
-        _say_no_param(known, bound, lines)
-    _say_managers(project.connection_managers, used, lines)
-    _say_secrets(project.secrets, project.connection_managers, lines)
+        _report_no_param(known, bound, findings)
+    _report_managers(project.connection_managers, used, findings)
+    _report_secrets(project.secrets, project.connection_managers, findings)
     for configuration in project.configurations:
         if configuration.values:
-            lines.needs_a_human(
+            findings.manual(
                 About.PARAMETER,
                 f"{project.name}.Configurations[{configuration.name}]",
-                f"The configuration has values of its own for {', '.join(configuration.values)}. The DAGs have the "
-                f"parameters' defaults: give others when a run starts, and other connections by AIRFLOW_CONN_...",
+                f"The configuration sets {', '.join(configuration.values)}. The DAGs use the parameters' defaults: "
+                f"pass other values when a run starts, and override connections with AIRFLOW_CONN_...",
             )
 
 
-def say_what_else_there_is(package: Package, params: Params, managers: Managers, lines: Lines) -> None:
-    """Say what a package has beside its mail.
+def report_unconverted(package: Package, params: Params, managers: Managers, findings: Findings) -> None:
+    """Report what a package has besides its mail.
 
     Args:
         package: the package.
-        params: what of its variables and parameters became params.
-        managers: its connection managers, and which of them were used.
-        lines: where to say it.
+        params: the variables and parameters that became params.
+        managers: its connection managers, and which of them are used.
+        findings: collects the findings.
     """
     for name, param in params.by_name.items():
-        _say_param(name, param, params, lines)
+        _report_param(name, param, params, findings)
     are_params = {param.known for param in params.by_name.values()}
-    for known in _named(package):
+    for known in _variables_and_parameters(package):
         if known not in are_params:
-            _say_no_param(known, params.bound, lines)
-    _say_managers(package.connection_managers, managers.used, lines)
+            _report_no_param(known, params.bound, findings)
+    _report_managers(package.connection_managers, managers.used, findings)
     for executable in package.root.everything():
-        _say_mailer(executable, lines)
-        _say_properties(executable, lines)
-        _say_loose_ends(executable, lines)
-    _say_secrets(package.secrets, package.connection_managers, lines)
+        _report_mailer(executable, findings)
+        _report_properties(executable, findings)
+        _report_dangling_constraints(executable, findings)
+    _report_secrets(package.secrets, package.connection_managers, findings)
     for configuration in package.configurations:
-        lines.needs_a_human(
+        findings.manual(
             About.PARAMETER,
             package.root.ref_id,
-            f"The package configuration {configuration} may set variables and properties when it starts.",
+            f"The package configuration {configuration} may set variables and properties when the package starts.",
         )
 
 
 def variables_of_loops(root: Executable) -> frozenset[str]:
-    """Return the full names of the variables that take what Foreach Loop containers go through."""
+    """Return the full names of the variables that Foreach Loop containers set."""
     return frozenset(
         value
         for executable in root.everything()
@@ -92,103 +92,101 @@ def variables_of_loops(root: Executable) -> frozenset[str]:
     )
 
 
-def _say_param(name: str, param: ParamOf, params: Params, lines: Lines) -> None:
+def _report_param(name: str, param: ParamOf, params: Params, findings: Findings) -> None:
     source, place = param.known.source, _place(param.known)
     about = About.VARIABLE if isinstance(source, Variable) else About.PARAMETER
-    default = "" if "default" in param.arguments else "; it has no default, so that whoever starts a run must give it"
-    lines.brought_over(about, place, f"It is the param {name}{default}.")
+    default = "" if "default" in param.arguments else ", without a default: each run must set it"
+    findings.converted(about, place, f"Param {name}{default}.")
     if params.is_of_loop(param.known):
-        lines.needs_a_human(
-            about, place, f"A loop sets it: put what the group is mapped over in place of params.{name}."
+        findings.manual(
+            about, place, f"A loop sets it: replace params.{name} by the item that the group is mapped over."
         )
     elif isinstance(source, Variable):
-        lines.needs_a_human(
+        findings.manual(
             about,
             place,
-            f"If a task of the package sets it, put what that task returns (XCom) in place of params.{name}.",
+            f"If a task of the package sets it, replace params.{name} by the result (XCom) of that task.",
         )
     elif isinstance(source, Parameter) and source.sensitive:
-        lines.needs_a_human(
+        findings.manual(
             About.SECRET,
             place,
-            f"Its value is secret. Whoever starts a run sees params.{name}: use a connection instead.",
+            f"Its value is secret, and params.{name} is visible in the run: use a connection instead.",
         )
 
 
-def _say_no_param(known: Known, bound: Container[Known], lines: Lines) -> None:
+def _report_no_param(known: Known, bound: Container[Known], findings: Findings) -> None:
     about = About.VARIABLE if isinstance(known.source, Variable) else About.PARAMETER
     if known not in bound:
-        lines.left_out(about, _place(known), "No mail and no condition names it.")
+        findings.skipped(about, _place(known), "No mail and no condition uses it.")
     elif isinstance(known.source, Variable) and known.source.expression:
-        lines.brought_over(about, _place(known), "Its expression is in what names it.")
+        findings.converted(about, _place(known), "Its expression was inlined where it is used.")
     elif known.place != "$Project":
-        lines.brought_over(about, _place(known), "Its value is in what names it.")
+        findings.converted(about, _place(known), "Its value was inlined where it is used.")
 
 
-def _say_managers(managers: Iterable[ConnectionManager], used: set[str], lines: Lines) -> None:
+def _report_managers(managers: Iterable[ConnectionManager], used: set[str], findings: Findings) -> None:
     for manager in managers:
         if is_smtp(manager):
             if manager.ref_id not in used:
-                lines.needs_a_human(About.CONNECTION, manager.ref_id, "No mail goes through it: is it needed?")
+                findings.manual(About.CONNECTION, manager.ref_id, "No mail uses it: is it needed?")
         elif "SMTP" in manager.creation_name.upper():
-            lines.needs_a_human(
+            findings.manual(
                 About.CONNECTION,
                 manager.ref_id,
-                f"It is not SSIS's own SMTP connection manager but one of type {manager.creation_name}, and is left. "
-                f"If it logs in by name and password, add a connection of Airflow's type smtp.",
+                f"It is of type {manager.creation_name}, not SSIS's own SMTP connection manager, and was not "
+                f"converted. If it logs in with a user name and password, add a connection of Airflow's type smtp.",
             )
         elif manager.ref_id in used:
-            lines.brought_over(About.CONNECTION, manager.ref_id, "Its path is in the mail that names it.")
+            findings.converted(About.CONNECTION, manager.ref_id, "Its path was inlined in the mail that uses it.")
         else:
-            lines.left_out(
-                About.CONNECTION, manager.ref_id, f"It is of type {manager.creation_name}, and not for mail."
-            )
+            findings.skipped(About.CONNECTION, manager.ref_id, f"Type {manager.creation_name}, not used for mail.")
 
 
-def _say_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], lines: Lines) -> None:
+def _report_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], findings: Findings) -> None:
     for place in dict.fromkeys((*places, *(manager.ref_id for manager in managers if manager.has_secret))):
-        lines.needs_a_human(About.SECRET, place, "A password or another secret stands here, which is copied nowhere.")
+        findings.manual(About.SECRET, place, "It contains a password or another secret, which was not copied.")
 
 
-def _say_mailer(executable: Executable, lines: Lines) -> None:
+def _report_mailer(executable: Executable, findings: Findings) -> None:
     if mailer := executable.mailer:
-        lines.needs_a_human(
+        findings.manual(
             About.MAIL,
             executable.ref_id,
-            f"It sends mail without a Send Mail task, by {mailer}: write that as a SendMailOperator. If it logs in, "
-            f"login and password belong into a connection.",
+            f"It sends mail without a Send Mail task, by {mailer}: write a SendMailOperator. If it logs in, put "
+            f"login and password into a connection.",
         )
 
 
-def _say_properties(executable: Executable, lines: Lines) -> None:
+def _report_properties(executable: Executable, findings: Findings) -> None:
     for name, value in executable.properties.items():
         if name.startswith(_OF_LOOPS):
-            lines.left_out(About.LOOP, executable.ref_id, f"{name}: {value}")
+            findings.skipped(About.LOOP, executable.ref_id, f"{name}: {value}")
         else:
-            advice = _ADVICE.get(name, "It has no counterpart here.")
-            lines.needs_a_human(About.PROPERTY, executable.ref_id, f"{name} is {value}. {advice}")
+            advice = _ADVICE.get(name, "It has no counterpart in Airflow.")
+            findings.manual(About.PROPERTY, executable.ref_id, f"{name} is {value}. {advice}")
     others = [name for name in executable.expressions if name != "Disable"]
     if others and executable.kind is not Kind.SEND_MAIL:
-        lines.left_out(About.EXPRESSION, executable.ref_id, f"It has expressions for {', '.join(others)}.")
+        findings.skipped(About.EXPRESSION, executable.ref_id, f"It has expressions for {', '.join(others)}.")
 
 
 def _place(known: Known) -> str:
     return f"{known.place}: {known.name}" if isinstance(known.source, Variable) else str(known.name)
 
 
-def _say_loose_ends(executable: Executable, lines: Lines) -> None:
+def _report_dangling_constraints(executable: Executable, findings: Findings) -> None:
     there = {one.ref_id for one in executable.executables}
     for constraint in executable.constraints:
         if not {constraint.source, constraint.target} <= there:
-            lines.needs_a_human(
+            findings.manual(
                 About.CONSTRAINT,
                 constraint.ref_id,
-                f"It leads from {constraint.source} to {constraint.target}, one of which is not there.",
+                f"It leads from {constraint.source} to {constraint.target}, one of which does not exist.",
             )
 
 
-def _named(package: Package) -> Iterator[Known]:
-    """Yield everything that has a name: the package's parameters, and all variables."""
+def _variables_and_parameters(package: Package) -> Iterator[Known]:
+    """Yield the package's parameters and all variables."""
     yield from (Known("$Package", parameter) for parameter in package.parameters)
     for executable in package.root.everything():
         yield from (Known(executable.ref_id, variable) for variable in executable.variables)

@@ -1,4 +1,4 @@
-"""The values of variables and parameters: from how a file writes them to Python's, and to a DAG's params."""
+"""Converts stored values of variables and parameters to Python values and to params of a DAG."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ _TEXTS = frozenset({DataType.WSTR, DataType.STR, DataType.GUID})
 _FRACTIONS = frozenset({DataType.R4, DataType.R8})
 _DECIMALS = frozenset({DataType.CY, DataType.DECIMAL, DataType.NUMERIC})
 _BOOLEANS = {"true": True, "-1": True, "1": True, "false": False, "0": False}
-# As the designer writes dates, in the language of the United States; else ISO 8601.
+# The designer writes dates in the format of English (United States); others are ISO 8601.
 _DATES = ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y")
 
 
 def read_value(text: str, data_type: DataType) -> Value:
-    """Read what a file says.
+    """Read a stored value.
 
     Raises:
-        ValueError: it is no value of that type.
+        ValueError: the text is not a value of this type.
     """
     if data_type in _TEXTS:
         return Value(text, data_type)
@@ -73,11 +73,11 @@ def read_value(text: str, data_type: DataType) -> Value:
             return Value(Decimal(text), data_type)
         return Value(int(text), data_type)
     except (KeyError, ValueError, InvalidOperation):
-        raise ValueError(f"It is no {data_type.value}") from None
+        raise ValueError(f"Not a value of {data_type.value}") from None
 
 
 def json_type(data_type: DataType) -> str:
-    """Return the type of a param that holds values of this type."""
+    """Return the JSON type of a param for values of this type."""
     if data_type is DataType.BOOL:
         return "boolean"
     if data_type in _TEXTS or data_type is DataType.DATE:
@@ -86,16 +86,16 @@ def json_type(data_type: DataType) -> str:
 
 
 def json_value(value: Value) -> str | int | float | bool:
-    """Return what a param holds of a value: a date as ISO 8601 text."""
+    """Return a value as a param holds it: a date as ISO 8601 text."""
     content = value.content
     if isinstance(content, datetime):
-        # A param's date-time must have a time zone; the translation of expressions looks at the rest only.
+        # A param of format date-time must have a time zone; translated expressions ignore it.
         return content.replace(tzinfo=UTC).isoformat()
     if isinstance(content, Decimal):
         return float(content)
     if isinstance(content, str | int | float):
         return content
-    raise TypeError(f"No param holds {type(content).__name__}.")
+    raise TypeError(f"A param cannot hold {type(content).__name__}.")
 
 
 def _date(text: str) -> datetime:
