@@ -64,9 +64,9 @@ test:
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
 	$(MAKE) --no-print-directory --jobs --output-sync=target lint docs test-main test-airflow-$(firstword $(AIRFLOW_VERSIONS))
 
-# What a module sets up is set up by one process; pytest's own order, in which the longest come first, is kept.
+# tests/conftest.py decides which process runs what; its order, in which the longest come first, is kept.
 test-main: $(VENV)/installed-for-tests
-	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses=$(WORKERS) --no-loadscope-reorder
 
 test-matrix: $(AIRFLOW_VERSIONS:%=test-airflow-%)
 
@@ -120,7 +120,7 @@ fuzz: $(VENV)/installed-for-tests
 		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
 			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
 	done
-	$(BIN)/pytest -m hypothesis --hypothesis-profile=search --numprocesses=$(WORKERS) --dist=loadgroup
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=search --numprocesses=$(WORKERS)
 
 clean:
 	rm -rf $(VENV) .build dist

@@ -1,16 +1,23 @@
 """What must stand before a test module is imported: Airflow's environment, and the fixtures of the real servers."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.people import ALICE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from xdist.scheduler import LoadScopeScheduling
 
 # The tests try the same examples every time, and none fails for being slow. ``make fuzz`` searches at random.
 settings.register_profile(
@@ -31,6 +38,8 @@ for _name in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy"):
     os.environ.pop(_name.upper(), None)
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+LIVE = "tests/live/"
 
 
 # The property of a test whose value stands at the end of pytest's output.
@@ -96,15 +105,25 @@ def dags(airflow_db):
     return load_dags(airflow_db.parent / "dags")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Kerberos bindings, and which tests one process runs; the running Airflow's take longest."""
+    """Mark what needs Kerberos bindings, which are not installed beside every Airflow; what takes longest begins."""
     for item in items:
         if "kdc" in getattr(item, "fixturenames", ()):
-            item.add_marker("kerberos")  # they are not installed beside every Airflow
-        item.add_marker(pytest.mark.xdist_group("live" if _is_live(item) else item.nodeid.partition("::")[0]))
-    items.sort(key=_is_live, reverse=True)
+            item.add_marker("kerberos")
+    items.sort(key=lambda item: _process_of(item.nodeid) == LIVE, reverse=True)
 
 
-def _is_live(item: pytest.Item) -> bool:
-    return "live" in item.path.parts
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Have one process run what shares a running Airflow, or a module."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - is not installed where this is not called
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _process_of(nodeid)
+
+    return Scheduling(config, log)
+
+
+def _process_of(nodeid: str) -> str:
+    return LIVE if nodeid.startswith(LIVE) else nodeid.partition("::")[0]
