@@ -167,7 +167,7 @@ def test_three_entries_are_logged(server, entries):
         f"SendMailTaskInfo: {result['message_id']}, {result['size']} octets, "
         f"accepted for bob@corp.test, carol@corp.test, refused for nobody, in "
     )
-    assert info.endswith("The server said: 250 2.0.0 Kept as number 1")
+    assert info.endswith("Reply of the server: 250 2.0.0 Kept as number 1")
     assert end == "SendMailTaskEnd: The task finished sending an e-mail message."
     assert len(server.outbox) == 1
 
@@ -652,7 +652,7 @@ def test_blocked_sender_fails_at_once(postfix, certificates, define):
 @pytest.mark.parametrize("port", ["small", "small_unannounced"])
 def test_message_that_is_too_large_fails_at_once(postfix, certificates, define, port):
     define(to_postfix(postfix, certificates, port))
-    with fails_for_good(match=r"takes no more than|552|refused the message"):
+    with fails_for_good(match=r"accepts at most|552|refused the message"):
         run(message_source="0123456789\n" * SIZE_LIMIT)
 
 

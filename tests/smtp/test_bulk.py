@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_OCTETS
+from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import (
     ConnectError,
@@ -289,7 +289,7 @@ def test_a_group_is_bounded_in_octets(postfix, submission):
 
     with SmtpClient.open(submission(postfix.port())) as client:
         next(outcomes := client.send_all(notes()))
-        assert len(ahead) <= 2 * (GROUP_OCTETS // (INLINE_LIMIT * 9 // 10) + 1) + 1
+        assert len(ahead) <= 2 * (GROUP_BYTES // (INLINE_LIMIT * 9 // 10) + 1) + 1
         list(outcomes)
 
 

@@ -122,7 +122,7 @@ def test_a_client_that_does_not_trust_the_server_says_nothing_to_it(certificates
 
 
 def test_starttls_where_tls_begins_at_once_is_explained(postfix, connect):
-    with pytest.raises(TimedOut, match="Perhaps this port expects TLS from the first octet"):
+    with pytest.raises(TimedOut, match="The port may expect implicit TLS"):
         connect(postfix.port("smtps"), timeouts=Timeouts(command=0.3))
 
 
