@@ -164,7 +164,7 @@ def test_three_entries_are_logged(server, entries):
     begin, info, end = _of_the_task(entries)
     assert begin == "SendMailTaskBegin: The task began to send an e-mail message."
     assert info.startswith(
-        f"SendMailTaskInfo: {result['message_id']}, {result['size']} octets, "
+        f"SendMailTaskInfo: {result['message_id']}, {result['size']} bytes, "
         f"accepted for bob@corp.test, carol@corp.test, refused for nobody, in "
     )
     assert info.endswith("Reply of the server: 250 2.0.0 Kept as number 1")
@@ -397,7 +397,7 @@ class TestRefusedMessages:
         assert MALFORMED in refusal(**{field: value})
 
     def test_several_senders(self, refusal):
-        assert refusal(from_email="a@x.test; b@x.test").startswith("from_email: It names 2 senders")
+        assert refusal(from_email="a@x.test; b@x.test").startswith("from_email: 2 senders are specified")
 
     def test_missing_attachment(self, refusal, tmp_path):
         missing = f"{tmp_path}/none.csv"
@@ -490,7 +490,9 @@ class TestRefusedMessages:
         assert refusal(headers=headers).startswith("headers: It must be a mapping")
 
     def test_headers_that_the_other_fields_write(self, refusal):
-        assert refusal(headers={"Bcc": "a@x.test"}).startswith('headers: The header "Bcc" is written from bcc')
+        assert refusal(headers={"Bcc": "a@x.test"}).startswith(
+            'headers: The header "Bcc" is built from the field bcc'
+        )
 
     def test_everything_at_once(self, refusal):
         problems = refusal(
