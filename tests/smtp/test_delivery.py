@@ -50,7 +50,7 @@ BODIES = {
     "plain": "Hello.\r\n",
     "dots": ".\r\n..\r\n.hidden\r\n\r\n.\r\n",
     "no line end": "the last line is not ended",
-    "larger than a flight": "0123456789 " * (INLINE_LIMIT // 10),
+    "larger than a pipeline": "0123456789 " * (INLINE_LIMIT // 10),
 }
 
 

@@ -278,7 +278,7 @@ def test_delivery_is_uncertain_if_the_content_left_and_no_reply_came(send, offer
 def test_what_was_answered_before_it_broke_off_decides_whether_it_can_have_been_delivered(
     send, replies, error, transient
 ):
-    """In one flight the content has left with the envelope: only a refusal before it makes certain."""
+    """The content was sent with the envelope: delivery is uncertain unless the envelope was refused."""
     with pytest.raises(SmtpError) as raised:
         send(BDAT, replies, note=Note(recipients=TWO))
     assert type(raised.value) is error
