@@ -251,13 +251,14 @@ class Bulk:
             following = self._prepare_next()
             if current is None and following is None:
                 return
-            overlapped = following if following and (yield from self._prepare_overlapped(following)) else None
-            current = yield from self._send_overlapped(current, overlapped)
-            if following is not None and overlapped is None:
-                if self._wire.closed:
-                    self._put_back(following.message)
-                else:
-                    yield from self._send_alone(following)
+            if following is None or (yield from self._prepare_overlapped(following)):
+                current = yield from self._send_overlapped(current, following)
+                continue
+            self._put_back(following.message)  # first, so that a message before it can be put back before it
+            current = yield from self._send_overlapped(current, None)
+            if not self._wire.closed:
+                self._next_message()
+                yield from self._send_alone(following)
 
     def _prepare_overlapped(self, item: _InFlight) -> Steps[bool]:
         if item.error is not None or not item.transaction.is_small:
@@ -320,15 +321,14 @@ class Bulk:
             before = len(self._in_flight)
             if not group and not before and large is None:
                 return
+            if large is not None:
+                self._put_back(large.message)  # first, so that messages before it can be put back before it
             if group:
                 yield from self._write_group(group)
             # The replies to the group before are read, while the server works on this one.
             yield from self._read_group(len(self._in_flight) if large else before)
-            if large is None:
-                continue
-            if self._wire.closed:
-                self._put_back(large.message)
-            else:
+            if large is not None and not self._wire.closed:
+                self._next_message()
                 yield from self._send_alone(large)
 
     def _next_group(self) -> Steps[tuple[list[_InFlight], _InFlight | None]]:
@@ -350,13 +350,16 @@ class Bulk:
 
     def _write_group(self, group: list[_InFlight]) -> Steps[None]:
         data = b"".join([_RESET.encode() + item.pipeline.encode() for item in group if item.error is None])
-        first = not self._in_flight
+        if data and not self._in_flight:
+            try:
+                yield from self._wire.check_for_unsolicited_data(Phase.MAIL)
+            except SmtpError as error:  # nothing was sent
+                self._end_session(error, *(item.message for item in group))
+                return
         self._in_flight.extend(group)
         if not data:
             return
         try:
-            if first:
-                yield from self._wire.check_for_unsolicited_data(Phase.MAIL)
             sent = group[:-1]  # if the write fails, the last message was not sent completely
             yield from self._wire.write_unchecked(data, Phase.MAIL)
             sent = group
