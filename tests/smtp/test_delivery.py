@@ -165,7 +165,7 @@ def test_refused_recipients_are_named_after_the_others_have_the_message(postfix,
 def test_all_or_nothing_sends_to_nobody_if_anybody_is_refused(postfix, connect, port):
     note, later = Note(recipients=MIXED), Note()
     with connect(port) as client:
-        with pytest.raises(RecipientsRefused, match="Nothing was sent to anybody") as raised:
+        with pytest.raises(RecipientsRefused, match="not sent to anybody, since all_or_nothing") as raised:
             client.send(note, all_or_nothing=True)
         client.send(later, all_or_nothing=True)
     assert raised.value.result is None

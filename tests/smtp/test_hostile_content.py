@@ -53,7 +53,7 @@ TOO_MUCH_OR_TOO_LITTLE = [-7, -1, 1, INLINE_LIMIT]
 @pytest.mark.parametrize("difference", TOO_MUCH_OR_TOO_LITTLE)
 def test_a_short_message_that_changed_is_not_begun(driver, send, difference):
     content = Hostile(b"x" * (1000 + difference), size=1000)
-    with pytest.raises(MessageError, match="changed while it was being sent: it had 1,000 octets"):
+    with pytest.raises(MessageError, match="changed while it was being sent: it had 1,000 bytes"):
         send(BDAT, note=HostileNote(rendering=content))
     assert driver.writes == []
     assert content.open_files == []

@@ -302,5 +302,5 @@ def test_anonymous_mail_is_never_sent_where_windows_authentication_is_offered(
 
 
 def test_an_offer_that_the_settings_do_not_allow_is_explained(postfix, log_in, identities):
-    with pytest.raises(AuthenticationNotOffered, match="offers NTLM; only Kerberos is allowed"):
+    with pytest.raises(AuthenticationNotOffered, match="offers NTLM; the connection allows only Kerberos"):
         log_in(postfix.port("ntlm_only"), identities("own ticket"))

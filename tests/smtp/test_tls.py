@@ -127,7 +127,7 @@ def test_starttls_where_tls_begins_at_once_is_explained(postfix, connect):
 
 
 def test_tls_at_once_where_starttls_is_expected_is_explained(postfix, connect):
-    with pytest.raises(TlsError, match=r"If the port expects STARTTLS \(25, 587\)") as raised:
+    with pytest.raises(TlsError, match=r"fits the port: STARTTLS \(25, 587\)") as raised:
         connect(postfix.port(), TlsMode.IMPLICIT)
     assert not raised.value.transient
 
