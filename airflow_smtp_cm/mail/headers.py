@@ -113,9 +113,8 @@ def _encoded_words(text: str) -> tuple[str, ...]:
     data = text.encode()
     start = 0
     while start < len(data):
-        piece = data[start : start + _BYTES_PER_WORD].decode(
-            errors="ignore"
-        )  # an incomplete character goes into the next word
+        # An incomplete character at the end goes into the next word.
+        piece = data[start : start + _BYTES_PER_WORD].decode(errors="ignore")
         words.append(_UTF8.header_encode(piece))
         start += len(piece.encode())
     return tuple(words)

@@ -147,10 +147,10 @@ def _run(wire: Wire, exchange: Exchange) -> Steps[None]:
     """Run one AUTH exchange."""
     token: bytes = yield Call(exchange.start)
     longest = len(token)
-    reply, left = yield from _start_exchange(wire, exchange.attempt.mechanism, token)
-    if left is not None and reply.code == CONTINUE:
+    reply, unsent = yield from _start_exchange(wire, exchange.attempt.mechanism, token)
+    if unsent is not None and reply.code == CONTINUE:
         # The text of this first 334 is not a challenge; Exchange sends text that is not base64.
-        reply = yield from _send_token(wire, left)
+        reply = yield from _send_token(wire, unsent)
     for _ in range(_MAX_ROUNDS):
         if reply.code != CONTINUE:
             break
@@ -223,7 +223,7 @@ def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> Auth
         advice = "The server cannot check logins at the moment; try again later."
     else:
         advice = (
-            "Check the user, the password and whether the account may log in here"
+            "Check the user, the password and whether the account may log in"
             + (
                 f", and that the SPN {exchange.spn} is the server's"
                 if exchange.attempt.protocol == "kerberos"

@@ -9,7 +9,7 @@ opens a new session and calls ``run`` again. Within a session there are three wa
     PIPELINING and CHUNKING      groups of messages (RSET MAIL RCPT... BDAT content, each) in one write; while the
                                  server works on a group, the next one is built and written, then the replies are read
 
-A message that is too large for memory, or cannot be rendered, is sent or reported alone, in its turn.
+A message larger than ``INLINE_LIMIT`` is sent alone, in its turn. One that cannot be rendered is only reported.
 
 Each message that was taken from the iterator is settled once, or put back for the next session. If a session ends
 early, the replies decide which:
@@ -17,13 +17,14 @@ early, the replies decide which:
     the server refused its envelope                            settled with that error
     it was sent completely, and there is no final reply        settled as uncertain
     it was not sent completely                                 put back
-    the server answered an earlier command with 421            put back: a server processes nothing after 421
+    the server sent 421 before it processed the message        put back: a server processes nothing after 421
 
 What an editor must keep:
 
 - Outcomes are in the order of the messages. A message that cannot be rendered waits for the outcomes before it.
 - A message is put back only if the server certainly has not accepted it, since it will be sent again. If this is not
   certain, it is settled as uncertain.
+- A message is put back at the front, so a later message must be put back before an earlier one.
 - If a session ends before any message is settled, ``run`` raises the error. Otherwise the same messages would open
   session after session, without an end.
 - At most two groups are in flight. ``GROUP`` limits the memory and the number of uncertain messages; the record of a

@@ -34,7 +34,7 @@ _PROTOCOL_NAMES: dict[Protocol, str] = {"kerberos": "Kerberos", "ntlm": "NTLM"}
 
 _NEG_TOKEN_RESP = 0xA1  # first byte of later SPNEGO tokens (RFC 4178, section 4.2)
 _NO_LAYER = 1  # RFC 4752, section 3.3: the bit for "no security layer"
-_LAYER_OCTETS = 4  # the bits, then the maximum message size in three bytes
+_LAYER_BYTES = 4  # the bits, then the maximum message size in three bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Exchange:
             return context.step(challenge) or b""
         # RFC 4752, section 3.1; Dovecot also does this after GSS-SPNEGO.
         offer = context.unwrap(challenge).data
-        if len(offer) != _LAYER_OCTETS or not offer[0] & _NO_LAYER:
+        if len(offer) != _LAYER_BYTES or not offer[0] & _NO_LAYER:
             raise AuthenticationError(
                 "The server requires a SASL security layer (RFC 4752), which this client does not support: "
                 "use TLS, and configure the server to offer SASL without a layer.",

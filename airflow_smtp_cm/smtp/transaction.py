@@ -2,11 +2,12 @@
 
 How it works. What the server offers decides how a message is sent:
 
-    offered                     writes (each ends with waiting for all replies)
+    offered                     writes, separated by |; the client waits for the replies to each
     PIPELINING and CHUNKING     MAIL RCPT... BDAT content                for content of up to ``INLINE_LIMIT``
                                 MAIL RCPT... | BDAT content              for larger content
     PIPELINING                  MAIL RCPT... DATA | content
-    neither                     MAIL | RCPT | ... | DATA or BDAT | content
+    CHUNKING                    MAIL | RCPT | ... | BDAT content
+    neither                     MAIL | RCPT | ... | DATA | content
 
 With ``all_or_nothing``, the first write holds only the envelope: the content may be sent only if all recipients are
 accepted. Larger content is sent block by block; it is never in memory as a whole.
