@@ -1,4 +1,4 @@
-"""What a message is: its envelope, its content and its octets; nothing about SMTP or Airflow."""
+"""Messages: addresses, attachments, headers and MIME; independent of SMTP and Airflow."""
 
 from airflow_smtp_cm.mail.addresses import Address
 from airflow_smtp_cm.mail.attachments import Attachment

@@ -1,4 +1,4 @@
-"""Addresses: what people write into To, Cc and Bcc, read without guessing (RFC 5322, section 3.4; RFC 5321)."""
+"""Addresses, and the parsing of lines of addresses as people write them (RFC 5322, section 3.4; RFC 5321)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from airflow_smtp_cm.problems import Problems, read_each
 
 __all__ = ["Address", "parse_line", "parse_lines"]
 
-MAX_LOCAL_PART = 64  # octets (RFC 5321, section 4.5.3.1.1)
-MAX_ADDRESS = 254  # octets: a path of 256 (section 4.5.3.1.3) less its angle brackets
-MAX_DOMAIN = 255  # octets (section 4.5.3.1.2)
-MAX_LINE = 1024 * 1024  # characters: ten thousand recipients with long names, more than servers take
-_SHORT_LINE = 256  # characters: what is worth remembering
-MAX_DISPLAY_NAME = 256  # characters, as many as Active Directory's have
+MAX_LOCAL_PART = 64  # bytes (RFC 5321, section 4.5.3.1.1)
+MAX_ADDRESS = 254  # bytes: a path of 256 (section 4.5.3.1.3) without its angle brackets
+MAX_DOMAIN = 255  # bytes (section 4.5.3.1.2)
+MAX_LINE = 1024 * 1024  # characters: ten thousand recipients with long names, more than servers accept
+_SHORT_LINE = 256  # characters: lines up to this length are cached
+MAX_DISPLAY_NAME = 256  # characters, the limit of Active Directory
 
 # RFC 5322, section 3.2.3, and what RFC 6531, section 3.3, adds to it.
 _ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
 _DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*+")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
-# RFC 5321 has letters, digits and hyphens; the underscore is there because Windows host names may have it.
+# RFC 5321 allows letters, digits and hyphens; the underscore is allowed because Windows host names may contain it.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-# RFC 5321, section 4.1.3; ipaddress alone would let pass a zone, in which anything can stand.
+# RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
 _LITERAL = re.compile(r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]")
 
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
@@ -43,7 +43,7 @@ _TOKEN = re.compile(
     | (?P<close>>)
     | (?P<quoted>{_QUOTED})
     | (?P<literal>\[[^\[\]]*+\])
-    | (?P<comment>\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\))  # one inside another, no deeper
+    | (?P<comment>\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\))  # at most one nested comment
     | (?P<unpaired>.)
     """,
     re.VERBOSE,
@@ -51,22 +51,22 @@ _TOKEN = re.compile(
 _Token = tuple[str, str]
 
 _MALFORMED = 'The address "{}" is malformed. It is either missing the "@" symbol or is not valid. {}'
-_QUOTE_NAME = 'A name that holds a comma or a semicolon must stand in double quotes: "Doe, John" <john@example.com>.'
+_QUOTE_NAME = 'A name with a comma or a semicolon must be in double quotes: "Doe, John" <john@example.com>.'
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One mailbox, valid from the start.
+    """One mailbox, validated when it is built.
 
     Attributes:
         display_name: the name shown to people, empty if there is none.
-        local_part: what stands before the "@", without quotes.
-        domain: what stands after it: a domain name in ASCII (a Unicode name is converted with IDNA 2008), or an
+        local_part: the part before the "@", without quotes.
+        domain: the part after it: a domain name in ASCII (a Unicode name is converted with IDNA 2008), or an
             address literal such as ``[192.0.2.1]``.
-        addr_spec: the address as MAIL, RCPT and header fields have it: ``local-part@domain``, quoted where necessary.
+        addr_spec: the address in the form for MAIL, RCPT and headers: ``local-part@domain``, quoted if necessary.
 
     Raises:
-        InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), or a part holds
+        InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), or a part contains
             control characters.
     """
 
@@ -83,21 +83,21 @@ class Address:
             raise InvalidAddress(f"The name is longer than {MAX_DISPLAY_NAME} characters.")
         object.__setattr__(self, "domain", _ascii_domain(self.domain))
         if not self.local_part:
-            raise InvalidAddress('Nothing stands before the "@".')
-        object.__setattr__(self, "addr_spec", f"{_written(self.local_part)}@{self.domain}")
-        written = self.addr_spec.encode()
-        if written.rindex(b"@") > MAX_LOCAL_PART:
-            raise InvalidAddress(f'What stands before the "@" is longer than {MAX_LOCAL_PART} octets.')
-        if len(written) > MAX_ADDRESS:
-            raise InvalidAddress(f"It is longer than {MAX_ADDRESS} octets.")
+            raise InvalidAddress('The part before the "@" is empty.')
+        object.__setattr__(self, "addr_spec", f"{_quoted_if_needed(self.local_part)}@{self.domain}")
+        encoded = self.addr_spec.encode()
+        if encoded.rindex(b"@") > MAX_LOCAL_PART:
+            raise InvalidAddress(f'The part before the "@" is longer than {MAX_LOCAL_PART} bytes.')
+        if len(encoded) > MAX_ADDRESS:
+            raise InvalidAddress(f"It is longer than {MAX_ADDRESS} bytes.")
 
     @property
     def mailbox(self) -> tuple[str, str]:
-        """What tells one mailbox from another: only the domain ignores case (RFC 5321, section 2.4)."""
+        """The identity of the mailbox: only the domain is case-insensitive (RFC 5321, section 2.4)."""
         return self.local_part, self.domain.lower()
 
     def __str__(self) -> str:
-        """Return a form that ``parse_line`` reads back."""
+        """Return the address in a form that ``parse_line`` accepts."""
         if not self.display_name:
             return self.addr_spec
         return f"{phrase(self.display_name)} <{self.addr_spec}>"
@@ -107,15 +107,15 @@ Addresses = str | Address | Iterable[str | Address] | None
 
 
 def parse_line(text: str) -> tuple[Address, ...]:
-    """Read a line of addresses, separated by semicolons or commas: ``A <a@x>; b@y, "Doe, John" <j@z>``.
+    """Parse a line of addresses, separated by semicolons or commas: ``A <a@x>; b@y, "Doe, John" <j@z>``.
 
-    Empty items are skipped. Comments are ignored, but for those in a name, which belong to it for most people
-    (``Doe John (IT) <j@x>``). A name need not be quoted unless it holds a separator.
+    Empty items are skipped. Comments are ignored, except in a name, where people mean them as part of it
+    (``Doe John (IT) <j@x>``). A name must be quoted only if it contains a separator.
 
     Raises:
-        InvalidAddress: names every item that is no address, up to a hundred.
+        InvalidAddress: lists all invalid items, up to a hundred.
     """
-    return _parse_known(text) if len(text) <= _SHORT_LINE else _parse(text)
+    return _parse_cached(text) if len(text) <= _SHORT_LINE else _parse(text)
 
 
 def _parse(text: str) -> tuple[Address, ...]:
@@ -127,24 +127,24 @@ def _parse(text: str) -> tuple[Address, ...]:
     problems = Problems()
     for item in _items(text):
         try:
-            addresses.append(_read(item))
+            addresses.append(_parse_item(item))
         except InvalidAddress as error:
-            problems.append(_MALFORMED.format(visible(_written_out(item)), error))
+            problems.append(_MALFORMED.format(visible(_source_text(item)), error))
             if problems.full:
                 break
     problems.raise_as(InvalidAddress)
     return tuple(addresses)
 
 
-# Most messages come from few senders, and a batch of them has the same readers again and again.
-_parse_known = lru_cache(maxsize=1024)(_parse)
+# Messages often have the same senders and recipients.
+_parse_cached = lru_cache(maxsize=1024)(_parse)
 
 
 def parse_lines(lines: Addresses) -> tuple[Address, ...]:
-    """Read one line of addresses, or several, or addresses already read; None means no address.
+    """Parse one or several lines of addresses, or return ``Address`` objects unchanged; None means no address.
 
     Raises:
-        InvalidAddress: names every item that is no address, up to some hundred.
+        InvalidAddress: lists all invalid items, up to about a hundred.
     """
     if lines is None:
         return ()
@@ -158,42 +158,42 @@ def _one_line(line: str | Address) -> tuple[Address, ...]:
 
 
 def phrase(name: str) -> str:
-    """Write a display name as RFC 5322 wants it, in double quotes unless it is made of plain words."""
+    """Return a display name as a phrase of RFC 5322: in double quotes unless it consists of plain words."""
     return name if _PLAIN_NAME.fullmatch(name) else _quote(name)
 
 
 def _items(line: str) -> Iterator[list[_Token]]:
-    """Split a line at the separators that are not inside quotes, comments, literals or angle brackets."""
+    """Split a line at separators outside quotes, comments, literals and angle brackets."""
     item: list[_Token] = []
     in_angle = False
     for match in _TOKEN.finditer(line):
         kind = str(match.lastgroup)
-        if kind == "unpaired":  # what follows cannot be told apart: it is one item, and no address
+        if kind == "unpaired":  # the rest cannot be split: it is one invalid item
             yield [*item, (kind, line[match.start() :])]
             return
         in_angle = kind == "open" or (in_angle and kind != "close")
         if kind != "separator" or in_angle:
             item.append((kind, match[0]))
             continue
-        if _written_out(item):
+        if _source_text(item):
             yield item
         item = []
-    if _written_out(item):
+    if _source_text(item):
         yield item
 
 
-def _read(item: list[_Token]) -> Address:
+def _parse_item(item: list[_Token]) -> Address:
     kinds = [kind for kind, _ in item]
     if "unpaired" in kinds:
-        raise InvalidAddress(f"The {item[-1][1][0]} has no counterpart.")
+        raise InvalidAddress(f"The {item[-1][1][0]} is not closed or not opened.")
     if "open" not in kinds:
         return _mailbox("", item)
     start = kinds.index("open")
     if "close" not in kinds[start:]:
-        raise InvalidAddress("The < has no counterpart.")
+        raise InvalidAddress("The < is not closed.")
     end = kinds.index("close", start)
     if _without_comments(item[end + 1 :]):
-        raise InvalidAddress("Something follows the >; separate addresses by semicolons.")
+        raise InvalidAddress("There is text after the >; separate addresses by semicolons.")
     return _mailbox(_display_name(item[:start]), item[start + 1 : end])
 
 
@@ -201,7 +201,7 @@ def _display_name(tokens: list[_Token]) -> str:
     return "".join(_unquote(text) if kind == "quoted" else text for kind, text in tokens)
 
 
-def _written_out(tokens: list[_Token]) -> str:
+def _source_text(tokens: list[_Token]) -> str:
     return "".join([text for _, text in tokens]).strip()
 
 
@@ -217,16 +217,16 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
     if match is None:
         raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
     if (plain := match["plain"]) and not _DOT_ATOM.fullmatch(plain):
-        raise InvalidAddress(f'"{visible(plain)}" cannot stand before the "@" without double quotes.')
+        raise InvalidAddress(f'"{visible(plain)}" must be in double quotes before the "@".')
     return Address(display_name, _unquote(match["quoted"]) if plain is None else plain, match["domain"])
 
 
 @lru_cache(maxsize=1024)  # converting a Unicode name takes 50 microseconds, and most recipients share a few domains
 def _ascii_domain(domain: str) -> str:
     if literal := _LITERAL.fullmatch(domain):
-        return _checked_literal(literal)
+        return _valid_literal(literal)
     if len(domain) > MAX_DOMAIN:
-        raise InvalidAddress(f"The domain is longer than {MAX_DOMAIN} octets.")
+        raise InvalidAddress(f"The domain is longer than {MAX_DOMAIN} bytes.")
     try:
         name = domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
     except idna.IDNAError as error:
@@ -236,18 +236,18 @@ def _ascii_domain(domain: str) -> str:
     return name
 
 
-def _checked_literal(literal: re.Match[str]) -> str:
+def _valid_literal(literal: re.Match[str]) -> str:
     try:
         if literal["ipv6"]:
             ipaddress.IPv6Address(literal["ipv6"])
         else:
             ipaddress.IPv4Address(literal["ipv4"])
     except ValueError as error:
-        raise InvalidAddress(f'"{visible(literal[0])}" is no address literal: {error}.') from error
+        raise InvalidAddress(f'"{visible(literal[0])}" is not an address literal: {error}.') from error
     return literal[0]
 
 
-def _written(local_part: str) -> str:
+def _quoted_if_needed(local_part: str) -> str:
     return local_part if _DOT_ATOM.fullmatch(local_part) else _quote(local_part)
 
 

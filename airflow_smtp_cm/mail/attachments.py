@@ -1,4 +1,4 @@
-"""Attachments: where their octets come from, and what they are called (SSIS FileAttachments)."""
+"""Attachments: their sources, names and media types (SSIS FileAttachments)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ DEFAULT_MEDIA_TYPE = "application/octet-stream"
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105  # RFC 2045, section 5.1
 _MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
 _PATTERN = re.compile(r"[*?[]")
-_MAX_MEDIA_TYPE = 255  # octets; it stands on one header line, with room to spare
+_MAX_MEDIA_TYPE = 255  # bytes; it must fit on one header line
 _MAX_NAME = 1024  # characters: no storage has longer names
 _MAX_PATTERN = 4096  # characters: no file system has longer paths
-# What says that there is no such file, of errors that Python has no class for.
+# Errors that also mean that the file does not exist, and have no exception class.
 _NO_SUCH_FILE = (errno.ENAMETOOLONG, errno.ELOOP)
 
-# What mail is full of and the table lacks before Python 3.14.
+# Common types that are missing in the table of Python before 3.14.
 _OFFICE_TYPES = {
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
@@ -42,16 +42,16 @@ _COMPRESSED_TYPES = {"gzip": "application/gzip", "bzip2": "application/x-bzip2",
 
 
 class Status(Protocol):
-    """What ``stat`` tells; ``st_mode`` is looked at too, if it is there."""
+    """The result of ``stat``; ``st_mode`` is used, too, if it exists."""
 
     @property
     def st_size(self) -> int:
-        """Number of octets."""
+        """The size in bytes."""
 
 
 @runtime_checkable
 class FileLike(Protocol):
-    """A file somewhere: ``pathlib.Path``, Airflow's ``ObjectStoragePath``, and what behaves as they do."""
+    """A file on any storage: ``pathlib.Path``, Airflow's ``ObjectStoragePath``, and compatible objects."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class FileLike(Protocol):
         """Open the file."""
 
     def stat(self) -> Status:
-        """Tell its size."""
+        """Return the status of the file."""
 
 
 Source: TypeAlias = str | os.PathLike[str] | FileLike | bytes
@@ -69,19 +69,19 @@ Source: TypeAlias = str | os.PathLike[str] | FileLike | bytes
 
 @dataclass(frozen=True, slots=True, init=False)
 class Attachment:
-    """Octets with a name, to be read while they are sent.
+    """A file with a name; it is read while it is sent.
 
     Attributes:
-        source: a path, an object that can be opened as ``pathlib.Path`` can, or the octets themselves.
-        name: the file name shown to the recipient; by default the source's own.
+        source: a path, an object with the interface of ``FileLike``, or the content itself.
+        name: the file name that the recipient sees; by default the name of the source.
         media_type: such as ``text/csv; charset=utf-8``; by default guessed from the name. Mail messages (``.eml``)
             are sent as application/octet-stream: base64 is not allowed for ``message/rfc822`` (RFC 2046, section
-            5.2.1), and nothing else would carry every file unchanged.
-        size: number of octets, as it was when the attachment was made; that many are sent.
+            5.2.1), and other encodings would not keep every file unchanged.
+        size: the size in bytes when the attachment was built; exactly this many bytes are sent.
 
     Raises:
-        InvalidAttachment: the source is missing, not readable or not a file, or the name or media type cannot be
-            written into a header.
+        InvalidAttachment: the source is missing, not readable or not a file, or the name or media type is not
+            valid in a header.
     """
 
     source: Source = field(repr=False)
@@ -101,11 +101,11 @@ class Attachment:
             object.__setattr__(self, attribute, value)
 
     def blocks(self, block_size: int) -> Generator[bytes]:
-        """Read ``size`` octets, in blocks of ``block_size`` (the last one may be shorter).
+        """Yield ``size`` bytes, in blocks of ``block_size`` (the last one may be shorter).
 
         Raises:
-            SourceChanged: there are fewer octets by now. (More are not sent: the size has been announced.)
-            OSError: the source cannot be read any more.
+            SourceChanged: the source has fewer bytes now. (More are not sent: the size was announced.)
+            OSError: the source can no longer be read.
         """
         left = self.size
         with _open(self.source) as file:
@@ -114,35 +114,35 @@ class Attachment:
                 left -= len(block)
                 if not block:
                     raise SourceChanged(
-                        f'The attachment "{self.name}" had {self.size} octets when the message was built, and has '
+                        f'The attachment "{self.name}" had {self.size} bytes when the message was built, and has '
                         f"{self.size - left} now."
                     )
                 yield block
 
 
-# What is one attachment, however much one can iterate over it.
+# Types of one attachment, although some of them are iterable.
 ONE_ITEM = (str, bytes, os.PathLike, FileLike, Attachment)
 Attachments: TypeAlias = Source | Attachment | Iterable[Source | Attachment] | None
 
 
 def expand(items: Attachments) -> tuple[Attachment, ...]:
-    """Turn paths and sources into attachments.
+    """Return the attachments for paths and sources.
 
     A string may hold several paths, separated by ``|``, and patterns (``*``, ``?``, ``[...]``, and ``**`` for any
-    depth of folders), whose files come in sorted order. A file that has the very name of a pattern is meant itself.
-    Path objects and other sources are taken as they are.
+    depth of folders), whose files come in sorted order. If a file with exactly the name of the pattern exists, it is
+    attached. Path objects and other sources are not expanded.
 
     Raises:
-        InvalidAttachment: names every file that is missing or not readable, and every pattern without a file, up to
-            some hundred.
+        InvalidAttachment: lists all files that are missing or not readable, and all patterns without a file, up to
+            about a hundred.
     """
-    if items is None:  # most messages; to tell one item from several takes longer than all the rest of them
+    if items is None:  # true for most messages, and much faster than the check for one or several items
         return ()
     return read_each(_attach, sources(items), InvalidAttachment)
 
 
 def sources(items: Source | Attachment | Iterable[Source | Attachment]) -> Iterator[Source | Attachment]:
-    """Yield one source after the other: a string may hold several, separated by ``|``."""
+    """Yield the sources; a string may contain several paths, separated by ``|``."""
     for item in (items,) if isinstance(items, ONE_ITEM) else items:
         yield from filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,)
 
@@ -150,7 +150,7 @@ def sources(items: Source | Attachment | Iterable[Source | Attachment]) -> Itera
 def _attach(source: Source | Attachment) -> tuple[Attachment, ...]:
     if isinstance(source, Attachment):
         return (source,)
-    # Path.exists and Path.is_dir would raise for what we may not look at, and Path.glob takes no absolute pattern.
+    # Path.exists and Path.is_dir raise without permission, and Path.glob does not accept absolute patterns.
     if not isinstance(source, str) or not _PATTERN.search(source) or os.path.exists(source):  # noqa: PTH110
         return (Attachment(source),)
     if character := forbidden(source):
@@ -177,9 +177,9 @@ def _open(source: Source) -> BinaryIO:
 
 
 def _size(source: Source) -> int:
-    """Tell the size of a source that is there and can be read.
+    """Return the size of a source, after a check that it exists and can be read.
 
-    Other errors than these, such as a network's, say nothing about the message and are left as they are.
+    Other errors, such as those of a network, are raised unchanged: they are not errors of the message.
     """
     if isinstance(source, bytes):
         return len(source)
@@ -187,7 +187,7 @@ def _size(source: Source) -> int:
     shown = visible(str(path))
     try:
         status = path.stat()
-        # A storage without kinds says 0, and Airflow reports the link itself. Opening a pipe would wait for a writer.
+        # st_mode is 0 on a storage without file types, and Airflow reports links. Opening a pipe would block.
         is_file = stat.S_IFMT(getattr(status, "st_mode", 0)) in (0, stat.S_IFREG, stat.S_IFLNK)
         if is_file:
             path.open("rb").close()
@@ -199,12 +199,12 @@ def _size(source: Source) -> int:
             f'Either the file "{shown}" does not exist or you do not have permissions to access the file.'
         ) from error
     if not is_file:
-        raise InvalidAttachment(f'"{shown}" is not a file (a folder, for instance) and cannot be attached.')
+        raise InvalidAttachment(f'"{shown}" is not a file (but a folder, for instance) and cannot be attached.')
     return status.st_size
 
 
 def _read(file: BinaryIO, count: int) -> bytes:
-    """Read ``count`` octets, fewer only at the end of the file: a remote file may give less than it is asked for."""
+    """Return ``count`` bytes, fewer only at the end of the file: one read of a remote file may return fewer."""
     block = file.read(count)
     while block and len(block) < count and (more := file.read(count - len(block))):
         block += more
@@ -213,25 +213,25 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 def _name_problems(name: str) -> Iterator[str]:
     if not name.strip():
-        yield "An attachment has no name; give it one."
+        yield "An attachment has no name; set one."
     elif character := forbidden(name):
-        yield f'The file name "{visible(name)}" holds the control character {character}.'
+        yield f'The file name "{visible(name)}" contains the control character {character}.'
     elif len(name) > _MAX_NAME:
         yield f'The file name "{visible(name)}" is longer than {_MAX_NAME:,} characters.'
 
 
 def _media_type_problems(media_type: str) -> Iterator[str]:
     if not _MEDIA_TYPE.fullmatch(media_type) or len(media_type) > _MAX_MEDIA_TYPE:
-        yield f'"{visible(media_type)}" is no media type such as text/csv or text/csv; charset=utf-8.'
+        yield f'"{visible(media_type)}" is not a media type; examples: text/csv, text/csv; charset=utf-8.'
     elif media_type.lower().startswith(("message/", "multipart/")):
         yield (
-            f'An attachment cannot be sent as "{media_type}": base64 is not allowed for it (RFC 2046). Leave the '
-            f"media type out or use {DEFAULT_MEDIA_TYPE}."
+            f'An attachment cannot be sent as "{media_type}": base64 is not allowed for it (RFC 2046). Omit the '
+            f"media type or use {DEFAULT_MEDIA_TYPE}."
         )
 
 
 def _guess(name: str) -> str:
-    # The slash keeps a name such as "data:..." from being taken for a URL.
+    # Without the slash, a name such as "data:..." would be read as a URL.
     media_type, compression = _known_types().guess_type(f"/{name}", strict=False)
     if compression:
         return _COMPRESSED_TYPES.get(compression, DEFAULT_MEDIA_TYPE)
@@ -242,7 +242,7 @@ def _guess(name: str) -> str:
 
 @cache
 def _known_types() -> mimetypes.MimeTypes:
-    """Return Python's own table, so that a message does not depend on the machine it is written on."""
+    """Return Python's built-in table, so that a message does not depend on the machine."""
     known = mimetypes.MimeTypes()
     for suffix, media_type in _OFFICE_TYPES.items():
         known.add_type(media_type, suffix)

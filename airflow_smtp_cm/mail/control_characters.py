@@ -1,4 +1,4 @@
-"""Characters that no address, header or file name may hold."""
+"""Control characters, which addresses, headers and file names must not contain."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 from airflow_smtp_cm.shortening import shorten
 
-# A line end of any kind would start a header, or a command, of its own; other controls are never meant (RFC 5322,
-# section 2.2). U+2028 and U+2029 are line ends to many programs, and a lone surrogate has no octets at all.
+# A line end would start a new header or command (injection); other control characters are not allowed (RFC 5322,
+# section 2.2). Many programs read U+2028 and U+2029 as line ends, and a lone surrogate cannot be encoded in UTF-8.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def forbidden(text: str) -> str | None:
-    """Name the first character in ``text`` that no header may hold, such as ``U+000A``; None if there is none."""
+    """Return the first forbidden character in ``text``, such as ``U+000A``; None if there is none."""
     match = _FORBIDDEN.search(text)
     return match and _name(match)
 
 
 def visible(text: str, limit: int = 200) -> str:
-    """Show what somebody wrote, for an error message: forbidden characters by their names, at most ``limit``."""
+    """Return ``text`` for an error message: forbidden characters by code point, at most ``limit`` characters."""
     return _FORBIDDEN.sub(lambda match: f"<{_name(match)}>", shorten(text, limit))
 
 

@@ -1,12 +1,12 @@
-"""What can be wrong with a message, worded for its author.
+"""The errors of messages; their texts are for the author of the message.
 
-It is one of these:
+The classes:
 
-    InvalidMessage (ValueError)         found when the message is built; lists every problem
-    |-- InvalidAddress                  found in a line of addresses
-    `-- InvalidAttachment               found in an attachment's source, name or media type
-    Smtputf8Needed (ValueError)         found when the message is rendered for a server that lacks SMTPUTF8
-    SourceChanged (OSError)             found while an attachment is being sent
+InvalidMessage (ValueError)         raised when the message is built; lists all problems
+|-- InvalidAddress                  an invalid address or line of addresses
+`-- InvalidAttachment               an invalid source, name or media type of an attachment
+Smtputf8Needed (ValueError)         raised when the message is rendered for a server without SMTPUTF8
+SourceChanged (OSError)             raised while an attachment is being sent
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ __all__ = ["InvalidAddress", "InvalidAttachment", "InvalidMessage", "Smtputf8Nee
 
 
 class InvalidMessage(InvalidInput):
-    """A message, or a part of one, cannot be sent as it is.
+    """A message, or a part of one, is invalid.
 
     Attributes:
-        problems: everything that is wrong, in full sentences.
+        problems: all problems, in full sentences.
     """
 
 
 class InvalidAddress(InvalidMessage):
-    """A line of addresses cannot be read, or an address breaks the rules of RFC 5321."""
+    """A line of addresses cannot be parsed, or an address is not valid by RFC 5321."""
 
 
 class InvalidAttachment(InvalidMessage):
-    """An attachment cannot be read, or cannot be described in a header."""
+    """An attachment cannot be read, or its name or media type is not valid in a header."""
 
 
 class Smtputf8Needed(ValueError):
@@ -37,4 +37,4 @@ class Smtputf8Needed(ValueError):
 
 
 class SourceChanged(OSError):
-    """An attachment became shorter than it was when the message was built."""
+    """An attachment is shorter than when the message was built."""

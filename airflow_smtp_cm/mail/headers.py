@@ -17,59 +17,59 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.mail.addresses import Address
 
-MAX_LINE = 998  # octets, without CRLF (RFC 5322, section 2.1.1)
-MAX_NAME = 76  # octets of a header's name: what goes on one line with its colon
-# Octets of a text in UTF-8: encoded, it stays below the 102,400 octets after which Postfix cuts a field off.
+MAX_LINE = 998  # bytes, without CRLF (RFC 5322, section 2.1.1)
+MAX_NAME = 76  # bytes of the name of a header, so that it fits on one line with its colon
+# Bytes of a text in UTF-8: encoded, it is shorter than 102,400 bytes, where Postfix truncates a field.
 MAX_TEXT = 32 * 1024
 
-_LINE = 78  # what lines should keep to (RFC 5322, section 2.1.1)
-_LONGEST_WORD = MAX_LINE - MAX_NAME - len(": ")  # what surely fits, unbroken, even on the first line
+_LINE = 78  # the recommended line length (RFC 5322, section 2.1.1)
+_LONGEST_WORD = MAX_LINE - MAX_NAME - len(": ")  # fits even on the first line
 
 _UTF8 = Charset("utf-8")
-_OCTETS_A_WORD = 39  # makes 64 characters in base64, so that "Reply-To: " and a word keep to 76 (RFC 2047, section 2)
-_LONGEST_PHRASE = 60  # characters of a name that are worth leaving as they are; a phrase is one word when folding
-_CHARACTERS_A_PARAMETER = 75  # of a file name: they take 12 octets each at the most (RFC 2231)
-# Can stand between double quotes as it is; a semicolon could too, but is taken for the end by careless readers.
+_BYTES_PER_WORD = 39  # 64 characters with encoding, so that "Reply-To: " and a word fit into 76 (RFC 2047, section 2)
+_LONGEST_PHRASE = 60  # characters; a longer name is encoded, since a phrase is not folded
+_CHARACTERS_PER_PARAMETER = 75  # of a file name: each takes at most 12 bytes (RFC 2231)
+# Valid in double quotes. A semicolon is valid, too, but some mail programs read it as the end of the name.
 _PLAIN_FILE_NAME = re.compile(r"[ !#-:<-\[\]-~]{1,255}")
-_SINGLE_SPACE = re.compile(r"(?<! ) (?! )")  # to break a line elsewhere would make one of white space only
+_SINGLE_SPACE = re.compile(r"(?<! ) (?! )")  # a break elsewhere could result in a line of white space only
 
 
 def text_field(name: str, text: str) -> str:
-    """Write a header field whose value is text for people, or somebody's own, such as Subject.
+    """Return a header field with unstructured text, such as Subject.
 
-    ASCII stays as it is, unless it would not come back the same: then, and for all other text, encoded words.
+    ASCII text is written unchanged if it can be read back unchanged; other text is written in encoded words.
     """
     return _fold(name, _words(text))
 
 
 def address_field(name: str, addresses: Iterable[Address]) -> str:
-    """Write From, To, Cc or Reply-To. Names are in ASCII; a local part is in UTF-8 if it must be (RFC 6532)."""
+    """Return From, To, Cc or Reply-To. Names are encoded in ASCII; a local part may be in UTF-8 (RFC 6532)."""
     *others, last = [_mailbox(address) for address in addresses]
     words = [word for mailbox in others for word in (*mailbox[:-1], f"{mailbox[-1]},")]
     return _fold(name, [*words, *last])
 
 
 def date_field(date: datetime) -> str:
-    """Write Date, with the offset from UTC."""
+    """Return Date, with the offset from UTC."""
     return _date_field(date.replace(microsecond=0))
 
 
-@lru_cache(maxsize=16)  # thousands of messages may be written within the same second
+@lru_cache(maxsize=16)  # thousands of messages may be built within one second
 def _date_field(date: datetime) -> str:
     return f"Date: {format_datetime(date)}\r\n"
 
 
 def content_type_field(media_type: str, *parameters: str) -> str:
-    """Write Content-Type, with each parameter on a line of its own."""
+    """Return Content-Type, with each parameter on its own line."""
     return ";\r\n ".join([f"Content-Type: {media_type}", *parameters]) + "\r\n"
 
 
 def attachment_fields(media_type: str, file_name: str) -> str:
-    """Write Content-Type and Content-Disposition of an attachment.
+    """Return Content-Type and Content-Disposition of an attachment.
 
-    The name stands in both: as RFC 2231 wants it in Content-Disposition, and with encoded words in Content-Type, for
-    clients that know nothing else. Long names are divided only where one line cannot hold them, as not every client
-    puts them together again.
+    Both contain the name: Content-Disposition as RFC 2231 requires, Content-Type in encoded words, for mail programs
+    that support nothing else. A name is divided only if it does not fit on one line, since some mail programs do not
+    join the parts.
     """
     if _PLAIN_FILE_NAME.fullmatch(file_name) and "=?" not in file_name:
         name, file_names = file_name, [f'filename="{file_name}"']
@@ -81,8 +81,8 @@ def attachment_fields(media_type: str, file_name: str) -> str:
 
 def _file_name_parameters(file_name: str) -> list[str]:
     pieces = [
-        quote(file_name[start : start + _CHARACTERS_A_PARAMETER], safe="")
-        for start in range(0, len(file_name), _CHARACTERS_A_PARAMETER)
+        quote(file_name[start : start + _CHARACTERS_PER_PARAMETER], safe="")
+        for start in range(0, len(file_name), _CHARACTERS_PER_PARAMETER)
     ]
     if len(pieces) == 1:
         return [f"filename*=utf-8''{pieces[0]}"]
@@ -106,23 +106,24 @@ def _words(text: str) -> Sequence[str]:
     return _encoded_words(text)
 
 
-@lru_cache(maxsize=256)  # names of senders and readers, and the subject of a message to many
+@lru_cache(maxsize=256)  # names of senders and recipients, and subjects, are often the same
 def _encoded_words(text: str) -> tuple[str, ...]:
-    """Encode the whole text (RFC 2047), never dividing a character between two words."""
+    """Encode text in encoded words (RFC 2047); a character is never divided between two words."""
     words: list[str] = []
-    octets = text.encode()
+    data = text.encode()
     start = 0
-    while start < len(octets):
-        piece = octets[start : start + _OCTETS_A_WORD].decode(errors="ignore")  # leaves half a character for the next
+    while start < len(data):
+        # An incomplete character at the end goes into the next word.
+        piece = data[start : start + _BYTES_PER_WORD].decode(errors="ignore")
         words.append(_UTF8.header_encode(piece))
         start += len(piece.encode())
     return tuple(words)
 
 
 def _fold(name: str, words: Iterable[str]) -> str:
-    """Put words on lines, with single spaces between them.
+    """Fold words into lines, with single spaces between them.
 
-    The first word always stays beside the name: readers disagree about a first line that holds nothing else.
+    The first word is always on the line of the name: mail programs differ in reading a first line without a value.
     """
     lines: list[str] = []
     line = f"{name}:"

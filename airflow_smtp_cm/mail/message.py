@@ -1,4 +1,4 @@
-"""A message: what a Send Mail task fills in, checked as a whole when it is made (SSIS Send Mail task)."""
+"""A message, with the fields of SSIS's Send Mail task; it is validated when it is built."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _MESSAGE_ID = re.compile(rf"<{_ATOM}(?:\.{_ATOM})*@(?:{_ATOM}(?:\.{_ATOM})*|\[[!-Z^-~]*\])>")  # section 3.6.4
 _MAX_MESSAGE_ID = MAX_LINE - len("Message-ID: ")
-_UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")  # RFC 5322, section 2.3, and what UTF-8 cannot express
+_UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")  # not allowed (RFC 5322, section 2.3), or not valid in UTF-8
 
-_WRITTEN_FROM = {
+_FIELD_OF_HEADER = {
     "bcc": "bcc",
     "cc": "cc",
     "date": "date",
@@ -50,7 +50,7 @@ _WRITTEN_FROM = {
 
 
 class Priority(StrEnum):
-    """How urgent a message says it is; made from SSIS's names in any case, or its numbers 1, 3, 5 (and 0)."""
+    """The priority of a message; built from SSIS's names in any case, or its numbers 1, 3, 5 (and 0)."""
 
     HIGH = "High"
     NORMAL = "Normal"
@@ -58,12 +58,12 @@ class Priority(StrEnum):
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """The header fields that say so, the same as System.Net.Mail's."""
+        """The header fields for the priority, the same as those of System.Net.Mail."""
         return _PRIORITY_FIELDS[self]
 
     @classmethod
     def _missing_(cls, value: object) -> Priority:
-        # 0 is no member of SSIS's enumeration, but what some expressions yield; there it means nothing special.
+        # 0 is not a value of SSIS's enumeration, but some expressions result in it; SSIS treats it as normal.
         known = {"high": cls.HIGH, "1": cls.HIGH, "normal": cls.NORMAL, "3": cls.NORMAL, "0": cls.NORMAL}
         known |= {"low": cls.LOW, "5": cls.LOW}
         try:
@@ -90,19 +90,19 @@ class MailMessage:
         from_email: the sender, for From and MAIL FROM (SSIS From).
         to: recipients for To (SSIS To).
         cc: recipients for Cc (SSIS Cc).
-        bcc: recipients that no header shows (SSIS Bcc).
-        reply_to: where answers go; if empty, to the sender.
+        bcc: recipients that are in no header (SSIS Bcc).
+        reply_to: addresses for replies; if empty, replies go to the sender.
         subject: the subject, one line, possibly empty (SSIS Subject).
         text: the body as plain text (SSIS MessageSource).
-        html: the body as HTML; given both, the reader's program chooses.
-        priority: how urgent it is (SSIS Priority).
+        html: the body as HTML; if both are given, the recipient's mail program chooses.
+        priority: the priority (SSIS Priority).
         attachments: files, in order (SSIS Attachments).
         headers: further header fields, by name.
         message_id: the Message-ID with its angle brackets; by default a new one in the sender's domain.
-        date: when it was written; by default now. A naive time is local time.
+        date: the date of the message; by default now. A naive time is local time.
 
     Raises:
-        InvalidMessage: lists everything that is wrong, field by field.
+        InvalidMessage: lists all problems, field by field.
     """
 
     from_email: Address
@@ -136,7 +136,7 @@ class MailMessage:
         message_id: str | None = None,
         date: datetime | None = None,
     ) -> None:
-        readers: dict[str, tuple[Callable[[Any], object], object]] = {
+        parsers: dict[str, tuple[Callable[[Any], object], object]] = {
             "from_email": (_one_address, from_email),
             "to": (parse_lines, to),
             "cc": (parse_lines, cc),
@@ -147,17 +147,17 @@ class MailMessage:
             "html": (_body, html),
             "priority": (Priority, priority),
             "attachments": (expand, attachments),
-            "headers": (_own_headers, headers or {}),
+            "headers": (_custom_headers, headers or {}),
             "message_id": (_message_id, message_id),
         }
         problems = Problems()
-        for name, (read, value) in readers.items():
+        for name, (parse, value) in parsers.items():
             try:  # not attempt(): every message comes through here, and twelve calls would cost it two per cent
-                object.__setattr__(self, name, read(value))
+                object.__setattr__(self, name, parse(value))
             except InvalidMessage as error:
                 problems.add(error, name)
-        # A line that could not be read is a problem of its own, and its attribute is not set.
-        if not any(getattr(self, name, ("unread",)) for name in ("to", "cc", "bcc")):
+        # A line that could not be parsed is a problem of its own, and its attribute is not set.
+        if not any(getattr(self, name, ("unparsed",)) for name in ("to", "cc", "bcc")):
             problems.append("to: No recipient is specified. Give one in to, cc or bcc.")
         problems.raise_as(InvalidMessage)
         if not message_id:
@@ -179,20 +179,20 @@ class MailMessage:
 
     @property
     def utf8_addresses(self) -> tuple[Address, ...]:
-        """The addresses that only SMTPUTF8 can express (RFC 6531), wherever they stand."""
+        """The addresses that need SMTPUTF8 (RFC 6531), in any field."""
         every = (self.from_email, *self.to, *self.cc, *self.bcc, *self.reply_to)
         return tuple(address for address in every if not address.local_part.isascii())
 
     def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Rendering:
-        """Render the message with what a server offers.
+        """Render the message for the extensions of a server.
 
         Args:
             eight_bit: whether 8BITMIME may be used.
             binary: whether BINARYMIME may be used.
-            utf8: whether SMTPUTF8 may be used; it is only where an address needs it.
+            utf8: whether SMTPUTF8 may be used; it is used only if an address needs it.
 
         Raises:
-            Smtputf8Needed: an address needs it, and it may not be used.
+            Smtputf8Needed: an address needs SMTPUTF8, and it may not be used.
         """
         in_utf8 = self.utf8_addresses
         if in_utf8 and not utf8:
@@ -212,7 +212,7 @@ class MailMessage:
         )
 
     def _head(self) -> str:
-        """Write the header but for the Content-* fields; Bcc is never in it."""
+        """Return the header without the Content-* fields; it never contains Bcc."""
         fields = [date_field(self.date), address_field("From", (self.from_email,))]
         for name, addresses in (("To", self.to), ("Cc", self.cc), ("Reply-To", self.reply_to)):
             if addresses:
@@ -231,7 +231,7 @@ def _one_address(line: str | Address) -> Address:
     if not addresses:
         raise InvalidAddress("No sender is specified.")
     if len(addresses) > 1:
-        raise InvalidAddress(f"It names {len(addresses)} senders, and a message has one.")
+        raise InvalidAddress(f"{len(addresses)} senders are specified; a message has one.")
     return addresses[0]
 
 
@@ -239,21 +239,21 @@ def _one_line(text: str) -> str:
     if character := forbidden(text):
         raise InvalidMessage(f'"{visible(text)}" holds the control character {character}.')
     if (size := len(text.encode())) > MAX_TEXT:
-        raise InvalidMessage(f"It has {size:,} octets, and servers cut or refuse more than {MAX_TEXT:,}.")
+        raise InvalidMessage(f"It has {size:,} bytes; servers truncate or refuse more than {MAX_TEXT:,}.")
     return text
 
 
 def _body(text: str | None) -> str | None:
-    if not text or (text.isascii() and "\0" not in text):  # most texts; the search takes ten times as long
+    if not text or (text.isascii() and "\0" not in text):  # true for most texts; the search takes ten times as long
         return text
     if match := _UNSENDABLE.search(text):
         raise InvalidMessage(
-            f"It holds the character U+{ord(match[0]):04X} at position {match.start()}, which mail cannot carry."
+            f"It holds the character U+{ord(match[0]):04X} at position {match.start()}, which is not allowed in mail."
         )
     return text
 
 
-def _own_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def _custom_headers(headers: Mapping[str, str]) -> dict[str, str]:
     problems = [problem for name, value in headers.items() for problem in _header_problems(name, value)]
     if problems:
         raise InvalidMessage(*problems)
@@ -261,17 +261,17 @@ def _own_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _header_problems(name: str, value: str) -> Iterator[str]:
-    written_from = _WRITTEN_FROM.get(name.lower())
+    field_name = _FIELD_OF_HEADER.get(name.lower())
     if name.lower().startswith("content-"):
-        written_from = _WRITTEN_FROM["mime-version"]
-    if written_from:
-        yield f'The header "{name}" is written from {written_from}; use that instead.'
+        field_name = _FIELD_OF_HEADER["mime-version"]
+    if field_name:
+        yield f'The header "{name}" is built from the field {field_name}; use that instead.'
     if not _HEADER_NAME.fullmatch(name) or len(name) > MAX_NAME:
-        yield f'"{visible(name)}" is no header name: 1 to {MAX_NAME} visible ASCII characters without a colon.'
+        yield f'"{visible(name)}" is not a header name: use 1 to {MAX_NAME} visible ASCII characters without a colon.'
     if character := forbidden(value):
-        yield f'The value of "{visible(name)}" holds the control character {character}.'
+        yield f'The value of "{visible(name)}" contains the control character {character}.'
     elif (size := len(value.encode())) > MAX_TEXT:
-        yield f'The value of "{visible(name)}" has {size:,} octets, and servers cut or refuse more than {MAX_TEXT:,}.'
+        yield f'The value of "{visible(name)}" has {size:,} bytes; servers truncate or refuse more than {MAX_TEXT:,}.'
 
 
 def _message_id(message_id: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""MIME: a message as a stream of octets, never the whole of it in memory (RFC 2045, RFC 2046, RFC 5322)."""
+"""MIME: a message as a stream of bytes; it is never in memory as a whole (RFC 2045, RFC 2046, RFC 5322)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
-_CHUNK = 80 * 1024  # octets yielded at once, at the most
+_CHUNK = 80 * 1024  # the maximum of bytes that are yielded at once
 
-# Lines encoded at once: 128 to 512 stay in the processor's cache, which makes a quarter of the speed. Two such blocks
-# fill a chunk.
+# Lines encoded at once: 128 to 512 fit into the processor's cache, which makes encoding a quarter faster. A chunk is
+# two such blocks.
 _BLOCK_LINES = 512
-_LINE_OCTETS = 57  # make a line of 76 characters (RFC 2045, section 6.8)
+_LINE_BYTES = 57  # encoded, a line of 76 characters (RFC 2045, section 6.8)
 _LINE_CHARACTERS = 76
-_BLOCK = _BLOCK_LINES * _LINE_OCTETS
-_divide = struct.Struct(f"{_LINE_CHARACTERS}s" * _BLOCK_LINES).unpack  # half as fast again as slicing
+_BLOCK = _BLOCK_LINES * _LINE_BYTES
+_divide = struct.Struct(f"{_LINE_CHARACTERS}s" * _BLOCK_LINES).unpack  # 1.5 times as fast as slicing
 
 _WIDTHS: tuple[Body, ...] = ("7BIT", "8BITMIME", "BINARYMIME")
-# RFC 2045, section 6.4: a multipart says what its widest part needs; 7bit goes without saying.
+# RFC 2045, section 6.4: a multipart has the widest encoding of its parts; 7bit is the default.
 _MULTIPART_ENCODINGS: dict[Body, str] = {
     "7BIT": "",
     "8BITMIME": "Content-Transfer-Encoding: 8bit\r\n",
@@ -40,18 +40,18 @@ _MULTIPART_ENCODINGS: dict[Body, str] = {
 
 @dataclass(frozen=True, slots=True)
 class EncodedFile:
-    """The octets of an attachment as they are sent, read only when they are needed."""
+    """The encoded content of an attachment, read only when it is sent."""
 
     attachment: Attachment
     binary: bool
 
     @property
     def size(self) -> int:
-        """Number of octets, computed without reading the file."""
+        """The size in bytes, computed without reading the file."""
         return self.attachment.size if self.binary else _base64_size(self.attachment.size)
 
     def blocks(self) -> Generator[bytes]:
-        """Yield the octets, in blocks of at most half a chunk."""
+        """Yield the encoded content, in blocks of at most half a chunk."""
         with closing(self.attachment.blocks(_BLOCK)) as blocks:
             yield from blocks if self.binary else map(_base64_lines, blocks)
 
@@ -63,7 +63,7 @@ class Part:
     Attributes:
         fields: its Content-* header fields.
         pieces: its body, without the CRLF before a boundary.
-        body: what the body needs of the transport.
+        body: the body type that it needs (RFC 6152, RFC 3030).
     """
 
     fields: str
@@ -73,12 +73,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """A message ready to be sent.
+    """A message in the form in which it is sent.
 
     Attributes:
-        body: what the octets need: RFC 5321's 7 bits, 8BITMIME (RFC 6152) or BINARYMIME (RFC 3030).
+        body: the body type: 7 bits (RFC 5321), 8BITMIME (RFC 6152) or BINARYMIME (RFC 3030).
         utf8: whether an address is in raw UTF-8, so that SMTPUTF8 is needed (RFC 6531).
-        size: exact number of octets that ``chunks`` will yield.
+        size: the exact number of bytes that ``chunks`` yields.
     """
 
     body: Body
@@ -92,13 +92,13 @@ class Rendering:
         return not any(isinstance(piece, EncodedFile) for piece in self._pieces)
 
     def chunks(self) -> Generator[bytes]:
-        """Yield the octets, small pieces together, at most 80 KiB at once.
+        """Yield the content in chunks of at most 80 KiB; small pieces are joined.
 
         Closing the generator early closes the file it reads.
 
         Raises:
-            SourceChanged: an attachment became shorter after the message was built.
-            OSError: an attachment cannot be read any more.
+            SourceChanged: an attachment is shorter than when the message was built.
+            OSError: an attachment can no longer be read.
         """
         waiting: list[bytes] = []
         length = 0
@@ -129,13 +129,13 @@ def render(
     binary: bool,
     utf8: bool,
 ) -> Rendering:
-    """Write a message.
+    """Render a message.
 
-    Text is sent as it is if no line is longer than 998 octets, and it is ASCII or ``eight_bit`` is set; otherwise in
-    quoted-printable or base64, whichever is shorter. Attachments are sent in base64, or as they are with ``binary``.
+    Text is not encoded if no line is longer than 998 bytes, and it is ASCII or ``eight_bit`` is set; otherwise it is
+    in quoted-printable or base64, whichever is shorter. Attachments are in base64, or not encoded with ``binary``.
 
     Args:
-        head: the message's header fields, but for the Content-* fields.
+        head: the header fields of the message, without the Content-* fields.
         text: the body as plain text.
         html: the body as HTML.
         attachments: files, in order.
@@ -156,7 +156,7 @@ def render(
 def _structure(
     text: str | None, html: str | None, attachments: Sequence[Attachment], *, eight_bit: bool, binary: bool
 ) -> Part:
-    """Build multipart/mixed around multipart/alternative around the texts, each only where there is a need for it."""
+    """Return multipart/mixed with multipart/alternative with the texts; each multipart only if it is needed."""
     texts = [(subtype, body) for subtype, body in (("plain", text), ("html", html)) if body]
     if not texts:
         texts = [("plain", "")]
@@ -171,18 +171,18 @@ def _structure(
 
 
 def _ended(text: str) -> str:
-    """End the last line: SMTP cannot carry one without an end where no boundary follows."""
+    """Return text with an end of the last line, which SMTP requires if no boundary follows."""
     return text if not text or text.endswith(("\r", "\n")) else f"{text}\r\n"
 
 
 def _text_part(subtype: str, text: str, *, eight_bit: bool) -> Part:
-    octets = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
-    ascii_only = octets.isascii()
-    encoding, body = "7bit" if ascii_only else "8bit", octets
-    if max(map(len, octets.split(b"\r\n"))) > MAX_LINE or not (ascii_only or eight_bit):
+    data = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    ascii_only = data.isascii()
+    encoding, body = "7bit" if ascii_only else "8bit", data
+    if max(map(len, data.split(b"\r\n"))) > MAX_LINE or not (ascii_only or eight_bit):
         encoding, body = min(
-            ("quoted-printable", _quoted_printable(octets)),
-            ("base64", base64.encodebytes(octets).replace(b"\n", b"\r\n")),
+            ("quoted-printable", _quoted_printable(data)),
+            ("base64", base64.encodebytes(data).replace(b"\n", b"\r\n")),
             key=lambda encoded: len(encoded[1]),
         )
     charset = "us-ascii" if ascii_only else "utf-8"
@@ -205,7 +205,7 @@ def _file_part(attachment: Attachment, *, binary: bool) -> Part:
 
 
 def _multipart(subtype: str, parts: Sequence[Part]) -> Part:
-    # "=_" is in no base64 and in no quoted-printable text; elsewhere 128 random bits do not occur.
+    # "=_" cannot occur in base64 or quoted-printable; in other parts, 128 random bits do not occur.
     boundary = f"=_{secrets.token_hex(16)}"
     body = max((part.body for part in parts), key=_WIDTHS.index)
     return Part(
@@ -222,9 +222,9 @@ def _with_boundaries(parts: Iterable[Part], boundary: str) -> Generator[bytes | 
         yield b"\r\n"
 
 
-def _quoted_printable(octets: bytes) -> bytes:
-    # Where there is no line end to go by, the library ends its soft line breaks with LF alone.
-    return binascii.b2a_qp(octets).replace(b"=\n", b"=\r\n")
+def _quoted_printable(data: bytes) -> bytes:
+    # If the text contains no line end, the library writes soft line breaks with LF only.
+    return binascii.b2a_qp(data).replace(b"=\n", b"=\r\n")
 
 
 def _base64_lines(block: bytes) -> bytes:
@@ -235,7 +235,7 @@ def _base64_lines(block: bytes) -> bytes:
     return b"\r\n".join((*lines, b""))
 
 
-def _base64_size(octets: int) -> int:
-    lines, rest = divmod(octets, _LINE_OCTETS)
-    size = lines * (_LINE_CHARACTERS + len("\r\n"))
-    return size + 4 * -(-rest // 3) + len("\r\n") if rest else size
+def _base64_size(size: int) -> int:
+    lines, rest = divmod(size, _LINE_BYTES)
+    encoded = lines * (_LINE_CHARACTERS + len("\r\n"))
+    return encoded + 4 * -(-rest // 3) + len("\r\n") if rest else encoded

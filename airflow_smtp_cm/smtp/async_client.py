@@ -1,4 +1,4 @@
-"""AsyncSmtpClient: the same conversation on asyncio."""
+"""AsyncSmtpClient: the SMTP client for asyncio."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ T = TypeVar("T")
 
 
 class AsyncSmtpClient(ClientState):
-    """What ``SmtpClient`` is, for asyncio; what may block, such as asking a KDC or reading a file, runs in a thread.
+    """The same as ``SmtpClient``, for asyncio; blocking calls, such as KDC requests and file access, run in a thread.
 
-    Made by ``open``; use it in an ``async with`` block, which ends with QUIT. Not for use by several tasks at once.
+    Create it with ``open`` and use it in an ``async with`` block, which ends the session with QUIT. It must not be
+    used by several tasks at once.
     """
 
     def __init__(self, settings: Settings, *, trace: TraceSink | None = None) -> None:
@@ -43,10 +44,10 @@ class AsyncSmtpClient(ClientState):
 
     @classmethod
     async def open(cls, settings: Settings, *, trace: TraceSink | None = None) -> Self:
-        """Connect, start TLS and log in, as far as the settings ask for it; see ``SmtpClient.open``.
+        """Connect, start TLS and log in, as the settings require; see ``SmtpClient.open``.
 
         Raises:
-            SmtpError: whatever kept the session from being opened; nothing stays open.
+            SmtpError: the session could not be opened; the connection is closed.
         """
         client = cls(settings, trace=trace)
         await client._open()
@@ -60,7 +61,7 @@ class AsyncSmtpClient(ClientState):
         notification: DeliveryNotification | None = None,
     ) -> SendResult:
         """Send one message; see ``SmtpClient.send``."""
-        await self._make_ready()
+        await self._ensure_session()
         return await self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
 
     async def send_all(
@@ -71,26 +72,26 @@ class AsyncSmtpClient(ClientState):
         messages_per_minute: float | None = None,
         max_messages_per_connection: int | None = None,
     ) -> AsyncGenerator[SendResult | SmtpError]:
-        """Send any number of messages, each on the heels of the one before; see ``SmtpClient.send_all``."""
+        """Send many messages back to back (pipelined); see ``SmtpClient.send_all``."""
         throttle = Throttle(
             messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
         )
         for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
             if pause := bulk.pause:
                 await asyncio.sleep(pause)
-            await self._make_ready()
+            await self._ensure_session()
             try:
                 async with aclosing(self._transport.stream(self._session.send_all(bulk))) as outcomes:
                     async for outcome in outcomes:
                         yield outcome
             except BaseException as error:
-                self._broke_off(error, self._transport)
+                self._close_after_error(error, self._transport)
                 raise
             finally:
                 self._last_used = time.monotonic()
 
     async def noop(self) -> None:
-        """Ask the server whether it is still there."""
+        """Send NOOP to check that the session is still open."""
         await self._run(self._session.noop())
 
     async def close(self) -> None:
@@ -122,22 +123,22 @@ class AsyncSmtpClient(ClientState):
         self._session, self._transport = session, transport
         self._last_used = time.monotonic()
 
-    async def _make_ready(self) -> None:
+    async def _ensure_session(self) -> None:
         if not self._session.wire.closed:
             try:
                 await self._run(self._probe())
             except SmtpError as error:
-                self._is_gone(error)
+                self._discard_session(error)
         if self._session.wire.closed:
             self._transport.close()
             await self._open()
 
     async def _run(self, steps: Steps[T]) -> T:
-        self._transport.waits.begin()
+        self._transport.deadlines.start_operation()
         try:
             return await self._transport.run(steps)
         except BaseException as error:
-            self._broke_off(error, self._transport)
+            self._close_after_error(error, self._transport)
             raise
         finally:
             self._last_used = time.monotonic()

@@ -1,4 +1,4 @@
-"""The blocking parts of the conversation on asyncio: a TCP connection, TLS, and the deadlines of its waits."""
+"""The asyncio transport: performs the effects of the conversation, within their timeouts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
-from airflow_smtp_cm.smtp.timeouts import Waits
-from airflow_smtp_cm.smtp.tls import context_for, handshake_error, session_of
+from airflow_smtp_cm.smtp.timeouts import Deadlines
+from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
 from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once, check_names
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ T = TypeVar("T")
 
 
 class _Connection(asyncio.Protocol):
-    """What asyncio tells of a TCP connection: what came, whether it ended, whether more may be written."""
+    """The state of a TCP connection: unread data, whether it has ended, whether more data may be written."""
 
     def __init__(self) -> None:
         self.unread = bytearray()
         self.ended = False
         self.error: OSError | None = None
-        self._news = asyncio.Event()
+        self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -41,14 +41,14 @@ class _Connection(asyncio.Protocol):
         self.unread += data
         if len(self.unread) > MAX_UNREAD:
             self.transport.abort()
-        self._news.set()
+        self._readable.set()
 
     def eof_received(self) -> bool:
-        self._end(None)
-        return not self.transport.get_extra_info("ssl_object")  # TLS knows no half-open connection
+        self._set_ended(None)
+        return not self.transport.get_extra_info("ssl_object")  # TLS has no half-open connections
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(exc if isinstance(exc, OSError) else None)
+        self._set_ended(exc if isinstance(exc, OSError) else None)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -57,15 +57,15 @@ class _Connection(asyncio.Protocol):
         self._writable.set()
 
     async def read(self) -> bytes:
-        """Wait for octets; ``b""`` is the end."""
+        """Wait for data; ``b""`` is the end of the connection."""
         while (data := self.poll()) is None:
             acknowledge_at_once(self.transport.get_extra_info("socket"))
-            self._news.clear()
-            await self._news.wait()
+            self._readable.clear()
+            await self._readable.wait()
         return data
 
     def poll(self) -> bytes | None:
-        """Return what ``read`` would, or None where it would wait."""
+        """Return what ``read`` returns, or None if it would wait."""
         if not self.unread and not self.ended:
             return None
         data = bytes(self.unread)
@@ -75,13 +75,13 @@ class _Connection(asyncio.Protocol):
         return data
 
     def write(self, data: bytes) -> bool:
-        """Send octets, and return whether more may follow at once; if not, ``drained`` waits until they may."""
+        """Send data, and return whether more may be written at once; if not, ``drained`` waits until it may."""
         self.transport.write(data)
         self._check()
         return self._writable.is_set()
 
     async def drained(self) -> None:
-        """Wait until the network has taken nearly all of the octets."""
+        """Wait until nearly all of the data is passed to the network."""
         await self._writable.wait()
         self._check()
 
@@ -91,56 +91,56 @@ class _Connection(asyncio.Protocol):
         if self.transport.is_closing():
             raise ConnectionResetError("the server closed the connection")
 
-    def _end(self, error: OSError | None) -> None:
+    def _set_ended(self, error: OSError | None) -> None:
         self.ended = True
         self.error = self.error or error
-        self._news.set()
+        self._readable.set()
         self._writable.set()
 
 
 class AsyncTransport:
-    """A TCP connection on asyncio, with TLS once the conversation asks for it.
+    """A TCP connection on asyncio, with TLS after the ``StartTls`` effect.
 
     Args:
-        settings: where to connect, and how long each wait may last.
+        settings: the server, TLS and the timeouts.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.waits = Waits(settings)
+        self.deadlines = Deadlines(settings)
 
     async def connect(self) -> None:
         """Connect.
 
         Raises:
-            SettingsError: a name in the settings can be no server's.
-            ConnectError: no connection can be made.
+            SettingsError: a server name in the settings is not valid.
+            ConnectError: the connection could not be made.
         """
         check_names(self._settings)
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.waits.seconds(Phase.CONNECT)):
+            async with asyncio.timeout(self.deadlines.new_wait(Phase.CONNECT)):
                 _, self._connection = await loop.create_connection(
                     _Connection, self._settings.host, self._settings.port
                 )
         except OSError as error:  # TimeoutError is one
-            raise self.waits.not_connected(error) from error
+            raise self.deadlines.connect_failed(error) from error
 
     async def run(self, steps: Steps[T]) -> T:
-        """Carry out a piece of the conversation and return its outcome."""
+        """Perform the effects of ``steps`` and return their result."""
         try:
             ended = await self._advance(steps)
         finally:
-            steps.close()  # interrupted, it closes the files it reads at once
-        assert isinstance(ended, Finished), ended  # noqa: S101 - only ``stream`` is given what settles messages
+            steps.close()  # closes open files if it was interrupted
+        assert isinstance(ended, Finished), ended  # noqa: S101 - ``Settled`` occurs only in ``stream``
         return ended.value
 
     async def stream(self, steps: Steps[None]) -> AsyncGenerator[SendResult | SmtpError]:
-        """Carry out a piece of the conversation, and yield what becomes of each message in it."""
+        """Perform the effects of ``steps``, and yield the outcome of each message."""
         with closing(steps):
             while isinstance(settled := await self._advance(steps), Settled):
                 yield settled.outcome
-                self.waits.begin()
+                self.deadlines.start_operation()
 
     async def _advance(self, steps: Steps[T]) -> Settled | Finished[T]:
         try:
@@ -158,12 +158,12 @@ class AsyncTransport:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        with suppress(AttributeError):  # before 3.11.3, Python's TLS forgets that it has closed already
+        with suppress(AttributeError):  # before Python 3.11.3, a second close of TLS fails
             self._connection.transport.abort()
 
     @property
     def local_address(self) -> str:
-        """The address that the connection comes from."""
+        """The local address of the connection."""
         address: str = self._connection.transport.get_extra_info("sockname")[0]
         return address
 
@@ -174,17 +174,17 @@ class AsyncTransport:
         try:
             if isinstance(effect, Poll):
                 return self._connection.poll()
-            if not (isinstance(effect, Read) and effect.goes_on):
-                self.waits.start(phase)
-            left = self.waits.left(phase)
+            if not (isinstance(effect, Read) and effect.continued):
+                self.deadlines.start_wait(phase)
+            left = self.deadlines.remaining(phase)
             if isinstance(effect, Write) and self._connection.write(effect.data):
-                return None  # to have had an eye on the time would have cost as much again
+                return None  # a timeout would double the cost of a write
             async with asyncio.timeout(left):
                 return await self._wait_for(effect)
         except TimeoutError:
-            raise self.waits.timed_out(phase) from None
+            raise self.deadlines.timed_out(phase) from None
         except OSError as error:
-            raise self.waits.broken(phase, error) from error
+            raise self.deadlines.connection_lost(phase, error) from error
 
     async def _wait_for(self, effect: Write | Read | StartTls) -> Any:
         if isinstance(effect, Write):
@@ -196,10 +196,10 @@ class AsyncTransport:
     async def _start_tls(self) -> TlsSession:
         connection = self._connection
         if connection.unread:
-            # Octets from before the handshake would be taken for part of the session.
+            # Data from before the handshake would be read as part of the TLS session.
             raise ProtocolError(
-                f"{self.waits.peer} spoke before TLS had begun. If it expects STARTTLS (25, 587), the TLS mode must "
-                f"say so.",
+                f"{self.deadlines.peer} sent data before the TLS handshake. If the port expects STARTTLS (25, 587), "
+                f"set the TLS mode to starttls.",
                 phase=Phase.TLS,
             )
         try:
@@ -215,8 +215,8 @@ class AsyncTransport:
             raise ConnectionResetError("the server closed the connection")
         connection.transport = transport
         try:
-            return session_of(transport.get_extra_info("ssl_object"))
-        except ValueError as error:  # what ended it, asyncio keeps to itself
+            return tls_session(transport.get_extra_info("ssl_object"))
+        except ValueError as error:  # asyncio does not report the reason
             raise TlsError(
-                f"The TLS session with {self.waits.peer} broke as soon as it stood.", phase=Phase.TLS
+                f"The TLS session with {self.deadlines.peer} was closed right after the handshake.", phase=Phase.TLS
             ) from error

@@ -1,4 +1,4 @@
-"""AUTH with a Windows identity (RFC 4954): which mechanisms to try, in which order, and when to stop."""
+"""Windows authentication with AUTH (RFC 4954): the mechanisms, their order, and when to stop."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ logger = logging.getLogger(__name__)
 
 SUCCESS = 235
 
-# Kerberos first, as Windows does. NTLM goes by its own name first: the others carry it, too, but on servers where
-# they are Kerberos' alone that costs a failed login each, which locks people out.
-_KERBEROS_CARRIERS: tuple[MechanismName, ...] = ("GSSAPI", "GSS-SPNEGO")
-_NTLM_CARRIERS: tuple[MechanismName, ...] = ("NTLM", "GSS-SPNEGO", "GSSAPI")
+# Kerberos is tried first, as on Windows. For NTLM, the mechanism NTLM is tried first: the others can carry it, too,
+# but on servers that accept only Kerberos in them, such an attempt is a failed login, which may lock the account.
+_KERBEROS_MECHANISMS: tuple[MechanismName, ...] = ("GSSAPI", "GSS-SPNEGO")
+_NTLM_MECHANISMS: tuple[MechanismName, ...] = ("NTLM", "GSS-SPNEGO", "GSSAPI")
 
 _MAX_COMMAND = 512  # octets, CRLF included (RFC 4954, section 4)
-_MAX_ROUNDS = 10  # Windows needs 4 at the most
-# What servers say of a line that is too long, and how many octets a token must have for that to be what is meant:
-# 500 is RFC 4954's code; Exim's is 501, and it takes more than any other server.
+_MAX_ROUNDS = 10  # Windows needs at most 4
+# Reply codes for a line that is too long, with the size of the token above which the code has this meaning: 500 is
+# the code of RFC 4954; 501 is that of Exim, whose limit is the largest of all servers.
 _TOO_LONG = {500: _MAX_COMMAND, 501: 8000}
 
 
 def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | None]:
-    """Log in, and return the way that worked; None: the server offers nothing and the settings let that pass.
+    """Log in, and return the attempt that succeeded; None if the session stays anonymous, as the settings allow.
 
     Raises:
         AuthenticationNotOffered: the server offers no mechanism that the settings allow.
-        CredentialError: the identity did not get as far as the server.
-        AuthenticationRefused: the server said no.
+        CredentialError: the credentials failed before the server was asked.
+        AuthenticationRefused: the server refused the login.
     """
-    remaining = _plan(windows, wire.extensions.mechanisms)
+    remaining = _attempts(windows, wire.extensions.mechanisms)
     if not remaining:
         _check_offer(wire, windows)
         return None
@@ -69,23 +69,23 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
             yield from _run(wire, exchange)
         except CredentialError as error:
             failures.append(error)
-            # What this protocol lacks, another may have; but not for an account that the KDC has refused.
+            # Another protocol may succeed, unless the KDC has refused the account.
             remaining = [] if error.account_refused else _without(remaining, attempt.protocol)
         except AuthenticationRefused as error:
             failures.append(error)
-            # One try a password, or the account may be locked. A refused Kerberos ticket is no reason to come back
-            # with the weaker NTLM: only another carrier of the same protocol is left.
-            stop = exchange.password_spent or error.transient or wire.closed
+            # A password is tried only once, or the account may be locked. After a refused Kerberos ticket there is no
+            # fallback to NTLM, which is weaker: only another mechanism for the same protocol is tried.
+            stop = exchange.password_used or error.transient or wire.closed
             remaining = [] if stop else _only(remaining, attempt.protocol)
         else:
             for failure in failures:
-                logger.info("Logging in to %s by %s, since: %s", wire.peer, attempt, failure)
+                logger.info("Logged in to %s by %s after a failed attempt: %s", wire.peer, attempt, failure)
             wire.trace("*", f"logged in by {attempt}")
             return attempt
         wire.trace("*", str(failures[-1]))
     last = failures.pop()
     if failures:
-        last.args = (f"{last} Tried before: {'; '.join(str(failure.reply or failure) for failure in failures)}",)
+        last.args = (f"{last} Earlier attempts: {'; '.join(str(failure.reply or failure) for failure in failures)}",)
     raise last
 
 
@@ -97,56 +97,60 @@ def _without(attempts: list[Attempt], protocol: str) -> list[Attempt]:
     return [attempt for attempt in attempts if attempt.protocol != protocol]
 
 
-def _plan(windows: WindowsAuthentication, offered: tuple[str, ...]) -> list[Attempt]:
+def _attempts(windows: WindowsAuthentication, offered: tuple[str, ...]) -> list[Attempt]:
     choice = windows.mechanism
     attempts: list[Attempt] = []
     if choice is not MechanismChoice.NTLM:
-        attempts += [Attempt(name, "kerberos") for name in _KERBEROS_CARRIERS if name in offered]
+        attempts += [Attempt(name, "kerberos") for name in _KERBEROS_MECHANISMS if name in offered]
     if choice is not MechanismChoice.KERBEROS and windows.identity.password is not None:
-        attempts += [Attempt(name, "ntlm") for name in _NTLM_CARRIERS if name in offered]
+        attempts += [Attempt(name, "ntlm") for name in _NTLM_MECHANISMS if name in offered]
     return attempts
 
 
 def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
-    """Let a server without Windows authentication pass if the settings do; else say what is missing."""
-    offered = [name for name in wire.extensions.mechanisms if name in _NTLM_CARRIERS]
-    said = f"it offers {', '.join(wire.extensions.mechanisms) or 'no authentication at all'}"
+    """Check whether the settings allow an anonymous session, since the server offers no usable mechanism.
+
+    Raises:
+        AuthenticationNotOffered: the settings do not allow it.
+    """
+    offered = [name for name in wire.extensions.mechanisms if name in _NTLM_MECHANISMS]
+    offer = f"it offers {', '.join(wire.extensions.mechanisms) or 'no authentication'}"
     if not wire.tls:
-        said += " without TLS"
+        offer += " without TLS"
     if not offered and windows.anonymous_if_not_offered:
         logger.warning(
-            "Windows authentication is asked for and %s has none (%s): going on anonymously, as the connection "
-            "allows with anonymous_if_not_offered.",
+            "%s does not offer Windows authentication (%s): the session is anonymous, since the connection sets "
+            "anonymous_if_not_offered.",
             wire.peer,
-            said,
+            offer,
         )
         return
     if offered:
         need = (
-            "only Kerberos is allowed by the connection, or possible without a password"
+            "the connection allows only Kerberos, or has no password for NTLM"
             if windows.mechanism is MechanismChoice.KERBEROS or windows.identity.password is None
-            else "only NTLM is allowed by the connection"
+            else "the connection allows only NTLM"
         )
-        advice = f"{need}. Allow the other mechanism, or give a user and a password."
+        advice = f"{need}. Allow the other mechanism, or set a user and a password."
     else:
         advice = (
             "Windows authentication needs GSSAPI, GSS-SPNEGO or NTLM. Many servers offer them only under TLS or on "
-            "another port; for basic authentication use Airflow's own `smtp` provider; for none, turn Windows "
-            "authentication off."
+            "another port. For basic authentication, use Airflow's own `smtp` provider; for anonymous sessions, turn "
+            "Windows authentication off."
         )
     raise AuthenticationNotOffered(
-        f"Cannot log in to {wire.peer} as a Windows identity: {said}; {advice}", phase=Phase.AUTH
+        f"Cannot log in to {wire.peer} with Windows authentication: {offer}; {advice}", phase=Phase.AUTH
     )
 
 
 def _run(wire: Wire, exchange: Exchange) -> Steps[None]:
-    """Carry out one AUTH exchange."""
+    """Run one AUTH exchange."""
     token: bytes = yield Call(exchange.start)
     longest = len(token)
-    reply, left = yield from _begin(wire, exchange.attempt.mechanism, token)
-    if left is not None and reply.code == CONTINUE:
-        # What stands beside this first 334 is no challenge, and with Exchange no base64 either.
-        reply = yield from _answer(wire, left)
+    reply, unsent = yield from _start_exchange(wire, exchange.attempt.mechanism, token)
+    if unsent is not None and reply.code == CONTINUE:
+        # The text of this first 334 is not a challenge; Exchange sends text that is not base64.
+        reply = yield from _send_token(wire, unsent)
     for _ in range(_MAX_ROUNDS):
         if reply.code != CONTINUE:
             break
@@ -156,11 +160,11 @@ def _run(wire: Wire, exchange: Exchange) -> Steps[None]:
             yield from _cancel(wire)
             raise
         longest = max(longest, len(token))
-        reply = yield from _answer(wire, token)
+        reply = yield from _send_token(wire, token)
     if reply.code == CONTINUE:
         yield from _cancel(wire)
         raise AuthenticationError(
-            f"{wire.peer} found no end of the {exchange.attempt} exchange after {_MAX_ROUNDS} rounds.",
+            f"{wire.peer} did not finish the {exchange.attempt} exchange within {_MAX_ROUNDS} rounds.",
             phase=Phase.AUTH,
         )
     if reply.code != SUCCESS:
@@ -168,14 +172,14 @@ def _run(wire: Wire, exchange: Exchange) -> Steps[None]:
     if not exchange.established:
         wire.closed = True
         raise AuthenticationError(
-            f"{wire.peer} accepted the login before it had proved who it is. It is not to be trusted with mail.",
+            f"{wire.peer} accepted the login before authenticating itself; no mail is sent to it.",
             phase=Phase.AUTH,
             reply=reply,
         )
 
 
-def _begin(wire: Wire, mechanism: str, token: bytes) -> Steps[tuple[Reply, bytes | None]]:
-    """Send the AUTH command; return its reply and the first token, if that could not go along."""
+def _start_exchange(wire: Wire, mechanism: str, token: bytes) -> Steps[tuple[Reply, bytes | None]]:
+    """Send the AUTH command; return its reply, and the first token if it did not fit into the command."""
     initial = base64.b64encode(token)
     bare = f"AUTH {mechanism}"
     fits = len(bare) + 1 + len(initial) + 2 <= _MAX_COMMAND
@@ -187,14 +191,14 @@ def _begin(wire: Wire, mechanism: str, token: bytes) -> Steps[tuple[Reply, bytes
     return reply, None if fits else token
 
 
-def _answer(wire: Wire, token: bytes) -> Steps[Reply]:
+def _send_token(wire: Wire, token: bytes) -> Steps[Reply]:
     yield from wire.write(base64.b64encode(token) + b"\r\n", Phase.AUTH)
     wire.trace("C", REDACTED)
     return (yield from wire.reply(Phase.AUTH, "AUTH"))
 
 
 def _cancel(wire: Wire) -> Steps[None]:
-    """Give the exchange up (RFC 4954, section 4); why counts for more than what the server says to it."""
+    """Cancel the exchange (RFC 4954, section 4); the reply is ignored."""
     with suppress(SmtpError):
         yield from wire.command(Command(Phase.AUTH, "*"))
 
@@ -209,23 +213,23 @@ def _decode(wire: Wire, reply: Reply) -> bytes:
 def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> AuthenticationRefused:
     encoded = (longest + 2) // 3 * 4
     if reply.code in _TOO_LONG and encoded > _TOO_LONG[reply.code]:
-        # Some servers read the rest of a line that was too long as commands.
+        # Some servers read the rest of a long line as commands.
         wire.closed = True
         advice = (
-            f"The login token of {encoded} octets is probably longer than the server takes; tickets of users in "
-            f"hundreds of groups are. Use an account in fewer groups, or the mechanism ntlm with a password."
+            f"The login token of {encoded} bytes is probably longer than the server accepts: the account may be in "
+            f"hundreds of groups. Use an account in fewer groups, or the mechanism ntlm with a password."
         )
     elif reply.transient:
-        advice = "The server cannot judge logins at the moment; try again later."
+        advice = "The server cannot check logins at the moment; try again later."
     else:
         advice = (
-            "Check the user, the password and whether the account may log in here"
+            "Check the user, the password and whether the account may log in"
             + (
                 f", and that the SPN {exchange.spn} is the server's"
                 if exchange.attempt.protocol == "kerberos"
                 else ""
             )
-            + ("." if wire.tls else ", and whether the server wants TLS first.")
+            + ("." if wire.tls else ", and whether the server requires TLS.")
         )
     return AuthenticationRefused(
         f'{wire.peer} refused the login by {exchange.attempt}: "{reply}" {advice}',

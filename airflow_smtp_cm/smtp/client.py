@@ -1,4 +1,4 @@
-"""SmtpClient: the conversation on a blocking socket."""
+"""SmtpClient: an SMTP client on a blocking socket."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-# A connection that rested longer is probed before it is trusted with a message; servers drop idle ones silently.
+# Seconds of idle time after which a session is checked with NOOP before the next message: servers and firewalls drop
+# idle connections silently.
 PROBE_AFTER = 30.0
 
 
 class ClientState:
-    """What a client knows of its session and when to trust it, blocking or not."""
+    """The session of a client, blocking or asyncio, and the check whether it is still open."""
 
     settings: Settings
     _session: Session
@@ -59,7 +60,7 @@ class ClientState:
 
     @property
     def extensions(self) -> Extensions:
-        """What the server offers."""
+        """The extensions that the server offers."""
         return self._session.wire.extensions
 
     def __repr__(self) -> str:
@@ -69,29 +70,29 @@ class ClientState:
         return f"<{type(self).__name__} {self._session.wire.peer} {state}>"
 
     def _probe(self) -> Steps[None]:
-        """Find out whether a session that was open when it was last used still is."""
+        """Check whether the session is still open."""
         rested = time.monotonic() - self._last_used
         return self._session.noop() if rested > PROBE_AFTER else self._session.check()
 
-    def _is_gone(self, error: SmtpError) -> None:
-        """Note that the probe failed: a new session is needed."""
+    def _discard_session(self, error: SmtpError) -> None:
+        """Mark the session as closed after a failed check, so that a new one is opened."""
         self._session.wire.closed = True
         logger.info("Opening a new session with %s: %s", self._session.wire.peer, error)
 
-    def _broke_off(self, error: BaseException, transport: SocketTransport | AsyncTransport) -> None:
-        """Close the connection after an error that leaves nothing to say on it."""
+    def _close_after_error(self, error: BaseException, transport: SocketTransport | AsyncTransport) -> None:
+        """Close the connection after an error that ended the session."""
         if not isinstance(error, SmtpError):
-            # Interrupted in mid-conversation: nothing that is said now would be understood.
+            # Interrupted between a command and its reply: the session cannot be continued.
             self._session.wire.closed = True
         if self._session.wire.closed:
             transport.close()
 
 
 class SmtpClient(ClientState):
-    """An open, logged-in session with a server, for any number of messages one after the other.
+    """An SMTP client with an open session, after login; it sends any number of messages.
 
-    Use it as a context manager: it ends with QUIT. If the server has closed the session between two messages, the
-    next one opens a new session. Not for use by several threads at once.
+    Use it as a context manager, which ends the session with QUIT. If the server has closed the session between two
+    messages, the client opens a new one. It is not thread-safe.
     """
 
     def __init__(self, settings: Settings, *, trace: TraceSink | None = None) -> None:
@@ -102,14 +103,14 @@ class SmtpClient(ClientState):
 
     @classmethod
     def open(cls, settings: Settings, *, trace: TraceSink | None = None) -> Self:
-        """Connect, start TLS and log in, as far as the settings ask for it.
+        """Connect, start TLS and log in, as the settings require.
 
         Args:
-            settings: how to reach the server and who to be there.
-            trace: gets every line of the dialogue, secrets replaced; None logs it at DEBUG.
+            settings: the server, TLS, the identity, the timeouts.
+            trace: called with every line of the dialogue, without secrets; None logs the lines at DEBUG.
 
         Raises:
-            SmtpError: whatever kept the session from being opened; nothing stays open.
+            SmtpError: the session could not be opened; the connection is closed.
         """
         return cls(settings, trace=trace)
 
@@ -123,19 +124,19 @@ class SmtpClient(ClientState):
         """Send one message.
 
         Args:
-            message: what to send.
-            all_or_nothing: send to nobody if the server refuses anybody.
-            notification: what to ask for in delivery reports (DSN).
+            message: the message.
+            all_or_nothing: send to no recipient if the server refuses one.
+            notification: the delivery reports to request (DSN).
 
         Returns:
-            What became of it: the server has taken responsibility for every recipient.
+            The result: the server accepted the message for all recipients.
 
         Raises:
-            RecipientsRefused: the server refused recipients; the error tells who has the message nevertheless.
-            DeliveryUncertain: the message left, and no confirmation came back.
-            SmtpError: it was not delivered to anybody.
+            RecipientsRefused: the server refused recipients; ``result`` of the error shows who has the message.
+            DeliveryUncertain: the whole message was sent, and no final reply arrived.
+            SmtpError: the message was not delivered to any recipient.
         """
-        self._make_ready()
+        self._ensure_session()
         return self._run(self._session.send(message, all_or_nothing=all_or_nothing, notification=notification))
 
     def send_all(
@@ -146,27 +147,27 @@ class SmtpClient(ClientState):
         messages_per_minute: float | None = None,
         max_messages_per_connection: int | None = None,
     ) -> Generator[SendResult | SmtpError]:
-        """Send any number of messages, each on the heels of the one before.
+        """Send many messages back to back (pipelined).
 
-        Where the server offers PIPELINING, messages leave before the replies to those before them are there. If the
-        server ends the session, or the network does, the rest goes over a new one. To take no more of the results
-        ends the session, and what has left until then stays without a result.
+        If the server offers PIPELINING, messages are sent before the replies to earlier messages arrive. If the
+        session ends, the remaining messages are sent over a new one. If the caller stops the iteration, the session
+        is closed, and the outcome of the messages that were sent until then is not reported.
 
         Args:
-            messages: what to send; taken as they are needed, some dozens ahead of the results.
-            all_or_nothing: send a message to nobody if the server refuses anybody; each message then waits for the
-                one before.
-            messages_per_minute: send no more than so many, evenly spaced, for a server that counts; each message
-                then waits for the one before. If the server has closed the connection meanwhile, it is opened anew.
-            max_messages_per_connection: open a new connection after so many.
+            messages: the messages; taken when they are needed, some dozens ahead of the results.
+            all_or_nothing: send a message to no recipient if the server refuses one; each message then waits for the
+                final reply to the one before.
+            messages_per_minute: a limit on the rate; messages are evenly spaced, and each waits for the final reply
+                to the one before. If the server closes the connection in a pause, a new one is opened.
+            max_messages_per_connection: open a new connection after this number of messages.
 
         Yields:
             For each message, in order, its result, or the error that ``send`` would raise for it.
 
         Raises:
-            ValueError: a limit lets nothing through.
-            SmtpError: no session can be opened any more, or the server ended one before it took a single message.
-                Messages without a result have not been sent.
+            ValueError: a limit is not positive.
+            SmtpError: no session can be opened, or the server ended a session before it replied to any message.
+                Messages without a result were not sent.
         """
         throttle = Throttle(
             messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
@@ -174,17 +175,17 @@ class SmtpClient(ClientState):
         for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
             if pause := bulk.pause:
                 time.sleep(pause)
-            self._make_ready()
+            self._ensure_session()
             try:
                 yield from self._transport.stream(self._session.send_all(bulk))
             except BaseException as error:
-                self._broke_off(error, self._transport)
+                self._close_after_error(error, self._transport)
                 raise
             finally:
                 self._last_used = time.monotonic()
 
     def noop(self) -> None:
-        """Ask the server whether it is still there."""
+        """Send NOOP to check that the session is still open."""
         self._run(self._session.noop())
 
     def close(self) -> None:
@@ -214,22 +215,22 @@ class SmtpClient(ClientState):
             raise
         return session, transport
 
-    def _make_ready(self) -> None:
+    def _ensure_session(self) -> None:
         if not self._session.wire.closed:
             try:
                 self._run(self._probe())
             except SmtpError as error:
-                self._is_gone(error)
+                self._discard_session(error)
         if self._session.wire.closed:
             self._transport.close()
             self._session, self._transport = self._open()
 
     def _run(self, steps: Steps[T]) -> T:
-        self._transport.waits.begin()
+        self._transport.deadlines.start_operation()
         try:
             return self._transport.run(steps)
         except BaseException as error:
-            self._broke_off(error, self._transport)
+            self._close_after_error(error, self._transport)
             raise
         finally:
             self._last_used = time.monotonic()
@@ -238,13 +239,13 @@ class SmtpClient(ClientState):
 @cache
 def _host_name() -> str:
     name = socket.gethostname()
-    return name if "." in name else socket.getfqdn(name)  # the latter asks the DNS, which may take its time
+    return name if "." in name else socket.getfqdn(name)  # this asks the DNS, which may be slow
 
 
 def ehlo_name(local_address: str) -> str:
-    """Return the machine's full name, else its address (RFC 5321, section 4.1.4)."""
+    """Return the machine's fully qualified name, else its address (RFC 5321, section 4.1.4)."""
     name = _host_name()
     if "." in name and name.isascii() and all(part.replace("-", "").isalnum() for part in name.split(".")):
         return name
-    address, _, _ = local_address.partition("%")  # an IPv6 scope is this machine's own affair
+    address, _, _ = local_address.partition("%")  # an IPv6 scope has a meaning on this machine only
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -1,4 +1,4 @@
-"""The commands of the envelope, with the parameters that the message needs and the server offers."""
+"""The commands of the envelope: MAIL and RCPT with their parameters."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Notify = Literal["SUCCESS", "FAILURE", "DELAY", "NEVER"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryNotification:
-    """What the servers on the way shall report (DSN, RFC 3461).
+    """The delivery reports to request from the servers (DSN, RFC 3461).
 
     Attributes:
-        notify: the events to report; ``NEVER`` stands alone.
-        full: whether a report shall carry the whole message instead of its headers.
-        envelope_id: what a report shall call the message; printable ASCII.
+        notify: the events to report; ``NEVER`` cannot be combined with others.
+        full: whether a report contains the whole message instead of its headers.
+        envelope_id: an identifier of the message for reports; printable ASCII.
     """
 
     notify: tuple[Notify, ...] = ()
@@ -71,15 +71,15 @@ def rcpt_command(recipient: str, notification: DeliveryNotification | None) -> C
     return Command(Phase.RCPT, line)
 
 
-@lru_cache(maxsize=1024)  # one sender, and often the same readers, message after message
+@lru_cache(maxsize=1024)  # messages often have the same sender and the same recipients
 def _path(address: str) -> str:
     if not _PATH.fullmatch(address):
         raise MessageError(
-            f"The address {address!r} cannot be given to a server: it is not of the form local@domain."
+            f"The address {address!r} cannot be sent to a server: it does not have the form local@domain."
         )
     return address
 
 
 def _xtext(text: str) -> str:
-    """Encode as RFC 3461, section 4, does."""
+    """Encode text as xtext (RFC 3461, section 4)."""
     return _NOT_XTEXT.sub(lambda match: f"+{ord(match[0]):02X}", text)

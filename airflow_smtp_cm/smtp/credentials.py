@@ -1,7 +1,7 @@
-r"""Windows identities as pyspnego's credentials, and in words what stops one before it reaches the mail server.
+r"""Credentials of Windows identities for pyspnego, and the errors of Kerberos.
 
-A Kerberos failure arrives in five shapes: ``krb5.Krb5Error``, ``gssapi``'s ``GSSError``, pyspnego's ``SpnegoError``
-around either, ``BadMechanismError`` around any, ``ImportError``. What counts is Kerberos' own code inside.
+A Kerberos error has one of five forms: ``krb5.Krb5Error``, ``GSSError`` of ``gssapi``, ``SpnegoError`` of pyspnego
+around either, ``BadMechanismError`` around any of these, ``ImportError``. The innermost Kerberos code is decisive.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _KerberosFault:
-    """What a Kerberos error code means for the person who reads it.
+    """The explanation of a Kerberos error code.
 
     Attributes:
-        meaning: what is wrong and what to do, a sentence or two; may name {principal} and {spn}.
-        account_refused: whether the KDC refused the account, so that its password must not be tried elsewhere.
-        transient: whether it may pass by itself.
+        meaning: what is wrong and what to do; may contain {principal} and {spn}.
+        account_refused: whether the KDC refused the account, so that its password must not be tried with NTLM.
+        transient: whether the same attempt may succeed later.
     """
 
     meaning: str
@@ -35,20 +35,21 @@ class _KerberosFault:
 
 
 _WRONG_PASSWORD = _KerberosFault(
-    "The KDC refused the password or key of {principal}. Correct it; it was tried once only, so that the account is "
-    "not locked.",
+    "The KDC refused the password or key of {principal}. Correct it. It was tried only once, so that the account "
+    "is not locked.",
     account_refused=True,
 )
 _NO_TICKET = _KerberosFault(
-    "There is no Kerberos ticket to log in with. Get one (kinit, or `airflow kerberos` with Airflow's [kerberos] "
-    "settings), or give the connection a keytab, or a user and a password."
+    "There is no Kerberos ticket. Get one (kinit, or `airflow kerberos` with Airflow's [kerberos] settings), or set "
+    "a keytab, or a user and a password, in the connection."
 )
 _UNREACHABLE = _KerberosFault("No KDC of the realm can be reached. Check krb5.conf and the network.", transient=True)
 _NO_REALM = _KerberosFault(
-    "Nobody knows a KDC for {principal}. Name the user as user@REALM with the realm of krb5.conf, or check krb5.conf."
+    "No KDC is configured for the realm of {principal}. Set the user as user@REALM with a realm of krb5.conf, or "
+    "check krb5.conf."
 )
 
-# The numbers are those of MIT krb5 and Heimdal alike: krb5_err.et, base -1765328384.
+# The codes are the same in MIT krb5 and Heimdal: krb5_err.et, base -1765328384.
 _KERBEROS_FAULTS = {
     -1765328378: _KerberosFault("The KDC does not know {principal}. Check the user's name and realm."),
     -1765328377: _KerberosFault(
@@ -66,17 +67,19 @@ _KERBEROS_FAULTS = {
     -1765328243: _NO_TICKET,
     -1765328230: _NO_REALM,
     -1765328228: _UNREACHABLE,
-    -1765328203: _KerberosFault("The keytab holds no key for {principal}."),
+    -1765328203: _KerberosFault("The keytab contains no key for {principal}."),
     -1765328189: _NO_TICKET,
     -1765328164: _NO_REALM,
-    -1765328160: _KerberosFault("Kerberos has no default realm here. Name the user as user@REALM, or set krb5.conf."),
+    -1765328160: _KerberosFault(
+        "Kerberos has no default realm. Set the user as user@REALM, or set default_realm in krb5.conf."
+    ),
 }
 
 
 def kerberos_principal(username: str) -> str:
-    r"""Return the Kerberos name of a Windows user: ``DOMAIN\user`` and ``user@domain`` are ``user@DOMAIN``.
+    r"""Return the Kerberos principal of a Windows user: ``DOMAIN\user`` and ``user@domain`` become ``user@DOMAIN``.
 
-    Realms are in upper case wherever Windows is the KDC, whatever people type.
+    Realms of Windows KDCs are in upper case.
     """
     domain, backslash, user = username.rpartition("\\")
     if not backslash:
@@ -85,7 +88,7 @@ def kerberos_principal(username: str) -> str:
 
 
 def kerberos_credential(identity: Identity) -> spnego.Credential:
-    """Return the credential for a Kerberos login: password, keytab, a named ticket cache, or the process's own."""
+    """Return the credential for a Kerberos login: password, keytab, ticket cache, or the process's default cache."""
     principal = kerberos_principal(identity.username) if identity.username else None
     if principal and identity.password is not None:
         return spnego.Password(principal, identity.password)
@@ -102,14 +105,14 @@ def ntlm_credential(identity: Identity) -> spnego.Credential:
 
 
 def credential_error(error: Exception, identity: Identity, attempt: str, spn: str) -> CredentialError:
-    """Word what kept an identity from getting as far as the mail server."""
+    """Return the error for credentials that failed before the mail server was asked."""
     *_, innermost = _chain(error)
     detail = " ".join(str(innermost).split())
     fault = _fault(error)
     if fault is None:
         missing = any(isinstance(inner, ImportError) for inner in _chain(error))
         meaning = (
-            "Kerberos needs the extra `airflow-smtp-cm[kerberos]`, which is not installed here."
+            "Kerberos needs the extra `airflow-smtp-cm[kerberos]`, which is not installed on this machine."
             if missing
             else "Check the user, the keytab or ticket, and krb5.conf."
         )
@@ -117,7 +120,7 @@ def credential_error(error: Exception, identity: Identity, attempt: str, spn: st
         principal = kerberos_principal(identity.username) if identity.username else "the ticket's owner"
         meaning = fault.meaning.format(principal=principal, spn=spn)
     failure = CredentialError(
-        f"Windows authentication by {attempt} could not begin. {meaning} ({detail})",
+        f"Windows authentication by {attempt} could not start. {meaning} ({detail})",
         phase=Phase.AUTH,
         transient=fault is not None and fault.transient,
     )

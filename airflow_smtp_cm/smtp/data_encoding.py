@@ -1,4 +1,4 @@
-"""The content's octets as DATA and BDAT need them (RFC 5321, sections 2.3.8 and 4.5.2; RFC 3030)."""
+"""Encoding of the content for DATA and BDAT (RFC 5321, sections 2.3.8 and 4.5.2; RFC 3030)."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ END_OF_DATA = b".\r\n"
 
 
 class LineEnds:
-    """Makes every line end CRLF, chunk by chunk: a bare CR or LF would let one message pass for two (smuggling)."""
+    """Converts all line ends to CRLF, chunk by chunk; a bare CR or LF would allow SMTP smuggling."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return the chunk with all its line ends made CRLF; a CR at its end is held for the next one."""
+        """Return the chunk with CRLF line ends; a CR at its end is held back until the next chunk."""
         chunk = self._held + chunk
         self._held = b""
         if chunk.endswith(b"\r"):
             chunk, self._held = chunk[:-1], b"\r"
-        ends = len(chunk) - len(chunk.translate(None, b"\r\n"))  # faster than to count each
+        ends = len(chunk) - len(chunk.translate(None, b"\r\n"))  # faster than counting each
         if ends != 2 * chunk.count(b"\r\n"):
             chunk = _ANY_LINE_END.sub(b"\r\n", chunk)
         return chunk
 
     def finish(self) -> bytes:
-        """Return what was held."""
+        """Return the rest: the line end that was held back."""
         return b"\r\n" if self._held else b""
 
 
 class DataLines:
-    """Content for DATA: line ends CRLF, leading dots doubled also across chunk borders, one end."""
+    """Encodes content for DATA: CRLF line ends, leading dots doubled, a final dot."""
 
     def __init__(self) -> None:
         self._line_ends = LineEnds()
         self._at_line_start = True
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return the chunk as it goes on the wire."""
+        """Return the encoded chunk."""
         return self._stuff(self._line_ends.feed(chunk))
 
     def finish(self) -> bytes:
-        """Return what ends the content: the last line's end if it is missing, and the dot."""
+        """Return the rest: the end of the last line if it is missing, and the final dot."""
         last = self._stuff(self._line_ends.finish())
         return last + (END_OF_DATA if self._at_line_start else b"\r\n" + END_OF_DATA)
 
@@ -55,8 +55,8 @@ class DataLines:
         return chunk.replace(b"\n.", b"\n..")
 
 
-class Octets:
-    """Content for BDAT with BINARYMIME: what it is."""
+class Unencoded:
+    """Leaves content as it is, for BDAT with BINARYMIME."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Return the chunk."""

@@ -1,7 +1,7 @@
-"""What the conversation asks of its transport: the only places where it touches the world.
+"""Effects: the I/O operations that the SMTP conversation requests from its transport.
 
-The conversation is a generator (``Steps``): it yields an effect, the transport carries it out and sends the outcome
-back, or throws an ``SmtpError`` in. Blocking and asyncio transports drive the same generators.
+The conversation is a generator (``Steps``). It yields an effect; the transport performs it and sends the outcome
+back, or throws an ``SmtpError`` into the generator. The blocking and the asyncio transport run the same generators.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Hand all of ``data`` to the network; what the server says meanwhile is kept for the next ``Read``."""
+    """Send all of ``data``; data that arrives meanwhile is kept for the next ``Read``."""
 
     data: bytes = field(repr=False)  # may be a login token
     phase: Phase
@@ -27,53 +27,53 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Wait for octets; the outcome is at least one octet, or ``b""`` once the server has closed the connection.
+    """Wait for data; the outcome is at least one byte, or ``b""`` if the server has closed the connection.
 
     Attributes:
-        phase: how long it may take.
-        goes_on: whether this is still the wait of the ``Read`` before, which brought no more than a part of a reply.
+        phase: the phase, which decides the timeout.
+        continued: whether it continues the wait of the previous ``Read``, which returned only a part of a reply.
     """
 
     phase: Phase
-    goes_on: bool = False
+    continued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Look whether octets have arrived, without waiting; the outcome is ``Read``'s, or None if nothing has come."""
+    """Read without waiting; the outcome is as for ``Read``, or None if no data has arrived."""
 
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Do the TLS handshake; the outcome is a ``TlsSession``."""
+    """Perform the TLS handshake; the outcome is a ``TlsSession``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call a function that may block (a file, a KDC); the outcome is what it returns, or its exception."""
+    """Call a function that may block (file access, a KDC request); the outcome is its result or its exception."""
 
     function: Callable[[], Any] = field(repr=False)  # may be bound to a login token
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Not for the transport, but for whoever it works for: what became of one message of many."""
+    """The outcome of one message of many; the transport passes it to its caller."""
 
     outcome: SendResult | SmtpError
 
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[T]):
-    """What the transport makes of the end of a piece of the conversation."""
+    """The end of ``Steps``, with the value that they return."""
 
     value: T
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSession:
-    """What the handshake agreed on.
+    """The result of a TLS handshake.
 
     Attributes:
         version: such as ``TLSv1.3``.

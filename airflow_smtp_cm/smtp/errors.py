@@ -1,25 +1,25 @@
-"""What can go wrong, and for whom it is worded.
+"""The errors of the SMTP conversation.
 
     SmtpError
-    |-- SettingsError (ValueError)          the connection's settings cannot work; nothing was sent
-    |-- MessageError (ValueError)           this message cannot go to this server; nothing was sent
+    |-- SettingsError (ValueError)          the settings of the connection are invalid; nothing was sent
+    |-- MessageError (ValueError)           the message cannot be sent to this server; nothing was sent
     |-- ConnectError (ConnectionError)      no TCP connection to the server
-    |-- Disconnected (ConnectionError)      the server closed the connection, or the network did
-    |-- TimedOut (TimeoutError)             the server did not answer in time
-    |-- ProtocolError                       the server broke the rules of SMTP
+    |-- Disconnected (ConnectionError)      the connection was closed or lost
+    |-- TimedOut (TimeoutError)             the server did not reply in time
+    |-- ProtocolError                       the server violated the SMTP protocol
     |-- TlsError
-    |   |-- StartTlsNotOffered              TLS is asked for, and the server does not offer it
-    |   `-- CertificateError                the server's certificate is not to be trusted
+    |   |-- StartTlsNotOffered              STARTTLS is required, and the server does not offer it
+    |   `-- CertificateError                the server's certificate is not accepted
     |-- AuthenticationError
-    |   |-- CredentialError                 the identity did not get as far as the server
-    |   |-- AuthenticationNotOffered        the server offers no Windows mechanism
-    |   `-- AuthenticationRefused           the server said no
+    |   |-- CredentialError                 the credentials failed before the server was asked
+    |   |-- AuthenticationNotOffered        the server offers no mechanism that the settings allow
+    |   `-- AuthenticationRefused           the server refused the login
     |-- Refused                             the server refused a command or the content
     |   `-- RecipientsRefused               some or all recipients were refused
-    `-- DeliveryUncertain                   the content went out and no reply came back
+    `-- DeliveryUncertain                   the content was sent, and no final reply arrived
 
-Every error says whether the same attempt may succeed later (``transient``) and, where a command was answered, which
-phase, command, reply and recipient it was about.
+Every error has ``transient``, whether the same attempt may succeed later, and the phase, command, reply and recipient
+that it is about, if there are any.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class SmtpError(Exception):
     """Base of all errors of the SMTP conversation.
 
     Attributes:
-        phase: where in the conversation it happened, if it had begun.
-        command: the command that was being answered, without secrets.
+        phase: the phase of the session, if it had started.
+        command: the command, without secrets.
         reply: the server's reply, if there was one; ``code``, ``enhanced_code`` and ``text`` are read from it.
-        recipient: the address it is about, if it is about one.
+        recipient: the address that the error is about, if it is about one.
         transient: whether the same attempt may succeed later.
     """
 
@@ -97,20 +97,20 @@ class SmtpError(Exception):
 
     @property
     def enhanced_code(self) -> str | None:
-        """The reply's enhanced status code, if it had one."""
+        """The enhanced status code of the reply, if it has one."""
         return self.reply.enhanced_code if self.reply else None
 
     @property
     def text(self) -> str | None:
-        """The reply's text, if the server replied."""
+        """The text of the reply, if the server replied."""
         return self.reply.text if self.reply else None
 
 
 class SettingsError(SmtpError, InvalidInput):
-    """The connection's settings cannot work, whoever the server is; nothing was sent.
+    """The settings of the connection are invalid for any server; nothing was sent.
 
     Attributes:
-        problems: everything that is wrong, one sentence each.
+        problems: all problems, one sentence each.
     """
 
     def __init__(self, *problems: str) -> None:
@@ -119,7 +119,7 @@ class SettingsError(SmtpError, InvalidInput):
 
 
 class MessageError(SmtpError, ValueError):
-    """This message cannot be sent, or not to this server; nothing of it was sent."""
+    """The message cannot be sent, or not to this server; nothing was sent."""
 
 
 class ConnectError(SmtpError, ConnectionError):
@@ -129,42 +129,42 @@ class ConnectError(SmtpError, ConnectionError):
 
 
 class Disconnected(SmtpError, ConnectionError):
-    """The connection ended before the last octet of the content had left: nothing was delivered."""
+    """The connection ended before all of the content was sent: nothing was delivered."""
 
     transient = True
 
 
 class TimedOut(SmtpError, TimeoutError):
-    """The server did not answer, or not to the end, in the time that the phase allows; nothing was delivered."""
+    """The server did not reply completely within the timeout of the phase; nothing was delivered."""
 
     transient = True
 
 
 class ProtocolError(SmtpError):
-    """The server broke the rules of SMTP, so what it says cannot be relied on; the connection is closed."""
+    """The server violated the SMTP protocol; its replies are not reliable, and the connection is closed."""
 
 
 class TlsError(SmtpError):
-    """No TLS session could be made."""
+    """No TLS session could be established."""
 
 
 class StartTlsNotOffered(TlsError):
-    """TLS is asked for and the server does not offer STARTTLS; nothing is ever sent in clear instead (RFC 3207)."""
+    """STARTTLS is required and the server does not offer it; there is no fallback to plain text (RFC 3207)."""
 
 
 class CertificateError(TlsError):
-    """The server's certificate is not trusted, not valid now, or not the server's."""
+    """The server's certificate is not trusted, not valid now, or for another name."""
 
 
 class AuthenticationError(SmtpError):
-    """Windows authentication was not possible; the message is never sent anonymously instead."""
+    """Windows authentication failed; there is no fallback to an anonymous session."""
 
 
 class CredentialError(AuthenticationError):
-    """The identity could not be proved before the server was asked: no ticket, wrong password at the KDC, ...
+    """The credentials failed before the server was asked: no ticket, wrong password at the KDC, ...
 
     Attributes:
-        account_refused: whether the KDC refused the account itself; its password must not be tried elsewhere then.
+        account_refused: whether the KDC refused the account; its password must then not be tried with NTLM.
     """
 
     account_refused = False
@@ -175,7 +175,7 @@ class AuthenticationNotOffered(AuthenticationError):
 
 
 class AuthenticationRefused(AuthenticationError):
-    """The server refused the identity."""
+    """The server refused the login."""
 
 
 class Refused(SmtpError):
@@ -183,11 +183,11 @@ class Refused(SmtpError):
 
 
 class RecipientsRefused(Refused):
-    """The server refused recipients: an error, though the others may have the message (System.Net.Mail's semantics).
+    """The server refused recipients; the message may be delivered to the others (as with System.Net.Mail).
 
     Attributes:
-        refused: each refused address with its reply.
-        result: what happened to the message: None if nobody got it, else who did.
+        refused: each refused recipient with its reply.
+        result: the result of the message for the accepted recipients; None if it was not sent.
     """
 
     def __init__(
@@ -197,17 +197,16 @@ class RecipientsRefused(Refused):
         if result is not None:
             rest = f"The message {result.message_id} was delivered to the other {accepted}."
         elif accepted:
-            rest = "Nothing was sent to anybody, as all_or_nothing demands."
+            rest = "The message was not sent to anybody, since all_or_nothing is set."
         else:
-            rest = "Nobody got the message."
+            rest = "The message was not delivered to anybody."
         super().__init__(
             f"{server} refused {len(refused)} of {accepted + len(refused)} recipients: "
             f"{'; '.join(map(str, refused))}. {rest}",
             phase=Phase.RCPT,
             reply=first.reply,
             recipient=first.address,
-            # Trying again is of use, and does no harm, only if nobody has the message yet. What keeps a record of who
-            # has it may set this.
+            # A retry is safe only if nobody has the message. Code that keeps a record of who has it may set this.
             transient=result is None and all(refusal.reply.transient for refusal in refused),
         )
         self.refused = refused
@@ -215,18 +214,20 @@ class RecipientsRefused(Refused):
 
     @classmethod
     def in_result(cls, result: SendResult, server: str = "The server") -> Self | None:
-        """Return the error that a result is if recipients were refused; the one place that makes it an error."""
+        """Return the error for a result with refused recipients, else None; only this method decides it."""
         if not result.refused:
             return None
         return cls(server, refused=result.refused, accepted=len(result.accepted), result=result)
 
     def __str__(self) -> str:
         again = self.transient and self.result is not None
-        return super().__str__() + (" A retry sends it only to those who may be accepted later." if again else "")
+        return super().__str__() + (
+            " A retry sends it only to recipients who may be accepted later." if again else ""
+        )
 
 
 class DeliveryUncertain(SmtpError):
-    """The whole content left and no reply came back: the server may have the message, or not.
+    """The whole content was sent, and no final reply arrived: the server may have accepted the message or not.
 
-    Never retried by itself: the message may arrive twice. The person who reads this must decide.
+    There is no automatic retry, since the message could be delivered twice. A person must decide.
     """

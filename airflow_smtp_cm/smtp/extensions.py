@@ -1,4 +1,4 @@
-"""What EHLO offered (RFC 5321, section 4.1.1.1)."""
+"""The extensions in the reply to EHLO (RFC 5321, section 4.1.1.1)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.smtp.reply import Reply
 
-_UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # servers kept this spelling for clients older than RFC 2554
+_UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # an old spelling, for clients older than RFC 2554
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870, section 3
-_EXCHANGE_AUTH = "X-EXPS"  # Exchange's list for its own kind, which holds mechanisms that AUTH does not take
+_EXCHANGE_AUTH = "X-EXPS"  # mechanisms for other Exchange servers, some of which AUTH does not accept
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Extensions:
 
     @classmethod
     def from_ehlo(cls, reply: Reply) -> Self:
-        """Read the reply to EHLO; its first line is the server's greeting."""
+        """Parse the reply to EHLO; its first line is the server's greeting."""
         keywords: dict[str, str] = {}
         mechanisms: dict[str, None] = {}
         for line in reply.lines[1:]:
@@ -47,7 +47,7 @@ class Extensions:
 
     @classmethod
     def none(cls) -> Self:
-        """Return what a server offers that knows HELO only."""
+        """Return the extensions of a server that supports only HELO: none."""
         return cls({}, ())
 
     def __contains__(self, keyword: str) -> bool:
@@ -55,6 +55,6 @@ class Extensions:
 
     @property
     def size_limit(self) -> int | None:
-        """The largest message the server takes, in octets (RFC 1870); None if it names no limit."""
+        """The maximum message size in bytes (RFC 1870); None if the server announces no limit."""
         limit = self.keywords.get("SIZE", "")
         return int(limit) or None if _SIZE.fullmatch(limit) else None

@@ -1,4 +1,4 @@
-"""What the conversation asks of a message: an envelope and a stream of octets, nothing about MIME."""
+"""The interface of a message to the SMTP conversation: an envelope and a stream of bytes, nothing about MIME."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
 
 class Content(Protocol):
-    """One rendering of a message, fit for what one server offers."""
+    """A message, rendered for the extensions of one server."""
 
     @property
     def body(self) -> Body:
-        """What the octets need: RFC 5321's 7 bits, 8BITMIME (RFC 6152) or BINARYMIME (RFC 3030)."""
+        """The body type: 7 bits (RFC 5321), 8BITMIME (RFC 6152) or BINARYMIME (RFC 3030)."""
 
     @property
     def utf8(self) -> bool:
-        """Whether headers or addresses hold raw UTF-8, so that SMTPUTF8 is needed (RFC 6531)."""
+        """Whether headers or addresses contain raw UTF-8, so that SMTPUTF8 is needed (RFC 6531)."""
 
     @property
     def size(self) -> int:
-        """Exact number of octets that ``chunks`` will yield."""
+        """The exact number of bytes that ``chunks`` yields."""
 
     @property
     def in_memory(self) -> bool:
-        """Whether ``chunks`` waits for nothing, such as a file."""
+        """Whether ``chunks`` never blocks: it reads no file."""
 
     def chunks(self) -> Generator[bytes]:
-        """Yield the octets, line ends CRLF (but for BINARYMIME parts), in pieces of at most some 100 KiB.
+        """Yield the content in pieces of at most about 100 KiB, with CRLF line ends (except in BINARYMIME parts).
 
-        Closing the generator early closes what it reads from.
+        Closing the generator early closes the files that it reads.
         """
 
 
 class Outgoing(Protocol):
-    """A message as the conversation sees it."""
+    """A message with its envelope."""
 
     @property
     def message_id(self) -> str:
@@ -49,10 +49,10 @@ class Outgoing(Protocol):
 
     @property
     def recipients(self) -> Sequence[str]:
-        """The addresses for RCPT TO, each once, in the order they are given to the server."""
+        """The addresses for RCPT TO, each once, in the order in which they are sent."""
 
     def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Content:
-        """Render the message with what the server offers; this waits for nothing.
+        """Render the message for the extensions of a server; this never blocks.
 
         Args:
             eight_bit: whether 8BITMIME may be used.
@@ -60,9 +60,9 @@ class Outgoing(Protocol):
             utf8: whether SMTPUTF8 may be used.
 
         Raises:
-            ValueError: the message cannot be rendered without what is not offered; worded for its author.
+            ValueError: the message needs an extension that is not offered; the text is for its author.
         """
 
 
 MessagePolicy: TypeAlias = "Callable[[Outgoing], Outgoing]"
-"""What a site permits: returns the message as it is, or the one to send in its place, or raises an error."""
+"""The rules of a site: returns the message, or another one to send in its place, or raises a ValueError."""

@@ -1,4 +1,4 @@
-"""The phases of the conversation."""
+"""The phases of an SMTP session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """The stretch of the conversation an error or a timeout belongs to."""
+    """The phase of a session that an error or a timeout belongs to."""
 
     CONNECT = "connect"
     GREETING = "greeting"

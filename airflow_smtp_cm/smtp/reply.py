@@ -12,7 +12,7 @@ __all__ = ["Reply"]
 CONTINUE = 334  # a challenge during AUTH
 
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
-_TOKEN = re.compile(r"[A-Za-z0-9+/]{40,}=*")  # the shortest token, NTLM's first, is longer
+_TOKEN = re.compile(r"[A-Za-z0-9+/]{40,}=*")  # the shortest token, the first of NTLM, is longer
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -21,8 +21,8 @@ class Reply:
 
     Attributes:
         code: the reply code, 200 to 599.
-        lines: the text of each line, without the code, at least one; U+FFFD stands for control characters.
-        secret: whether the text is a login token, so that it is not to be shown.
+        lines: the text of each line, without the code, at least one; control characters are replaced by U+FFFD.
+        secret: whether the text is a login token, which must not be shown.
     """
 
     code: int
@@ -51,11 +51,11 @@ class Reply:
         return self.code // 100 == 4  # noqa: PLR2004
 
     def without_tokens(self) -> Reply:
-        """Return the same without login tokens: some servers repeat what they did not understand."""
+        """Return the reply without login tokens: some servers repeat a line that they did not understand."""
         return Reply(self.code, tuple(_TOKEN.sub(REDACTED, line) for line in self.lines))
 
     def __str__(self) -> str:
-        """Return the reply as people may see it."""
+        """Return code and text, without secrets."""
         return f"{self.code} {REDACTED if self.secret else self.text}".rstrip()
 
     def __repr__(self) -> str:

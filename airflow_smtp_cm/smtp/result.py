@@ -1,4 +1,4 @@
-"""What became of a message."""
+"""The result of sending a message."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["Refusal", "SendResult"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A recipient whom the server refused, and what it said."""
+    """A refused recipient, with the server's reply."""
 
     address: str
     reply: Reply
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
-        """Read what ``as_json`` wrote."""
+        """Return the object that ``as_json`` wrote."""
         return cls(written["address"], Reply(written["code"], (written["text"],)))
 
     def __str__(self) -> str:
         return f"{self.address}: {self.reply}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same as plain texts and numbers."""
+        """Return the refusal as plain texts and numbers."""
         return {
             "address": self.address,
             "code": self.reply.code,
@@ -41,16 +41,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendResult:
-    """The server has taken responsibility for the message.
+    """The result of a message that the server accepted.
 
     Attributes:
         message_id: the Message-ID, angle brackets included.
-        accepted: the addresses that the server accepted, in the order they were given.
-        refused: the addresses that it refused.
-        reply: its final reply, where most servers name the queue id; None if none came, and the message is assumed
-            to be sent.
-        size: octets of content that were sent, before dot-stuffing.
-        seconds: from the first command to the final reply.
+        accepted: the accepted recipients, in the order of the envelope.
+        refused: the refused recipients.
+        reply: the final reply, in which most servers report the queue id; None if no final reply arrived and the
+            message is assumed to be sent.
+        size: size of the content in bytes, before dot-stuffing.
+        seconds: time from the first command to the final reply.
     """
 
     message_id: str
@@ -63,13 +63,13 @@ class SendResult:
     def __str__(self) -> str:
         refused = "; ".join(map(str, self.refused)) or "nobody"
         return (
-            f"{self.message_id}, {self.size} octets, accepted for {', '.join(self.accepted)}, refused for {refused}, "
-            f"in {self.seconds:.3f} s. The server said: {self.reply}"
+            f"{self.message_id}, {self.size} bytes, accepted for {', '.join(self.accepted)}, refused for {refused}, "
+            f"in {self.seconds:.3f} s. Reply of the server: {self.reply}"
         )
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
-        """Read what ``as_json`` wrote."""
+        """Return the object that ``as_json`` wrote."""
         code, _, text = (written["reply"] or "").partition(" ")
         return cls(
             message_id=written["message_id"],
@@ -81,7 +81,7 @@ class SendResult:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same as plain lists, texts and numbers, for XCom and logs."""
+        """Return the result as plain lists, texts and numbers, for XCom and logs."""
         return {
             "message_id": self.message_id,
             "accepted": list(self.accepted),

@@ -1,7 +1,7 @@
-"""The SASL mechanisms of Windows identities, as exchanges of tokens; the tokens are pyspnego's.
+"""The SASL mechanisms of Windows authentication; pyspnego makes the tokens.
 
-GSSAPI (RFC 4752) carries SPNEGO, as Exchange expects and MIT krb5 accepts, or plain Kerberos if that is all that is
-allowed. GSS-SPNEGO is the same exchange under its own name. NTLM is MS-SMTPNTLM's.
+GSSAPI (RFC 4752) carries SPNEGO, which Exchange expects and MIT krb5 accepts, or plain Kerberos if only Kerberos is
+allowed. GSS-SPNEGO is the same exchange under its own name. NTLM is defined in MS-SMTPNTLM.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.smtp.settings import WindowsAuthentication
 
-# At DEBUG pyspnego writes tokens to its log, here and wherever else. A filter holds whatever level somebody sets.
+# At DEBUG, pyspnego logs tokens. A filter suppresses them at any log level.
 for _module in ("_gss", "_negotiate", "_ntlm", "_sspi"):
     logging.getLogger(f"spnego.{_module}").addFilter(lambda record: record.levelno > logging.DEBUG)
 
@@ -32,14 +32,14 @@ MechanismName = Literal["GSSAPI", "GSS-SPNEGO", "NTLM"]
 Protocol = Literal["kerberos", "ntlm"]
 _PROTOCOL_NAMES: dict[Protocol, str] = {"kerberos": "Kerberos", "ntlm": "NTLM"}
 
-_NEG_TOKEN_RESP = 0xA1  # first octet of SPNEGO's later tokens (RFC 4178, section 4.2)
-_NO_LAYER = 1  # RFC 4752, section 3.3: this bit offers, and alone chooses, "no security layer"
-_LAYER_OCTETS = 4  # the bits, and the largest message in three octets
+_NEG_TOKEN_RESP = 0xA1  # first byte of later SPNEGO tokens (RFC 4178, section 4.2)
+_NO_LAYER = 1  # RFC 4752, section 3.3: the bit for "no security layer"
+_LAYER_BYTES = 4  # the bits, then the maximum message size in three bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way to log in: a SASL mechanism, and the protocol that proves the identity inside it."""
+    """One attempt to log in: a SASL mechanism, and the authentication protocol inside it."""
 
     mechanism: MechanismName
     protocol: Protocol
@@ -51,24 +51,24 @@ class Attempt:
 
 
 class Exchange:
-    """The client's side of one AUTH exchange.
+    """The client side of one AUTH exchange.
 
-    Every method may block: a Kerberos step asks the KDC.
+    Every method may block: a Kerberos step may ask the KDC.
 
     Args:
         attempt: the mechanism, and the protocol inside it.
-        windows: who logs in, and how.
+        windows: the identity and the settings of the login.
         host: the server's name, for the service principal name.
-        binding: what the login is bound to, or None.
+        binding: the channel binding, or None.
 
     Attributes:
-        spn: the service principal name that tickets are asked for.
-        password_spent: whether the server has seen a proof of the password.
+        spn: the service principal name for the Kerberos ticket.
+        password_used: whether a proof of the password was sent to the server.
     """
 
     def __init__(self, attempt: Attempt, windows: WindowsAuthentication, host: str, binding: bytes | None) -> None:
         self.attempt = attempt
-        self.password_spent = False
+        self.password_used = False
         self._windows = windows
         self.spn = windows.spn or f"SMTPSVC/{host}"
         self._binding = GssChannelBindings(application_data=binding) if binding else None
@@ -78,44 +78,46 @@ class Exchange:
         """Return the first token.
 
         Raises:
-            CredentialError: the identity cannot be proved: no ticket, wrong password at the KDC, ...
+            CredentialError: the credentials failed: no ticket, wrong password at the KDC, ...
         """
         try:
             self._context = self._new_context()
             return self._context.step() or b""
-        except Exception as error:  # pyspnego lets through what krb5 and gssapi raise
+        except Exception as error:  # pyspnego does not convert all exceptions of krb5 and gssapi
             raise credential_error(error, self._windows.identity, str(self.attempt), self.spn) from error
 
     def respond(self, challenge: bytes) -> bytes:
-        """Return the answer to a challenge, empty if there is nothing left to say.
+        """Return the response to a challenge; it may be empty at the end.
 
         Raises:
-            AuthenticationError: the challenge is not what the mechanism allows here.
+            AuthenticationError: the challenge is not valid.
         """
         assert self._context is not None, "respond() follows start()"  # noqa: S101 - our own order of calls
         try:
             if self._context.complete:
                 return self._after_completion(self._context, challenge)
             if challenge:
-                self.password_spent = self.attempt.protocol == "ntlm"
+                self.password_used = self.attempt.protocol == "ntlm"
                 return self._context.step(challenge) or b""
         except AuthenticationError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever pyspnego lets through
-            cause = None if isinstance(error, UnicodeError) else error  # whose repr has all that was to be decoded
+        except Exception as error:  # noqa: BLE001 - as above
+            cause = None if isinstance(error, UnicodeError) else error  # its repr contains the secret data
             raise AuthenticationError(
-                f"The server's part of the {self.attempt} exchange cannot be used: {error}. If the server's name "
-                f"({self.spn}) or the channel binding is wrong, this is how it shows.",
+                f"The server's challenge in the {self.attempt} exchange is not valid: {error}. Check the SPN "
+                f"({self.spn}) and the channel binding.",
                 phase=Phase.AUTH,
             ) from cause
-        raise AuthenticationError(f"The server left out its part of the {self.attempt} exchange.", phase=Phase.AUTH)
+        raise AuthenticationError(
+            f"The server sent an empty challenge in the {self.attempt} exchange.", phase=Phase.AUTH
+        )
 
     @property
     def established(self) -> bool:
-        """Whether the context is complete on our side: with Kerberos the server has proved itself, too."""
+        """Whether the context is complete; with Kerberos, the server has then authenticated itself, too."""
         try:
             return self._context is not None and self._context.complete and bool(self._context.session_key)
-        except Exception:  # noqa: BLE001 - asking an unfinished context fails in many ways, all of them a no
+        except Exception:  # noqa: BLE001 - an incomplete context raises various errors
             return False
 
     def _new_context(self) -> spnego.ContextProxy:
@@ -136,35 +138,35 @@ class Exchange:
 
     @property
     def _plain_kerberos(self) -> bool:
-        """Whether GSSAPI carries Kerberos alone: only where nothing else is allowed."""
+        """Whether GSSAPI carries plain Kerberos: only if no other protocol is allowed."""
         return self.attempt.mechanism == "GSSAPI" and self._windows.mechanism is MechanismChoice.KERBEROS
 
     @property
     def _flags(self) -> spnego.ContextReq:
-        # Mutual authentication always: without it pyspnego loses the Kerberos token inside SPNEGO.
+        # Mutual authentication is always requested: without it, pyspnego loses the Kerberos token inside SPNEGO.
         if self.attempt == Attempt("GSS-SPNEGO", "kerberos"):
-            # Cyrus takes the integrity flag for a security layer, and Exim refuses layers.
+            # Cyrus reads the integrity flag as a request for a security layer, and Exim refuses layers.
             return spnego.ContextReq.mutual_auth | spnego.ContextReq.no_integrity
         return spnego.ContextReq.default
 
     def _after_completion(self, context: spnego.ContextProxy, challenge: bytes) -> bytes:
-        if not challenge:  # Cyrus ends GSS-SPNEGO so
+        if not challenge:  # Cyrus ends GSS-SPNEGO with an empty challenge
             return b""
-        if challenge[0] == _NEG_TOKEN_RESP:  # SPNEGO's last word, which some servers send after all
+        if challenge[0] == _NEG_TOKEN_RESP:  # the last SPNEGO token, which some servers send
             return context.step(challenge) or b""
-        # RFC 4752, section 3.1; Dovecot does it after GSS-SPNEGO, too.
+        # RFC 4752, section 3.1; Dovecot also does this after GSS-SPNEGO.
         offer = context.unwrap(challenge).data
-        if len(offer) != _LAYER_OCTETS or not offer[0] & _NO_LAYER:
+        if len(offer) != _LAYER_BYTES or not offer[0] & _NO_LAYER:
             raise AuthenticationError(
-                "The server demands a security layer of its own (RFC 4752), which this client does not have: "
-                "use TLS, and let the server offer SASL without a layer.",
+                "The server requires a SASL security layer (RFC 4752), which this client does not support: "
+                "use TLS, and configure the server to offer SASL without a layer.",
                 phase=Phase.AUTH,
             )
         return context.wrap(bytes([_NO_LAYER, 0, 0, 0]), encrypt=False).data
 
 
 class _SpnegoWithKerberos(NegotiateProxy):
-    """SPNEGO that never falls back to NTLM behind our back."""
+    """SPNEGO with Kerberos only: without pyspnego's fallback to NTLM."""
 
     @classmethod
     def available_protocols(cls, options: spnego.NegotiateOptions | None = None) -> list[str]:  # noqa: ARG003
@@ -172,7 +174,7 @@ class _SpnegoWithKerberos(NegotiateProxy):
 
 
 class _SpnegoWithNtlm(NegotiateProxy):
-    """SPNEGO that does not ask a KDC first."""
+    """SPNEGO with NTLM only: no request to a KDC."""
 
     @classmethod
     def available_protocols(cls, options: spnego.NegotiateOptions | None = None) -> list[str]:  # noqa: ARG003

@@ -1,4 +1,4 @@
-"""A client's session as one object: open, send, probe, leave. Every method is a generator of effects."""
+"""One SMTP session: open, send, check, quit. Every method is a generator of effects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Session:
     """One SMTP session.
 
     Attributes:
-        wire: the connection's state.
+        wire: the state of the connection.
         login: how the client logged in; None if anonymous.
     """
 
@@ -34,11 +34,11 @@ class Session:
         self.login: Attempt | None = None
 
     def open(self, ehlo_name: str) -> Steps[None]:
-        """Greet, start TLS, log in: all that the settings ask for, or an error."""
+        """Read the greeting, start TLS and log in, as the settings require."""
         yield from open_session(self.wire, ehlo_name)
         windows = self.wire.settings.authentication
         if windows is not None:
-            # Takes as long to import as all the rest of a task that sends anonymously.
+            # Its import takes as long as all other imports of a task that sends anonymously.
             from airflow_smtp_cm.smtp.authentication import authenticate  # noqa: PLC0415
 
             self.login = yield from authenticate(self.wire, windows)
@@ -50,21 +50,21 @@ class Session:
         return Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification).run()
 
     def send_all(self, bulk: Bulk) -> Steps[None]:
-        """Send as many of the messages as this session takes, and end it once it may take no more."""
+        """Send messages until the session ends or is full; a full session is ended with QUIT."""
         yield from bulk.run(self.wire)
         if bulk.session_is_full and not self.wire.closed:
             with suppress(SmtpError):
                 yield from self.quit()
 
     def noop(self) -> Steps[None]:
-        """Ask the server whether it is still there."""
-        yield from self.wire.expect(Command(Phase.NOOP, "NOOP"), f"{self.wire.peer} does not answer to NOOP")
+        """Send NOOP to check that the session is still open."""
+        yield from self.wire.expect(Command(Phase.NOOP, "NOOP"), f"{self.wire.peer} refused NOOP")
 
     def check(self) -> Steps[None]:
-        """Make sure, without a word, that the server has not ended the session."""
-        return self.wire.nothing_unasked(Phase.NOOP)
+        """Check, without sending a command, that the server has not ended the session."""
+        return self.wire.check_for_unsolicited_data(Phase.NOOP)
 
     def quit(self) -> Steps[None]:
-        """Say goodbye; what the server answers changes nothing."""
+        """Send QUIT; the reply is ignored."""
         self.wire.closed = True
         yield from self.wire.command(Command(Phase.QUIT, "QUIT"))

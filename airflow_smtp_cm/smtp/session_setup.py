@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.wire import Wire
 
-_NO_SUCH_COMMAND = {500, 502, 504}  # what a server says to EHLO that knows HELO only
+_EHLO_NOT_SUPPORTED = {500, 502, 504}  # replies to EHLO of a server that supports only HELO
 
 
 def open_session(wire: Wire, ehlo_name: str) -> Steps[None]:
-    """Go from a fresh connection to a server that has introduced itself, under TLS if the settings say so.
+    """Read the greeting, send EHLO, and start TLS if the settings require it.
 
     Raises:
-        Refused: the server does not want to talk.
-        StartTlsNotOffered: TLS is asked for and not to be had.
+        Refused: the server rejected the connection or EHLO.
+        StartTlsNotOffered: STARTTLS is required, and the server does not offer or refuses it.
         TlsError: the handshake failed.
     """
     mode = wire.settings.tls.mode
@@ -29,22 +29,22 @@ def open_session(wire: Wire, ehlo_name: str) -> Steps[None]:
         yield from wire.start_tls()
     greeting = yield from wire.reply(Phase.GREETING)
     if not greeting.positive:
-        raise wire.refused(f"{wire.peer} turns us away", Phase.GREETING, None, greeting)
-    yield from _introduce(wire, ehlo_name)
+        raise wire.refused(f"{wire.peer} rejected the connection", Phase.GREETING, None, greeting)
+    yield from _send_ehlo(wire, ehlo_name)
     if mode is TlsMode.STARTTLS:
         yield from _start_tls(wire)
-        yield from _introduce(wire, ehlo_name)
+        yield from _send_ehlo(wire, ehlo_name)
 
 
-def _introduce(wire: Wire, ehlo_name: str) -> Steps[None]:
+def _send_ehlo(wire: Wire, ehlo_name: str) -> Steps[None]:
     reply = yield from wire.command(Command(Phase.EHLO, f"EHLO {ehlo_name}"))
-    if reply.code in _NO_SUCH_COMMAND:
+    if reply.code in _EHLO_NOT_SUPPORTED:
         wire.extensions = Extensions.none()
-        yield from wire.expect(Command(Phase.EHLO, f"HELO {ehlo_name}"), f"{wire.peer} refuses EHLO and HELO")
+        yield from wire.expect(Command(Phase.EHLO, f"HELO {ehlo_name}"), f"{wire.peer} refused EHLO and HELO")
         return
     if not reply.positive:
         raise wire.refused(
-            f"{wire.peer} does not accept this machine's name ({ehlo_name}; set the EHLO name if it is wrong)",
+            f"{wire.peer} refused EHLO with the name {ehlo_name} (set the EHLO name if it is wrong)",
             Phase.EHLO,
             "EHLO",
             reply,
@@ -54,20 +54,20 @@ def _introduce(wire: Wire, ehlo_name: str) -> Steps[None]:
 
 def _start_tls(wire: Wire) -> Steps[None]:
     advice = (
-        "TLS is mandatory as long as Enable SSL is on. Ask for the port that offers STARTTLS (often 587), or use "
-        "implicit TLS where the server has that (often 465)."
+        "Enable SSL makes TLS mandatory. Use a port with STARTTLS (often 587), or implicit TLS if the server has it "
+        "(often 465)."
     )
     if "STARTTLS" not in wire.extensions:
         raise StartTlsNotOffered(f"{wire.peer} does not offer STARTTLS. {advice}", phase=Phase.STARTTLS)
     try:
-        yield from wire.expect(Command(Phase.STARTTLS, "STARTTLS"), f"{wire.peer} refuses STARTTLS")
+        yield from wire.expect(Command(Phase.STARTTLS, "STARTTLS"), f"{wire.peer} refused STARTTLS")
     except Refused as refusal:
         raise StartTlsNotOffered(
-            f'{wire.peer} refuses STARTTLS: "{refusal.reply}" {advice}',
+            f'{wire.peer} refused STARTTLS: "{refusal.reply}" {advice}',
             phase=Phase.STARTTLS,
             command="STARTTLS",
             reply=refusal.reply,
         ) from refusal
-    # Octets sent along with the 220 were not encrypted, and would be taken for part of the session.
-    yield from wire.nothing_unasked(Phase.STARTTLS)
+    # Data that arrived with the 220 was not encrypted, and would be read as part of the TLS session.
+    yield from wire.check_for_unsolicited_data(Phase.STARTTLS)
     yield from wire.start_tls()

@@ -1,4 +1,4 @@
-"""How to reach a server and who to be there: plain, frozen values, checked by whoever builds them."""
+"""The settings of a connection: server, TLS, identity, timeouts; they are not validated here."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = [
     "WindowsAuthentication",
 ]
 
-# Seconds for the answer to QUIT: the work is done, and a server that dawdles holds nobody up.
-_GOODBYE = 5.0
+# Seconds to wait for the reply to QUIT: all messages are sent, and the reply is not needed.
+_QUIT_TIMEOUT = 5.0
 
 
 class TlsMode(StrEnum):
@@ -33,11 +33,11 @@ class TlsMode(StrEnum):
 
     NONE = "none"
     STARTTLS = "starttls"  # mandatory, never "if offered" (RFC 3207; SSIS EnableSsl)
-    IMPLICIT = "implicit"  # from the first octet, usually on port 465 (RFC 8314, section 3.3)
+    IMPLICIT = "implicit"  # from the first byte, usually on port 465 (RFC 8314, section 3.3)
 
 
 class MechanismChoice(StrEnum):
-    """Which of the Windows protocols may prove the identity."""
+    """The protocols that Windows authentication may use."""
 
     AUTO = "auto"
     KERBEROS = "kerberos"
@@ -45,7 +45,7 @@ class MechanismChoice(StrEnum):
 
 
 class ChannelBinding(StrEnum):
-    """What ties the login to the TLS session: Exchange's Extended Protection (RFC 5929)."""
+    """The binding of the login to the TLS session (RFC 5929), as Exchange's Extended Protection requires."""
 
     TLS_SERVER_END_POINT = "tls-server-end-point"
     TLS_UNIQUE = "tls-unique"
@@ -61,7 +61,7 @@ class Tls:
         ca_bundle: path of a PEM file with the authorities or servers to trust instead of the system's authorities.
         client_certificate: path of a PEM file with the client's certificate chain, and its key unless ``client_key``.
         client_key: path of a PEM file with the client's key.
-        client_key_password: what decrypts the key.
+        client_key_password: the password of the key.
         verify: False accepts any certificate; for tests only.
     """
 
@@ -75,12 +75,12 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    r"""Who logs in: nobody named (the process's own tickets), a keytab's principal, or a user with a password.
+    r"""The identity of the client: the process's own tickets, a principal of a keytab, or a user with a password.
 
     Attributes:
         username: ``DOMAIN\user``, ``user@REALM`` or ``user``; None means the process's own identity.
         password: the user's password.
-        keytab: path of a keytab that holds the user's keys.
+        keytab: path of a keytab with the user's keys.
         ccache: name of the Kerberos ticket cache to use instead of the process's default (``FILE:/...``).
     """
 
@@ -92,15 +92,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsAuthentication:
-    """SSIS's UseWindowsAuthentication, and what it left to the machine's configuration.
+    """The settings of Windows authentication (SSIS UseWindowsAuthentication).
 
     Attributes:
-        identity: who logs in.
+        identity: the identity that logs in.
         mechanism: which protocols may be used.
         spn: service principal name, ``service/host``; None means ``SMTPSVC/`` and the server's name.
-        channel_binding: what ties the login to the TLS session; without TLS there is none.
-        anonymous_if_not_offered: go on without login, with a warning, if the server offers no Windows mechanism at
-            all (what SSIS does without a word).
+        channel_binding: the binding of the login to the TLS session; unused without TLS.
+        anonymous_if_not_offered: continue without login, with a warning, if the server offers no Windows mechanism
+            (SSIS does so without a warning).
     """
 
     identity: Identity = Identity()
@@ -112,15 +112,15 @@ class WindowsAuthentication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long each wait may last, in seconds (RFC 5321, section 4.5.3.2, shortened where users wait).
+    """The timeouts in seconds (RFC 5321, section 4.5.3.2, shorter where users wait).
 
     Attributes:
-        connect: until the TCP connection stands.
-        tls: until the TLS handshake is done.
-        command: until the reply to a command, the greeting included.
-        data_block: until the transport takes a block of the content.
-        final: until the reply to the whole content; Exchange delays it.
-        total: until an operation (opening, or sending one message) is done; None means no such limit.
+        connect: for the TCP connection.
+        tls: for the TLS handshake.
+        command: for the reply to a command, and for the greeting.
+        data_block: for sending a block of the content.
+        final: for the reply to the content; Exchange delays it.
+        total: for an operation as a whole (opening a session, sending one message); None means no limit.
     """
 
     connect: float = 30
@@ -132,7 +132,7 @@ class Timeouts:
 
     @classmethod
     def capped(cls, seconds: float, *, total: float | None = None) -> Self:
-        """Let no wait last longer than ``seconds`` (SSIS Timeout)."""
+        """Return the default timeouts, each at most ``seconds`` (SSIS Timeout)."""
         default = cls()
         return cls(
             connect=min(default.connect, seconds),
@@ -144,7 +144,7 @@ class Timeouts:
         )
 
     def of(self, phase: Phase) -> float:
-        """Return how long a wait in this phase may last."""
+        """Return the timeout of a phase."""
         match phase:
             case Phase.CONNECT:
                 return self.connect
@@ -155,25 +155,25 @@ class Timeouts:
             case Phase.FINAL:
                 return self.final
             case Phase.QUIT:
-                return min(self.command, _GOODBYE)
+                return min(self.command, _QUIT_TIMEOUT)
             case _:
                 return self.command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything a client needs to open a session.
+    """All settings that a client needs to open a session.
 
     Attributes:
         host: name or address to connect to (SSIS SmtpServer).
         port: TCP port.
-        server_name: the server's name in its certificate and SPN, where it is not ``host``.
+        server_name: the server's name in its certificate and SPN, if it differs from ``host``.
         tls: TLS settings.
         authentication: None means Anonymous.
-        timeouts: how long each wait may last.
-        ehlo_name: what to say at EHLO; None means the machine's fully qualified name, else its address.
-        pipelining: whether to use PIPELINING where it is offered (RFC 2920).
-        message_policy: what every message goes through before it is sent; None lets all of them pass as they are.
+        timeouts: the timeouts.
+        ehlo_name: the name for EHLO; None means the machine's fully qualified name, else its address.
+        pipelining: whether to use PIPELINING if the server offers it (RFC 2920).
+        message_policy: applied to every message before it is sent; None sends all messages unchanged.
     """
 
     host: str
@@ -188,5 +188,5 @@ class Settings:
 
     @property
     def peer_name(self) -> str:
-        """The server's name for its certificate and SPN."""
+        """The server's name in its certificate and SPN."""
         return self.server_name or self.host

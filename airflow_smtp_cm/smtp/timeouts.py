@@ -1,4 +1,4 @@
-"""How long each wait for the server may last, and in words what it means when one was in vain."""
+"""The deadlines of a connection's waits, and the errors of the network."""
 
 from __future__ import annotations
 
@@ -13,73 +13,73 @@ from airflow_smtp_cm.smtp.settings import TlsMode
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.settings import Settings
 
-# The ways in which ssl says that the other side has gone.
+# The errors of ssl that mean that the server has closed the connection.
 TLS_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
-class Waits:
-    """The waits of one connection.
+class Deadlines:
+    """The deadlines of one connection's waits.
 
     Args:
-        settings: where it goes, and its timeouts.
+        settings: the server and its timeouts.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.peer = f"{settings.host}:{settings.port}"
-        self.begin()
+        self.start_operation()
 
-    def begin(self) -> None:
-        """Start the clock of an operation's total time."""
+    def start_operation(self) -> None:
+        """Start the total time of an operation (opening a session, sending one message)."""
         total = self._settings.timeouts.total
         self._deadline = None if total is None else time.monotonic() + total
 
-    def start(self, phase: Phase) -> None:
-        """Let a wait begin."""
+    def start_wait(self, phase: Phase) -> None:
+        """Start a wait."""
         until = time.monotonic() + self._settings.timeouts.of(phase)
         self._until = until if self._deadline is None else min(until, self._deadline)
 
-    def left(self, phase: Phase) -> float:
-        """How many seconds the wait that began last may still take.
+    def remaining(self, phase: Phase) -> float:
+        """Return the seconds that are left of the current wait.
 
         Raises:
-            TimedOut: none.
+            TimedOut: no time is left.
         """
         left = self._until - time.monotonic()
         if left <= 0:
             raise self.timed_out(phase)
         return left
 
-    def seconds(self, phase: Phase) -> float:
-        """How many seconds a wait that begins now may take.
+    def new_wait(self, phase: Phase) -> float:
+        """Start a wait and return how many seconds it may last.
 
         Raises:
-            TimedOut: none, since the operation's total time is used up.
+            TimedOut: the operation's total time is over.
         """
-        self.start(phase)
-        return self.left(phase)
+        self.start_wait(phase)
+        return self.remaining(phase)
 
     def timed_out(self, phase: Phase) -> TimedOut:
-        """Word a wait that lasted too long."""
+        """Return the error for a wait that lasted too long."""
         advice = (
-            "Perhaps this port expects TLS from the first octet."
+            "The port may expect implicit TLS."
             if phase is Phase.GREETING and self._settings.tls.mode is not TlsMode.IMPLICIT
-            else "Raise the connection's timeout if the server is just slow."
+            else "If the server is slow, increase the timeout of the connection."
         )
         return TimedOut(f"{self.peer} did not answer in time ({phase}). {advice}", phase=phase)
 
-    def broken(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
-        """Word a connection that broke."""
+    def connection_lost(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
+        """Return the error for a connection that was lost."""
         if isinstance(error, ssl.SSLError) and not isinstance(error, TLS_ENDED):
             reason = error.reason or error
-            return TlsError(f"The TLS session with {self.peer} broke ({phase}): {reason}.", phase=phase)
+            return TlsError(f"The TLS session with {self.peer} failed ({phase}): {reason}.", phase=phase)
         return Disconnected(f"The connection to {self.peer} was lost ({phase}): {error}.", phase=phase)
 
-    def not_connected(self, error: OSError) -> ConnectError:
-        """Word a connection that could not be made."""
+    def connect_failed(self, error: OSError) -> ConnectError:
+        """Return the error for a connection that could not be made."""
         advice = (
             "Check the server's name."
             if isinstance(error, socket.gaierror)
-            else "Check the server's name and port, and whether a firewall lets this machine through."
+            else "Check the server's name and port, and whether a firewall blocks this machine."
         )
         return ConnectError(f"Cannot connect to {self.peer}: {error}. {advice}", phase=Phase.CONNECT)

@@ -1,4 +1,4 @@
-"""TLS settings turned into ``ssl``'s, what ties a login to the session, and failed handshakes in words."""
+"""TLS contexts, channel bindings, and the errors of TLS handshakes."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _WEAK_HASHES = ("md5", "sha1")
 
 
 def context_for(tls: Tls) -> ssl.SSLContext:
-    """Return the context for these settings; equal settings share one, since making one costs milliseconds.
+    """Return the context for these settings; equal settings share one, since a new one takes milliseconds.
 
     Raises:
-        SettingsError: a file cannot be read, or holds no certificate or key.
+        SettingsError: a file cannot be read, or contains no certificate or key.
     """
     files = (tls.ca_bundle, tls.client_certificate, tls.client_key)
     try:
-        # A file that was renewed since makes a new context.
+        # A file that was changed since results in a new context.
         stamps = tuple(Path(file).stat().st_mtime_ns for file in files if file)
         return _context(tls, stamps)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         named = ", ".join(file for file in files if file)
         raise SettingsError(
             f"The TLS files ({named}) cannot be used: {error}. Each must be a readable PEM file, and a key must "
-            f"belong to its certificate and be encrypted with the given password, if any."
+            f"match its certificate and the given password, if any."
         ) from error
 
 
 @lru_cache(maxsize=16)
 def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_bundle)
-    # Python's defaults for these differ by version and by build.
+    # Python's defaults for these depend on the version and the build.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a trust anchor need not be a root (RFC 5280, section 6.1)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # certificates of older authorities lack what RFC 5280 demands
     context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)  # RFC 8997
@@ -57,8 +57,8 @@ def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
     return context
 
 
-def session_of(sock: ssl.SSLSocket | ssl.SSLObject) -> TlsSession:
-    """Describe a finished handshake."""
+def tls_session(sock: ssl.SSLSocket | ssl.SSLObject) -> TlsSession:
+    """Return the result of a finished handshake."""
     cipher = sock.cipher()
     return TlsSession(
         version=sock.version() or "",
@@ -69,10 +69,10 @@ def session_of(sock: ssl.SSLSocket | ssl.SSLObject) -> TlsSession:
 
 
 def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
-    """Return what the login is bound to (RFC 5929); None where nothing is asked for or defined.
+    """Return the channel binding (RFC 5929); None if it is off, or not defined for the certificate.
 
     Raises:
-        SettingsError: tls-unique is asked for, and this session has none.
+        SettingsError: tls-unique is requested, and this session has none.
         CertificateError: the certificate cannot be read.
     """
     if kind is ChannelBinding.NONE:
@@ -84,7 +84,7 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
                 f"Use tls-server-end-point, which Exchange checks too."
             )
         return b"tls-unique:" + session.tls_unique
-    # Takes longer to import than a message takes to send; most connections do without.
+    # The import takes longer than sending a message, and most connections do not need it.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
@@ -93,8 +93,8 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
         certificate = x509.load_der_x509_certificate(session.certificate)
     except ValueError as error:
         raise CertificateError(
-            f"The server's certificate cannot be read ({error}), so the login cannot be bound to it. Have it "
-            f"replaced, or set the channel binding to none if the server does not demand one.",
+            f"The server's certificate cannot be read ({error}), so the login cannot be bound to it. Replace it, or "
+            f"set the channel binding to none if the server does not require one.",
             phase=Phase.AUTH,
         ) from error
     try:
@@ -109,32 +109,32 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
 
 
 def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes | None) -> TlsError:
-    """Word a failed handshake.
+    """Return the error for a failed handshake.
 
     Args:
-        error: what ``ssl`` raised.
-        settings: how the connection was asked for.
-        certificate: what the server presented, DER, if it got that far.
+        error: the error of ``ssl``.
+        settings: the settings of the connection.
+        certificate: the server's certificate, DER, if the server presented one.
     """
     peer = f"{settings.host}:{settings.port}"
     if not isinstance(error, ssl.SSLCertVerificationError):
         return TlsError(
-            f"The TLS handshake with {peer} failed: {error.reason or error}. If the port expects STARTTLS "
-            f"(25, 587) or TLS from the start (465), the TLS mode must say so.",
+            f"The TLS handshake with {peer} failed: {error.reason or error}. Check that the TLS mode "
+            f"fits the port: STARTTLS (25, 587) or implicit TLS (465).",
             phase=Phase.TLS,
         )
     problem = error.verify_message.rstrip(".")
     shown = f" {_describe(certificate)}" if certificate else ""
     return CertificateError(
         f"The certificate of {peer} is not accepted for {settings.peer_name}: {problem}.{shown} "
-        f"If the server is known under another name, set the server name; if its authority is your own, "
+        f"If the certificate is for another name of the server, set the server name; if its authority is your own, "
         f"set the CA bundle.",
         phase=Phase.TLS,
     )
 
 
 def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:
-    """Return the certificate of a server whose handshake failed, DER, or None if it did not get that far."""
+    """Return the server's certificate after a failed handshake, DER; None if the server presented none."""
     if sys.version_info >= (3, 13):
         chain = sock.get_unverified_chain()
     else:

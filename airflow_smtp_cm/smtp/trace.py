@@ -1,4 +1,4 @@
-"""The dialogue as it went, without secrets: for logs, for `test connection`, for whoever asks what was said."""
+"""The dialogue of a session, line by line, without secrets: for logs and for the connection test."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class TraceEvent:
     """One line of the dialogue.
 
     Attributes:
-        seconds: since the session began.
-        direction: C for what the client said, S for the server, ``*`` for what happened beside the dialogue.
-        text: the line; octets of an AUTH exchange are replaced by ``********``, the content by its size.
+        seconds: time since the start of the session.
+        direction: C for lines of the client, S for lines of the server, ``*`` for other events.
+        text: the line; tokens of an AUTH exchange are replaced by ``********``, the content by its size.
     """
 
     seconds: float
@@ -43,7 +43,7 @@ def log_event(event: TraceEvent) -> None:
 
 @dataclass(slots=True)
 class Trace:
-    """Stamps events and hands them to a sink."""
+    """Adds the time to events and passes them to a sink."""
 
     sink: TraceSink | None = None
     _start: float = field(default_factory=time.monotonic)
@@ -53,6 +53,6 @@ class Trace:
             self.sink = log_event
 
     def __call__(self, direction: Literal["C", "S", "*"], line: object) -> None:
-        """Record one line; it becomes text only if somebody wants it."""
+        """Record one line; it is formatted only if there is a sink."""
         if self.sink is not None:
             self.sink(TraceEvent(time.monotonic() - self._start, direction, str(line)))

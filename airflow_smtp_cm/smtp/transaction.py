@@ -1,4 +1,37 @@
-"""One message from MAIL to the final reply: flights, refusals, and what is certain when it breaks off."""
+"""One mail transaction: the envelope, the content, the final reply, and what is certain if the session breaks.
+
+How it works. What the server offers decides how a message is sent:
+
+    offered                     writes, separated by |; the client waits for the replies to each
+    PIPELINING and CHUNKING     MAIL RCPT... BDAT content                for content of up to ``INLINE_LIMIT``
+                                MAIL RCPT... | BDAT content              for larger content
+    PIPELINING                  MAIL RCPT... DATA | content
+    CHUNKING                    MAIL | RCPT | ... | BDAT content
+    neither                     MAIL | RCPT | ... | DATA | content
+
+With ``all_or_nothing``, the first write holds only the envelope: the content may be sent only if all recipients are
+accepted. Larger content is sent block by block; it is never in memory as a whole.
+
+The errors depend on one question: can the server have the whole message? Until the last byte of the content is passed
+to the network, the answer is no, and the error says what happened. From then on, only the final reply can answer it:
+without a final reply, delivery is uncertain. There is one exception. If the content was sent together with the
+envelope, and the server refused the envelope or answered it with 421, it has not processed the content: the error is
+``Refused``, and nothing is uncertain.
+
+What an editor must keep:
+
+- ``chunks()`` of the content is called right before the first byte of the content is sent, not earlier. Callers
+  record at this moment that the message is being sent.
+- The last byte of the content is not written before the size is checked. After BDAT, the announced number of bytes
+  is the whole message, so a file that has grown or shrunk must be noticed before.
+- An error while the content is being sent closes the connection. No command can follow: the server would read it as
+  content, and the end of the content would make it deliver half a message.
+- ``uncertain_error`` is raised only if all of the content was sent. An earlier error is raised unchanged, so that a
+  retry is possible.
+- A failed transaction ends with RSET, so that the session can be used for the next message. The error of the message
+  counts, not one of RSET.
+- The generator of the content is closed in all cases: it holds an open file.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +41,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_smtp_cm.smtp.commands import mail_command, rcpt_command
-from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA, DataLines, LineEnds, Octets
+from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA, DataLines, LineEnds, Unencoded
 from airflow_smtp_cm.smtp.effects import Call
 from airflow_smtp_cm.smtp.errors import (
     DeliveryUncertain,
@@ -19,7 +52,7 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
 )
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
-from airflow_smtp_cm.smtp.wire import GO_AHEAD, Command, Flight
+from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,9 +63,9 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.wire import Wire
 
-# Large enough that a write costs little beside its octets, small enough to keep memory flat.
+# Large enough for few writes, small enough for little memory.
 BLOCK = 128 * 1024
-# A message of one block travels with its envelope; a larger one waits until somebody has accepted it.
+# Content of at most one block is sent together with the envelope, larger content after the envelope is accepted.
 INLINE_LIMIT = BLOCK
 
 
@@ -46,10 +79,10 @@ class Transaction:
     """One message on one connection.
 
     Args:
-        wire: the connection, opened and logged in.
-        message: what to send.
-        all_or_nothing: send to nobody if anybody is refused.
-        notification: what to ask for in delivery reports.
+        wire: the connection, after login.
+        message: the message.
+        all_or_nothing: send to no recipient if the server refuses one.
+        notification: the delivery reports to request.
     """
 
     def __init__(
@@ -71,29 +104,32 @@ class Transaction:
         """Send the message.
 
         Raises:
-            MessageError: it cannot go to this server; nothing of it was sent.
+            MessageError: the message cannot be sent to this server; nothing was sent.
             Refused: the server refused the sender or the content.
-            RecipientsRefused: it refused recipients; ``result`` tells whether the others have the message.
-            DeliveryUncertain: the whole content left and no reply came back.
+            RecipientsRefused: the server refused recipients; ``result`` is set if others have the message.
+            DeliveryUncertain: the whole content was sent, and no final reply arrived.
         """
         self.prepare()
-        return (yield from self.carry_out())
+        return (yield from self.execute())
 
-    def carry_out(self) -> Steps[SendResult]:
-        """Send the message, once it is prepared; see ``run``."""
+    def execute(self) -> Steps[SendResult]:
+        """Send the prepared message; see ``run``."""
         chunking = "CHUNKING" in self._wire.extensions
-        together = self._wire.pipelining and not self._all_or_nothing
-        if together and chunking and self.is_small:
-            reply = yield from self._in_one_flight()
+        pipelined = self._wire.pipelining and not self._all_or_nothing
+        if pipelined and chunking and self.is_small:
+            reply = yield from self._send_in_one_pipeline()
         else:
-            reply = yield from self._in_turns(chunking=chunking, data_joins=together and not chunking)
-        return self.conclude(reply)
+            reply = yield from self._send_envelope_first(
+                chunking=chunking, data_in_pipeline=pipelined and not chunking
+            )
+        return self.result(reply)
 
     def prepare(self) -> None:
-        """Render the message for this server, as far as the site's policy lets it pass.
+        """Apply the message policy, and render the message for this server.
 
         Raises:
-            MessageError: it cannot go there.
+            MessageError: the message cannot be sent to this server.
+            ValueError: the message policy rejects it.
         """
         self._started = time.monotonic()
         if (policy := self._wire.settings.message_policy) is not None:
@@ -104,38 +140,38 @@ class Transaction:
 
     @property
     def is_small(self) -> bool:
-        """Whether the content, once prepared, is small enough to be in memory as a whole."""
+        """Whether the prepared content is small enough to be sent in one write."""
         return self._content.size <= INLINE_LIMIT
 
-    def bdat_flight(self) -> Steps[Flight]:
-        """Return envelope and content together (RFC 3030).
+    def bdat_pipeline(self) -> Steps[Pipeline]:
+        """Return the envelope and BDAT with the content (RFC 3030).
 
         Raises:
             MessageError: the content cannot be read.
         """
         encoder = _for_bdat(self._content)
         payload = encoder.feed((yield from self._whole_content())) + encoder.finish()
-        return Flight([*self._envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)])
+        return Pipeline([*self._envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)])
 
-    def data_flight(self) -> Flight:
+    def data_pipeline(self) -> Pipeline:
         """Return the envelope and DATA."""
-        return Flight([*self._envelope, Command(Phase.DATA, "DATA")])
+        return Pipeline([*self._envelope, Command(Phase.DATA, "DATA")])
 
     def data_lines(self) -> Steps[bytes]:
-        """Return the content as DATA needs it, its end included.
+        """Return the content encoded for DATA, with the final dot.
 
         Raises:
-            MessageError: it cannot be read.
+            MessageError: the content cannot be read.
         """
         encoder = DataLines()
         return encoder.feed((yield from self._whole_content())) + encoder.finish()
 
-    def conclude(self, reply: Reply) -> SendResult:
-        """Return what became of the message, by the final reply.
+    def result(self, reply: Reply) -> SendResult:
+        """Return the result of the message, from its final reply.
 
         Raises:
-            Refused: it was refused.
-            RecipientsRefused: it was refused for some.
+            Refused: the server refused the message.
+            RecipientsRefused: the server refused some recipients.
         """
         if not reply.positive:
             raise self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
@@ -162,11 +198,11 @@ class Transaction:
             )
             size = content.size
         except (OSError, ValueError) as error:
-            raise MessageError(f"The message cannot go to {self._wire.peer}: {error}") from error
+            raise MessageError(f"The message cannot be sent to {self._wire.peer}: {error}") from error
         if (limit := extensions.size_limit) is not None and size > limit:
             raise MessageError(
-                f"The message has {size:,} octets, and {self._wire.peer} takes no more than {limit:,}. "
-                f"Send less, or put the attachments where the recipients can fetch them."
+                f"The message has {size:,} bytes, and {self._wire.peer} accepts at most {limit:,}. "
+                f"Send smaller attachments, or a link to them."
             )
         return content
 
@@ -177,7 +213,7 @@ class Transaction:
         if not content.utf8 and not all(address.isascii() for address in (self._message.sender, *recipients)):
             raise MessageError(f"An address is not ASCII, and {self._wire.peer} does not offer SMTPUTF8.")
         if self._notification is not None and "DSN" not in self._wire.extensions:
-            raise MessageError(f"Delivery notifications are asked for, and {self._wire.peer} does not offer DSN.")
+            raise MessageError(f"Delivery notifications are requested, and {self._wire.peer} does not offer DSN.")
         mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
         return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
 
@@ -188,60 +224,60 @@ class Transaction:
     def _whole_content(self) -> Steps[bytes]:
         content = self._content
         with closing(content.chunks()) as chunks:
-            octets, last = yield from self._read(chunks, content.size)
-        if not last or len(octets) != content.size:
-            raise _changed(content)
-        return octets
+            data, last = yield from self._read(chunks, content.size)
+        if not last or len(data) != content.size:
+            raise _content_changed(content)
+        return data
 
-    def _in_one_flight(self) -> Steps[Reply]:
-        """Envelope and content together, BDAT: one round trip."""
-        flight = yield from self.bdat_flight()
+    def _send_in_one_pipeline(self) -> Steps[Reply]:
+        """Send the envelope and BDAT with the content in one write: one round trip."""
+        pipeline = yield from self.bdat_pipeline()
         try:
-            yield from self._fly(flight)
+            yield from self._send_pipelined(pipeline)
         except SmtpError as error:
-            # A server that refuses the envelope has not come as far as the content.
+            # A server that refuses the envelope has not processed the content.
             refused = isinstance(error, Refused) and error.phase is not Phase.FINAL
-            if flight.left and not refused:
-                raise self.uncertain(error) from error
+            if pipeline.sent and not refused:
+                raise self.uncertain_error(error) from error
             raise
-        yield from self.judge(flight)
-        return flight.replies[-1]
+        yield from self.check_envelope_replies(pipeline)
+        return pipeline.replies[-1]
 
-    def _in_turns(self, *, chunking: bool, data_joins: bool) -> Steps[Reply]:
-        """The envelope first, then the content for those whom the server has accepted."""
-        flight = self.data_flight() if data_joins else Flight(self._envelope)
-        yield from self._fly(flight)
-        yield from self.judge(flight)
+    def _send_envelope_first(self, *, chunking: bool, data_in_pipeline: bool) -> Steps[Reply]:
+        """Send the envelope, then the content for the accepted recipients."""
+        pipeline = self.data_pipeline() if data_in_pipeline else Pipeline(self._envelope)
+        yield from self._send_pipelined(pipeline)
+        yield from self.check_envelope_replies(pipeline)
         if chunking:
             return (yield from self._stream_content(f"BDAT {self._content.size} LAST"))
-        if not data_joins:
-            yield from self.go_ahead((yield from self._wire.command(Command(Phase.DATA, "DATA"))))
+        if not data_in_pipeline:
+            yield from self.check_data_reply((yield from self._wire.command(Command(Phase.DATA, "DATA"))))
         return (yield from self._stream_content())
 
-    def _fly(self, flight: Flight) -> Steps[None]:
-        """Send the envelope and what goes with it; a refusal counts for more than that the connection broke later."""
+    def _send_pipelined(self, pipeline: Pipeline) -> Steps[None]:
+        """Send a pipeline; if the connection breaks after a refusal of the envelope, raise the refusal."""
         try:
-            yield from self._wire.fly(flight)
+            yield from self._wire.send_pipelined(pipeline)
         except SmtpError as error:
-            if (refusal := self.refusal(flight)) is not None:
+            if (refusal := self.envelope_error(pipeline)) is not None:
                 raise refusal from error
             raise
 
-    def judge(self, flight: Flight) -> Steps[None]:
-        """Note who was accepted; end the transaction if nobody was, if that is not enough, or if DATA was refused.
+    def check_envelope_replies(self, pipeline: Pipeline) -> Steps[None]:
+        """Store the accepted recipients; end the transaction if the envelope or DATA was refused.
 
         Raises:
-            Refused: so it was.
+            Refused: the server refused the sender, too many recipients, or DATA.
         """
-        refusal = self.refusal(flight)
-        answer = flight.replies[-1] if flight.commands[-1].phase is Phase.DATA else None
+        refusal = self.envelope_error(pipeline)
+        answer = pipeline.replies[-1] if pipeline.commands[-1].phase is Phase.DATA else None
         if refusal is None:
             if answer is not None:
-                yield from self.go_ahead(answer)
+                yield from self.check_data_reply(answer)
             return
-        if answer is not None and answer.code == GO_AHEAD:
-            # The server wants content for nobody (RFC 2920, section 3.1). Whatever comes of it closes the connection
-            # at the worst; it is the first error that counts.
+        if answer is not None and answer.code == START_MAIL_INPUT:
+            # The server accepted DATA without a recipient (RFC 2920, section 3.1): it gets an empty content. If this
+            # fails, the connection is closed; the error that is raised is the refusal.
             with suppress(SmtpError):
                 yield from self._wire.write(END_OF_DATA, Phase.CONTENT)
                 yield from self._wire.reply(Phase.FINAL)
@@ -249,66 +285,73 @@ class Transaction:
             yield from self._reset()
         raise refusal
 
-    def go_ahead(self, reply: Reply) -> Steps[None]:
-        """Make sure that the reply to DATA asks for the content."""
-        if reply.code != GO_AHEAD:
-            yield from self._reset()
-            raise self._wire.refused(f"{self._wire.peer} takes no content", Phase.DATA, "DATA", reply)
+    def check_data_reply(self, reply: Reply) -> Steps[None]:
+        """Check that the reply to DATA is 354; otherwise end the transaction.
 
-    def refusal(self, flight: Flight) -> Refused | None:
-        """Note who was accepted, and return the error if that is nobody, or not enough; None while replies lack."""
-        mail, recipients = flight.replies[:1], flight.replies[1 : 1 + len(self._recipients)]
+        Raises:
+            Refused: the server refused DATA.
+        """
+        if reply.code != START_MAIL_INPUT:
+            yield from self._reset()
+            raise self._wire.refused(f"{self._wire.peer} did not accept DATA", Phase.DATA, "DATA", reply)
+
+    def envelope_error(self, pipeline: Pipeline) -> Refused | None:
+        """Store the accepted recipients, and return the error if the envelope was refused.
+
+        The result is None if the envelope was accepted, and also if replies to recipients are missing.
+        """
+        mail, recipients = pipeline.replies[:1], pipeline.replies[1 : 1 + len(self._recipients)]
         if mail and not mail[0].positive:
             return self._wire.refused(
                 f"{self._wire.peer} refused the sender {self._message.sender}",
                 Phase.MAIL,
-                flight.commands[0].line,
+                pipeline.commands[0].line,
                 mail[0],
             )
         if len(recipients) < len(self._recipients):
             return None
-        judged = list(zip(self._recipients, recipients, strict=True))
-        self._accepted = tuple(address for address, reply in judged if reply.positive)
-        self._refused = tuple(Refusal(address, reply) for address, reply in judged if not reply.positive)
+        answered = list(zip(self._recipients, recipients, strict=True))
+        self._accepted = tuple(address for address, reply in answered if reply.positive)
+        self._refused = tuple(Refusal(address, reply) for address, reply in answered if not reply.positive)
         enough = self._accepted and not (self._refused and self._all_or_nothing)
         if enough:
             return None
         return RecipientsRefused(self._wire.peer, refused=self._refused, accepted=len(self._accepted))
 
     def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
-        """Send the content block by block, after BDAT if that announces it, and return the final reply."""
+        """Send the content block by block, after the BDAT command if one is given, and return the final reply."""
         wire = self._wire
         try:
             yield from self._stream(bdat)
         except BaseException:
-            # A message that has begun and cannot be ended: only the end of the connection keeps it from delivery.
+            # The content is incomplete: only closing the connection keeps the server from delivering it.
             wire.closed = True
             raise
-        wire.trace("C", f"{bdat or 'content'} ({self._content.size} octets)")
+        wire.trace("C", f"{bdat or 'content'} ({self._content.size} bytes)")
         try:
             return (yield from wire.reply(Phase.FINAL, bdat or "the content"))
         except SmtpError as error:
-            raise self.uncertain(error) from error
+            raise self.uncertain_error(error) from error
 
     def _stream(self, bdat: str | None) -> Steps[None]:
         content = self._content
         encoder = _for_bdat(content) if bdat else DataLines()
         head = f"{bdat}\r\n".encode() if bdat else b""
         size, last = 0, False
-        yield from self._wire.nothing_unasked(Phase.DATA)
+        yield from self._wire.check_for_unsolicited_data(Phase.DATA)
         with closing(content.chunks()) as chunks:
             while not last:
                 block, last = yield from self._read(chunks, content.size - size)
                 encoded = encoder.feed(block) + (encoder.finish() if last else b"")
-                # What BDAT announces is the octets on the wire; DATA doubles dots and ends itself.
+                # BDAT announces the encoded size; DATA has dots doubled and a final dot, so that the source counts.
                 size += len(encoded if bdat else block)
                 if size > content.size or last is not (size == content.size):
-                    raise _changed(content)
+                    raise _content_changed(content)
                 yield from self._wire.write(head + encoded, Phase.CONTENT)
                 head = b""
 
     def _reset(self) -> Steps[None]:
-        """Keep the session for the next message; if that fails, it is the first error that counts."""
+        """Send RSET, so that the session can be used for the next message; if it fails, close the session."""
         if self._wire.closed:
             return
         try:
@@ -316,13 +359,13 @@ class Transaction:
         except SmtpError:
             self._wire.closed = True
 
-    def uncertain(self, error: SmtpError) -> DeliveryUncertain:
-        """Word what became of a message that has left, if the connection broke before the final reply."""
+    def uncertain_error(self, error: SmtpError) -> DeliveryUncertain:
+        """Return the error for a message that was sent completely, without a final reply."""
         self._wire.closed = True
         why = str(error).rstrip(".")
         return DeliveryUncertain(
-            f"{self._wire.peer} has got the whole message {self._message.message_id} and did not confirm it ({why}). "
-            f"It may have been delivered or not. Ask the recipients or the server's log before sending it again.",
+            f"The whole message {self._message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
+            f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again.",
             phase=Phase.FINAL,
             reply=error.reply,
             transient=False,
@@ -330,27 +373,27 @@ class Transaction:
 
 
 def _for_bdat(content: Content) -> _Encoder:
-    return Octets() if content.body == "BINARYMIME" else LineEnds()
+    return Unencoded() if content.body == "BINARYMIME" else LineEnds()
 
 
-def _changed(content: Content) -> MessageError:
+def _content_changed(content: Content) -> MessageError:
     return MessageError(
-        f"The message changed while it was being sent: it had {content.size:,} octets. Nothing was delivered."
+        f"The message changed while it was being sent: it had {content.size:,} bytes. Nothing was delivered."
     )
 
 
 def _next_block(chunks: Generator[bytes], left: int) -> tuple[bytes, bool]:
-    """Return the next octets, some ``BLOCK`` of them, and whether they are the last.
+    """Return the next block of about ``BLOCK`` bytes, and whether it is the last.
 
-    Where the announced octets end, so must the chunks, before the server gets the last of them: after BDAT that
-    would be the whole message.
+    A block that reaches the announced size is returned only when ``chunks`` has ended: after BDAT, the server would
+    deliver the message even if more bytes followed.
 
     Args:
-        chunks: where they come from.
-        left: how many should come yet.
+        chunks: the content.
+        left: how many bytes of the announced size are still to be read.
 
     Raises:
-        MessageError: they cannot be read.
+        MessageError: the content cannot be read.
     """
     block: list[bytes] = []
     size = 0
@@ -362,7 +405,9 @@ def _next_block(chunks: Generator[bytes], left: int) -> tuple[bytes, bool]:
                 return b"".join(block), False
     except (OSError, ValueError) as error:
         raise MessageError(
-            f"The message could not be read to its end, and was not sent: {error}",
-            transient=isinstance(error, OSError),  # it was there when the message was made: the storage may recover
+            f"The message could not be read completely, and was not sent: {error}",
+            transient=isinstance(
+                error, OSError
+            ),  # the file was readable when the message was built: the storage may recover
         ) from error
     return b"".join(block), True

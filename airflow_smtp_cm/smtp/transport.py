@@ -1,4 +1,4 @@
-"""The blocking transport: a socket that carries out the conversation's effects, each wait within its time."""
+"""The blocking transport: a socket that performs the effects of the conversation, within their timeouts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
-from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Waits
-from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, session_of
+from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
+from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, tls_session
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -25,48 +25,48 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _RECEIVE = 64 * 1024
-# What a server may say while we are still writing: long replies to ten thousand recipients fit.
+# The maximum of unread data: long replies to ten thousand recipients fit.
 MAX_UNREAD = 16 * 1024 * 1024
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
 
 class SocketTransport:
-    """A TCP connection, with TLS once the conversation asks for it.
+    """A TCP connection, with TLS after the ``StartTls`` effect.
 
     Args:
-        settings: where to connect, and how long each wait may last.
+        settings: the server, TLS and the timeouts.
 
     Attributes:
-        waits: how long each wait may last, as of now.
+        deadlines: the deadlines of the waits.
 
     Raises:
-        SettingsError: a name in the settings can be no server's.
-        ConnectError: no connection can be made.
+        SettingsError: a server name in the settings is not valid.
+        ConnectError: the connection could not be made.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.waits = Waits(settings)
+        self.deadlines = Deadlines(settings)
         self._unread = bytearray()
-        self._ended = False
+        self._eof = False
         self._sock = self._connect()
         self._poller = select.poll()
 
     def run(self, steps: Steps[T]) -> T:
-        """Carry out a piece of the conversation and return its outcome."""
+        """Perform the effects of ``steps`` and return their result."""
         try:
             ended = self._advance(steps)
         finally:
-            steps.close()  # interrupted, it closes the files it reads at once
-        assert isinstance(ended, Finished), ended  # noqa: S101 - only ``stream`` is given what settles messages
+            steps.close()  # closes open files if it was interrupted
+        assert isinstance(ended, Finished), ended  # noqa: S101 - ``Settled`` occurs only in ``stream``
         return ended.value
 
     def stream(self, steps: Steps[None]) -> Generator[SendResult | SmtpError]:
-        """Carry out a piece of the conversation, and yield what becomes of each message in it."""
+        """Perform the effects of ``steps``, and yield the outcome of each message."""
         with closing(steps):
             while isinstance(settled := self._advance(steps), Settled):
                 yield settled.outcome
-                self.waits.begin()
+                self.deadlines.start_operation()
 
     def _advance(self, steps: Steps[T]) -> Settled | Finished[T]:
         try:
@@ -88,7 +88,7 @@ class SocketTransport:
 
     @property
     def local_address(self) -> str:
-        """The address that the connection comes from."""
+        """The local address of the connection."""
         address: str = self._sock.getsockname()[0]
         return address
 
@@ -115,12 +115,12 @@ class SocketTransport:
                     return self._connect_to(family, address)
             return self._connect_to(last[0], last[4])
         except OSError as error:
-            raise self.waits.not_connected(error) from error
+            raise self.deadlines.connect_failed(error) from error
 
     def _connect_to(self, family: socket.AddressFamily, address: Any) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(self.waits.seconds(Phase.CONNECT))
+            sock.settimeout(self.deadlines.new_wait(Phase.CONNECT))
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
@@ -136,83 +136,86 @@ class SocketTransport:
             sock = self._sock = context.wrap_socket(
                 self._sock, server_hostname=settings.peer_name, do_handshake_on_connect=False
             )
-            sock.settimeout(self.waits.seconds(Phase.TLS))
+            sock.settimeout(self.deadlines.new_wait(Phase.TLS))
             sock.do_handshake()
         except TimeoutError:
-            raise self.waits.timed_out(Phase.TLS) from None
+            raise self.deadlines.timed_out(Phase.TLS) from None
         except ssl.SSLCertVerificationError as error:
             raise handshake_error(error, settings, presented_certificate(sock)) from error
         except TLS_ENDED as error:
-            raise self.waits.broken(Phase.TLS, error) from error
+            raise self.deadlines.connection_lost(Phase.TLS, error) from error
         except ssl.SSLError as error:
             raise handshake_error(error, settings, None) from error
         except OSError as error:
-            raise self.waits.broken(Phase.TLS, error) from error
+            raise self.deadlines.connection_lost(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - as above
-        return session_of(sock)
+        return tls_session(sock)
 
     def _read(self, effect: Read) -> bytes:
-        if not effect.goes_on:
-            self.waits.start(effect.phase)
-        if not self._unread and not self._ended:
+        if not effect.continued:
+            self.deadlines.start_wait(effect.phase)
+        if not self._unread and not self._eof:
             while not self._receive(effect.phase):
                 acknowledge_at_once(self._sock)
                 self._wait(select.POLLIN, effect.phase)
-        return self._take()
+        return self._take_unread()
 
     def _poll(self, phase: Phase) -> bytes | None:
-        return self._take() if self._unread or self._ended or self._receive(phase) else None
+        return self._take_unread() if self._unread or self._eof or self._receive(phase) else None
 
-    def _take(self) -> bytes:
+    def _take_unread(self) -> bytes:
         data = bytes(self._unread)
         self._unread.clear()
         return data
 
     def _write(self, data: bytes, phase: Phase) -> None:
-        self.waits.seconds(phase)  # for all of the octets; the total time may be up although no wait is
+        self.deadlines.new_wait(phase)  # one wait for all of the data; raises if the total time is over
         rest = memoryview(data)
         while rest:
-            # One that has closed its side will never reply, so nothing more needs to leave.
-            if self._ended:
-                raise Disconnected(f"{self.waits.peer} closed the connection ({phase}).", phase=phase)
+            # A server that has closed its side will not reply, so the rest is not sent.
+            if self._eof:
+                raise Disconnected(f"{self.deadlines.peer} closed the connection ({phase}).", phase=phase)
             try:
                 rest = rest[self._sock.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._wait(select.POLLIN | select.POLLOUT, phase)
-                # A server that does not get rid of its replies stops reading, so they are taken while we write.
+                # A server whose replies are not read stops reading, so they are read during the write.
                 self._receive(phase)
             except ssl.SSLWantReadError:
                 self._wait(select.POLLIN, phase)
                 self._receive(phase)
             except OSError as error:
-                raise self.waits.broken(phase, error) from error
+                raise self.deadlines.connection_lost(phase, error) from error
 
     def _receive(self, phase: Phase) -> bool:
-        """Take what has arrived; return whether anything has, the end included."""
+        """Receive data without waiting; return whether data or the end of the connection arrived."""
         try:
             data = self._sock.recv(_RECEIVE)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError as error:
-            raise self.waits.broken(phase, error) from error
+            raise self.deadlines.connection_lost(phase, error) from error
         if not data:
-            self._ended = True
+            self._eof = True
         self._unread += data
         if len(self._unread) > MAX_UNREAD:
-            raise ProtocolError(f"{self.waits.peer} talks without listening.", phase=phase)
+            raise ProtocolError(
+                f"{self.deadlines.peer} sent more than {MAX_UNREAD // 2**20} MiB without reading our commands.",
+                phase=phase,
+            )
         return True
 
     def _wait(self, events: int, phase: Phase) -> None:
         self._poller.register(self._sock, events)
-        if not self._poller.poll(self.waits.left(phase) * 1000):
-            raise self.waits.timed_out(phase)
+        if not self._poller.poll(self.deadlines.remaining(phase) * 1000):
+            raise self.deadlines.timed_out(phase)
 
 
 def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:
-    """Acknowledge the next segments as they come.
+    """Acknowledge the next segments without delay.
 
-    A server that answers in two writes waits for that between them; since TLS 1.3, so does its first answer, which
-    comes after its session tickets. The kernel forgets it with every write.
+    A server that sends a reply in two writes may wait for the acknowledgement between them. With TLS 1.3 this is so
+    for its first reply, which follows its session tickets. The kernel resets the option with every write.
     """
     if _QUICKACK is not None:
         with suppress(OSError):
@@ -220,13 +223,13 @@ def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:
 
 
 def check_names(settings: Settings) -> None:
-    """Make sure that the server's names are names.
+    """Check that the server names are valid.
 
     Raises:
-        SettingsError: one of them is not.
+        SettingsError: a name is not valid.
     """
     for name in (settings.host, settings.peer_name):
         try:
             name.encode("idna")  # as socket and ssl do
         except UnicodeError as error:
-            raise SettingsError(f"No server can have the name {name!r}: {error}.") from error
+            raise SettingsError(f"{name!r} is not a valid server name: {error}.") from error

@@ -1,4 +1,4 @@
-"""The wire: commands out, replies in, one by one or in one flight (RFC 5321; PIPELINING, RFC 2920).
+"""Sending commands and reading replies, one at a time or pipelined (RFC 5321; PIPELINING, RFC 2920).
 
 Nothing here, nor in what builds on it, does I/O: every method that has to is a generator of effects.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.trace import Trace
 
 CLOSING = 421  # "service not available, closing transmission channel": may answer any command
-GO_AHEAD = 354  # the content may come after DATA
-_INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: GO_AHEAD}
+START_MAIL_INPUT = 354  # the positive reply to DATA: the content may be sent
+_INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: START_MAIL_INPUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Command:
     """One command line.
 
     Attributes:
-        phase: what it belongs to.
-        line: the line without its CRLF; checked for controls by whoever built it.
-        payload: octets that follow in the same write (BDAT).
+        phase: the phase that it belongs to.
+        line: the line without its CRLF; the caller has checked it for control characters.
+        payload: data that follows in the same write (BDAT).
     """
 
     phase: Phase
@@ -41,37 +41,37 @@ class Command:
     payload: bytes = field(default=b"", repr=False)
 
     def encode(self) -> bytes:
-        """Return the octets to send."""
+        """Return the bytes to send."""
         return self.line.encode() + b"\r\n" + self.payload
 
 
 @dataclass(slots=True)
-class Flight:
-    """Commands that go out together, and how far they got; an error leaves what came before it.
+class Pipeline:
+    """Commands that are sent together, and their replies; after an error it holds the replies before the error.
 
     Attributes:
         commands: the commands, in order.
-        replies: their replies so far.
-        left: whether all octets were handed to the network.
+        replies: the replies so far, in the same order.
+        sent: whether all of the data was passed to the network.
     """
 
     commands: Sequence[Command]
     replies: list[Reply] = field(default_factory=list)
-    left: bool = False
+    sent: bool = False
 
     def encode(self) -> bytes:
-        """Return the octets to send."""
+        """Return the bytes to send."""
         return b"".join([command.encode() for command in self.commands])
 
 
 class Wire:
-    """One connection's state, and how a command is asked and answered on it.
+    """The state of one connection, and the exchange of commands and replies on it.
 
     Attributes:
-        settings: how the connection was asked for.
-        extensions: what the last EHLO offered.
-        tls: the TLS session, once there is one.
-        closed: whether the conversation is over; set by 421, by a broken rule, or by QUIT.
+        settings: the settings of the connection.
+        extensions: the extensions in the last reply to EHLO.
+        tls: the TLS session; None before the handshake.
+        closed: whether the session is over; set by a 421 reply, a protocol error, a lost connection, or QUIT.
     """
 
     def __init__(self, settings: Settings, trace: Trace) -> None:
@@ -81,21 +81,21 @@ class Wire:
         self.tls: TlsSession | None = None
         self.closed = False
         self._parser = ReplyParser()
-        self._quiet = False  # has nothing been said since we looked?
+        self._checked = False  # whether the check for unsolicited data was made since the last write
 
     @property
     def peer(self) -> str:
-        """How error messages name the server."""
+        """The server's host and port, for error messages."""
         return f"{self.settings.host}:{self.settings.port}"
 
     @property
     def pipelining(self) -> bool:
-        """Whether several commands may be sent without waiting."""
+        """Whether several commands may be sent without waiting for replies."""
         return self.settings.pipelining and "PIPELINING" in self.extensions
 
     def start_tls(self) -> Steps[None]:
-        """Do the TLS handshake."""
-        self._quiet = False
+        """Perform the TLS handshake."""
+        self._checked = False
         self.tls = yield StartTls()
         self.trace("*", f"{self.tls.version}, {self.tls.cipher}")
 
@@ -105,56 +105,56 @@ class Wire:
         self.trace("C", command.line)
         return (yield from self.reply(command.phase, command.line))
 
-    def fly(self, flight: Flight) -> Steps[None]:
-        """Send commands in one write where the server allows, and take every reply.
+    def send_pipelined(self, pipeline: Pipeline) -> Steps[None]:
+        """Send commands in one write if the server offers PIPELINING, and read all replies.
 
-        Where it does not, each command waits for the reply before it, and none follows a refused MAIL. If the
-        connection breaks, what the server had said before still counts.
+        Without PIPELINING, each command waits for the reply to the one before, and nothing follows a refused MAIL.
+        If the connection breaks during the write, the replies that the server sent before are still read.
         """
         if not self.pipelining:
-            for command in flight.commands:
-                flight.replies.append((yield from self.command(command)))
-                if command.phase is Phase.MAIL and not flight.replies[-1].positive:
+            for command in pipeline.commands:
+                pipeline.replies.append((yield from self.command(command)))
+                if command.phase is Phase.MAIL and not pipeline.replies[-1].positive:
                     break
             return
         broken: Disconnected | None = None
         try:
-            yield from self._put(flight.encode(), flight.commands[0].phase)
-            flight.left = True
+            yield from self._checked_write(pipeline.encode(), pipeline.commands[0].phase)
+            pipeline.sent = True
             if self.trace.sink is not None:
-                for command in flight.commands:
+                for command in pipeline.commands:
                     self.trace("C", command.line)
         except Disconnected as error:
             broken = error
         try:
-            yield from self.hear(flight)
+            yield from self.read_replies(pipeline)
         except SmtpError as error:
             if broken is not None and not isinstance(error, Refused):
                 raise broken from error
             raise
-        if broken is not None and flight.replies[-1].positive:
+        if broken is not None and pipeline.replies[-1].positive:
             raise broken
 
-    def hear(self, flight: Flight) -> Steps[None]:
-        """Take every reply to a flight that has left."""
-        for command in flight.commands:
-            flight.replies.append((yield from self.reply(command.phase, command.line)))
+    def read_replies(self, pipeline: Pipeline) -> Steps[None]:
+        """Read the replies to a pipeline that was sent."""
+        for command in pipeline.commands:
+            pipeline.replies.append((yield from self.reply(command.phase, command.line)))
 
     def write(self, data: bytes, phase: Phase) -> Steps[None]:
-        """Send octets; if the connection breaks, the server's parting words become the error.
+        """Send data; if the connection breaks, raise the negative reply that the server sent before, if there is one.
 
         Raises:
-            ProtocolError: the server has said something that nobody asked for.
+            ProtocolError: the server has sent unsolicited data.
         """
         try:
-            yield from self._put(data, phase)
+            yield from self._checked_write(data, phase)
         except Disconnected:
-            yield from self._parting_words(phase)
+            yield from self._raise_last_reply(phase)
             raise
 
-    def write_on(self, data: bytes, phase: Phase) -> Steps[None]:
-        """Send octets while replies to earlier ones are still to come."""
-        self._quiet = False
+    def write_unchecked(self, data: bytes, phase: Phase) -> Steps[None]:
+        """Send data without the check for unsolicited data: replies to earlier commands may be pending."""
+        self._checked = False
         try:
             yield Write(data, phase)
         except SmtpError:
@@ -165,19 +165,19 @@ class Wire:
         """Wait for one reply.
 
         Args:
-            phase: what is waited for; it decides how long, and whether the reply is a secret.
-            command: what is being answered, for error messages.
+            phase: the phase of the command; it decides the timeout, and whether the reply is secret.
+            command: the command that the reply answers, for error messages.
 
         Raises:
-            Refused: the reply was 421; the connection is over.
-            Disconnected: the server closed the connection instead.
-            ProtocolError: it broke the rules; the connection is over.
+            Refused: the reply was 421; the session is over.
+            Disconnected: the server closed the connection without a reply.
+            ProtocolError: the reply violates the protocol; the session is over.
         """
         try:
-            goes_on = False
+            continued = False
             while (reply := self._next_reply(phase, command)) is None:
-                data = yield Read(phase, goes_on=goes_on)
-                goes_on = True
+                data = yield Read(phase, continued=continued)
+                continued = True
                 if not data:
                     raise Disconnected(
                         f"{self.peer} closed the connection instead of answering {command or phase}.",
@@ -185,10 +185,10 @@ class Wire:
                         command=command,
                     )
                 self._parser.feed(data)
-            if not _answers(reply, phase):
+            if not _is_valid(reply, phase):
                 raise ProtocolError(
-                    f"{self.peer} answered {command or phase} with {reply}, which is no answer to that: it has lost "
-                    f"count of its replies.",
+                    f"{self.peer} sent an unexpected reply to {command or phase} ({reply}): replies and commands "
+                    f"are out of step.",
                     phase=phase,
                     command=command,
                     reply=reply,
@@ -199,56 +199,56 @@ class Wire:
         return reply
 
     def expect(self, command: Command, what: str) -> Steps[Reply]:
-        """Send one command; anything but a positive reply is an error that begins with ``what``."""
+        """Send one command and return its reply; if it is not positive, raise an error that begins with ``what``."""
         reply = yield from self.command(command)
         if not reply.positive:
             raise self.refused(what, command.phase, command.line, reply)
         return reply
 
     def refused(self, what: str, phase: Phase, command: str | None, reply: Reply) -> Refused:
-        """Word a refusal."""
+        """Return the error for a negative reply."""
         return Refused(f"{what}: {reply}", phase=phase, command=command, reply=reply)
 
-    def nothing_unasked(self, phase: Phase) -> Steps[None]:
-        """Make sure that the server is still there, and said nothing that was not asked for.
+    def check_for_unsolicited_data(self, phase: Phase) -> Steps[None]:
+        """Check that the connection is open and that no unsolicited data has arrived.
 
         Raises:
-            Refused: it said 421; the connection is over.
-            Disconnected: it closed the connection.
-            ProtocolError: it said something else, which would be taken for the reply to the next command; after
-                STARTTLS it is an attempt to inject text into the TLS session.
+            Refused: the server sent 421, or refused the message while its content is being sent.
+            Disconnected: the server closed the connection.
+            ProtocolError: the server sent something else. It would be read as the reply to the next command; after
+                STARTTLS it is an attempt to inject data into the TLS session.
         """
         try:
             arrived: bytes | None = None
-            unasked = self._next_reply(phase)
-            while unasked is None and (arrived := (yield Poll(phase))):
+            unsolicited = self._next_reply(phase)
+            while unsolicited is None and (arrived := (yield Poll(phase))):
                 self._parser.feed(arrived)
-                unasked = self._next_reply(phase)
+                unsolicited = self._next_reply(phase)
             if arrived == b"":
                 raise Disconnected(f"{self.peer} closed the connection.", phase=phase)
             if phase is Phase.CONTENT:
-                if unasked is None and not self._parser.idle:
-                    unasked = yield from self.reply(phase)
-                if unasked is not None and unasked.code // 100 in (4, 5):
-                    raise self.refused(f"{self.peer} refused the message half-way", phase, None, unasked)
-            if unasked is not None or not self._parser.idle:
-                raise ProtocolError(f"{self.peer} sent more than it was asked for.", phase=phase)
+                if unsolicited is None and not self._parser.idle:
+                    unsolicited = yield from self.reply(phase)
+                if unsolicited is not None and unsolicited.code // 100 in (4, 5):
+                    raise self.refused(f"{self.peer} refused the message before its end", phase, None, unsolicited)
+            if unsolicited is not None or not self._parser.idle:
+                raise ProtocolError(f"{self.peer} sent an unsolicited reply.", phase=phase)
         except SmtpError:
             self.closed = True
             raise
-        self._quiet = True
+        self._checked = True
 
-    def _put(self, data: bytes, phase: Phase) -> Steps[None]:
-        if not self._quiet:  # each look is a system call
-            yield from self.nothing_unasked(phase)
-        yield from self.write_on(data, phase)
+    def _checked_write(self, data: bytes, phase: Phase) -> Steps[None]:
+        if not self._checked:  # each check is a system call
+            yield from self.check_for_unsolicited_data(phase)
+        yield from self.write_unchecked(data, phase)
 
     def _next_reply(self, phase: Phase, command: str | None = None) -> Reply | None:
-        """Return the next reply that is there, if one is.
+        """Return the next reply if it has arrived completely, else None.
 
         Raises:
-            Refused: it is 421.
-            ProtocolError: it is none.
+            Refused: the reply is 421.
+            ProtocolError: the data is not an SMTP reply.
         """
         if self._parser.idle:
             return None
@@ -267,8 +267,8 @@ class Wire:
             raise self.refused(f"{self.peer} is closing the connection", phase, command, reply)
         return reply
 
-    def _parting_words(self, phase: Phase) -> Steps[None]:
-        """Raise the error that the server left behind before it closed the connection, if there is one."""
+    def _raise_last_reply(self, phase: Phase) -> Steps[None]:
+        """Raise the negative reply that the server sent before it closed the connection, if there is one."""
         reply: Reply | None = None
         try:
             while reply is None or reply.code // 100 in (2, 3):
@@ -280,15 +280,15 @@ class Wire:
         raise self.refused(f"{self.peer} closed the connection", phase, None, reply)
 
 
-def _answers(reply: Reply, phase: Phase) -> bool:
-    """Whether a reply can be the one to what was said last; an extra one before it would be taken for the next."""
+def _is_valid(reply: Reply, phase: Phase) -> bool:
+    """Whether a reply is possible in this phase; if it is not, replies and commands are out of step."""
     match reply.code // 100:
         case 3:
             return reply.code == _INTERMEDIATE.get(phase)
         case 2 if phase is Phase.DATA:
             return False
         case 2 if phase is Phase.FINAL:
-            # About an address (RFC 3463, section 3.2): a recipient was accepted, not the content.
+            # The code is about an address (RFC 3463, section 3.2): it accepts a recipient, not the content.
             return not (reply.enhanced_code or "").startswith("2.1.")
         case _:
             return True

@@ -80,6 +80,6 @@ class WriteAheadContent:
 
     def chunks(self) -> Generator[bytes]:
         """Record that the message is being sent, then yield its content."""
-        # The conversation asks for it when the server is ready for the content, or right before its only flight.
+        # The conversation asks for it when the server is ready for the content, or right before the only write.
         self.message.record(self.message.assumed(self.size))
         yield from self.rendering.chunks()

@@ -34,7 +34,7 @@ def check(mechanism: MechanismName, challenges: Sequence[bytes]) -> None:
         except AuthenticationError as error:
             assert_hidden(told_by(error), PASSWORD.encode(), *said, challenge)
             return
-        assert exchange.password_spent
+        assert exchange.password_used
         assert isinstance(exchange.established, bool)
 
 

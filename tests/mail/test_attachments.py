@@ -90,7 +90,7 @@ def test_name_and_media_type_can_be_given():
 
 def test_octets_need_a_name():
     assert b"".join(Attachment(b"12345", "x.bin").blocks(2)) == b"12345"
-    assert problems_of(Attachment, b"12345") == ("An attachment has no name; give it one.",)
+    assert problems_of(Attachment, b"12345") == ("An attachment has no name; set one.",)
 
 
 def test_a_stored_object_is_read_in_full_blocks_and_closed():
@@ -119,7 +119,7 @@ def test_a_file_that_shrank_is_an_error():
     stored.octets = b"012345"
     assert next(blocks) == b"0123"
     assert next(blocks) == b"45"
-    with pytest.raises(SourceChanged, match=r'"report\.csv" had 10 octets .* and has 6 now'):
+    with pytest.raises(SourceChanged, match=r'"report\.csv" had 10 bytes .* and has 6 now'):
         next(blocks)
     assert not stored.is_open
 
@@ -207,7 +207,7 @@ def test_the_media_type_is_guessed_from_the_name(name, media_type):
 )
 def test_a_malformed_media_type_is_refused(media_type):
     (problem,) = problems_of(Attachment, b"", "a", media_type)
-    assert "is no media type" in problem
+    assert "is not a media type" in problem
 
 
 @pytest.mark.parametrize("media_type", ["message/rfc822", "Message/Partial", "multipart/mixed"])

@@ -60,7 +60,7 @@ def test_a_recipient_that_cannot_be_read_is_not_also_called_missing():
 
 def test_a_message_has_one_sender():
     assert problems_with(from_email="") == ("from_email: No sender is specified.",)
-    assert problems_with(from_email="a@x; b@x") == ("from_email: It names 2 senders, and a message has one.",)
+    assert problems_with(from_email="a@x; b@x") == ("from_email: 2 senders are specified; a message has one.",)
 
 
 def test_all_problems_are_said_at_once_each_with_its_field():
@@ -152,14 +152,14 @@ def test_any_other_priority_is_refused(value):
 )
 def test_a_header_that_has_its_own_field_is_refused(name, instead):
     assert problems_with(headers={name: "x"}) == (
-        f'headers: The header "{name}" is written from {instead}; use that instead.',
+        f'headers: The header "{name}" is built from the field {instead}; use that instead.',
     )
 
 
 @pytest.mark.parametrize("name", ["", "X:", "X Y", "X-É", "X" * 77])
 def test_a_malformed_header_name_is_refused(name):
     (problem,) = problems_with(headers={name: "x"})
-    assert "is no header name" in problem
+    assert "is not a header name" in problem
 
 
 def test_a_message_id_is_made_in_the_sender_s_domain():

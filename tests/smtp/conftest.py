@@ -19,7 +19,7 @@ def only_gss_spnego(monkeypatch):
 
     @contextmanager
     def block():
-        monkeypatch.setattr("airflow_smtp_cm.smtp.authentication._KERBEROS_CARRIERS", ("GSS-SPNEGO",))
+        monkeypatch.setattr("airflow_smtp_cm.smtp.authentication._KERBEROS_MECHANISMS", ("GSS-SPNEGO",))
         yield
 
     return block()

@@ -1,4 +1,4 @@
-"""The table of faults for the reader: ``python -m tests.smtp.fault_page > docs/faults.md``."""
+"""The page with the tables of faults: ``python -m tests.smtp.fault_page > docs/faults.md``."""
 
 from __future__ import annotations
 
@@ -15,60 +15,62 @@ if TYPE_CHECKING:
 _INTRODUCTION = """\
 # When the server or the network fails
 
-A message is delivered once. If that cannot be known, you are told, and nothing is sent again behind your back.
+A message is delivered once. If delivery is uncertain, the error says so, and the message is never resent
+automatically.
 
-These tables say what that comes to, wherever and however the dialogue with the server breaks. Each cell is a test: a
-proxy between the client and a real Postfix breaks the dialogue, and what arrives in Postfix's mailboxes is counted.
-The client logs in by NTLM under STARTTLS and sends one message to two recipients; both clients are tested, the
-blocking one and the asyncio one. In every cell
+These tables show the outcome for every point of the session and every kind of fault. Each cell is a test: a proxy
+between the client and a real Postfix injects the fault, and the messages in Postfix's mailboxes are counted. The
+client logs in with NTLM under STARTTLS and sends one message to two recipients. Both clients are tested, the blocking
+one and the asyncio one. In every cell
 
-- the outcome is the one that stands here;
-- the server has heard what it should have heard, and nothing else;
-- the client was back within its timeouts, and its connection was closed;
-- Postfix delivered the message once or not at all, as it stands here. Twice, or not at all without an error, never
-  happens.
+- the outcome is the one in the table;
+- the server received the expected commands, and nothing else;
+- the client returned within its timeouts, and its connection was closed;
+- Postfix delivered the message once or not at all, as the table shows. It never delivers a message twice, and never
+  loses one without an error.
 
-## How to read them
+## The outcomes
 
 | cell | meaning |
 |---|---|
-| delivered | no error; every recipient got the message once |
-| delivered, new session | the same; the session was spoilt before the message began, and a new one was opened |
-| retriable `Error` | that error, with `transient` true: nobody got the message, and Airflow tries again |
-| final `Error` | that error, with `transient` false: nobody got the message, and to try again is of no use |
-| final `RecipientsRefused` | one recipient was refused; the other got the message |
-| uncertain, delivered | `DeliveryUncertain`: all of the message left, no confirmation came. Here, it was delivered |
-| uncertain, not delivered | `DeliveryUncertain`. Here, it was not delivered; the client cannot tell the two apart |
-| - | cannot be: nobody speaks before there is a connection, and no command comes before the greeting |
+| delivered | no error; the message was delivered once to every recipient |
+| delivered, new session | the same; the session failed before the message, and a new one was opened |
+| retriable `Error` | this error, with `transient` true: the message was not delivered, and Airflow retries |
+| final `Error` | this error, with `transient` false: the message was not delivered, and a retry would not help |
+| final `RecipientsRefused` | one recipient was refused; the message was delivered to the other |
+| uncertain, delivered | `DeliveryUncertain`: the whole message was sent, but not confirmed. Here, it was delivered |
+| uncertain, not delivered | `DeliveryUncertain`. Here, it was not delivered; the client cannot distinguish the two |
+| - | impossible: there is no data before the connection, and no command before the greeting |
 
-## How it breaks
+## The faults
 
-| fault | what happens instead of the answer, or to it |
+| fault | what happens to the reply |
 |---|---|
-| silence | nothing more comes, and the connection stays open |
-| endless drip | a reply drips in so slowly that each octet, but never the whole, comes in time |
+| silence | no more data arrives, and the connection stays open |
+| endless drip | the reply arrives byte by byte: each byte in time, the whole reply never |
 | reset | the connection is reset |
-| half-close | the server ends its side of the connection and goes on reading |
-| 421 | the server says that it is closing the connection, and does |
+| half-close | the server closes its side of the connection and continues reading |
+| 421 | the server sends 421 and closes the connection |
 | 4xx, 5xx | the server refuses |
-| garbage | a line that is no SMTP reply |
-| endless line, endless continuation | a line, or a reply, that has no end |
+| garbage | a line that is not an SMTP reply |
+| endless line, endless continuation | a line, or a reply, without an end |
 | wrong multi-line codes | a reply whose lines have different codes |
-| one octet at a time | the answer comes octet by octet; in mid-content, the server reads octet by octet |
-| reply before command | the answer comes together with the one before, when the command had not been sent |
-| doubled reply | the answer comes twice; in mid-content, the one before comes again |
+| one octet at a time | the reply arrives byte by byte; in mid-content, the server reads byte by byte |
+| reply before command | the reply arrives together with the previous one, before the command was sent |
+| doubled reply | the reply arrives twice; in mid-content, the previous one arrives again |
 
-Where a fault takes the place of an answer, the worst is assumed: the server has carried out the command and all that
-came with it, and the client does not learn of it. A refusal, 421 included, takes the place of the command. In the row
-DATA/BDAT of the first way of sending the command is lost as well, so the content never reaches Postfix.
+If a fault replaces a reply, the tests assume the worst case: the server has executed the command, and everything that
+was sent with it, and the client does not know it. If the fault is a refusal (421, 4xx, 5xx), the server has not
+executed the command. In the row DATA/BDAT of the first table for sending, the command is lost, too, so that Postfix
+never gets the content.
 """
 
 _END = """
-## What nobody can see
+## Limits
 
-A server that answers one command too often while the envelope and the content travel together is a reply ahead of the
-client from then on. Its answer to the last recipient is then not taken for the one to the content, as its enhanced
-status code (2.1.x, RFC 3463) tells them apart. From a server that sends no such codes the two look the same.
+If a server sends one reply too many while the envelope and the content are sent together, replies and commands are
+out of step. The client does not mistake the reply to the last recipient for the final reply, because the enhanced
+status codes differ (2.1.x, RFC 3463). If the server sends no such codes, the client cannot distinguish them.
 """
 
 
@@ -101,13 +103,13 @@ def _words(outcome: str) -> str:
 
 
 def as_played(played: Collection[Cell], wrong: Collection[Cell]) -> str:
-    """Return the tables in the words of ``fault_table``, for a terminal.
+    """Return the tables as plain text, for a terminal.
 
     Args:
-        played: the cells that were tried; others are left blank.
-        wrong: those in which something else came out; they are marked.
+        played: the cells that were tested; others are blank.
+        wrong: the cells with another outcome; they are marked.
     """
-    lines = ["Faults (docs/faults.md); ! is not as it should be"]
+    lines = ["Faults (docs/faults.md); ! marks a wrong outcome"]
     for way in WAYS:
         lines += ["", way.title, f"{'':15}{''.join(f'{fault[:6]:8}' for fault in COLUMNS)}".rstrip()]
         for point, row in way.outcomes.items():

@@ -97,18 +97,18 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """One way in which a message goes.
+    """One way of sending a message.
 
     Attributes:
-        title: what the page calls it.
-        port: the port of ``Postfix`` that makes the client go it.
-        flights: what the client says, as ``FaultyProxy.received`` counts it; a flight leaves in one write.
+        title: its title on the page.
+        port: the port of ``Postfix`` that makes the client use it.
+        writes: the lines that the client sends, as ``FaultyProxy.received`` counts them; one entry for each write.
         outcomes: row by row and column by column, the right outcome; "-" is a cell that cannot be.
     """
 
     title: str
     port: str
-    flights: tuple[tuple[str, ...], ...]
+    writes: tuple[tuple[str, ...], ...]
     outcomes: dict[Point, dict[Fault, str]]
 
 
@@ -141,7 +141,7 @@ AUTH response |slow  |slow  |lost  |lost  |bye   |auth4 |auth5 |rules |rules |ru
 )
 
 BDAT = Way(
-    "BDAT: the envelope and the content in one flight",
+    "BDAT: the envelope and the content in one write",
     "default",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
     _grid("""
@@ -157,7 +157,7 @@ QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok
 )
 
 DATA = Way(
-    "DATA: the envelope and DATA in one flight, then the content",
+    "DATA: the envelope and DATA in one write, then the content",
     "no_chunking",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "DATA"), ("content",), _QUIT),
     _grid("""
@@ -218,7 +218,7 @@ class Cell:
     def phase(self) -> Phase:
         """What the client is waiting for where it breaks."""
         if self.point is Point.DATA:
-            return Phase.FINAL if any("BDAT" in flight for flight in self.way.flights) else Phase.DATA
+            return Phase.FINAL if any("BDAT" in write for write in self.way.writes) else Phase.DATA
         return _PHASES.get(self.point) or Phase(self.point)
 
     @property
@@ -231,7 +231,7 @@ class Cell:
         """What the server hears, connection after connection; the client asks a session that is still on for NOOP."""
         if self.point is Point.CONNECT:
             return []
-        *sent, quit_ = everything = [command for flight in self.way.flights for command in flight]
+        *sent, quit_ = everything = [command for write in self.way.writes for command in write]
         match self.outcome:
             case Outcome(error=None, session="on"):
                 return [everything]
@@ -248,13 +248,13 @@ class Cell:
     @property
     def _heard(self) -> list[str]:
         """What has been said when it breaks."""
-        everything = [command for flight in self.way.flights for command in flight]
+        everything = [command for write in self.way.writes for command in write]
         at = _POSITIONS.get(self.point, len(everything) - (1 if self.point is Point.QUIT else 2))
         if self.fault is Fault.CLOSING:
             return everything[: at + 1]  # the server hears no more
         if self.fault is Fault.EARLY and self.point not in (Point.TLS, Point.CONTENT):
             at -= 1
-        ends = accumulate(len(flight) for flight in self.way.flights)
+        ends = accumulate(len(write) for write in self.way.writes)
         return everything[: next(end for end in ends if end > at)] if at >= 0 else []
 
 

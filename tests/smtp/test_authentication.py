@@ -51,7 +51,7 @@ class Exchanges:
 
 class _Exchange:
     spn = "SMTPSVC/mail.test"
-    password_spent = False
+    password_used = False
 
     def __init__(self, exchanges, attempt):
         self._all = exchanges
@@ -65,7 +65,7 @@ class _Exchange:
 
     def respond(self, challenge: bytes) -> bytes:
         self._all.challenges.append(challenge)
-        self.password_spent = self.attempt.protocol == "ntlm"
+        self.password_used = self.attempt.protocol == "ntlm"
         return self._say()
 
     @property
@@ -155,7 +155,7 @@ def test_a_challenge_that_the_mechanism_does_not_allow_ends_the_exchange(driver,
 
 
 def test_an_exchange_has_ten_rounds_at_the_most(driver, exchanges, log_in):
-    with pytest.raises(AuthenticationError, match="no end"):
+    with pytest.raises(AuthenticationError, match=r"did not finish the .* exchange within 10 rounds"):
         log_in(*["334 YQ=="] * 11, "501 cancelled")
     assert len(exchanges.challenges) == 10
     assert driver.said[-2:] == [b64(b"answer"), "*"]
@@ -164,7 +164,7 @@ def test_an_exchange_has_ten_rounds_at_the_most(driver, exchanges, log_in):
 @pytest.mark.parametrize("answers", [["235 welcome"], ["334 YQ==", "235 welcome"]])
 def test_a_server_that_lets_us_in_before_it_has_proved_itself_is_not_trusted(driver, exchanges, log_in, answers):
     exchanges.complete = False
-    with pytest.raises(AuthenticationError, match="before it had proved who it is"):
+    with pytest.raises(AuthenticationError, match="before authenticating itself"):
         log_in(*answers)
     assert driver.said[-1] in (f"AUTH GSSAPI {b64(b'first')}", b64(b"answer"))
 
@@ -176,7 +176,7 @@ def test_a_challenge_may_be_as_long_as_a_ticket(exchanges, log_in):
 
 
 def test_a_challenge_without_end_is_cut_off(exchanges, log_in):
-    with pytest.raises(ProtocolError, match="more than 12288 octets"):
+    with pytest.raises(ProtocolError, match="more than 12288 bytes"):
         log_in(b"334 " + b"x" * MAX_CHALLENGE_LINE)
     assert exchanges.challenges == []
 
@@ -217,7 +217,7 @@ def test_ntlm_takes_over_where_kerberos_cannot_begin(driver, exchanges, log_in):
 
 def test_if_nothing_can_begin_every_reason_is_told(driver, exchanges, log_in):
     exchanges.unable = {"kerberos": CredentialError("There is no ticket."), "ntlm": CredentialError("No NTLM.")}
-    with pytest.raises(CredentialError, match=r"No NTLM\. Tried before: There is no ticket\."):
+    with pytest.raises(CredentialError, match=r"No NTLM\. Earlier attempts: There is no ticket\."):
         log_in(identity=USER)
     assert driver.said == ["EHLO me.test"]
 
@@ -295,7 +295,7 @@ def test_who_may_go_on_anonymously_does_so_with_a_warning(driver, exchanges, log
     session = log_in(offer="PLAIN", anonymous_if_not_offered=True)
     assert session.login is None
     assert exchanges.tried == []
-    assert "going on anonymously" in caplog.text
+    assert "the session is anonymous" in caplog.text
     assert driver.said == ["EHLO me.test"]
 
 

@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_OCTETS
+from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import (
     ConnectError,
@@ -164,7 +164,54 @@ def test_a_session_that_ends_with_421_is_followed_by_another_and_nothing_is_sent
     assert kinds(outcomes) == [SendResult] * 6
 
 
-def test_messages_that_have_left_are_in_doubt_if_the_connection_breaks(send_all):
+def large_note():
+    return Note(text="0123456789\r\n" * (INLINE_LIMIT // 10))
+
+
+def taken_alone(note):
+    """Return the steps that accept a large message by BDAT."""
+    size = note.content(eight_bit=True, binary=False, utf8=False).size
+    envelope = [expect("MAIL"), expect("RCPT"), say("250 m", "250 t")]
+    return [*envelope, expect(f"BDAT {size} LAST"), expect_octets(size)]
+
+
+def test_messages_stay_in_order_if_the_session_ends_before_a_large_one(send_all):
+    notes = [Note(), Note(), large_note()]
+    first = [*taken(notes[0]), *taken(notes[1]), say(*OK, "421 4.7.0 one message a session")]
+    second = [*taken(notes[1], *OK), *taken_alone(notes[2]), say("250 f"), expect("QUIT")]
+    with scripted_peer([*CHUNKING, *first], [*CHUNKING, *second], to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+def test_messages_stay_in_order_if_the_session_ends_before_a_large_one_with_data(send_all):
+    notes = [Note(), Note(), large_note()]
+    envelope = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+    go_ahead = ("250 m", "250 t", "354 go")
+    first = [*envelope, say(*go_ahead), expect_content(), *envelope, say("250 f", *go_ahead, "421 4.7.0 bye")]
+    second = [*envelope, say(*go_ahead), expect_content(), say("250 f"), *envelope, say(*go_ahead), expect_content()]
+    with scripted_peer(
+        [*greeting("PIPELINING"), *first],
+        [*greeting("PIPELINING"), *second, say("250 f"), expect("QUIT")],
+        to_the_end=False,
+    ) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+def test_a_group_goes_over_another_session_if_the_session_ends_before_it(send_all):
+    notes = [large_note(), Note(), Note()]
+    first = [*taken_alone(notes[0]), say("250 f", "421 4.7.0 one message a session")]
+    second = [*taken(notes[1]), *taken(notes[2]), say(*OK, *OK), expect("QUIT")]
+    with scripted_peer([*CHUNKING, *first], [*CHUNKING, *second], to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+def test_messages_that_were_sent_are_uncertain_if_the_connection_breaks(send_all):
     notes = [Note() for _ in range(4)]
     first = [step for note in notes for step in taken(note)]
     with scripted_peer(
@@ -176,8 +223,8 @@ def test_messages_that_have_left_are_in_doubt_if_the_connection_breaks(send_all)
     assert [notes[number].message_id in str(outcomes[number]) for number in (2, 3)] == [True, True]
 
 
-def test_what_had_not_left_goes_over_another_session(send_all):
-    """After two groups are in doubt, the third is sent."""
+def test_messages_that_were_not_sent_go_over_another_session(send_all):
+    """Two groups are uncertain, the third is sent over a new session."""
     notes = [Note() for _ in range(3 * GROUP)]
     first = [step for note in notes[: 2 * GROUP] for step in taken(note)]
     second = [step for note in notes[2 * GROUP :] for step in taken(note, *OK)]
@@ -289,7 +336,7 @@ def test_a_group_is_bounded_in_octets(postfix, submission):
 
     with SmtpClient.open(submission(postfix.port())) as client:
         next(outcomes := client.send_all(notes()))
-        assert len(ahead) <= 2 * (GROUP_OCTETS // (INLINE_LIMIT * 9 // 10) + 1) + 1
+        assert len(ahead) <= 2 * (GROUP_BYTES // (INLINE_LIMIT * 9 // 10) + 1) + 1
         list(outcomes)
 
 

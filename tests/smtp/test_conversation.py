@@ -66,7 +66,7 @@ def test_helo_does_not_follow_where_ehlo_is_refused_for_another_reason(driver, c
 
 def test_a_server_that_takes_neither_ehlo_nor_helo_is_given_up(driver):
     driver.hear("220 hi")
-    with pytest.raises(Refused, match=r"refuses EHLO and HELO: 550 5\.7\.1 no"):
+    with pytest.raises(Refused, match=r"refused EHLO and HELO: 550 5\.7\.1 no"):
         driver.run(driver.session().open("me.test"), "502 what?", "550 5.7.1 no")
 
 
@@ -106,7 +106,7 @@ def test_what_was_offered_in_clear_is_forgotten_even_if_only_helo_is_known_under
 @pytest.mark.parametrize("hello", [(ehlo("AUTH NTLM"),), ("502 what?", "250 hi")])
 def test_nothing_follows_in_clear_where_starttls_is_not_offered(driver, hello):
     driver.hear("220 hi")
-    with pytest.raises(StartTlsNotOffered, match=r"does not offer STARTTLS\. TLS is mandatory") as raised:
+    with pytest.raises(StartTlsNotOffered, match=r"not offer STARTTLS\. Enable SSL makes TLS mandatory") as raised:
         driver.run(driver.session(**STARTTLS).open("me.test"), *hello)
     assert not raised.value.transient
     assert driver.said[-1] in ("EHLO me.test", "HELO me.test")
@@ -115,7 +115,7 @@ def test_nothing_follows_in_clear_where_starttls_is_not_offered(driver, hello):
 @pytest.mark.parametrize("code", [421, 454, 501, 502, 554])
 def test_nothing_follows_in_clear_where_starttls_is_refused(driver, code):
     driver.hear("220 hi")
-    with pytest.raises(StartTlsNotOffered, match=f'refuses STARTTLS: "{code} no" TLS is mandatory') as raised:
+    with pytest.raises(StartTlsNotOffered, match=f'refused STARTTLS: "{code} no" Enable SSL makes') as raised:
         driver.run(driver.session(**STARTTLS).open("me.test"), ehlo("STARTTLS"), f"{code} no")
     assert driver.said[-1] == "STARTTLS"
     assert raised.value.transient is (code < 500)
@@ -159,7 +159,7 @@ def test_a_reply_too_many_is_an_error_before_the_next_command(driver, command, d
     """It would be taken for the reply to that."""
     session = driver.opened("PIPELINING", "CHUNKING")
     driver.run(session.noop(), doubled)
-    with pytest.raises(ProtocolError, match=r"sent more than it was asked for|no SMTP reply") as raised:
+    with pytest.raises(ProtocolError, match=r"sent an unsolicited reply|not an SMTP reply") as raised:
         driver.run(ways_to_say_something(session)[command])
     assert raised.value.phase in (Phase.MAIL, Phase.NOOP)
     assert session.wire.closed
@@ -223,7 +223,7 @@ def test_whatever_ends_the_conversation_has_its_error_at_every_command(driver, w
 
 def test_the_error_of_a_broken_rule_says_where_it_was_broken(driver):
     session = driver.opened()
-    with pytest.raises(ProtocolError, match="no SMTP reply: 'what") as raised:
+    with pytest.raises(ProtocolError, match="not an SMTP reply: 'what") as raised:
         driver.run(session.noop(), "what")
     assert (raised.value.phase, raised.value.command) == (Phase.NOOP, "NOOP")
 

@@ -50,7 +50,7 @@ BODIES = {
     "plain": "Hello.\r\n",
     "dots": ".\r\n..\r\n.hidden\r\n\r\n.\r\n",
     "no line end": "the last line is not ended",
-    "larger than a flight": "0123456789 " * (INLINE_LIMIT // 10),
+    "larger than a pipeline": "0123456789 " * (INLINE_LIMIT // 10),
 }
 
 
@@ -165,7 +165,7 @@ def test_refused_recipients_are_named_after_the_others_have_the_message(postfix,
 def test_all_or_nothing_sends_to_nobody_if_anybody_is_refused(postfix, connect, port):
     note, later = Note(recipients=MIXED), Note()
     with connect(port) as client:
-        with pytest.raises(RecipientsRefused, match="Nothing was sent to anybody") as raised:
+        with pytest.raises(RecipientsRefused, match="not sent to anybody, since all_or_nothing") as raised:
             client.send(note, all_or_nothing=True)
         client.send(later, all_or_nothing=True)
     assert raised.value.result is None
@@ -186,7 +186,7 @@ def test_if_everybody_is_refused_nobody_has_it_and_the_replies_decide_on_another
     connect, port, recipients, transient
 ):
     with connect(port) as client:
-        with pytest.raises(RecipientsRefused, match="Nobody got the message") as raised:
+        with pytest.raises(RecipientsRefused, match="The message was not delivered to anybody") as raised:
             client.send(Note(recipients=recipients))
         client.send(Note())
     assert raised.value.result is None
@@ -205,7 +205,7 @@ def test_a_refused_sender_is_the_error_whatever_is_refused_after_it(connect, por
 def test_a_message_over_the_announced_limit_is_not_begun(connect, round_trips):
     with connect("small") as client:
         before = round_trips[0]
-        with pytest.raises(MessageError, match=r"takes no more than 20,000"):
+        with pytest.raises(MessageError, match=r"accepts at most 20,000"):
             client.send(Note(text="x\r\n" * SIZE_LIMIT))
         assert round_trips[0] == before
         client.send(Note())

@@ -138,11 +138,11 @@ def test_a_reset_instead_of_a_greeting(open_client):
     assert raised.value.transient
 
 
-# One flight: the content has left with the envelope.
+# One pipeline: the content was sent with the envelope.
 
 
 @pytest.mark.parametrize("fault", ["silence", "reset", "close", "garbage", "endless line"])
-def test_a_flight_without_any_reply_may_have_been_delivered(open_client, fault):
+def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault):
     script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_octets(10)]
     with scripted_peer([*script, *FAULTS[fault]]) as peer:
         client = open_client(peer, ImpatientIn(Phase.MAIL) if fault == "silence" else PATIENT)
@@ -163,7 +163,7 @@ def test_a_flight_without_any_reply_may_have_been_delivered(open_client, fault):
     ],
 )
 @pytest.mark.parametrize("end", [close, reset])
-def test_a_flight_that_is_cut_off_counts_as_far_as_it_was_answered(open_client, said, error, transient, end):
+def test_replies_to_a_pipeline_that_breaks_off_count(open_client, said, error, transient, end):
     script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_octets(10)]
     with scripted_peer([*script, say(*said), end()]) as peer:
         client = open_client(peer)
@@ -218,7 +218,7 @@ def test_a_refusal_in_the_middle_is_heard_to_its_end(open_client, monkeypatch):
             return read(effect)
 
         monkeypatch.setattr(client._transport, "_read", read_on)
-        with pytest.raises(Refused, match=r"half-way: 552 5\.3\.4 too big$"):
+        with pytest.raises(Refused, match=r"before its end: 552 5\.3\.4 too big$"):
             client.send(EndlessNote())
 
 
@@ -272,5 +272,5 @@ def test_a_server_that_talks_without_end_while_we_write_is_cut_off(open_client):
     with scripted_peer(script, to_the_end=False) as peer:
         client = open_client(peer)
         client._transport._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
-        with pytest.raises(ProtocolError, match="talks without listening"):
+        with pytest.raises(ProtocolError, match="more than 16 MiB without reading"):
             client.send(Note(recipients=recipients))

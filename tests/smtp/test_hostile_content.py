@@ -53,7 +53,7 @@ TOO_MUCH_OR_TOO_LITTLE = [-7, -1, 1, INLINE_LIMIT]
 @pytest.mark.parametrize("difference", TOO_MUCH_OR_TOO_LITTLE)
 def test_a_short_message_that_changed_is_not_begun(driver, send, difference):
     content = Hostile(b"x" * (1000 + difference), size=1000)
-    with pytest.raises(MessageError, match="changed while it was being sent: it had 1,000 octets"):
+    with pytest.raises(MessageError, match="changed while it was being sent: it had 1,000 bytes"):
         send(BDAT, note=HostileNote(rendering=content))
     assert driver.writes == []
     assert content.open_files == []
@@ -75,7 +75,7 @@ def test_a_message_that_changes_is_not_ended(driver, send, difference, offer):
 @pytest.mark.parametrize("offer", [BDAT, DATA, ()])
 def test_a_message_that_cannot_be_read_to_its_end_is_not_ended(driver, send, offer, size, error):
     content = Hostile(b"x\r\n" * (size // 3), size=size, error=error)
-    with pytest.raises(MessageError, match=f"could not be read to its end, and was not sent: {error}") as raised:
+    with pytest.raises(MessageError, match=f"could not be read completely, and was not sent: {error}") as raised:
         send(offer, *([] if (offer, size) == (BDAT, 1000) else _go_ahead(offer)), note=HostileNote(rendering=content))
     assert raised.value.__cause__ is error
     _assert_not_ended(driver, content)
@@ -119,7 +119,7 @@ def test_a_message_that_cannot_be_rendered_is_not_begun(driver, send):
         def content(self, **_):
             raise ValueError("Größe needs 8BITMIME")
 
-    with pytest.raises(MessageError, match=r"cannot go to mail\.test:25: Größe needs 8BITMIME"):
+    with pytest.raises(MessageError, match=r"cannot be sent to mail\.test:25: Größe needs 8BITMIME"):
         send(BDAT, note=Unrenderable())
     assert driver.writes == []
     assert not send.session.wire.closed

@@ -101,7 +101,7 @@ def test_a_server_that_does_not_stop_talking_is_cut_off(octets):
 
 
 def test_an_error_shows_what_came_but_not_all_of_it():
-    with pytest.raises(ProtocolError, match=r"'xxx*…") as raised:
+    with pytest.raises(ProtocolError, match=r"xxx…$") as raised:
         read(b"x" * 5000 + b"\r\n")
     assert len(str(raised.value)) < 300
 

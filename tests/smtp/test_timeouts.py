@@ -6,7 +6,7 @@ import pytest
 
 from airflow_smtp_cm.smtp.errors import Phase, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Timeouts
-from airflow_smtp_cm.smtp.timeouts import Waits
+from airflow_smtp_cm.smtp.timeouts import Deadlines
 from tests.smtp.clock import Clock
 
 
@@ -16,7 +16,7 @@ def _clock(monkeypatch):
 
 
 def seconds(phase: Phase, timeouts: Timeouts) -> float:
-    return Waits(Settings(host="mail.corp.test", timeouts=timeouts)).seconds(phase)
+    return Deadlines(Settings(host="mail.corp.test", timeouts=timeouts)).new_wait(phase)
 
 
 @pytest.mark.parametrize(

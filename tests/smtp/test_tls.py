@@ -122,12 +122,12 @@ def test_a_client_that_does_not_trust_the_server_says_nothing_to_it(certificates
 
 
 def test_starttls_where_tls_begins_at_once_is_explained(postfix, connect):
-    with pytest.raises(TimedOut, match="Perhaps this port expects TLS from the first octet"):
+    with pytest.raises(TimedOut, match="The port may expect implicit TLS"):
         connect(postfix.port("smtps"), timeouts=Timeouts(command=0.3))
 
 
 def test_tls_at_once_where_starttls_is_expected_is_explained(postfix, connect):
-    with pytest.raises(TlsError, match=r"If the port expects STARTTLS \(25, 587\)") as raised:
+    with pytest.raises(TlsError, match=r"fits the port: STARTTLS \(25, 587\)") as raised:
         connect(postfix.port(), TlsMode.IMPLICIT)
     assert not raised.value.transient
 

@@ -386,7 +386,7 @@ def test_refused_recipient_fails_the_task_and_whether_for_good_depends_on_the_re
     with pytest.raises(RecipientsRefused) as caught:
         attempt(PARTLY, to=[BOB, CAROL])
     assert caught.value.transient
-    assert str(caught.value).endswith("A retry sends it only to those who may be accepted later.")
+    assert str(caught.value).endswith("A retry sends it only to recipients who may be accepted later.")
 
     with fails_for_good(match=r"refused 1 of 2 recipients: carol@corp\.test: 450 4\.2\.0 later") as forgotten:
         attempt(PARTLY, to=[BOB, CAROL], remember=False)
