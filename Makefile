@@ -45,7 +45,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python demo/run.py
 
-# The wheel is built from the sdist, which is so seen to be complete.
+# The wheel is built from the sdist, which proves that the sdist is complete.
 dist: venv
 	$(PIP) install --group dist
 	rm -rf dist

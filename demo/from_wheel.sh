@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# demo/from_wheel.sh WHEEL: installs the wheel in a new virtual environment, and runs the demo there. What is not in the
-# wheel is out of sight: the demo is a copy in a folder of its own, and its DAGs are those of the wheel.
+# demo/from_wheel.sh WHEEL: installs the wheel in a new virtual environment, and runs the demo there. Nothing of the
+# checkout can be imported: the demo is copied to a temporary folder, and its DAGs are those of the wheel.
 set -euo pipefail
 
 wheel=$(realpath -- "${1:?the path of the wheel is missing}")

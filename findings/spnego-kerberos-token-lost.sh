@@ -22,7 +22,7 @@ trap 'rm -rf "$folder"' EXIT
 "$folder/venv/bin/pip" install --quiet --constraint ../constraints.txt \
     pyspnego==0.12.4 gssapi==1.12.0 krb5==0.10.0
 
-# A KDC for the realm CORP.EXAMPLE, unpacked instead of installed: it needs no root.
+# A KDC for the realm CORP.EXAMPLE, unpacked instead of installed.
 (
     cd "$folder"
     apt-get download --quiet=2 krb5-kdc krb5-admin-server libkadm5srv-mit12 libkadm5clnt-mit12 libkdb5-10 libgssrpc4 \
