@@ -19,6 +19,6 @@ def test_a_package_runs_as_it_did_in_ssis(airflow, connect, outbox):
         "Statements are in done",
         "Weekly digest",
     ]
-    assert wait_until(lambda: len(outbox) == len(expected), 20)
+    assert wait_until(lambda: len(outbox) == len(expected))
     subjects = sorted(received.message["Subject"].partition(" at ")[0] for received in outbox)
     assert subjects == expected

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.requirements import require
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_PATIENCE = 30_000  # milliseconds, for whatever a page waits for
+_PATIENCE = PATIENCE_SECONDS * 1000  # milliseconds, for whatever a page waits for
 
 
 @pytest.fixture(scope="package")

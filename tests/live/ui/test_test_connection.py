@@ -39,7 +39,7 @@ def test_it_says_how_it_got_in(page, airflow, connect, mail_server, picture):
     succeeded, on_worker = airflow.test_on_worker(connection)
     assert (succeeded, one_line(on_worker)) == (True, message)
     assert "Connection success!" in airflow.command("connections", "test", "mail").stdout
-    assert wait_until(lambda: not sockets_to(mail_server.port), 10)
+    assert wait_until(lambda: not sockets_to(mail_server.port))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_it_says_what_is_wrong_and_what_to_do(page, airflow, connect, mail_serve
     by_command = airflow.command("connections", "test", "mail").stdout
     assert one_line(by_command.partition("Connection failed!")[2]) == message
     assert [secret for secret in (ALICE.password, WRONG) if secret in message] == []
-    assert wait_until(lambda: not sockets_to(mail_server.port), 10)
+    assert wait_until(lambda: not sockets_to(mail_server.port))
 
 
 def test_no_log_has_a_password(airflow, connect):
