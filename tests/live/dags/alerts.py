@@ -37,6 +37,11 @@ with DAG(
 ):
     succeed()
 
+with DAG(
+    "unanswered", schedule=None, deadline=at_once(AsyncCallback(SendMailNotifier, kwargs={"to": "ops@corp.test"}))
+):
+    ApprovalOperator(task_id="release", subject="Release the report?")
+
 with DAG("failed_run", schedule=None, on_failure_callback=SendMailNotifier(to="ops@corp.test")):
     fail()
 
