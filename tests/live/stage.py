@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from tests.connections import anonymous, to_postfix
+from tests.live.standalone import ENDED, PAUSE_SECONDS
 from tests.servers.faulty_proxy import Fault, FaultyProxy, Point
-from tests.servers.processes import wait_until
+from tests.servers.processes import PATIENCE_SECONDS, wait_until
 from tests.servers.scripted import Step, scripted_peer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import ExitStack
 
     from tests.live.standalone import Standalone
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tests.servers.postfix import Postfix
     from tests.servers.scripted import Peer
 
-_PATIENCE_SECONDS = 120.0
 _CONNECTIONS = 4  # more than a task makes
 
 
@@ -43,7 +42,24 @@ class Hold:
     @property
     def step(self) -> Step:
         """The same as a step of a script."""
-        return Step("hold", lambda _: (self.reached.set(), self.let_go.wait(_PATIENCE_SECONDS)))
+        return Step("hold", lambda _: (self.reached.set(), self.let_go.wait(PATIENCE_SECONDS)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Victim:
+    """Who is to be killed.
+
+    Attributes:
+        name: the task's.
+        port: where it is connected.
+        task: whether its process is killed.
+        supervisor: whether the process that watches it is killed; then only its silence tells Airflow.
+    """
+
+    name: str
+    port: int
+    task: bool = True
+    supervisor: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +98,8 @@ class Stage:
         self._stack = stack
         self._to_postfix = json.loads(to_postfix(postfix, certificates))
         self._runs: dict[str, tuple[str, str, int]] = {}
-        self._held: list[tuple[Hold, Callable[[], None]]] = []
+        self._held: list[tuple[Hold, Victim]] = []
+        self._silent: list[str] = []
 
     def connect(self, name: str) -> None:
         """Add a connection to Postfix."""
@@ -98,13 +115,13 @@ class Stage:
             point: where the first dialogue stops.
             port: the name of Postfix's port.
             message: which of the dialogue's messages gets no further.
-            supervisor: kill the process that watches the task as well; then only its silence tells Airflow.
+            supervisor: kill the process that watches the task as well.
         """
         proxy = FaultyProxy(self._postfix.port(port), self._certificates, point, Fault.SILENCE, message=message)
         peer = self._stack.enter_context(scripted_peer(*[[proxy.step]] * _CONNECTIONS, to_the_end=False))
         self._add(name, json.dumps(self._to_postfix | {"port": peer.port}))
         hold = Hold(proxy.at_point, proxy.client_is_back)
-        self.when(hold, lambda: kill_client_of(peer.port, supervisor=supervisor))
+        self.when(hold, Victim(name=name, port=peer.port, supervisor=supervisor))
 
     def script(self, name: str, *scripts: list[Step]) -> Peer:
         """Add a connection to a server that plays a script for each try."""
@@ -112,9 +129,9 @@ class Stage:
         self._add(name, anonymous(peer.port))
         return peer
 
-    def when(self, hold: Hold, act: Callable[[], None]) -> None:
-        """Note what is to be done as soon as a task is held."""
-        self._held.append((hold, act))
+    def when(self, hold: Hold, victim: Victim) -> None:
+        """Note who is to be killed as soon as the task is held."""
+        self._held.append((hold, victim))
 
     def start(self, dag: str, name: str, to: str | None = None, **conf: str) -> None:
         """Run a DAG with the connection of this name."""
@@ -126,7 +143,7 @@ class Stage:
         self._runs |= {name: (dag, run, number) for number, name in enumerate(names)}
 
     def play_out(self) -> None:
-        """Do what was noted as the tasks come, and wait for the end of all runs.
+        """Kill whom it was noted for as the tasks come, and wait for the end of all runs.
 
         Raises:
             AssertionError: some task does not come to where it is to be held.
@@ -134,15 +151,17 @@ class Stage:
 
         def is_done() -> bool:
             for held in [held for held in self._held if held[0].reached.is_set()]:
-                hold, act = held
-                act()
+                hold, victim = held
+                kill(victim)
+                if victim.supervisor:
+                    self._silent.append(victim.name)
                 hold.let_go.set()
                 self._held.remove(held)
             return not self._held
 
-        assert wait_until(is_done, _PATIENCE_SECONDS), f"{len(self._held)} tasks do not come"
-        for dag, run, _ in self._runs.values():
-            self.airflow.wait_for_end(dag, run, _PATIENCE_SECONDS)
+        assert wait_until(is_done), f"{len(self._held)} tasks do not come"
+        for name in self._runs:
+            self._wait_for_end(name)
 
     def clear(self, name: str) -> None:
         """Clear a task."""
@@ -152,7 +171,7 @@ class Stage:
     def seen(self, name: str) -> Seen:
         """Wait for the end of a task's run, and return what came of it."""
         dag, run, map_index = self._runs[name]
-        self.airflow.wait_for_end(dag, run, _PATIENCE_SECONDS)
+        self._wait_for_end(name)
         self._postfix.wait_until_idle()
         (task,) = [task for task in self.airflow.tasks(dag, run) if task["map_index"] == map_index]
         where = (dag, run, task["task_id"])
@@ -169,6 +188,16 @@ class Stage:
         messages = self._postfix.messages("carol")
         return [message["Message-ID"] for message in messages if address(name) in (message["To"] or "")]
 
+    def _wait_for_end(self, name: str) -> None:
+        dag, run, _ = self._runs[name]
+
+        def has_ended() -> bool:
+            for silent in self._silent:
+                self.airflow.let_heartbeats_time_out(self._runs[silent][1])
+            return self.airflow.run(dag, run)["state"] in ENDED
+
+        wait_until(has_ended, pause=PAUSE_SECONDS)
+
     def _add(self, name: str, connection: str) -> None:
         self._stack.enter_context(self.airflow.connected(name, connection))
 
@@ -178,16 +207,16 @@ def address(name: str) -> str:
     return f"carol+{name}@corp.test"
 
 
-def kill_client_of(port: int, *, task: bool = True, supervisor: bool = False) -> None:
-    """Kill the process of Airflow's that is connected to the port, or the one that watches it, or both."""
+def kill(victim: Victim) -> None:
+    """Kill a task that is connected to its port, or the process that watches it, or both."""
     (pid,) = {
         connection.pid
         for connection in psutil.net_connections("tcp4")
-        if connection.raddr and connection.raddr.port == port and connection.pid not in {None, os.getpid()}
+        if connection.raddr and connection.raddr.port == victim.port and connection.pid not in {None, os.getpid()}
     }
     process = psutil.Process(pid)
     watching = process.parent()
     assert watching is not None
     assert "LocalExecutor" in " ".join(watching.cmdline())
-    for victim in [watching] * supervisor + [process] * task:
-        victim.kill()
+    for each in [watching] * victim.supervisor + [process] * victim.task:
+        each.kill()

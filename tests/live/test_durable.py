@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.live.stage import Hold, Stage, address, kill_client_of
+from tests.live.stage import Hold, Stage, Victim, address
 from tests.servers.faulty_proxy import Point
 from tests.servers.scripted import Peer, expect, expect_content, say, wait_for_close
 
@@ -65,7 +65,7 @@ def played(airflow, postfix, certificates, tmp_path_factory):
             [*HELLO, expect("RCPT"), hold.step, say("250 ok"), *CONTENT[:2], wait_for_close()],
             [*HELLO, *recipients("250 ok"), *CONTENT],
         )
-        stage.when(hold, lambda: kill_client_of(orphan.port, task=False, supervisor=True))
+        stage.when(hold, Victim(name="orphan", port=orphan.port, task=False, supervisor=True))
         outstanding = stage.script(
             "outstanding",
             [*HELLO, *recipients("250 ok", "450 4.2.1 later"), *CONTENT],

@@ -1,11 +1,11 @@
 """What Airflow makes of the retry policy's decisions: state, delay and reason of tasks in a running Airflow."""
 
-import sqlite3
 from contextlib import ExitStack, closing
 
 import pytest
 
 from tests.connections import anonymous, to_postfix
+from tests.live.standalone import PAUSE_SECONDS
 from tests.servers.processes import free_ports, wait_until
 from tests.servers.scripted import say, scripted_peer
 
@@ -46,13 +46,13 @@ def tasks(airflow, postfix, certificates):
             found.update({name: task_of(airflow, run) for name, run in runs.items()})
             return all(task[0] in {"up_for_retry", "failed"} for task in found.values())
 
-        assert wait_until(have_been_tried, 120, 0.3), found
+        assert wait_until(have_been_tried, pause=PAUSE_SECONDS), found
         yield found
 
 
 def task_of(airflow, run):
     """Read a run's task from the database; the API of Airflow 3.3 tells neither delay nor reason."""
-    with closing(sqlite3.connect(airflow.home / "airflow.db")) as database:
+    with closing(airflow.database()) as database:
         columns = "state, retry_delay_override, retry_reason"
         return database.execute(f"SELECT {columns} FROM task_instance WHERE run_id = ?", [run]).fetchone()
 
