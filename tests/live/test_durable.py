@@ -13,8 +13,6 @@ from tests.live.stage import Hold, Stage, Victim, address
 from tests.servers.faulty_proxy import Point
 from tests.servers.scripted import Peer, expect, expect_content, say, wait_for_close
 
-pytestmark = pytest.mark.timeout(400)  # with the start of Airflow and of Postfix
-
 LARGE = b"0123456789\r\n" * 700_000  # more than the network takes before somebody reads it
 DAVE = "dave@corp.test"
 

@@ -9,8 +9,6 @@ from airflow_smtp_cm.smtp.bulk import GROUP
 from tests.live.stage import Stage
 from tests.servers.faulty_proxy import Point
 
-pytestmark = pytest.mark.timeout(400)  # with the start of Airflow and of Postfix
-
 MESSAGES = 200
 IN_DOUBT = 2 * GROUP
 

@@ -9,8 +9,6 @@ from tests.live.standalone import PAUSE_SECONDS
 from tests.servers.processes import free_ports, wait_until
 from tests.servers.scripted import say, scripted_peer
 
-pytestmark = pytest.mark.timeout(400)  # with the start of Airflow and of Postfix
-
 DAGS = {
     "greylisting": "patient",
     "throttling": "patient",

@@ -200,7 +200,7 @@ def children(draw, parent="Package", depth=1, names=None):
     max_examples=12,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made=children(), data=st.data())
 def test_runs_what_ssis_runs_of_any_flow(made, data, load, run):

@@ -13,8 +13,6 @@ from airflow_smtp_cm.ssis.writing.lines import Verdict
 from airflow_smtp_cm.ssis.writing.source_text import formatted
 from tests.ssis.building import BOOLEAN, INTEGER, SMTP, BroughtOver, mail, package, task, variable
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def send(load, run, smtp_cm_server, monkeypatch):
@@ -47,7 +45,9 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(name=TEXTS, description=TEXTS, subject=TEXTS, text=TEXTS)
 def test_any_text_comes_through(load, name, description, subject, text):
     told = {"subject": subject, "message_source": text}
