@@ -217,30 +217,29 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
     # What the tests have set for Airflow is meant for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
-    seconds = round(PATIENCE_SECONDS)
-    return (
-        inherited
-        | dict.fromkeys((f"AIRFLOW__{name}" for name in _PATIENT), str(seconds))
-        | {
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__API__BASE_URL": url,
-            "AIRFLOW__API__HOST": LOOPBACK,
-            "AIRFLOW__API__PORT": port,
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PARALLELISM": "2",  # a process each
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files do not change
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={seconds}",
-            "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
-            "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
-            "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for itself
-        }
-    )
+    patient = {f"AIRFLOW__{name}": str(round(PATIENCE_SECONDS)) for name in _PATIENT}
+    return {
+        **inherited,
+        **patient,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__PORT": port,
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",  # a process each
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files do not change
+        # With a pool of connections, the API server can wait half a minute for one that only it can give back.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
+        "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
+        "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
+        "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for itself
+    }
 
 
 def _is_up(api: httpx.Client) -> bool:

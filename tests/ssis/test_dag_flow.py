@@ -199,7 +199,7 @@ def children(draw, parent="Package", depth=1, names=None):
 @settings(
     max_examples=settings().max_examples // 8,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made=children(), data=st.data())
 def test_runs_what_ssis_runs_of_any_flow(made, data, load, run):

@@ -253,7 +253,7 @@ def damaged(data, draw):
     return bytes(data)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_any_damage_gives_a_project_or_says_what_is_wrong(tmp_path, data):
     file = data.draw(st.sampled_from([*PACKAGES, *NIGHTLY_SALES.iterdir()]))
@@ -263,7 +263,7 @@ def test_any_damage_gives_a_project_or_says_what_is_wrong(tmp_path, data):
     path.unlink()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_any_damage_of_an_archive_gives_a_project_or_says_what_is_wrong(tmp_path, data):
     whole = tmp_path / "whole.ispac"
@@ -274,7 +274,7 @@ def test_any_damage_of_an_archive_gives_a_project_or_says_what_is_wrong(tmp_path
     assert {type(result) for result in read_all(path)} <= {Project, Unreadable}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_any_values_give_a_package_or_say_what_is_wrong(tmp_path, data):
     """Well-formed, but with other values."""
