@@ -1,4 +1,4 @@
-"""Airflow's task state store, played: it keeps what a task writes, counts the calls, and may be gone."""
+"""Airflow's task state store, played: it keeps what a task writes, counts the calls, and may fail."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ class Killed(BaseException):
 
 
 class Store:
-    """Airflow's task state store, which may be gone after some writes, as it is to a worker that was killed."""
+    """Airflow's task state store.
+
+    Attributes:
+        kept: what was written, as JSON.
+        calls: the names of the methods that were called.
+        writes_left: how many writes succeed from now on; None for all.
+        fault: what the others raise; by default it is gone, as it is to a worker that was killed.
+    """
 
     def __init__(self):
         self.kept = {}
         self.calls = []
         self.writes_left = None
+        self.fault = Killed()
 
     @property
     def writes(self):
@@ -28,14 +36,10 @@ class Store:
         return json.loads(self.kept[key]) if key in self.kept else None
 
     def set(self, key, value):
-        """Keep a value.
-
-        Raises:
-            Killed: so many writes were all that was left.
-        """
+        """Keep a value."""
         self.calls.append("set")
         if self.writes_left is not None:
             self.writes_left -= 1
             if self.writes_left < 0:
-                raise Killed
+                raise self.fault
         self.kept[key] = json.dumps(value)

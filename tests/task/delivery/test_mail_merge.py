@@ -25,7 +25,7 @@ from tests.connections import anonymous, to_postfix
 from tests.failing import fails_for_good
 from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import free_ports
-from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer
+from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer, wait_for_close
 from tests.smtp.clock import Clock
 from tests.task.delivery.stores import Killed, Store
 
@@ -607,17 +607,19 @@ def test_record_of_messages_that_were_sent_is_small(run, store):
     assert len(store.kept[KEY]) < 300
 
 
-def test_fault_of_the_store_ends_the_sending(run, store, server, monkeypatch):
-    """Else a retry would know nothing of what is sent now."""
-
-    def broken(*_):
-        raise OSError("the supervisor is gone")
-
-    monkeypatch.setattr(store, "set", broken)
-    with pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"):
+@pytest.mark.parametrize("writes_left", [0, 1])
+def test_fault_of_the_store_ends_the_sending_before_the_next_message(define, run, store, writes_left):
+    """Else a retry would know nothing of what is sent now. What was sent before stays sent."""
+    store.writes_left, store.fault = writes_left, OSError("the supervisor is gone")
+    not_sent = [expect("MAIL"), say("250 ok"), expect("RCPT"), say("250 ok"), expect("DATA"), say("354 go on")]
+    with (
+        played(define, [*dialogue(*[OK] * writes_left, quits=False), *not_sent, wait_for_close()]) as peer,
+        pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"),
+    ):
         run(numbered(10))
 
-    assert server.outbox == []
+    assert len(recipients(peer)) == writes_left + 1
+    assert peer.received.count(b"\r\nMessage-ID: ") == writes_left
 
 
 # --- the log

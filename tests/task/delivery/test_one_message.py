@@ -349,31 +349,17 @@ def test_nothing_is_recorded_that_the_next_try_knows_already(attempt, store, scr
     assert store.calls == calls
 
 
-@pytest.fixture
-def break_store(store, monkeypatch):
-    """Return a function that lets no more than so many writes succeed."""
-
-    def break_store(after):
-        keep = store.set
-
-        def broken(key, value):
-            if store.writes >= after:
-                raise OSError("the supervisor is gone")
-            keep(key, value)
-
-        monkeypatch.setattr(store, "set", broken)
-
-    return break_store
+GONE = OSError("the supervisor is gone")
 
 
-def test_nothing_is_sent_that_cannot_be_recorded(attempt, break_store):
-    break_store(after=0)
+def test_nothing_is_sent_that_cannot_be_recorded(attempt, store):
+    store.writes_left, store.fault = 0, GONE
     with pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"):
         attempt([*dialogue("250 ok", final=None)[:-2], expect("DATA"), say("354 go on"), wait_for_close()])
 
 
-def test_fault_of_the_store_does_not_replace_the_outcome(attempt, break_store, caplog):
-    break_store(after=1)
+def test_fault_of_the_store_does_not_replace_the_outcome(attempt, store, caplog):
+    store.writes_left, store.fault = 1, GONE
     result, _ = attempt(dialogue("250 ok"))
     assert result["accepted"] == [BOB]
     assert "A retry will treat what it was about as uncertain." in caplog.text
