@@ -171,9 +171,12 @@ def test_readme_names_the_wheel(built):
 def airflow_says(run, *arguments):
     """Return what an airflow command prints as JSON, and make sure that it complains about nothing."""
     said = run(AIRFLOW, *arguments, "--output", "json")
-    complaints = [word for word in ("traceback", "warn", "error", "smtp") if word in said.stderr.lower()]
-    assert not complaints, said.stderr
-    return json.loads(said.stdout)
+    *log, result = said.stdout.splitlines()
+    # Python 3.14 warns about Airflow's own definitions of its commands; findings/ has it.
+    log = [line for line in (*log, *said.stderr.splitlines()) if "FileType is deprecated" not in line]
+    complaints = [word for word in ("traceback", "warn", "error", "smtp") if word in "\n".join(log).lower()]
+    assert not complaints, log
+    return json.loads(result)
 
 
 def test_airflow_lists_the_provider(run, distribution):
