@@ -219,7 +219,7 @@ def test_what_has_no_counterpart_in_a_handler_is_not_sent(told):
 
     assert told(root, {"a"}) == ["Tell others"]
     assert (
-        f"{place}\\Tell: Nothing is sent until you write subject and take its disable away."
+        f"{place}\\Tell: Nothing is sent until you write subject and remove its disable."
         in Converted(root).findings()
     )
 
