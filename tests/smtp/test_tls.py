@@ -78,13 +78,13 @@ def test_tls_from_the_first_octet(postfix, dovecot, connect):
             "unable to get local issuer certificate",
             f"It is for {MAIL_HOST}, localhost, {LOOPBACK}, issued",
         ),
-        ("expired", "certificate has expired", "valid from 2000-01-01 to {yesterday}"),
+        ("expired", "certificate has expired", "valid from 2000-01-01 to {end}"),
         ("wrong_name", f"Hostname mismatch.*{MAIL_HOST}", r"It is for elsewhere\.test, issued by .*trustme"),
     ],
 )
-def test_a_certificate_that_is_not_to_be_trusted_is_shown(postfix, connect, port, problem, shown):
-    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    expected = f"not accepted for {MAIL_HOST}: .*{problem}.*{shown.format(yesterday=f'{yesterday:%Y-%m-%d}')}"
+def test_a_certificate_that_is_not_to_be_trusted_is_shown(postfix, connect, certificates, port, problem, shown):
+    end = x509.load_pem_x509_certificate(certificates.expired.chain.read_bytes()).not_valid_after_utc
+    expected = f"not accepted for {MAIL_HOST}: .*{problem}.*{shown.format(end=f'{end:%Y-%m-%d}')}"
     with pytest.raises(CertificateError, match=expected) as raised:
         connect(postfix.port(port))
     assert "set the server name" in str(raised.value)
