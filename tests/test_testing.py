@@ -99,7 +99,7 @@ def test_nobody_may_send_without_login(server):
 
 
 def test_login_is_not_offered_in_clear(server):
-    with pytest.raises(AuthenticationNotOffered, match="no authentication at all without TLS"):
+    with pytest.raises(AuthenticationNotOffered, match="offers no authentication without TLS"):
         manager(server, enable_ssl=False, server_name=None, ca_bundle=None).acquire()
 
 

@@ -276,15 +276,15 @@ def test_variable_that_is_no_text_is_refused_in_ssis_words(monkeypatch):
 
 @pytest.mark.parametrize("nothing", [None, "", [], ()])
 def test_no_attachments(nothing):
-    assert locate_attachments(nothing) == []
+    assert locate_attachments(nothing) == ()
 
 
 def test_line_has_several_paths():
-    assert locate_attachments("/a/b.txt | /c d.txt||out/*.csv|") == ["/a/b.txt", "/c d.txt", "out/*.csv"]
+    assert locate_attachments("/a/b.txt | /c d.txt||out/*.csv|") == ("/a/b.txt", "/c d.txt", "out/*.csv")
 
 
 def test_list_may_have_lines_in_it():
-    assert locate_attachments(["/a|/b", Path("/c|d")]) == ["/a", "/b", Path("/c|d")]
+    assert locate_attachments(["/a|/b", Path("/c|d")]) == ("/a", "/b", Path("/c|d"))
 
 
 def test_urls_become_objects_that_can_be_opened(body):
@@ -297,7 +297,7 @@ def test_urls_become_objects_that_can_be_opened(body):
 
 def test_one_thing_need_not_be_in_a_list(body):
     for thing in (body, ObjectStoragePath(body.as_uri()), Attachment(b"x", "x.bin")):
-        assert locate_attachments(thing) == [thing]
+        assert locate_attachments(thing) == (thing,)
 
 
 def test_everything_that_is_no_attachment_is_named():
