@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
 # One more than there are cores: the tests of the running Airflow wait most of the time.
-WORKERS := $(shell expr $$(nproc) + 1)
+WORKERS = $(shell expr $$(nproc) + 1)
 # Airflow's commands, which the tests start by the dozen, would compile the package anew each time.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -105,7 +105,7 @@ def test_the_longest_text_stays_below_what_servers_cut_off(shape):
     text = shape * (MAX_TEXT // len(shape.encode()))
     octets = b"".join(message(subject=text).content(eight_bit=False, binary=False, utf8=False).chunks())
     assert octets.index(b"Message-ID: ") - octets.index(b"Subject: ") < 102_400
-    with pytest.raises(InvalidMessage, match="cut or refuse more than 32,768"):
+    with pytest.raises(InvalidMessage, match="truncate or refuse more than 32,768"):
         message(subject=text + shape)
 
 

@@ -306,6 +306,7 @@ def test_dag_file_pays_for_the_operator_and_its_retry_policy_alone(new_modules):
     assert {name for name in added if name.startswith("airflow_smtp_cm.")} == {
         "airflow_smtp_cm.operators",
         "airflow_smtp_cm.operators.send_mail",
+        "airflow_smtp_cm.task",
         "airflow_smtp_cm.task.retry_policy",
     }
     roots = {name.partition(".")[0] for name in added}

@@ -270,8 +270,7 @@ def test_a_text_in_a_variable_that_there_is_not_is_said():
     first, _ = Converted(package(mail(told=told))).findings()
 
     assert first == (
-        "Package\\Send: Its text is in a variable, which its MessageSource names as Rows: 0: "
-        "There is no @[Rows: 0] here."
+        "Package\\Send: Its text is in the variable that MessageSource names (Rows: 0): There is no @[Rows: 0] here."
     )
 
 
