@@ -232,8 +232,6 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files do not change
-        # By itself, SQLite waits five seconds for a lock; on a busy machine, that ends the scheduler.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=15",
         # With a pool of connections, the API server can wait half a minute for one that only it can give back.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
         "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
