@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
-# One more than there are cores: the tests of the running Airflow wait most of the time.
+# One more than there are cores: tests wait for servers now and then.
 WORKERS = $(shell expr $$(nproc) + 1)
 # Airflow's commands, which the tests start by the dozen, would compile the package anew each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,7 +29,7 @@ AIRFLOW_VERSIONS := $(filter-out $(TOO_OLD_FOR_PYTHON_$(PYTHON_VERSION)),2.11 3.
 AIRFLOW_TESTS := $(addprefix tests/,cli connection_manager decorators hooks notifications operators task \
 	test_email_backend.py test_examples.py test_provider_info.py test_safety.py test_testing.py)
 
-.PHONY: venv demo dist test test-main test-matrix test-debian load lint docs fuzz bench clean needs-root
+.PHONY: venv demo dist test test-main test-live test-matrix test-debian load lint docs fuzz bench clean needs-root
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
@@ -63,10 +63,15 @@ test:
 	tests/install_servers.sh
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
 	$(MAKE) --no-print-directory --jobs --output-sync=target lint docs test-main test-airflow-$(firstword $(AIRFLOW_VERSIONS))
+	$(MAKE) --no-print-directory test-live
 
-# tests/conftest.py decides which process runs what; its order, in which the longest come first, is kept.
+# tests/conftest.py decides which process runs what.
 test-main: $(VENV)/installed-for-tests
-	$(BIN)/pytest --numprocesses=$(WORKERS) --no-loadscope-reorder
+	$(BIN)/pytest --ignore=tests/live --numprocesses=$(WORKERS) --no-loadscope-reorder
+
+# Alone: on a busy machine, the SQLite of a running Airflow is locked for longer than its scheduler waits.
+test-live: $(VENV)/installed-for-tests
+	$(BIN)/pytest tests/live
 
 test-matrix: $(AIRFLOW_VERSIONS:%=test-airflow-%)
 
