@@ -65,9 +65,9 @@ test:
 	$(MAKE) --no-print-directory --jobs --output-sync=target lint docs test-main test-airflow-$(firstword $(AIRFLOW_VERSIONS))
 	$(MAKE) --no-print-directory test-live
 
-# tests/conftest.py decides which process runs what.
+# What a module sets up is set up by one process.
 test-main: $(VENV)/installed-for-tests
-	$(BIN)/pytest --ignore=tests/live --numprocesses=$(WORKERS) --no-loadscope-reorder
+	$(BIN)/pytest --ignore=tests/live --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 # Alone: on a busy machine, the SQLite of a running Airflow is locked for longer than its scheduler waits.
 test-live: $(VENV)/installed-for-tests
@@ -125,7 +125,7 @@ fuzz: $(VENV)/installed-for-tests
 		mkdir -p $(FUZZED)/$$target && $(BIN)/python -m tests.fuzz $$target -max_total_time=$(SECONDS) \
 			-artifact_prefix=$(FUZZED)/$$target- $(FUZZED)/$$target tests/fuzz/corpus/$$target || exit; \
 	done
-	$(BIN)/pytest -m hypothesis --hypothesis-profile=search --numprocesses=$(WORKERS)
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=search --numprocesses=$(WORKERS) --dist=loadfile
 
 clean:
 	rm -rf $(VENV) .build dist

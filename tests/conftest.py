@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,8 +16,6 @@ from tests.servers.people import ALICE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-    from xdist.scheduler import LoadScopeScheduling
 
 # The tests try the same examples every time, and none fails for being slow. ``make fuzz`` searches at random.
 settings.register_profile(
@@ -38,9 +36,6 @@ for _name in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy"):
     os.environ.pop(_name.upper(), None)
 
 pytest_plugins = ["tests.servers.fixtures"]
-
-LIVE = "tests/live/"
-
 
 # The property of a test whose value stands at the end of pytest's output.
 SHOWN_AT_THE_END = "shown at the end"
@@ -106,24 +101,7 @@ def dags(airflow_db):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Kerberos bindings, which are not installed beside every Airflow; what takes longest begins."""
+    """Mark what needs Kerberos bindings, which are not installed beside every Airflow."""
     for item in items:
         if "kdc" in getattr(item, "fixturenames", ()):
             item.add_marker("kerberos")
-    items.sort(key=lambda item: _process_of(item.nodeid) == LIVE, reverse=True)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Have one process run what shares a running Airflow, or a module."""
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - is not installed where this is not called
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return _process_of(nodeid)
-
-    return Scheduling(config, log)
-
-
-def _process_of(nodeid: str) -> str:
-    return LIVE if nodeid.startswith(LIVE) else nodeid.partition("::")[0]
