@@ -232,7 +232,7 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files do not change
-        # With a pool of connections, the API server can wait half a minute for one that only it can give back.
+        # With a pool, pages of the API server were seen to stall for half a minute, as long as a pool waits.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
         "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
         "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",

@@ -176,7 +176,7 @@ def test_to_clear_a_task_is_to_send_again_whether_it_was_sent_or_in_doubt(stage)
 
 def test_dags_test_keeps_the_record_too(airflow, stage):
     conf = {"smtp_conn_id": "dags_test", "to": f"{address('dags_test')}; later@corp.test"}
-    done = airflow.command("dags", "test", "durable_fail", "--conf", json.dumps(conf))
+    done = airflow.command("dags", "test", "durable_dags_test", "--conf", json.dumps(conf))
 
     output = done.stdout + done.stderr
     assert output.count("SendMailTaskBegin") == 2, output

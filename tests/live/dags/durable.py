@@ -25,6 +25,10 @@ for on_uncertain in get_args(OnUncertain):
     with DAG(f"durable_{on_uncertain}", schedule=None, params=PARAMS):
         SendMailOperator(task_id="send", on_uncertain=on_uncertain, **MESSAGE, **AT_ONCE)
 
+# Paused, so that the scheduler leaves the runs of ``airflow dags test`` alone.
+with DAG("durable_dags_test", schedule=None, params=PARAMS, is_paused_upon_creation=True):
+    SendMailOperator(task_id="send", **MESSAGE, **AT_ONCE)
+
 for on_uncertain in get_args(OnUncertain):
     with DAG(f"messages_{on_uncertain}", schedule=None, params=PARAMS):
         SendMailOperator(
