@@ -1,6 +1,6 @@
-"""``[email] email_backend = airflow_smtp_cm.email_backend.send_email``: Airflow's own alerts, through this provider.
+"""Airflow's own alerts through this provider: ``[email] email_backend = airflow_smtp_cm.email_backend.send_email``.
 
-With it, ``email_on_failure`` and ``email_on_retry`` go through the connection that ``[email] email_conn_id`` names.
+Then the mails of ``email_on_failure`` and ``email_on_retry`` use the connection of ``[email] email_conn_id``.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["send_email"]
 
 logger = logging.getLogger(__name__)
 
-# What Airflow says of a task instance in the subjects of its alerts: its repr, in Airflow 3 and in Airflow 2.
+# The repr of a task instance, which is in the subjects of Airflow's alerts, in Airflow 3 and in Airflow 2.
 _FIELD = re.compile(r"\b(dag_id|task_id|run_id|try_number)='?([^' ]+)'?")
 _AIRFLOW_2 = re.compile(r"<TaskInstance: (?P<dag_id>\S+)\.(?P<task_id>[^\s.]+) (?P<run_id>\S+) .*\[(?P<state>\w+)\]>")
 
-# What Airflow puts in as the sender when nobody has configured one: an address that no server accepts.
-_NOBODYS_SENDER = "airflow@airflow"
+# Airflow's sender if none is configured; no server accepts it.
+_AIRFLOW_DEFAULT_SENDER = "airflow@airflow"
 
 
 def send_email(  # noqa: PLR0917 - Airflow's signature
@@ -43,28 +43,28 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     custom_headers: Mapping[str, str] | None = None,
     **_: Any,
 ) -> None:
-    """Send a message as ``airflow.utils.email.send_email`` asks its backend to.
+    """Send a message for ``airflow.utils.email.send_email``.
 
     Args:
         to: recipients.
-        subject: the subject; a task instance's repr in it becomes readable.
+        subject: the subject; see ``readable``.
         html_content: the body.
         files: paths of attachments.
-        dryrun: check everything and send nothing.
+        dryrun: check the message without sending it.
         cc: recipients of a copy.
-        bcc: recipients whom nobody else sees.
-        mime_subtype: of no use here.
-        mime_charset: of no use here.
+        bcc: recipients who are hidden from all others.
+        mime_subtype: ignored.
+        mime_charset: ignored.
         conn_id: the Airflow connection, of type ``smtp_cm``.
-        from_email: the sender; the connection's own if it is None or Airflow's ``airflow@airflow``.
+        from_email: the sender; if it is None or Airflow's default ``airflow@airflow``, that of the connection.
         custom_headers: further headers.
 
     Raises:
-        InvalidMessage: everything that is wrong with the message.
+        InvalidMessage: all problems with the message.
         SmtpError: it could not be sent.
     """
     hook = SmtpCmHook(conn_id or SmtpCmHook.default_conn_name)
-    sender = None if from_email == _NOBODYS_SENDER else from_email
+    sender = None if from_email == _AIRFLOW_DEFAULT_SENDER else from_email
     message = MailMessage(
         from_email=sender or hook.connection_manager.from_email or "",
         to=_lines(to),
@@ -83,7 +83,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
 
 
 def readable(subject: str) -> str:
-    """Return a subject in which a task instance's repr has become ``dag.task``, its run and its try."""
+    """Return a subject with DAG, task, run and try in place of a task instance's repr."""
     if match := _AIRFLOW_2.search(subject):
         found = match.groupdict()
         start, end = match.span()

@@ -1,6 +1,6 @@
-"""What Airflow discovers of this package: the connection type with its form, and all that uses it.
+"""The provider's metadata for Airflow: the connection type with its form, hook, operator, notifier and commands.
 
-Every start of Airflow imports this module, so nothing heavy may hang on it.
+Airflow imports this module whenever it starts, so it must not import anything slow.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _SSIS_PAGE = "https://learn.microsoft.com/sql/integration-services/connection-ma
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata, as Airflow's ``provider_info.schema.json`` describes them."""
+    """Return the provider's metadata (Airflow's ``provider_info.schema.json``)."""
     return {
         "package-name": "airflow-smtp-cm",
         "name": _INTEGRATION,
-        "description": "SSIS's SMTP connection manager and Send Mail task: mail through servers that admit Windows "
-        "identities only.",
+        "description": "SSIS's SMTP connection manager and Send Mail task: mail through servers that only accept "
+        "Windows authentication.",
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": _SSIS_PAGE, "tags": ["protocol"]}],
         "operators": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_smtp_cm.operators.send_mail"]}],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["airflow_smtp_cm.hooks.smtp_cm"]}],
@@ -38,21 +38,21 @@ def get_provider_info() -> dict[str, Any]:
         "cli": ["airflow_smtp_cm.cli.get_cli_commands"],
         "config": {
             "smtp_cm": {
-                "description": "What this deployment lets out by mail, whatever its DAGs say.",
+                "description": "Restrictions on all mail of this deployment, for every DAG.",
                 "options": {
                     "redirect_all_to": _option(
                         "Addresses that get every message instead of its recipients, as in a staging environment. "
-                        "The original ones stand in the subject and in the headers X-Original-To, X-Original-Cc and "
-                        "X-Original-Bcc.",
+                        "The original recipients are in the subject and in the headers X-Original-To, X-Original-Cc "
+                        "and X-Original-Bcc.",
                         example="staging@example.com",
                     ),
                     "allowed_recipient_domains": _option(
-                        "Domains to which mail may be sent, redirected or not; a message to any other is refused "
-                        "before anything is sent. Empty: any domain.",
+                        "Domains to which mail may be sent, redirected or not; a message to any other domain is an "
+                        "error before anything is sent. Empty: any domain.",
                         example="example.com, example.org",
                     ),
                     "default_from": _option(
-                        "The sender of messages where neither the task nor the connection names one.",
+                        "The sender of messages if neither the task nor the connection has one.",
                         example="Airflow <airflow@example.com>",
                     ),
                 },

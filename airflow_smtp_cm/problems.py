@@ -1,4 +1,4 @@
-"""Everything that is wrong with some input, collected, so that its author learns it at once."""
+"""Collects all problems with an input, so that they are reported together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-MAX_PROBLEMS = 100  # of one kind that are worth reporting; an author with more of them meant something else
+MAX_PROBLEMS = 100  # of one kind; if there are more, the whole input is probably a mistake
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -15,10 +15,10 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class InvalidInput(ValueError):
-    """Some input cannot be used as it is.
+    """An input is invalid.
 
     Attributes:
-        problems: everything that is wrong, in full sentences.
+        problems: all problems with it, in full sentences.
     """
 
     def __init__(self, *problems: str) -> None:
@@ -27,15 +27,15 @@ class InvalidInput(ValueError):
 
 
 class Problems(list[str]):
-    """Everything that is wrong so far, in full sentences."""
+    """The problems found so far, in full sentences."""
 
     def attempt(self, read: Callable[[*Arguments], T], *arguments: *Arguments, field: str | None = None) -> T | None:
         """Return what ``read`` returns; if it raises InvalidInput, add its problems and return None.
 
         Args:
-            read: reads a field, or makes something of several fields.
+            read: reads a field, or builds an object from several fields.
             arguments: its arguments.
-            field: the field's name, unless the problems name it themselves.
+            field: the field's name, unless the problems contain it.
         """
         try:
             return read(*arguments)
@@ -44,12 +44,12 @@ class Problems(list[str]):
             return None
 
     def add(self, error: InvalidInput, field: str | None = None) -> None:
-        """Add the problems of an error; ``field`` as above."""
+        """Add the problems of an error; for ``field`` see ``attempt``."""
         self += [f"{field}: {problem}" for problem in error.problems] if field else error.problems
 
     @property
     def full(self) -> bool:
-        """Whether there are so many that the rest is not worth looking at."""
+        """Whether there are so many that the rest of the input need not be checked."""
         return len(self) >= MAX_PROBLEMS
 
     def raise_as(self, error: type[InvalidInput]) -> None:
@@ -59,10 +59,10 @@ class Problems(list[str]):
 
 
 def read_each(read: Callable[[S], Iterable[T]], items: Iterable[S], error: type[InvalidInput]) -> tuple[T, ...]:
-    """Return what ``read`` finds in each of the items.
+    """Return all values that ``read`` returns for the items.
 
     Raises:
-        InvalidInput: of the type ``error``; everything that is wrong with the items, up to some hundred problems.
+        InvalidInput: of the type ``error``; all problems with the items, but not many more than ``MAX_PROBLEMS``.
     """
     found: list[T] = []
     problems = Problems()

@@ -1,4 +1,4 @@
-"""pytest's fixture ``smtp_cm_server``: what a DAG mails lands in an outbox, and goes nowhere else.
+"""The pytest fixture ``smtp_cm_server``: a test server that keeps the mail of a DAG in an outbox.
 
 ::
 
@@ -7,8 +7,8 @@
         (received,) = smtp_cm_server.outbox
         assert received.message["Subject"] == "Report"
 
-pytest finds this module by itself, wherever the package is installed, and imports it at every start: what the fixture
-needs is imported when a test asks for it.
+pytest loads this plugin whenever it starts, if the package is installed. So the server is imported only when a test
+uses the fixture.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def smtp_cm_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmtpTestServer]:
-    """An SMTP server with Windows authentication; the Airflow connection ``smtp_cm_default`` leads to it."""
+    """An SMTP server with Windows authentication, to which the Airflow connection ``smtp_cm_default`` connects."""
     try:
         from airflow_smtp_cm.testing import SmtpTestServer  # noqa: PLC0415 - as the module says
     except ModuleNotFoundError as error:
-        pytest.fail(f"It needs the extra: pip install 'airflow-smtp-cm[testing]' ({error}).", pytrace=False)
+        pytest.fail(
+            f"The fixture smtp_cm_server needs the extra: pip install 'airflow-smtp-cm[testing]' ({error}).",
+            pytrace=False,
+        )
     with SmtpTestServer() as server:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection())
         yield server

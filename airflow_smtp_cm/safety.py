@@ -1,4 +1,4 @@
-"""Safety settings: what a deployment permits, whatever its DAGs say (Airflow's configuration, ``[smtp_cm]``)."""
+"""Safety settings: restrictions on all mail of a deployment (Airflow's configuration, ``[smtp_cm]``)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 
 _SECTION = "smtp_cm"
 _SEPARATORS = re.compile(r"[\s,;]+")
-_NAMED_IN_A_SUBJECT = 3  # recipients; all of them are in the headers
+_MOST_IN_SUBJECT = 3  # recipients; the headers have all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetySettings:
-    """What a deployment permits to be sent.
+    """The safety settings of a deployment.
 
     Attributes:
-        redirect_all_to: who gets every message instead of its recipients; if empty, nothing is redirected.
-        allowed_recipient_domains: where mail may go, redirected or not; if empty, anywhere.
-        default_from: the sender where neither the message nor the connection names one.
+        redirect_all_to: the addresses that get every message instead of its recipients; if empty, nothing is
+            redirected.
+        allowed_recipient_domains: the domains to which mail may be sent, redirected or not; if empty, all.
+        default_from: the sender if neither the task nor the connection has one.
     """
 
     redirect_all_to: tuple[Address, ...] = ()
@@ -40,10 +41,10 @@ class SafetySettings:
 
     @classmethod
     def from_config(cls) -> Self:
-        """Read Airflow's configuration.
+        """Return the settings in Airflow's configuration.
 
         Raises:
-            SettingsError: an option has a value that says nothing; no message may pass then.
+            SettingsError: an option is invalid; then no message is sent.
         """
         problems = Problems()
         redirect = problems.attempt(parse_line, _option("redirect_all_to"), field=f"[{_SECTION}] redirect_all_to")
@@ -64,18 +65,19 @@ class SafetySettings:
     def permitted(self, message: Outgoing) -> Outgoing: ...
 
     def permitted(self, message: Outgoing) -> Outgoing:
-        """Return the message that may be sent: a permitted one as it is, else a redirected one.
+        """Return the message that may be sent: the same one, or a redirected one.
 
-        Composition applies it, before anything connects. The client applies it again to whatever it is to send, its
-        message policy, so that nothing goes round it: what was composed passes there as it is.
+        It is applied when a message is composed, before anything connects. The client applies it again, as its
+        message policy, to every message that it sends, so that it cannot be bypassed. There, a composed message is
+        unchanged.
 
         Raises:
-            InvalidMessage: it may not go to its recipients, or cannot be redirected.
+            InvalidMessage: it must not be sent to its recipients, or cannot be redirected.
         """
         if not self._is_redirected(message):
             if not isinstance(message, MailMessage):
                 raise InvalidMessage(
-                    f"Only a MailMessage can be redirected as [{_SECTION}] redirect_all_to demands, "
+                    f"Only a MailMessage can be redirected to [{_SECTION}] redirect_all_to, "
                     f"not {type(message).__name__}."
                 )
             message = self._redirected(message)
@@ -105,8 +107,8 @@ class SafetySettings:
         outside = [address for address in message.recipients if address.rpartition("@")[2].lower() not in allowed]
         if allowed and outside:
             raise InvalidMessage(
-                f"This Airflow may not send mail to {', '.join(outside)}: [{_SECTION}] allowed_recipient_domains "
-                f"has {', '.join(sorted(allowed))} only. Nothing was sent."
+                f"This Airflow must not send mail to {', '.join(outside)}: [{_SECTION}] allowed_recipient_domains "
+                f"permits only {', '.join(sorted(allowed))}. Nothing was sent."
             )
 
 
@@ -124,6 +126,6 @@ def _option(name: str) -> str:
 
 
 def _named(recipients: tuple[str, ...]) -> str:
-    named = ", ".join(recipients[:_NAMED_IN_A_SUBJECT])
-    more = len(recipients) - _NAMED_IN_A_SUBJECT
+    named = ", ".join(recipients[:_MOST_IN_SUBJECT])
+    more = len(recipients) - _MOST_IN_SUBJECT
     return f"{named} and {more} more" if more > 0 else named

@@ -1,8 +1,8 @@
-"""Texts cut to a length that fits where they are shown."""
+"""Shortens texts for display."""
 
 from __future__ import annotations
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return the text, or so much of its beginning that it is at most ``limit`` characters with an ellipsis."""
+    """Return the text, or its beginning with an ellipsis, at most ``limit`` characters in all."""
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

@@ -1,8 +1,9 @@
-"""Standard output of ``airflow smtp-cm``: the result of the command and nothing else, so that a program can read it.
+"""Standard output of ``airflow smtp-cm``: only the result of the command, so that a program can read it.
 
-Airflow writes its log, and Python's warnings with it, to ``sys.stdout``. On Python 3.14 it writes a warning before it
-parses its arguments. This module is an entry point of the group ``airflow.policy``, because Airflow loads that group
-before it configures its log. From then on ``sys.stdout`` is standard error. Airflow's own commands are not affected.
+Airflow writes its log, which includes Python's warnings, to ``sys.stdout``. On Python 3.14 it writes a warning before
+it parses its arguments. This module is an entry point of the group ``airflow.policy``, because Airflow loads that
+group before it configures its log. After that, ``sys.stdout`` is standard error. Other commands of Airflow are not
+affected.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 
 def is_for_results(argv: list[str]) -> bool:
-    """Return whether the program with these arguments is a command of ours. Help is no result: people read it."""
+    """Return whether these arguments run a command of this provider, other than its help, which is for people."""
     match argv:
         case [program, "smtp-cm", *rest]:
             # While `python -m airflow` imports its package, the program is "-m".
@@ -21,7 +22,7 @@ def is_for_results(argv: list[str]) -> bool:
 
 
 def write(text: str) -> None:
-    """Write a part of the command's result."""
+    """Write text of the command's result."""
     print(text, end="", file=sys.__stdout__, flush=True)
 
 

@@ -290,7 +290,7 @@ def test_without_the_extra_a_test_that_needs_it_says_so_and_others_run(users_pyt
     outcome = users_pytest(before=f"sys.modules['{missing}'] = None")
 
     assert "1 passed, 1 error" in outcome.stdout, outcome.stdout
-    assert "It needs the extra: pip install 'airflow-smtp-cm[testing]'" in outcome.stdout
+    assert "The fixture smtp_cm_server needs the extra: pip install 'airflow-smtp-cm[testing]'" in outcome.stdout
 
 
 # --- what its imports cost

@@ -166,8 +166,8 @@ def test_message_to_another_domain_is_refused_before_connecting(configure, send)
     with pytest.raises((InvalidMessage, AirflowFailException)) as raised:
         send(to="bob@corp.test", cc="eve@evil.test", bcc="mallory@sub.corp.test")
 
-    assert "may not send mail to eve@evil.test, mallory@sub.corp.test" in str(raised.value)
-    assert "allowed_recipient_domains has corp.test, example.org only" in str(raised.value)
+    assert "must not send mail to eve@evil.test, mallory@sub.corp.test" in str(raised.value)
+    assert "allowed_recipient_domains permits only corp.test, example.org" in str(raised.value)
 
 
 def deliver(**fields):
@@ -179,7 +179,7 @@ def deliver(**fields):
     ("option", "reason"),
     [
         ({"redirect_all_to": "staging@corp.test"}, "Only a MailMessage can be redirected"),
-        ({"allowed_recipient_domains": "example.org"}, "may not send mail to bob@corp.test"),
+        ({"allowed_recipient_domains": "example.org"}, "must not send mail to bob@corp.test"),
     ],
 )
 def test_client_verifies_what_a_task_sends_though_nothing_was_applied_to_it(
@@ -197,7 +197,7 @@ def test_open_client_sends_nothing_to_another_domain(server, configure):
     configure(allowed_recipient_domains="corp.test")
     with SmtpCmHook().get_conn() as client:
         for message in (mail(cc="eve@evil.test"), Note(recipients=("eve@evil.test",))):
-            with pytest.raises(InvalidMessage, match=r"may not send mail to eve@evil\.test"):
+            with pytest.raises(InvalidMessage, match=r"must not send mail to eve@evil\.test"):
                 client.send(message)
         client.send(mail())
 
@@ -224,7 +224,7 @@ def test_domains_are_those_of_the_redirection(server, configure):
     configure(redirect_all_to="staging@corp.test", allowed_recipient_domains="corp.test")
     send_by_hook(to="customer@example.org")
     configure(redirect_all_to="staging@example.org")
-    with pytest.raises(InvalidMessage, match=r"may not send mail to staging@example\.org"):
+    with pytest.raises(InvalidMessage, match=r"must not send mail to staging@example\.org"):
         send_by_hook()
 
     assert [received.recipients for received in server.outbox] == [("staging@corp.test",)]

@@ -1,4 +1,4 @@
-"""``airflow smtp-cm``, as definitions for Airflow's command line; what a command does is imported when it runs."""
+"""``airflow smtp-cm``: its definition for Airflow's command line. The commands are imported when they run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _IMPORT_ARGUMENTS = (
         ("paths",),
         metavar="PATH",
         nargs="+",
-        help="Files (.dtsx, .ispac, .dtproj, .params, .conmgr), or folders of them",
+        help="Files (.dtsx, .ispac, .dtproj, .params, .conmgr), or folders that contain them",
     ),
     Arg(("--output",), metavar="DIR", default="dags", help="Folder for the DAG files (default: dags)"),
     Arg(
@@ -23,9 +23,9 @@ _IMPORT_ARGUMENTS = (
         ("--format",),
         choices=("dag", "report", "json"),
         default="dag",
-        help="dag writes the files and prints the report; report and json print it only, for people or programs",
+        help="dag: write the files and print the report; report, json: only print the report, as text or as JSON",
     ),
-    Arg(("--overwrite",), help="Replace files that are there already", action="store_true"),
+    Arg(("--overwrite",), help="Replace existing files", action="store_true"),
 )
 
 
@@ -39,14 +39,14 @@ def get_cli_commands() -> list[CLICommand]:
             subcommands=(
                 ActionCommand(
                     name="test",
-                    help="Log in to the server of a connection, and send a test message if asked",
+                    help="Log in to the server of a connection; with --to, send a test message",
                     func=lazy_load_command(f"{commands}.test"),
                     args=(
                         _CONN_ID,
                         Arg(("--to",), help="Send a test message to this address"),
-                        Arg(("--trace",), help="Show the dialogue, secrets replaced", action="store_true"),
+                        Arg(("--trace",), help="Show the SMTP dialogue, with secrets replaced", action="store_true"),
                     ),
-                    epilog="Ends with 0 if all went well, else with 1.",
+                    epilog="Exit status 0 on success, else 1.",
                 ),
                 ActionCommand(
                     name="connection-string",

@@ -1,4 +1,4 @@
-"""What the commands of ``airflow smtp-cm`` do."""
+"""The commands of ``airflow smtp-cm``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def test(args: Namespace) -> None:
-    """Log in, and send a test message if ``--to`` asks for it."""
+    """Log in, and send a test message if ``--to`` is given."""
     hook = _hook(args.conn_id)
     trace = _show if args.trace else None
-    succeeded, said = hook.test_connection(trace=trace)
+    succeeded, description = hook.test_connection(trace=trace)
     if not succeeded:
-        sys.exit(said)
-    standard_output.write(f"{said}\n")
+        sys.exit(description)
+    standard_output.write(f"{description}\n")
     if args.to:
         _send_test_message(hook, args.to)
 
@@ -44,7 +44,7 @@ def connection_string(args: Namespace) -> None:
 
 
 def add(args: Namespace) -> None:
-    """Add a connection, by way of Airflow's own command."""
+    """Add a connection with Airflow's own command."""
     try:
         manager = SmtpConnectionManager.from_connection_string(args.connection_string)
         manager.validate()
@@ -56,11 +56,11 @@ def add(args: Namespace) -> None:
 
 
 def import_packages(args: Namespace) -> None:
-    """Bring the mail of SSIS packages over."""
+    """Convert SSIS packages to DAGs."""
     try:
         from airflow_smtp_cm.ssis.command import import_packages  # noqa: PLC0415 - needs the extra import
     except ModuleNotFoundError as error:
-        sys.exit(f"It needs the extra: pip install 'airflow-smtp-cm[import]' ({error}).")
+        sys.exit(f"The import needs the extra: pip install 'airflow-smtp-cm[import]' ({error}).")
     sys.exit(
         import_packages(
             [Path(path) for path in args.paths],
@@ -73,7 +73,7 @@ def import_packages(args: Namespace) -> None:
 
 
 def _hook(conn_id: str) -> SmtpCmHook:
-    # A command is neither a task nor a server: hooks look up only the environment here, this the database, too.
+    # In a command, a hook looks up connections only in the environment; this looks them up in the database, too.
     try:
         return SmtpCmHook.from_connection(Connection.get_connection_from_secrets(conn_id))
     except (AirflowNotFoundException, SettingsError) as error:
@@ -86,7 +86,7 @@ def _send_test_message(hook: SmtpCmHook, to: str) -> None:
             from_email=hook.connection_manager.from_email or to,
             to=to,
             subject=f"Test of the Airflow connection {hook.smtp_conn_id}",
-            text="Somebody asked for this message with `airflow smtp-cm test`.",
+            text="This message was sent by `airflow smtp-cm test`.",
         )
         result = hook.send(message)
     except (InvalidMessage, SmtpError) as error:

@@ -1,4 +1,4 @@
-"""The SMTP connection manager: its properties, its connection string, and what is checked of them."""
+"""The SMTP connection manager: its properties, its connection string and their validation."""
 
 from airflow_smtp_cm.connection_manager.manager import SmtpConnectionManager
 

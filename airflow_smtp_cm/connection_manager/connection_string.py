@@ -6,8 +6,8 @@ As SSIS writes it::
               [ "Timeout=" int ";" ]
     bool   := "True" | "False"
 
-There is no quoting: a value ends at the next semicolon. How strictly SSIS reads is not documented; here a
-person may write the keys in any case and order, leave some out, and put spaces around keys and values.
+There is no quoting: a value ends at the next semicolon. How strictly SSIS reads is not documented. Here the keys
+may be in any case and order, some may be missing, and spaces around keys and values are ignored.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ _KINGSWAYSOFT = frozenset({"smtpserverport", "servicetimeout"})
 _NOT_KINGSWAYSOFT = (
     "This is a connection string of KingswaySoft's SMTP connection manager, not of SSIS's own. Instead of "
     "SmtpServer and SmtpServerPort, set the host and port of the Airflow connection; instead of EnableSsl "
-    "and ServiceTimeout, its extras enable_ssl and timeout (in seconds). Basic authentication is in "
-    "Airflow's own connection type smtp."
+    "and ServiceTimeout, set its extras enable_ssl and timeout (in seconds). For basic authentication, use a "
+    "connection of Airflow's own type smtp."
 )
 
 _BOOLEANS = {"true": True, "false": False}
@@ -73,7 +73,7 @@ _TIMEOUT = f"Timeout must be a whole number of milliseconds from 1 to {_LONGEST}
 
 
 def ipv6_address(server: str) -> str | None:
-    """Return the IPv6 address that is meant, without the brackets it may stand in; None if it is none."""
+    """Return the IPv6 address without brackets; None if ``server`` is not an IPv6 address."""
     address = server[1:-1] if server.startswith("[") and server.endswith("]") else server
     try:
         IPv6Address(address)
@@ -83,18 +83,18 @@ def ipv6_address(server: str) -> str | None:
 
 
 def port_problem(server: str) -> str | None:
-    """Return what is wrong if ``server`` says more than a name or an address, as ``host:25`` does."""
+    """Return the problem if ``server`` is more than a name or an address, such as ``host:25``; else None."""
     if ":" not in server or ipv6_address(server):
         return None
     return (
-        "The SMTP server must be a name or an address alone, without a port or a scheme: set the port of "
-        "the Airflow connection."
+        "The SMTP server must be a name or an address, without a port or a scheme: set the port of the Airflow "
+        "connection."
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionString:
-    """What a connection string says: None, or no server, where it says nothing.
+    """The values of a connection string; None, or an empty server, for a key that it does not contain.
 
     Attributes:
         smtp_server: name or address of the server.
@@ -103,7 +103,7 @@ class ConnectionString:
         timeout: milliseconds, as those of ``System.Net.Mail.SmtpClient``: from 1 to 2147483647.
 
     Raises:
-        SettingsError: no connection string can say this.
+        SettingsError: a connection string cannot contain these values.
     """
 
     smtp_server: str = ""
@@ -113,19 +113,19 @@ class ConnectionString:
 
     def __post_init__(self) -> None:
         if ";" in self.smtp_server or self.smtp_server != self.smtp_server.strip():
-            raise SettingsError("SmtpServer cannot have a semicolon in it, nor spaces around it.")
+            raise SettingsError("SmtpServer must not contain a semicolon, nor begin or end with a space.")
         if self.timeout is not None and not 1 <= self.timeout <= _LONGEST:
             raise SettingsError(_TIMEOUT)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a connection string; one without ``=`` is the server's name, as in Microsoft's samples.
+        """Parse a connection string; a text without ``=`` is the server's name, as in Microsoft's samples.
 
-        A key that SSIS does not have is ignored with a warning, except where it shows a misunderstanding.
+        A key that SSIS does not have is ignored with a warning. Keys of credentials, ports and senders are errors.
 
         Raises:
-            SettingsError: everything that is wrong with it. No value and no unknown key is repeated: it might be a
-                password, or a piece of one.
+            SettingsError: all problems with it. They contain no value and no unknown key: it might be a password, or
+                a part of one.
         """
         if len(text) > _MAX_LENGTH:
             raise SettingsError(f"The connection string is longer than {_MAX_LENGTH:,} characters.")
@@ -144,28 +144,28 @@ class ConnectionString:
             for number, item in enumerate(items, start=1)
             if item.find("=") < 1
         )
-        # Only keys that are known are named: another may be a piece of a password with a semicolon in it.
+        # Only known keys are named: an unknown one may be a part of a password that contains a semicolon.
         problems += dict.fromkeys(
-            f"{KEYS.get(_PROPERTIES.get(key, ''), 'An unknown key')} stands in the connection string more than once."
+            f"{KEYS.get(_PROPERTIES.get(key, ''), 'An unknown key')} is in the connection string more than once."
             for key, count in keys.items()
             if key and count > 1 and key not in _REFUSED
         )
-        said: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         unknown: list[str] = []
         for key, value in pairs:
             if name := _PROPERTIES.get(key.lower()):
-                said[name] = problems.attempt(_read, name, value)
+                values[name] = problems.attempt(_read, name, value)
             elif reason := _REFUSED.get(key.lower()):
-                problems.append(f"{key} cannot stand in the connection string. {reason}")
+                problems.append(f"{key} is not allowed in the connection string. {reason}")
             else:
                 unknown.append(key)
         problems.raise_as(SettingsError)
         if unknown:
-            logger.warning("SSIS's connection string has no such keys, they are ignored: %s", ", ".join(unknown))
-        return cls(**said)
+            logger.warning("Keys that SSIS's connection string does not have are ignored: %s", ", ".join(unknown))
+        return cls(**values)
 
     def __str__(self) -> str:
-        """Write the string as SSIS does: what is not said is False."""
+        """Return the string as SSIS writes it: a switch that is None is False."""
         text = (
             f"SmtpServer={self.smtp_server};"
             f"UseWindowsAuthentication={bool(self.use_windows_authentication)};"
@@ -174,14 +174,14 @@ class ConnectionString:
         return text if self.timeout is None else f"{text}Timeout={self.timeout};"
 
     def properties(self) -> dict[str, Any]:
-        """Return what is said, as properties of the connection manager: its timeout is in seconds."""
-        said = {
+        """Return the values that are given, as properties of the connection manager: its timeout is in seconds."""
+        values = {
             "smtp_server": self.smtp_server or None,
             "use_windows_authentication": self.use_windows_authentication,
             "enable_ssl": self.enable_ssl,
             "timeout": None if self.timeout is None else self.timeout / 1000,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def _read(name: str, value: str) -> str | bool | int:

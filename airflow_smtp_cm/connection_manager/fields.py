@@ -1,4 +1,4 @@
-"""What a connection has beyond Airflow's standard fields: one table for the form, the extras and the docs."""
+"""The fields of a connection besides Airflow's standard fields: one table for form, extras and documentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WINDOWS = "Windows authentication"
 _DEFAULTS = "Defaults"
 _ADVANCED = "Advanced"
 
-# What SSIS's Timeout can hold: a 32-bit number of milliseconds.
+# Seconds: SSIS's Timeout is a 32-bit number of milliseconds.
 _SHORTEST = 0.001
 _LONGEST = 2_147_483.647
 
@@ -39,16 +39,16 @@ class ConnectionField:
     """One key of the connection's extra.
 
     Attributes:
-        name: the key, and the property of ``SmtpConnectionManager`` it sets.
-        label: what the form calls it.
-        type: its JSON type; every field may be left out.
+        name: the key, and the property of ``SmtpConnectionManager`` that it sets.
+        label: its label in the form.
+        type: its JSON type; every field is optional.
         description: the form's help text.
-        section: the part of the form it stands in; None is Airflow's own, of the standard fields.
-        default: what the form fills in for a new connection.
-        choices: the values it may have, if there are only a few, and what the form calls them.
-        minimum: the least number it may be.
-        maximum: the greatest number it may be.
-        secret: whether the form hides what is typed. Airflow redacts extras by their names alone.
+        section: its section of the form; None is Airflow's own section of the standard fields.
+        default: its value in the form of a new connection.
+        choices: the permitted values and their labels in the form, if it is a choice.
+        minimum: the least permitted number.
+        maximum: the greatest permitted number.
+        secret: whether the form hides the value. Airflow redacts extras by their names alone.
     """
 
     name: str
@@ -66,11 +66,11 @@ class ConnectionField:
         """Return the value as this field's type.
 
         Args:
-            value: as Python, the form, JSON or a URI (which may make text of a number, or a number of text) give
-                it; None and "" mean that nothing is given.
+            value: from Python, the form, JSON or a URI (which may turn a number into text, or text into a number);
+                None and "" mean that the field is not set.
 
         Raises:
-            SettingsError: it is nothing that this field may be. The message does not repeat it.
+            SettingsError: the field does not permit this value. The message does not contain the value.
         """
         if value is None or value == "":
             return None
@@ -128,13 +128,13 @@ PORT = ConnectionField(
 )
 
 CONNECTION_FIELDS = (
-    # What SSIS's connection manager has, under its names, after its SMTP server.
+    # The properties of SSIS's connection manager other than its SMTP server, with SSIS's names.
     ConnectionField(
         name="use_windows_authentication",
         label="Use Windows Authentication",
         type="boolean",
         description="Log in as the user above, with the password or a keytab; without a user, with the worker's own "
-        "Kerberos tickets. Off: anonymous. For basic authentication, there is the type SMTP.",
+        "Kerberos tickets. Off: anonymous. For basic authentication, use the connection type SMTP.",
         section=_SSIS,
     ),
     ConnectionField(
@@ -149,7 +149,7 @@ CONNECTION_FIELDS = (
         name="timeout",
         label="Timeout",
         type="number",
-        description="The longest wait for each answer of the server, in seconds. Empty: 30 to connect, 100 for a "
+        description="The longest wait for each reply of the server, in seconds. Empty: 30 to connect, 100 for a "
         "command, 600 for a message.",
         section=_SSIS,
         minimum=_SHORTEST,
@@ -160,17 +160,17 @@ CONNECTION_FIELDS = (
         label="Connection string",
         type="string",
         description="SmtpServer=mail.example.com;UseWindowsAuthentication=True;EnableSsl=True; as in the SSIS "
-        "package. It may stand in for the SMTP server above; the switches must say the same as it does. Its Timeout "
-        "is in milliseconds. Airflow hides it once it is saved.",
+        "package. It can replace the SMTP server above; the switches must have the same values. Its Timeout is in "
+        "milliseconds. Airflow masks it after it is saved.",
         section=_SSIS,
     ),
-    # What it leaves to the machine's configuration, or does not have.
+    # Settings that SSIS takes from the machine's configuration, or does not have.
     ConnectionField(
         name="tls_mode",
         label="TLS mode",
         type="string",
-        description="STARTTLS, as in SSIS, turns a plain connection to TLS before anything else is said. Implicit "
-        "TLS is TLS from the first octet.",
+        description="STARTTLS, as in SSIS: the connection begins without TLS and starts it before login and mail. "
+        "Implicit TLS: TLS from the first byte.",
         section=_TLS,
         default=TlsMode.STARTTLS.value,
         choices={TlsMode.STARTTLS: "STARTTLS (ports 25, 587)", TlsMode.IMPLICIT: "Implicit TLS (port 465)"},
@@ -179,22 +179,22 @@ CONNECTION_FIELDS = (
         name="server_name",
         label="Server name",
         type="string",
-        description="The server's name in its certificate and its service principal name, if the SMTP server is "
-        "given as an address or an alias.",
+        description="The server's name in its certificate and its service principal name, if the SMTP server above "
+        "is an address or an alias.",
         section=_TLS,
     ),
     ConnectionField(
         name="ca_bundle",
         label="CA bundle",
         type="string",
-        description="Path, on the worker, of a PEM file with the authorities to trust instead of the system's.",
+        description="Path, on the worker, of a PEM file with the authorities to trust instead of the system's own.",
         section=_TLS,
     ),
     ConnectionField(
         name="verify_certificate",
         label="Verify certificate",
         type="boolean",
-        description="Off accepts any certificate, and with it any impostor: for tests only.",
+        description="Off accepts any certificate, so that anyone can pose as the server: for tests only.",
         section=_TLS,
         default=True,
     ),
@@ -202,8 +202,8 @@ CONNECTION_FIELDS = (
         name="client_certificate",
         label="Client certificate",
         type="string",
-        description="Path, on the worker, of a PEM file with the client's certificate chain, and its key if that is "
-        "not in a file of its own.",
+        description="Path, on the worker, of a PEM file with the client's certificate chain, and its key unless "
+        "Client key is set.",
         section=_TLS,
     ),
     ConnectionField(
@@ -217,7 +217,7 @@ CONNECTION_FIELDS = (
         name="client_key_password",
         label="Client key password",
         type="string",
-        description="What decrypts the client's key.",
+        description="The password that decrypts the client's key.",
         section=_TLS,
         secret=True,
     ),
@@ -225,7 +225,7 @@ CONNECTION_FIELDS = (
         name="mechanism",
         label="Mechanism",
         type="string",
-        description="Which of the Windows protocols may prove the identity. NTLM needs the user and the password.",
+        description="The permitted authentication protocols. NTLM needs the user and the password.",
         section=_WINDOWS,
         default=MechanismChoice.AUTO.value,
         choices={
@@ -252,7 +252,7 @@ CONNECTION_FIELDS = (
         name="channel_binding",
         label="Channel binding",
         type="string",
-        description="What ties the login to the TLS session (Exchange's Extended Protection).",
+        description="How the login is bound to the TLS session (Exchange's Extended Protection).",
         section=_WINDOWS,
         default=ChannelBinding.TLS_SERVER_END_POINT.value,
         choices={
@@ -265,29 +265,29 @@ CONNECTION_FIELDS = (
         name="anonymous_if_not_offered",
         label="Anonymous if not offered",
         type="boolean",
-        description="Send anonymously, with a warning, if the server offers no Windows authentication at all: what "
-        "SSIS does without a word.",
+        description="Send anonymously, with a warning, if the server offers no Windows authentication at all. SSIS "
+        "does so without a warning.",
         section=_WINDOWS,
     ),
     ConnectionField(
         name="from_email",
         label="From",
         type="string",
-        description="The sender of messages that name none, as in Reports <reports@example.com>.",
+        description="The default sender, such as Reports <reports@example.com>.",
         section=_DEFAULTS,
     ),
     ConnectionField(
         name="ehlo_name",
         label="EHLO name",
         type="string",
-        description="What the client calls itself. Empty: the worker's full name, or its address.",
+        description="The client's name in the EHLO command. Empty: the worker's full host name, or its address.",
         section=_ADVANCED,
     ),
     ConnectionField(
         name="pipelining",
         label="Pipelining",
         type="boolean",
-        description="Send commands without waiting for each answer, where the server offers it.",
+        description="Send commands without waiting for each reply, if the server offers it.",
         section=_ADVANCED,
         default=True,
     ),
@@ -295,11 +295,11 @@ CONNECTION_FIELDS = (
         name="total_timeout",
         label="Total timeout",
         type="number",
-        description="The longest time, in seconds, that opening the session or sending one message may take. "
-        "Empty: no such limit.",
+        description="The longest time, in seconds, for opening the session, and again for sending each message. "
+        "Empty: no limit.",
         section=_ADVANCED,
         minimum=_SHORTEST,
         maximum=_LONGEST,
     ),
 )
-"""Keys of the extra, in the form's order; all but ``connection_string`` are properties of the manager."""
+"""The keys of the extra, in the form's order; all except ``connection_string`` are properties of the manager."""

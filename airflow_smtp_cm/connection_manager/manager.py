@@ -1,4 +1,4 @@
-"""The SMTP connection manager: its properties from and to where they are kept, and a client made of them."""
+"""The SMTP connection manager: from a connection string or an Airflow connection to an open client."""
 
 from __future__ import annotations
 
@@ -37,39 +37,39 @@ _EXTRAS = tuple(item for item in CONNECTION_FIELDS if item.name != "connection_s
 _PORT = 25
 _IMPLICIT_TLS_PORT = 465
 
-# What the connections of other types call the choice of a mechanism, and what they may choose.
+# Names of the mechanism in connections of other types, and its values there.
 _MECHANISM_EXTRAS = ("mechanism", "authentication", "auth_type")
 _OTHER_MECHANISMS = frozenset({"basic", "plain", "login", "cram-md5", "oauth", "oauth2", "xoauth2", "oauthbearer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpConnectionManager(Properties):
-    """SSIS's SMTP connection manager: its properties, and an open client made of them.
+    """SSIS's SMTP connection manager: its properties, and the client that it opens.
 
-    What is made from an Airflow connection has been validated; the rest is validated when it is used.
+    ``from_airflow`` validates the properties; otherwise they are validated when they are used.
     """
 
     connection_manager_type: ClassVar[str] = "SMTP"
 
     @classmethod
     def from_connection_string(cls, text: str, **properties: Any) -> Self:
-        """Read SSIS's connection string.
+        """Return a manager with the properties of SSIS's connection string.
 
         Args:
             text: ``SmtpServer=...;UseWindowsAuthentication=...;EnableSsl=...;``, or the server's name alone.
-            properties: what a connection string cannot say.
+            properties: those that a connection string cannot contain.
 
         Raises:
-            SettingsError: everything that is wrong with the string.
+            SettingsError: all problems with the string.
         """
         return cls(**ConnectionString.parse(text).properties(), **properties)
 
     @property
     def connection_string(self) -> str:
-        """The connection string, to the letter as SSIS writes it.
+        """The connection string, exactly as SSIS writes it.
 
         Raises:
-            SettingsError: the server or the timeout has a value that no connection string can hold.
+            SettingsError: a connection string cannot contain the value of the server or of the timeout.
         """
         return str(
             ConnectionString(
@@ -82,16 +82,16 @@ class SmtpConnectionManager(Properties):
 
     @classmethod
     def from_airflow(cls, conn: Any) -> Self:
-        """Read an Airflow connection, from the form, a URI, JSON or the environment, and validate it.
+        """Return a manager with the properties of an Airflow connection, and validate them.
 
-        The extra ``connection_string`` sets SSIS's properties; other fields may repeat what it says. Unknown
-        keys of the extra are ignored with a warning.
+        The connection may come from the form, a URI, JSON or the environment. Its extra ``connection_string`` sets
+        SSIS's properties; other fields may repeat its values. Unknown keys of the extra are ignored with a warning.
 
         Args:
-            conn: Airflow's Connection, or what has its attributes.
+            conn: Airflow's Connection, or an object with its attributes.
 
         Raises:
-            SettingsError: everything that is wrong with it.
+            SettingsError: all problems with it.
         """
         # In SSIS's words (0xC00291D1).
         if conn.conn_type != CONNECTION_TYPE:
@@ -105,9 +105,9 @@ class SmtpConnectionManager(Properties):
         return manager
 
     def to_airflow(self, conn_id: str) -> Any:
-        """Return Airflow's Connection that ``from_airflow`` reads back, but for the name and what no connection has.
+        """Return an Airflow Connection from which ``from_airflow`` returns the same manager.
 
-        The one place here that needs Airflow.
+        The manager's name, ``ccache`` and ``message_policy`` are not in it. Only this method needs Airflow.
         """
         from airflow.providers.common.compat.sdk import Connection  # noqa: PLC0415 - works without Airflow
 
@@ -127,10 +127,10 @@ class SmtpConnectionManager(Properties):
         )
 
     def settings(self) -> Settings:
-        """Return what a client needs to open a session.
+        """Return the settings with which a client opens a session.
 
         Raises:
-            SettingsError: everything that is wrong with the properties.
+            SettingsError: all problems with the properties.
         """
         self.validate()
         mode = TlsMode(self.tls_mode) if self.enable_ssl else TlsMode.NONE
@@ -167,38 +167,38 @@ class SmtpConnectionManager(Properties):
         )
 
     def acquire(self, *, trace: TraceSink | None = None) -> SmtpClient:
-        """Connect, encrypt and log in as the properties say: SSIS's AcquireConnection.
+        """Connect, start TLS and log in, according to the properties (SSIS AcquireConnection).
 
         Args:
-            trace: what to call with each line of the dialogue.
+            trace: called with each line of the dialogue.
 
         Returns:
             The open client, a context manager that ends the session.
 
         Raises:
-            SettingsError: everything that is wrong with the properties; nothing was sent.
+            SettingsError: all problems with the properties; no server was connected to.
             SmtpError: the session could not be opened.
         """
-        from airflow_smtp_cm.smtp.client import SmtpClient  # noqa: PLC0415 - heavy, and needed here only
+        from airflow_smtp_cm.smtp.client import SmtpClient  # noqa: PLC0415 - slow to import, and needed only here
 
         return SmtpClient.open(self.settings(), trace=trace)
 
     def validate(self) -> None:
-        """Check the properties and the files they name; nothing is sent.
+        """Check the properties and the files that they name, without connecting.
 
         Raises:
-            SettingsError: everything that is wrong with them.
+            SettingsError: all problems with them.
         """
         Problems(problems_of(self)).raise_as(SettingsError)
 
 
 class _Reading:
-    """What an Airflow connection says, and what of it is wrong.
+    """The properties in an Airflow connection, and the problems with them.
 
     Attributes:
-        properties: what it says, as properties of the connection manager.
-        problems: everything that is wrong.
-        unreadable: the properties about which it says something that is wrong.
+        properties: the properties of the connection manager that it sets.
+        problems: all problems with it.
+        unreadable: the properties for which it has an invalid value.
     """
 
     def __init__(self, conn: Any) -> None:
@@ -212,12 +212,12 @@ class _Reading:
         self.properties: dict[str, Any] = {name: value for name, value in standard.items() if value}
         self.problems = Problems()
         self.unreadable: set[str] = set()
-        self._take(PORT, conn.port)
+        self._read(PORT, conn.port)
         extras = self._extras(conn)
         for item in CONNECTION_FIELDS:
-            self._take(item, extras.pop(item.name, None))
+            self._read(item, extras.pop(item.name, None))
         if text := self.properties.pop("connection_string", None):
-            self._take_connection_string(text)
+            self._read_connection_string(text)
         unknown = [*extras.keys() - {"__extra__"}, *(["schema"] if conn.schema else [])]
         if unknown:
             logger.warning(
@@ -231,14 +231,14 @@ class _Reading:
             extras = None
         if not isinstance(extras, dict):
             raise SettingsError("The extra of the connection must be a JSON object.")
-        # The same again, but asked in this way Airflow masks the secrets among them in its logs.
+        # The same value; but when it is read through this property, Airflow masks the secrets in it in its logs.
         extras = dict(conn.extra_dejson)
         for name in _MECHANISM_EXTRAS:
             if str(extras.get(name)).lower() in _OTHER_MECHANISMS:
-                self.problems.append(f"{name} asks for {extras.pop(name)}. {WINDOWS_OR_ANONYMOUS}")
+                self.problems.append(f"{name} is {extras.pop(name)}. {WINDOWS_OR_ANONYMOUS}")
         return extras
 
-    def _take(self, item: ConnectionField, value: object) -> None:
+    def _read(self, item: ConnectionField, value: object) -> None:
         try:
             read = item.read(value)
         except SettingsError as error:
@@ -248,20 +248,20 @@ class _Reading:
             if read is not None:
                 self.properties[item.name] = read
 
-    def _take_connection_string(self, text: str) -> None:
+    def _read_connection_string(self, text: str) -> None:
         string = self.problems.attempt(ConnectionString.parse, text)
         if string is None:
             self.unreadable |= KEYS.keys() - self.properties.keys()
             return
         for name, value in string.properties().items():
             given = self.properties.setdefault(name, value)
-            # The string's spelling of the server stands: a URI has made lower case of the host.
+            # The string's spelling of the server is used: a URI turns the host into lower case.
             if name == "smtp_server" and given.lower() == value.lower():
                 self.properties[name] = value
             elif given != value:
                 field_name = "host" if name == "smtp_server" else name
                 self.problems.append(
                     f"{field_name} and the connection string's {KEYS[name]} contradict each other: "
-                    f"make them equal, or leave one of them out."
+                    f"make them equal, or remove one of them."
                 )
                 self.unreadable.add(name)

@@ -1,4 +1,4 @@
-"""The properties of the SMTP connection manager: SSIS's, and what SSIS lacks."""
+"""The properties of the SMTP connection manager: those of SSIS, and those that SSIS does not have."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ __all__ = ["Properties"]
 class Properties:
     r"""The properties of an SMTP connection manager.
 
-    They need not be complete: SSIS, too, writes ``SmtpServer=;...``. Where None means that nothing is said, "" means
-    the same.
+    They may be incomplete: SSIS, too, writes ``SmtpServer=;...``. Where None means that a property is not set, ""
+    means the same.
 
     Attributes:
         name: its name in the package; the connection's id in Airflow.
         description: its description.
         smtp_server: name or address of the server.
-        use_windows_authentication: whether to log in as a Windows identity; else Anonymous.
-        enable_ssl: whether to use TLS, which then is mandatory.
-        timeout: the longest wait for the server, in seconds; None leaves each wait its own default.
+        use_windows_authentication: whether to log in as a Windows identity; if not, mail is sent anonymously.
+        enable_ssl: whether to require TLS.
+        timeout: the longest wait for each reply of the server, in seconds; None means the default of each wait.
         port: TCP port; None means 25, or 465 with implicit TLS.
         tls_mode: ``starttls`` or ``implicit``.
-        server_name: the server's name in its certificate and SPN, where it is not ``smtp_server``.
+        server_name: the server's name in its certificate and SPN, if it is not ``smtp_server``.
         ca_bundle: path of a PEM file with the authorities or servers to trust instead of the system's authorities.
-        client_certificate: path of a PEM file with the client's chain, and its key unless ``client_key``.
+        client_certificate: path of a PEM file with the client's chain, and its key unless ``client_key`` is set.
         client_key: path of a PEM file with the client's key.
-        client_key_password: what decrypts the key.
+        client_key_password: the password that decrypts the key.
         verify_certificate: False accepts any certificate; for tests only.
         username: ``DOMAIN\user``, ``user@REALM`` or ``user``; None means the process's own identity.
         password: the user's password.
-        keytab: path of a keytab that holds the user's keys.
-        mechanism: which of the Windows protocols may be used: ``auto``, ``kerberos`` or ``ntlm``.
+        keytab: path of a keytab with the user's keys.
+        mechanism: the permitted authentication protocols: ``auto``, ``kerberos`` or ``ntlm``.
         spn: service principal name, ``service/host``; None means ``SMTPSVC/`` and the server's name.
-        channel_binding: what ties the login to TLS: ``tls-server-end-point``, ``tls-unique`` or ``none``.
-        anonymous_if_not_offered: go on without login if the server offers no Windows mechanism at all.
-        ccache: name of the Kerberos ticket cache to use instead of the process's default. It belongs to the
-            machine: no connection has it.
-        message_policy: what every message goes through before it is sent. It belongs to the site: no connection
-            has it.
-        from_email: the sender of messages that name none.
-        ehlo_name: what to say at EHLO; None means the machine's fully qualified name, else its address.
-        pipelining: whether to use PIPELINING where it is offered.
-        total_timeout: seconds that opening a session or sending a message may take; None means no limit.
+        channel_binding: how the login is bound to TLS: ``tls-server-end-point``, ``tls-unique`` or ``none``.
+        anonymous_if_not_offered: whether to send anonymously if the server offers no Windows mechanism at all.
+        ccache: name of the Kerberos ticket cache to use instead of the process's default. It depends on the
+            machine, so it is not a field of a connection.
+        message_policy: checks or replaces every message before it is sent. It is the same for all connections of
+            an Airflow, so it is not a field of a connection.
+        from_email: the default sender.
+        ehlo_name: the client's name in EHLO; None means the machine's fully qualified name, else its address.
+        pipelining: whether to use PIPELINING if the server offers it.
+        total_timeout: the longest time, in seconds, for opening a session, and again for sending each message; None
+            means no limit.
     """
 
     name: str = "SMTP Connection Manager"
@@ -87,6 +88,6 @@ class Properties:
 
 
 def changed(properties: Properties, *names: str) -> list[str]:
-    """Return which of these properties differ from their defaults."""
+    """Return the names of those properties that differ from their defaults."""
     defaults = {item.name: item.default for item in fields(properties)}
     return [name for name in names if getattr(properties, name) != defaults[name]]

@@ -1,4 +1,4 @@
-"""What can be wrong with a connection manager's properties, found before any server is asked."""
+"""Validation of a connection manager's properties, without connecting to a server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.connection_manager.properties import Properties
 
 WINDOWS_OR_ANONYMOUS = (
-    "The SMTP connection manager knows Anonymous and Windows authentication only: switch on "
+    "The SMTP connection manager supports only anonymous and Windows authentication: enable "
     "use_windows_authentication, or, for basic authentication or OAuth, use a connection of Airflow's own "
     "type smtp."
 )
@@ -31,16 +31,16 @@ _NO_SERVER = (
 )
 _NOT_IN_A_HOST = frozenset("/\\@;=,*?\"'<>()")
 _SPN = re.compile(r"[^/@]+/[^/@]+")
-_MAX_TEXT = 4096  # characters: paths can be as long, and all else is shorter
-_ADDRESS = re.compile(r"[^@]+@[^@]+")  # enough to see a mistake; whoever sends parses it
+_MAX_TEXT = 4096  # characters: the longest path; all other values are shorter
+_ADDRESS = re.compile(r"[^@]+@[^@]+")  # enough to find a typing error; it is parsed when a message is composed
 
 
 def problems_of(manager: Properties, *, unreadable: Container[str] = ()) -> Iterator[str]:
-    """Say everything that is wrong with the properties, and with the files they name; nothing is sent.
+    """Yield all problems with the properties and with the files that they name.
 
     Args:
         manager: the properties.
-        unreadable: properties that could not be read from their source, so that nothing follows from them.
+        unreadable: properties whose values could not be read; checks that depend on them are skipped.
     """
     if too_long := [item.name for item in fields(manager) if _is_too_long(item.name, getattr(manager, item.name))]:
         yield f"{_are(too_long)} longer than {_MAX_TEXT:,} characters."
@@ -62,7 +62,7 @@ def _server_problems(manager: Properties) -> Iterator[str]:
     elif problem := port_problem(manager.smtp_server):
         yield problem
     elif not _is_word(manager.smtp_server) or not _NOT_IN_A_HOST.isdisjoint(manager.smtp_server):
-        yield "The SMTP server has characters in it that no host's name or address has."
+        yield "The SMTP server contains characters that are not valid in a host name or an address."
 
 
 def _option_problems(manager: Properties) -> Problems:
@@ -76,11 +76,11 @@ def _option_problems(manager: Properties) -> Problems:
 def _text_problems(manager: Properties) -> Iterator[str]:
     for name in ("server_name", "ehlo_name", "spn"):
         if not _is_word(getattr(manager, name) or ""):
-            yield f"{name} has spaces or control characters in it."
+            yield f"{name} contains spaces or control characters."
     if manager.spn and not _SPN.fullmatch(manager.spn):
         yield "spn must be service/host, as in SMTPSVC/mail.example.com."
     if manager.username and not manager.username.isprintable():
-        yield "The user name has control characters in it."
+        yield "The user name contains control characters."
     if manager.from_email and not (_ADDRESS.fullmatch(manager.from_email) and manager.from_email.isprintable()):
         yield "from_email must be one e-mail address."
 
@@ -98,19 +98,19 @@ def _file_problems(manager: Properties) -> Iterator[str]:
 def _authentication_problems(manager: Properties) -> Iterator[str]:
     if not manager.use_windows_authentication:
         if given := changed(manager, "username", "password", "keytab"):
-            yield f"{_are(given)} given, and Windows authentication is off. {WINDOWS_OR_ANONYMOUS}"
+            yield f"{_are(given)} set, but Windows authentication is off. {WINDOWS_OR_ANONYMOUS}"
         if given := changed(manager, "mechanism", "spn", "channel_binding", "anonymous_if_not_offered"):
-            yield f"{_are(given)} set, and use_windows_authentication is off: switch it on, or remove what needs it."
+            yield _needs("use_windows_authentication", given)
         return
     if manager.password and not manager.username:
         yield "A password is given without a user name: set the login."
     if manager.keytab and not manager.username:
-        yield "A keytab is given without the name of its user: set the login to user@REALM."
+        yield "A keytab is given without a user name: set the login to user@REALM."
     if manager.keytab and manager.password:
-        yield "A keytab and a password are given: use one of them."
+        yield "Both a keytab and a password are given: remove one of them."
     if manager.mechanism == MechanismChoice.NTLM:
         if manager.keytab:
-            yield "A keytab is of no use to NTLM: give a password instead, or use Kerberos."
+            yield "NTLM cannot use a keytab: set a password instead, or use Kerberos."
         elif not manager.password:
             yield "NTLM needs a user name and a password: set the login and the password."
 
@@ -119,7 +119,7 @@ def _tls_problems(manager: Properties) -> Iterator[str]:
     files = ("ca_bundle", "client_certificate", "client_key", "client_key_password")
     if not manager.enable_ssl:
         if given := changed(manager, "tls_mode", *files, "verify_certificate"):
-            yield f"{_are(given)} set, and enable_ssl is off: switch it on, or remove what needs it."
+            yield _needs("enable_ssl", given)
     elif not manager.client_certificate and (given := changed(manager, "client_key", "client_key_password")):
         yield f"{_are(given)} given without client_certificate."
 
@@ -130,6 +130,10 @@ def _is_too_long(name: str, value: object) -> bool:
 
 def _is_word(text: str) -> bool:
     return text.isprintable() and " " not in text
+
+
+def _needs(switch: str, given: list[str]) -> str:
+    return f"{_are(given)} set, but {switch} is off: enable it, or remove {' and '.join(given)}."
 
 
 def _are(names: list[str]) -> str:

@@ -1,1 +1,1 @@
-"""What a DAG author uses in TaskFlow style: decorators."""
+"""TaskFlow decorators for DAG authors."""

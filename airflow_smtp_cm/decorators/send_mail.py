@@ -24,7 +24,7 @@ __all__ = ["send_mail_task"]
 
 
 class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
-    """Calls a function, and sends what it returns."""
+    """Calls a function, and sends its return value."""
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *SendMailOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -32,7 +32,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         **SendMailOperator.template_fields_renderers,
     }
     custom_operator_name = "@task.send_mail"
-    # What the function returned is what the UI shall show.
+    # The UI shows the fields with the values that the function returned.
     overwrite_rtif_after_execution = True
 
     def __init__(
@@ -52,10 +52,10 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         )
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        """Call the function, send the message, and return what became of it; do nothing if disabled.
+        """Call the function, send the message, and return the result; do nothing if disabled.
 
         Raises:
-            AirflowFailException: the function returned what is no message, or see SendMailOperator.
+            AirflowFailException: the function did not return a message; or see SendMailOperator.
         """
         from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - when it runs
 
@@ -66,7 +66,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
         returned = self.python_callable(*self.op_args, **kwargs)
-        # Not rendered: what a function has made of data is no template.
+        # The return value is not rendered: it may contain data, which must not be evaluated as a template.
         if isinstance(returned, MailMessage):
             self.to, self.cc = list(map(str, returned.to)), list(map(str, returned.cc))
             self.subject, self.message_source = returned.subject, returned.text or ""
@@ -85,20 +85,20 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         self.message_source = ""
         for name, value in fields.items():
             setattr(self, name, value)
-        # Past DecoratedOperator's, which in Airflow 3.0 fails once the mail is sent: it wants a method that is gone.
+        # Not super().execute: DecoratedOperator's, in Airflow 3.0, calls a missing method after the mail is sent.
         return SendMailOperator.execute(self, context)
 
 
 def send_mail_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
-    """Make a task of a function that returns what to mail.
+    """Make a task from a function whose return value is mailed.
 
-    That is a text, a MailMessage, a dict of operator fields, or a list of them: a message for each.
+    It returns a text, a MailMessage, a dict of operator fields, or a list of such dicts: a message for each.
 
     Args:
         python_callable: the function.
         kwargs: the arguments of SendMailOperator (``smtp_conn_id``, ``to``, ``cc``, ``bcc``, ``subject``,
-            ``html_content``, ``attachments``, ``disable``, ...), but for ``message_source``, ``message_source_type``
-            and ``messages``, for which the function stands; and what every task takes.
+            ``html_content``, ``attachments``, ``disable``, ...) except ``message_source``, ``message_source_type``
+            and ``messages``, which the return value replaces; and the arguments of every task.
     """
     return task_decorator_factory(
         python_callable=python_callable, decorated_operator_class=_SendMailDecoratedOperator, **kwargs

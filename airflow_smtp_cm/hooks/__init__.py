@@ -1,1 +1,1 @@
-"""What an Airflow connection of type smtp_cm becomes: a hook."""
+"""The hook for Airflow connections of type ``smtp_cm``."""

@@ -1,4 +1,4 @@
-"""The connection form for Airflow below 3.2, which asks the hook for it and does not read the provider's metadata."""
+"""The connection form for Airflow below 3.2, which gets it from the hook and not from the provider's metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SWITCH = {"true": "On", "false": "Off"}
 
 
 def ui_field_behaviour() -> dict[str, Any]:
-    """Return what a hook's ``get_ui_field_behaviour`` is to return: how the standard fields are shown."""
+    """Return the result for a hook's ``get_ui_field_behaviour``: how the standard fields are shown."""
     return {
         "hidden_fields": list(HIDDEN_FIELDS),
         "relabeling": dict(RELABELING),
@@ -28,17 +28,17 @@ def ui_field_behaviour() -> dict[str, Any]:
 
 
 def connection_form_widgets() -> dict[str, Any]:
-    """Return what a hook's ``get_connection_form_widgets`` is to return: WTForms' fields by the extra's keys.
+    """Return the result for a hook's ``get_connection_form_widgets``: WTForms' fields by the extra's keys.
 
     Raises:
-        ImportError: WTForms is missing; an Airflow that asks has it.
+        ImportError: WTForms is not installed; every Airflow that calls this has it.
     """
     return {item.name: _field(item) for item in CONNECTION_FIELDS}
 
 
 def _field(item: ConnectionField) -> Any:
-    # Airflow takes these two, IntegerField and BooleanField only. 3.0 and 3.1 put their own in the place of WTForms',
-    # which know these arguments and these ways to import them only.
+    # Airflow accepts only these two, IntegerField and BooleanField. 3.0 and 3.1 replace WTForms' modules by their
+    # own, which support only these arguments and these ways to import them.
     from wtforms import PasswordField, StringField, widgets  # type: ignore[import-untyped]  # noqa: PLC0415
     from wtforms.validators import Optional, any_of  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -47,7 +47,7 @@ def _field(item: ConnectionField) -> Any:
     choices = {choice.value: label for choice, label in item.choices.items()}
     default = item.default
     if item.type == "boolean":
-        # Of a BooleanField, Airflow's "Test" sends "y" if it is on, and nothing if it is off.
+        # For a BooleanField, Airflow's "Test" sends "y" if it is on, and nothing if it is off.
         choices = _SWITCH
         default = "true" if item.default else "false"
     if not choices:
@@ -55,7 +55,7 @@ def _field(item: ConnectionField) -> Any:
         return StringField(item.label, description=item.description, default=default, widget=text)
     return StringField(
         item.label,
-        # Airflow validates the fields of all connection types; those of others are missing from what the form sends.
+        # Airflow validates the fields of all connection types, but the form sends only those of one.
         validators=[Optional(), any_of(list(choices))],
         description=item.description,
         default=default,
@@ -64,7 +64,7 @@ def _field(item: ConnectionField) -> Any:
 
 
 def _drop_down(choices: Mapping[str, str]) -> Callable[..., Markup]:
-    from markupsafe import Markup  # noqa: PLC0415 - comes with WTForms
+    from markupsafe import Markup  # noqa: PLC0415 - installed with WTForms
 
     option = Markup('<option value="{}">{}</option>')
     chosen = Markup('<option value="{}" selected>{}</option>')
@@ -80,7 +80,7 @@ def _drop_down(choices: Mapping[str, str]) -> Callable[..., Markup]:
 
 
 def _secret(field: Any, **attributes: object) -> Any:
-    """Render a password; one that is stored as what means to Airflow that it stays, as "" means that it goes."""
+    """Render a password field; a stored password as Airflow's placeholder, which keeps it, whereas "" removes it."""
     from airflow.www.views import SENSITIVE_FIELD_PLACEHOLDER  # type: ignore[import-not-found]  # noqa: PLC0415
     from wtforms.widgets import PasswordInput  # type: ignore[import-untyped]  # noqa: PLC0415
 

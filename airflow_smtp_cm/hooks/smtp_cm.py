@@ -1,4 +1,4 @@
-"""SmtpCmHook: an Airflow connection id in, an open and logged-in client out."""
+"""SmtpCmHook: opens an SMTP session with the settings of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SmtpCmHook"]
 
-# Seconds: whoever presses "Test" waits for it, in a process that others need, too.
-_TEST_WAIT = 10.0
-_TEST_TOTAL = 20.0
+# Seconds: a user waits for the result of "Test", and the process serves other users, too.
+_TEST_TIMEOUT = 10.0
+_TEST_TOTAL_TIMEOUT = 20.0
 
 
 class SmtpCmHook(BaseHook):
@@ -62,10 +62,10 @@ class SmtpCmHook(BaseHook):
 
     @classmethod
     def from_connection(cls, conn: Any) -> Self:
-        """Return a hook for a Connection at hand, for where Airflow cannot look it up by its id.
+        """Return a hook for a Connection object, for callers that cannot look it up by its id.
 
         Raises:
-            SettingsError: everything that is wrong with the connection.
+            SettingsError: all problems with the connection.
         """
         hook = cls(conn.conn_id)
         hook.connection_manager = hook._manager(conn)
@@ -77,7 +77,7 @@ class SmtpCmHook(BaseHook):
 
         Raises:
             AirflowNotFoundException: there is no such connection.
-            SettingsError: everything that is wrong with it.
+            SettingsError: all problems with it.
         """
         try:
             conn = self.get_connection(self.smtp_conn_id)
@@ -91,7 +91,7 @@ class SmtpCmHook(BaseHook):
 
     @cached_property
     def safety(self) -> SafetySettings:
-        """What this Airflow permits to be sent.
+        """The safety settings of this Airflow.
 
         Raises:
             SettingsError: its configuration is invalid.
@@ -99,10 +99,12 @@ class SmtpCmHook(BaseHook):
         return SafetySettings.from_config()
 
     def get_conn(self) -> SmtpClient:
-        """Connect, start TLS and log in (SSIS AcquireConnection); use it in a ``with`` block, which ends with QUIT.
+        """Connect, start TLS and log in (SSIS AcquireConnection).
+
+        Use the client in a ``with`` block, which ends with QUIT.
 
         Raises:
-            SmtpError: whatever kept the session from being opened.
+            SmtpError: the session could not be opened.
         """
         return self.connection_manager.acquire()
 
@@ -110,11 +112,11 @@ class SmtpCmHook(BaseHook):
         """Send one message on a connection of its own.
 
         Args:
-            message: what to send.
-            all_or_nothing: send to nobody if the server refuses anybody.
+            message: the message.
+            all_or_nothing: send to no recipient if the server refuses any of them.
 
         Raises:
-            InvalidMessage: the safety settings do not permit it; nothing was connected to.
+            InvalidMessage: the safety settings do not permit it; no server was connected to.
             SmtpError: see ``SmtpClient.send``.
         """
         message = self.safety.permitted(message)
@@ -122,26 +124,29 @@ class SmtpCmHook(BaseHook):
             return client.send(message, all_or_nothing=all_or_nothing)
 
     def test_connection(self, *, trace: TraceSink | None = None) -> tuple[bool, str]:
-        """Connect, log in, NOOP, QUIT, and say in words how it went; nothing is sent to anybody.
+        """Connect, log in, and send NOOP and QUIT, but no mail.
 
         Args:
-            trace: what to call with each line of the dialogue.
+            trace: called with each line of the dialogue.
+
+        Returns:
+            Whether it succeeded, and a description of the session or the error.
         """
         try:
             manager = self.connection_manager
-            patient = replace(
+            limited = replace(
                 manager,
-                timeout=min(manager.timeout or _TEST_WAIT, _TEST_WAIT),
-                total_timeout=min(manager.total_timeout or _TEST_TOTAL, _TEST_TOTAL),
+                timeout=min(manager.timeout or _TEST_TIMEOUT, _TEST_TIMEOUT),
+                total_timeout=min(manager.total_timeout or _TEST_TOTAL_TIMEOUT, _TEST_TOTAL_TIMEOUT),
             )
-            with patient.acquire(trace=trace) as client:
+            with limited.acquire(trace=trace) as client:
                 client.noop()
                 return True, _success(client)
         except (SmtpError, AirflowNotFoundException) as error:
             return False, str(error)
-        except Exception as error:  # whoever pressed "Test" gets an answer, whatever happens
-            self.log.exception("The test of the connection %s broke off.", visible(self.smtp_conn_id))
-            return False, f"The test broke off: {type(error).__name__}: {error}"
+        except Exception as error:  # the user always gets a result
+            self.log.exception("The test of the connection %s failed unexpectedly.", visible(self.smtp_conn_id))
+            return False, f"The test failed unexpectedly: {type(error).__name__}: {error}"
 
     def _manager(self, conn: Any) -> SmtpConnectionManager:
         manager = SmtpConnectionManager.from_airflow(conn)
@@ -154,10 +159,10 @@ class SmtpCmHook(BaseHook):
 
 
 def _airflow_ticket_cache() -> str | None:
-    """Return the cache that ``airflow kerberos`` renews, where the process does not know it yet.
+    """Return the ticket cache that ``airflow kerberos`` renews, if the environment does not name one.
 
     Airflow's own commands put it into the environment if ``[core] security`` is ``kerberos``; a script that runs a
-    DAG does not. A task that runs as another user (``run_as_user``) has been taken away Airflow's tickets on purpose.
+    DAG does not. A task that runs as another user (``run_as_user``) must not get Airflow's tickets.
     """
     if (
         "KRB5CCNAME" in os.environ
@@ -177,6 +182,6 @@ def _success(client: SmtpClient) -> str:
             f"Connected to {client.settings.host}:{client.settings.port}"
             + (f" with {tls.version}." if tls else " without TLS."),
             f"Logged in by {client.login}." if client.login else "Not logged in: mail is sent anonymously.",
-            f"It takes messages of up to {limit:,} octets." if limit else "It names no limit for messages.",
+            f"Maximum message size: {limit:,} bytes." if limit else "The server announces no maximum message size.",
         ]
     )

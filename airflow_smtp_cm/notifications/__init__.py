@@ -1,1 +1,1 @@
-"""What tells people how a run went: notifiers."""
+"""Notifiers for DAG authors."""

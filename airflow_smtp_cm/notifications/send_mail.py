@@ -1,6 +1,6 @@
 """SendMailNotifier: a message about a task, a run or a missed deadline, through an SMTP connection manager.
 
-What sends is imported when it notifies: a DAG file that imports this module pays for the notifier's class only.
+The code that sends is imported when it notifies, so that a DAG file that imports this module is parsed quickly.
 """
 
 from __future__ import annotations
@@ -21,38 +21,37 @@ if TYPE_CHECKING:
 
 __all__ = ["SendMailNotifier"]
 
-# Seconds for opening the session, and again for sending: callbacks run in processes that others wait for.
-_PATIENCE = 60.0
+# Seconds for opening the session, and again for sending: callbacks run in processes that have other work to do.
+_TOTAL_TIMEOUT = 60.0
 
 
 class SendMailNotifier(BaseNotifier):
-    """Sends one message about what has happened.
+    """Sends one message about a task, a run, a missed deadline or a question.
 
-    For callbacks of tasks and DAGs, deadline alerts (with ``AsyncCallback`` and ``SyncCallback``), operators that
-    ask people (``ApprovalOperator`` and its like) and whatever else takes a notifier. One instance can serve any
-    number of them. Without subject and text of your own, it says what happened to which task or run, when, why, and
-    where to look; or what is asked, and where to answer.
+    It is for callbacks of tasks and DAGs, deadline alerts (with ``AsyncCallback`` and ``SyncCallback``), operators
+    that ask people (such as ``ApprovalOperator``) and every other argument that accepts a notifier. One instance can
+    be used for many of them. The default subject and text describe what happened to which task or run, when and why,
+    with links; or the question, and where to answer it.
 
-    Airflow 3.3 refuses a ``SyncCallback`` the connections of its own database: there the connection must be in the
-    workers' environment (``AIRFLOW_CONN_...``) or in a secrets backend of theirs.
+    Airflow 3.3 denies a ``SyncCallback`` the connections in its database: there the connection must be in the
+    workers' environment (``AIRFLOW_CONN_...``) or in their secrets backend.
 
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm``.
         from_email: the sender; by default the connection's.
         to: recipients.
         cc: recipients of a copy.
-        bcc: recipients whom nobody else sees.
-        subject: the subject; by default what happened to which task or run.
+        bcc: recipients who are hidden from all others.
+        subject: the subject; by default the task or run and its state.
         priority: High, Normal or Low, or SSIS's numbers 1, 3 and 5.
         message_source_type: DirectInput, FileConnection or Variable.
-        message_source: the text, or where it comes from, see SendMailOperator; by default what is known, with links
-            to log and run.
-        html_content: the same as HTML; there is one by default if the text is the default.
+        message_source: the text or its source, see SendMailOperator; by default a summary with links to log and run.
+        html_content: an HTML body; by default, with the default text, the same summary.
         attachments: ``a|b`` or a list; see SendMailOperator.
-        reply_to: where answers go, if not to the sender.
-        headers: headers of your own.
-        disable: send nothing; a template that yields True or False, too.
-        all_or_nothing: send to nobody if the server refuses anybody.
+        reply_to: addresses for replies, if they are not for the sender.
+        headers: additional headers.
+        disable: send nothing; may be a template that renders to True or False.
+        all_or_nothing: send to no recipient if the server refuses any of them.
     """
 
     template_fields: Sequence[str] = (
@@ -110,17 +109,17 @@ class SendMailNotifier(BaseNotifier):
         self.all_or_nothing = all_or_nothing
 
     def __call__(self, *args: Any) -> None:
-        """Notify; rendering changes an instance, so it is a copy that is rendered for this context."""
+        """Notify with a copy, because rendering changes the instance."""
         BaseNotifier.__call__(copy(self), *args)
 
     def __await__(self) -> Generator[Any, Any, None]:
-        """Do the same, for what awaits a notifier."""
+        """Notify with a copy, as ``__call__`` does, for callers that await a notifier."""
         return BaseNotifier.__await__(copy(self))
 
     def get_template_env(self, dag: DAG | None = None) -> jinja2.Environment:
-        """Return the DAG's environment for templates, or a plain one where the DAG at hand has none.
+        """Return the DAG's environment for templates, or a default one if the DAG has none.
 
-        Airflow hands callbacks of DAGs a serialized DAG in ``airflow dags test``.
+        In ``airflow dags test``, callbacks of DAGs get a serialized DAG, which has none.
         """
         return super().get_template_env(dag=dag if hasattr(dag, "get_template_env") else None)
 
@@ -128,8 +127,8 @@ class SendMailNotifier(BaseNotifier):
         """Send the message, on a connection of its own.
 
         Raises:
-            InvalidMessage: everything that is wrong with the message and the connection; or ``disable`` is neither
-                true nor false.
+            InvalidMessage: all problems with the message and the connection; or ``disable`` is neither true nor
+                false.
             SmtpError: it could not be sent.
         """
         from airflow_smtp_cm.smtp.client import SmtpClient  # noqa: PLC0415 - as the module says
@@ -141,14 +140,14 @@ class SendMailNotifier(BaseNotifier):
             client.send(message, all_or_nothing=self.all_or_nothing)
 
     async def async_notify(self, context: Context) -> None:
-        """Do the same on asyncio, for the triggerer; what blocks, such as a KDC, is kept off the event loop."""
+        """Send the message with asyncio, for the triggerer; what blocks, such as Kerberos, runs in threads."""
         from asgiref.sync import sync_to_async  # noqa: PLC0415 - as the module says
 
         from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient  # noqa: PLC0415
 
         if self._is_disabled():
             return
-        # Airflow's own bridge: what looks up a connection in a thread must find its way back to this loop.
+        # Airflow's own bridge: the lookup of a connection in a thread needs this event loop.
         message, settings = await sync_to_async(self._prepare)(context)
         async with await AsyncSmtpClient.open(settings) as client:
             await client.send(message, all_or_nothing=self.all_or_nothing)
@@ -173,17 +172,17 @@ class SendMailNotifier(BaseNotifier):
         if fields.subject is None:
             fields.subject = headline(context)
         if fields.message_source is None and fields.html_content is None:
-            known = facts(context)
-            fields.message_source, fields.html_content = as_text(known), as_html(known)
+            found = facts(context)
+            fields.message_source, fields.html_content = as_text(found), as_html(found)
         hook = SmtpCmHook(text_of(fields.smtp_conn_id))
         try:
-            # Each notice is a message of its own: no Message-ID of the task's.
+            # Each notification is a new message, so it does not get the task's Message-ID.
             message = compose(fields, hook, {})
         except PermissionError as error:  # Airflow's, when it denies a connection
             raise PermissionError(
                 f"{error} If this is a SyncCallback, use an AsyncCallback, or define the connection in the workers' "
-                f"environment, as AIRFLOW_CONN_{hook.smtp_conn_id.upper()}, or in a secrets backend of theirs."
+                f"environment, as AIRFLOW_CONN_{hook.smtp_conn_id.upper()}, or in their secrets backend."
             ) from error
         manager = hook.connection_manager
-        total = min(manager.total_timeout or _PATIENCE, _PATIENCE)
+        total = min(manager.total_timeout or _TOTAL_TIMEOUT, _TOTAL_TIMEOUT)
         return message, replace(manager, total_timeout=total).settings()

@@ -1,8 +1,9 @@
-"""What a notifier says unasked: what happened to which task or run, when, why, and where to look; or what is asked.
+"""The default subject and body of a notification.
 
-Airflow hands notifiers contexts of many kinds: a task's, a run's (with the last task that mattered, or none), a
-deadline's (a run and the deadline, as plain mappings), that of a task which asks people (human in the loop). Whatever
-a context lacks is left out.
+They describe what happened to which task or run, when and why, with links; or the question of a task that asks people
+(human in the loop), and where to answer it. Airflow hands notifiers contexts of different kinds: that of a task, that
+of a run (which may contain the last relevant task), that of a deadline (run and deadline as plain mappings). Facts
+that a context does not contain are omitted.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _LONGEST_EXCEPTION = 4000  # characters; the rest is in the log
 
 
 def headline(context: Mapping[str, Any]) -> str:
-    """Return a subject: what it is about, and its state, or what is asked."""
-    ti, run, asking = context.get("ti"), context.get("dag_run"), _asking(context)
+    """Return a subject: the task or run and its state, or the question."""
+    ti, run, asking = context.get("ti"), context.get("dag_run"), _operator_that_asks(context)
     if ti and not _is_about_run(context):
         task = f"{_of(ti, 'dag_id')}.{_of(ti, 'task_id')}{_map_index(ti)}"
         if asking:
@@ -36,17 +37,17 @@ def headline(context: Mapping[str, Any]) -> str:
 
 
 def facts(context: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is known, by name."""
+    """Return the facts in a context, by name."""
     return {name: str(value) for name, value in _facts(context) if value not in (None, "")}
 
 
 def as_text(known: Mapping[str, str]) -> str:
-    """Write facts as plain text."""
+    """Return facts as plain text."""
     return "".join(f"{name}: {value}\n" for name, value in known.items())
 
 
 def as_html(known: Mapping[str, str]) -> str:
-    """Write facts as a table, with links as links."""
+    """Return facts as an HTML table with links."""
     rows = "".join(
         f'<tr><th align="left" valign="top">{escape(name)}</th><td>{_cell(value)}</td></tr>\n'
         for name, value in known.items()
@@ -59,7 +60,7 @@ def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     subject = run if _is_about_run(context) else ti or run
     dag_id = _of(ti, "dag_id") or _of(run, "dag_id") or _of(context.get("dag"), "dag_id")
     run_id = _of(ti, "run_id") or _of(run, "run_id") or _of(run, "dag_run_id") or context.get("run_id")
-    if asking := _asking(context):
+    if asking := _operator_that_asks(context):
         yield from _question(asking, ti)
     yield "DAG", dag_id
     yield "Task", f"{_of(ti, 'task_id')}{_map_index(ti)}" if ti else None
@@ -77,12 +78,12 @@ def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _is_about_run(context: Mapping[str, Any]) -> bool:
-    # Only callbacks of DAGs are told a reason; their task is the last one that mattered.
+    # Only contexts of DAG callbacks have a reason; the task in them is the last relevant one.
     return context.get("reason") is not None
 
 
-def _asking(context: Mapping[str, Any]) -> Any:
-    """Return the operator if it is asking people, as those of the standard provider do while they run."""
+def _operator_that_asks(context: Mapping[str, Any]) -> Any:
+    """Return the operator if it asks people, as the standard provider's do while they run; else None."""
     task = context.get("task")
     return task if hasattr(task, "generate_link_to_ui") and _state(context.get("ti")) == "running" else None
 
@@ -93,7 +94,7 @@ def _question(asking: Any, ti: Any) -> Iterator[tuple[str, Any]]:
     yield "Options", ", ".join(asking.options)
     yield "Default", ", ".join(asking.defaults or ())
     yield "Answer by", _written(_moment(_of(_of(asking, "hitl_summary"), "timeout_datetime")))
-    # Where the UI shows the question; the operator's own link lacks the path of Airflow behind a proxy.
+    # The page of the question; the operator's own link does not contain the path of an Airflow behind a proxy.
     yield "Answer in Airflow", f"{_of(ti, 'log_url').partition('?')[0]}/required_actions"
 
 
@@ -103,7 +104,7 @@ def _of(thing: Any, name: str) -> Any:
 
 def _state(thing: Any) -> Any:
     state = _of(thing, "state")
-    return getattr(state, "value", state)  # a member of an Enum prints its class, too
+    return getattr(state, "value", state)  # the text of an Enum's member contains its class
 
 
 def _map_index(ti: Any) -> str:
@@ -126,7 +127,7 @@ def _exception(exception: Any) -> str | None:
 
 
 def _moment(value: Any) -> datetime | None:
-    """Return a time of a context; that of a deadline has it as text."""
+    """Return a time from a context; in the context of a deadline it is text."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 

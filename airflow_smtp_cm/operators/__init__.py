@@ -1,1 +1,1 @@
-"""What a DAG author uses: operators."""
+"""Operators for DAG authors."""

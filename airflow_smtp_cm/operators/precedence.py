@@ -1,7 +1,7 @@
-"""Operators for SSIS's precedence constraints that no trigger rule of Airflow can express; generated DAGs use them.
+"""Operators of generated DAGs, for SSIS's precedence constraints that Airflow's trigger rules cannot express.
 
 In Airflow, a task that never ran because an upstream task failed (upstream_failed) counts as failed. A task group
-fails with its last tasks only. No trigger rule combines different outcomes, or tests a value.
+fails only with its last tasks. No trigger rule combines different outcomes, or tests a value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_CALLBACKS = dict.fromkeys(
 
 
 class PrecedenceOperator(BaseOperator):
-    """Waits for all upstream tasks, then lets downstream tasks run if a condition holds, and skips them otherwise.
+    """Waits for all upstream tasks, and skips the downstream tasks unless a condition is true.
 
     The condition is a template that renders to True or False. Besides Airflow's context it can call ``succeeded``,
     ``failed`` and ``completed`` with the id of a task or task group of the same run. All three are false for a task
@@ -45,14 +45,14 @@ class PrecedenceOperator(BaseOperator):
         self.condition = condition
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """Render the condition with Airflow's context and the functions of outcomes."""
+        """Render the condition with Airflow's context, ``succeeded``, ``failed`` and ``completed``."""
         outcomes = _Outcomes(self.get_dag(), context)
         functions = {name: getattr(outcomes, name) for name in ("succeeded", "failed", "completed")}
-        known: Any = {**cast("dict[str, Any]", context), **functions}
-        super().render_template_fields(known, jinja_env)
+        extended: Any = {**cast("dict[str, Any]", context), **functions}
+        super().render_template_fields(extended, jinja_env)
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow passes it
-        """Skip the downstream tasks unless the condition holds.
+        """Skip the downstream tasks unless the condition is true.
 
         Raises:
             AirflowSkipException: the condition is false.
@@ -62,17 +62,18 @@ class PrecedenceOperator(BaseOperator):
         from airflow_smtp_cm.task.composition import truth_of  # noqa: PLC0415
 
         try:
-            holds = truth_of(self.condition)
+            is_true = truth_of(self.condition)
         except InvalidMessage as error:
             raise AirflowFailException(f"condition: {error} No downstream task runs.") from error
-        if not holds:
-            raise AirflowSkipException("The precedence constraint does not hold.")
+        if not is_true:
+            raise AirflowSkipException("The condition of the precedence constraint is false.")
 
 
 class PackageFailureOperator(BaseOperator):
     """Fails the run if an upstream task fails: in SSIS a package fails with any task, even if the failure is handled.
 
-    In Airflow only the last tasks decide. So this operator follows each task whose failure another task handles.
+    In Airflow, only the last tasks determine the state of a run. So this operator follows each task whose failure
+    another task handles.
     """
 
     ui_color = "#f5f5f5"
@@ -81,7 +82,7 @@ class PackageFailureOperator(BaseOperator):
         super().__init__(**(kwargs | _NO_CALLBACKS | {"trigger_rule": "one_failed", "retries": 0}))
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - as above
-        """Fail.
+        """Fail the run.
 
         Raises:
             AirflowFailException: always.
@@ -99,7 +100,7 @@ class _Outcomes:
         self._context = context
 
     def succeeded(self, node_id: str) -> bool:
-        """Return whether a task or group ran without a failure."""
+        """Return whether a task or group ran without failure."""
         return self.completed(node_id) and not self.failed(node_id)
 
     def failed(self, node_id: str) -> bool:

@@ -1,6 +1,6 @@
 """SendMailOperator: SSIS's Send Mail task in a DAG.
 
-What sends is imported when the task runs: a DAG file that imports this module pays for the operator's class only.
+The code that sends is imported when the task runs, so that a DAG file that imports this module is parsed quickly.
 """
 
 from __future__ import annotations
@@ -28,41 +28,43 @@ _ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
 class SendMailOperator(BaseOperator):
     """Sends one message, or many, through an SMTP connection manager (SSIS Send Mail task).
 
-    Line fields take what SSIS's take, ``a@x; b@y``, and display names, commas and lists besides. Whatever is wrong
-    with the message or the connection fails the task at once; what may pass by itself is left to Airflow's retries.
-    If the server refuses some of the recipients, the message goes to the others, and then the task fails.
+    Line fields accept SSIS's syntax, ``a@x; b@y``, and also display names, commas and lists. If the message or the
+    connection is invalid, the task fails without a retry. Transient errors are left to Airflow's retries. If the
+    server refuses some of the recipients, the message is sent to the others, and then the task fails.
 
-    From Airflow 3.3 on, a retry knows what the tries before it did (``durable``), and the task has a
-    ``MailRetryPolicy`` unless it is given a ``retry_policy`` of its own.
+    From Airflow 3.3 on, earlier tries are recorded for a retry (``durable``), and the task has a ``MailRetryPolicy``
+    unless a ``retry_policy`` is given.
 
-    Mapped tasks show recipients and subject instead of their index, unless ``map_index_template`` says otherwise.
+    The UI shows recipients and subject of mapped tasks instead of their index, unless they have a
+    ``map_index_template``.
 
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm`` (SmtpConnection).
         from_email: the sender; by default the connection's (FromLine).
         to: recipients (ToLine).
         cc: recipients of a copy (CCLine).
-        bcc: recipients whom nobody else sees (BCCLine).
+        bcc: recipients who are hidden from all others (BCCLine).
         subject: the subject; an empty one is a warning (Subject).
         priority: High, Normal or Low, or SSIS's numbers 1, 3 and 5 (Priority).
         message_source_type: DirectInput, FileConnection or Variable (MessageSourceType).
         message_source: the text; or a path, a URL of object storage or the id of a file connection; or the name of an
             Airflow Variable (MessageSource).
-        html_content: the same as HTML, which SSIS lacks; sent beside the text if there is one.
+        html_content: an HTML body, which SSIS does not have; with a text, both are sent as alternatives.
         attachments: ``a|b`` or a list; each a path, a pattern such as ``out/*.csv``, or a URL of object storage
             (FileAttachments).
-        reply_to: where answers go, if not to the sender.
-        headers: headers of your own.
-        messages: many messages in one task: a list of mappings, or what a task returns that makes one. Each has the
-            fields above that differ from message to message: ``to``, ``subject``, ``attachments``, ...
-        messages_per_minute: send no more of them than so many, evenly spaced.
-        max_messages_per_connection: open a new connection after so many of them.
-        disable: send nothing, and succeed without a result; a template that yields True or False, too (Disable).
-        all_or_nothing: send to nobody if the server refuses anybody.
+        reply_to: addresses for replies, if they are not for the sender.
+        headers: additional headers.
+        messages: many messages in one task: a list of mappings, or the output of a task that returns such a list.
+            Each has the fields above that differ from message to message: ``to``, ``subject``, ``attachments``, ...
+        messages_per_minute: the highest rate of these messages, which are evenly spaced.
+        max_messages_per_connection: how many of these messages are sent before a new connection is opened.
+        disable: send nothing, and succeed without a result; may be a template that renders to True or False
+            (Disable).
+        all_or_nothing: send to no recipient if the server refuses any of them.
         durable: keep a record of what was sent in Airflow's task state store, so that an automatic retry sends to
-            nobody twice; to clear the task always means to send again. It has no effect below Airflow 3.3.
+            no recipient twice. If the task is cleared, everything is sent again. No effect below Airflow 3.3.
         on_uncertain: what to do if the whole message was transmitted, or may have been, and there was no final reply:
-            ``fail``, without a retry, so that a person can find out; ``resend`` it in the next try, with the same
+            ``fail``, without a retry, so that a person can decide; ``resend`` it in the next try, with the same
             Message-ID; or ``assume_sent``.
 
     Raises:
@@ -143,7 +145,7 @@ class SendMailOperator(BaseOperator):
         self.reply_to = reply_to
         self.headers = headers
         self.messages = messages
-        # What another task returns may turn out to be nothing, which must not become a message of the other fields.
+        # The output of another task may be None; that must not send a message made of the other fields.
         self._has_messages = messages is not None
         self.messages_per_minute = messages_per_minute
         self.max_messages_per_connection = max_messages_per_connection
@@ -153,29 +155,30 @@ class SendMailOperator(BaseOperator):
         self.on_uncertain = on_uncertain
 
     def pre_execute(self, context: Context) -> None:
-        """Have a mapped task shown by what it sends."""
+        """Set what the UI shows of a mapped task."""
         super().pre_execute(context)
-        # Not a default of the argument's: mapped functions, and all mapped tasks before Airflow 3.3, do not get that.
+        # Not as default of the argument: mapped functions, and all mapped tasks before Airflow 3.3, do not get it.
         if self.map_index_template is None and context["ti"].map_index not in {None, -1}:
             context["map_index_template"] = "To {{ task.map_index_label }}"
 
     @property
     def map_index_label(self) -> str:
-        """To whom, and about what: short, on one line, with secrets masked."""
+        """Recipients and subject: short, on one line, with secrets masked."""
         from airflow_smtp_cm.task.map_index import label_of  # noqa: PLC0415 - as the module says
 
         return label_of(self)
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        """Send the message and return what became of it.
+        """Send the message, or the messages.
 
         Returns:
-            Message id, accepted and refused addresses, the server's final reply, size in octets, seconds; for XCom.
-            For many messages, how many were sent, and which were not. None if the task is disabled.
+            The result for XCom. For one message: its Message-ID, accepted and refused addresses, the server's final
+            reply, size in bytes, seconds. For many: how many were sent, and which were not. None if the task is
+            disabled.
 
         Raises:
-            AirflowFailException: it must not be tried again, or cannot be sent and Airflow has no retry policies.
-            InvalidMessage: everything that is wrong with it.
+            AirflowFailException: it must not be retried; or a permanent error where Airflow has no retry policies.
+            InvalidMessage: all problems with it.
             AirflowNotFoundException: there is no such connection.
             SmtpError: it could not be sent.
         """
@@ -188,7 +191,7 @@ class SendMailOperator(BaseOperator):
         return self.deliver(context, lambda hook: compose(self, hook, context))
 
     def is_disabled(self) -> bool:
-        """Return whether nothing is to be sent, and say so in the log.
+        """Return whether the task is disabled; if it is, log it.
 
         Raises:
             AirflowFailException: ``disable`` is neither true nor false.
@@ -240,7 +243,7 @@ class SendMailOperator(BaseOperator):
         )
 
     def _carry_out(self, context: Context, send: Callable[[], SendResult | MergeResult]) -> dict[str, Any]:
-        """Send, report, and leave to Airflow's retries what may pass."""
+        """Send, log, and raise the error that makes Airflow retry or fail the task."""
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - as the module says
             AirflowFailException,
             AirflowNotFoundException,
@@ -253,10 +256,10 @@ class SendMailOperator(BaseOperator):
         try:
             result = send()
         except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
-            if (reached := getattr(error, "result", None)) is not None:
-                self.log.info("SendMailTaskInfo: %s", reached)
+            if (result_so_far := getattr(error, "result", None)) is not None:
+                self.log.info("SendMailTaskInfo: %s", result_so_far)
                 if self.do_xcom_push and "ti" in context:
-                    context["ti"].xcom_push(key="return_value", value=reached.as_json())
+                    context["ti"].xcom_push(key="return_value", value=result_so_far.as_json())
             if self._must_not_be_retried(error):
                 raise AirflowFailException(str(error)) from error
             raise
@@ -272,17 +275,17 @@ class SendMailOperator(BaseOperator):
         return SmtpCmHook(text_of(self.smtp_conn_id))
 
     def _must_not_be_retried(self, error: Exception) -> bool:
-        """Return whether it takes more than a retry policy's word to keep Airflow from another try."""
+        """Return whether the task must fail without a retry, whatever its retry policy decides."""
         from airflow_smtp_cm.smtp.errors import DeliveryUncertain  # noqa: PLC0415 - as the module says
 
         if getattr(error, "transient", False):
             return False
-        somebody_may_have_it = isinstance(error, DeliveryUncertain) or getattr(error, "result", None) is not None
-        return somebody_may_have_it or getattr(self, "retry_policy", None) is None
+        may_be_delivered = isinstance(error, DeliveryUncertain) or getattr(error, "result", None) is not None
+        return may_be_delivered or getattr(self, "retry_policy", None) is None
 
 
 def _default_retry_policy() -> dict[str, Any]:
-    """Return the argument that gives a task our retry policy, where Airflow has such policies."""
+    """Return the argument ``retry_policy``, if this Airflow has retry policies."""
     try:
         from airflow_smtp_cm.task.retry_policy import MailRetryPolicy  # noqa: PLC0415 - only if a task needs it
     except ImportError:

@@ -1,4 +1,4 @@
-"""SSIS's connection string: read with leniency, written to the letter."""
+"""SSIS's connection string: parsed leniently, written exactly as SSIS writes it."""
 
 import logging
 
@@ -13,7 +13,7 @@ from tests.fuzz.connection_string import check
 
 parse = ConnectionString.parse
 
-# Any text that the grammar allows for a server, names and addresses among it; a colon would be a port.
+# Any text that the grammar allows for a server, including names and addresses; a colon would be a port.
 servers = st.one_of(
     st.sampled_from(["", "mail.example.com", "Localhost", "10.0.0.25", "::1", "FE80::1%eth0"]),
     st.text(st.characters(exclude_characters=";:", exclude_categories=["Cs"])).filter(
@@ -46,13 +46,13 @@ def problems_with(text):
         "SmtpServer=2001:db8::25;UseWindowsAuthentication=True;EnableSsl=False;",
     ],
 )
-def test_strings_as_ssis_stores_them_round_trip_to_the_letter(text):
+def test_strings_as_ssis_stores_them_round_trip_exactly(text):
     assert SmtpConnectionManager.from_connection_string(text).connection_string == text
 
 
 @given(server=servers, windows=st.booleans(), ssl=st.booleans(), timeout=timeouts)
 @example(server="", windows=True, ssl=False, timeout=None)
-def test_whatever_ssis_may_write_round_trips_to_the_letter(server, windows, ssl, timeout):
+def test_every_string_that_ssis_can_write_round_trips_exactly(server, windows, ssl, timeout):
     text = ssis_string(server, windows, ssl, timeout)
 
     assert SmtpConnectionManager.from_connection_string(text).connection_string == text
@@ -67,8 +67,8 @@ def test_whatever_ssis_may_write_round_trips_to_the_letter(server, windows, ssl,
         timeout=timeouts,
     )
 )
-def test_what_was_written_reads_the_same(said):
-    assert parse(str(said)) == said
+def test_written_string_is_parsed_to_the_same_values(values):
+    assert parse(str(values)) == values
 
 
 keys = st.sampled_from(
@@ -80,8 +80,8 @@ pieces = st.one_of(st.text(), keys, st.sampled_from(["=", ";", " ", "True", "22"
 @given(st.lists(pieces).map("".join) | st.text())
 @example("Timeout=" + "9" * 5000)
 @example("SmtpServer=[::1")
-def test_any_text_is_read_or_refused_as_settings(text):
-    """No other exception, and what was read can be written."""
+def test_any_text_is_parsed_or_rejected_with_a_settings_error(text):
+    """There is no other exception, and what was parsed can be written."""
     check(text)
 
 
@@ -107,7 +107,7 @@ def test_text_without_equals_sign_is_the_server(text):
 
 
 @pytest.mark.parametrize("text", ["", " ", ";"])
-def test_empty_text_says_nothing(text):
+def test_empty_text_sets_nothing(text):
     assert parse(text) == ConnectionString()
 
 
@@ -126,19 +126,19 @@ def test_timeout_is_milliseconds_in_the_string_and_seconds_in_the_manager():
 
 
 @pytest.mark.parametrize("server", ["::1", "[::1]", "[2001:db8::25]", "fe80::1%eth0"])
-def test_ipv6_addresses_are_no_ports(server):
+def test_ipv6_address_is_not_taken_for_a_port(server):
     assert parse(f"SmtpServer={server};").smtp_server == server
 
 
 @pytest.mark.parametrize("server", ["mail:25", "mail.example.com:587", "[::1]:25", "smtp://mail"])
-def test_port_in_the_server_is_refused_with_where_it_belongs(server):
+def test_port_in_the_server_is_an_error_that_names_its_place(server):
     for text in (server, f"SmtpServer={server};EnableSsl=True;"):
         (problem,) = problems_with(text)
         assert "set the port of the Airflow connection" in problem
 
 
 @pytest.mark.parametrize("key", ["UserName", "password", "User", "Uid", "PWD", "Domain", "User ID"])
-def test_credentials_are_refused_with_the_reason_and_are_not_repeated(key):
+def test_credentials_are_an_error_that_has_the_reason_and_not_the_credentials(key):
     (problem,) = problems_with(f"SmtpServer=mail;{key}=hunter2;EnableSsl=True;")
 
     assert key in problem
@@ -148,7 +148,7 @@ def test_credentials_are_refused_with_the_reason_and_are_not_repeated(key):
 
 
 @pytest.mark.parametrize(("key", "place"), [("Port", "the port"), ("From", "from_email")])
-def test_what_ssis_lacks_is_refused_with_where_it_belongs(key, place):
+def test_key_that_ssis_lacks_is_an_error_that_names_its_place(key, place):
     (problem,) = problems_with(f"SmtpServer=mail;{key}=x;")
 
     assert place in problem
@@ -185,33 +185,33 @@ def test_bad_value_names_its_key(item, named):
     assert problem.startswith(f"{named} must be ")
 
 
-def test_repeated_key_is_refused():
+def test_repeated_key_is_an_error():
     assert problems_with("SmtpServer=a;smtpserver=a;X=1;x=2;Y=1;Y=2") == (
-        "SmtpServer stands in the connection string more than once.",
-        "An unknown key stands in the connection string more than once.",
+        "SmtpServer is in the connection string more than once.",
+        "An unknown key is in the connection string more than once.",
     )
 
 
 @pytest.mark.parametrize("key", ["Password", "pwd", "Passwd", "Pass"])
 @pytest.mark.parametrize("rest", ["hunter2=ef", "hunter2=1;HUNTER2=2", "hunter2", "=hunter2"])
-def test_key_that_may_be_the_rest_of_a_password_is_not_repeated(caplog, key, rest):
+def test_key_that_may_be_a_part_of_a_password_is_not_in_the_error(caplog, key, rest):
     """A password may hold semicolons and equals signs; the grammar has no quotes for them."""
     problems = problems_with(f"SmtpServer=mail;{key}=ab;{rest}")
 
-    assert f"{key} cannot stand in the connection string" in "\n".join(problems)
+    assert f"{key} is not allowed in the connection string" in "\n".join(problems)
     assert "hunter2" not in "\n".join(problems).lower()
     assert not caplog.records
 
 
-def test_item_without_key_is_refused_by_its_number():
-    """Not by what it says: it may be the rest of a password with a semicolon in it."""
+def test_item_without_key_is_an_error_that_has_its_number():
+    """The error does not contain its text, which may be a part of a password that contains a semicolon."""
     problems = problems_with("SmtpServer=mail;hunter2;=hunter3;hunter2")
 
     assert [problem[:6] for problem in problems] == ["Item 2", "Item 3", "Item 4"]
     assert "hunter" not in "".join(problems)
 
 
-def test_everything_wrong_is_said_at_once():
+def test_all_problems_are_reported_at_once():
     problems = problems_with("SmtpServer=mail:25;EnableSsl=maybe;Timeout=0;Timeout=1;Password=x;Port=25")
 
     assert [problem.split()[0] for problem in problems] == [
@@ -226,16 +226,16 @@ def test_everything_wrong_is_said_at_once():
 
 def test_unknown_key_is_ignored_with_a_warning_that_names_it(caplog):
     with caplog.at_level(logging.WARNING):
-        said = parse("SmtpServer=mail;ConnectByProxy=hunter2;")
+        parsed = parse("SmtpServer=mail;ConnectByProxy=hunter2;")
 
-    assert said == ConnectionString(smtp_server="mail")
+    assert parsed == ConnectionString(smtp_server="mail")
     (record,) = caplog.records
     assert "ConnectByProxy" in record.getMessage()
     assert "hunter2" not in record.getMessage()
 
 
-def test_unknown_key_of_a_refused_string_is_not_logged(caplog):
-    """It may be a piece of the password that made the string be refused."""
+def test_unknown_key_of_an_invalid_string_is_not_logged(caplog):
+    """It may be a part of the password because of which the string is invalid."""
     problems_with("SmtpServer=mail;Password=abc;hunter2=x;")
 
     assert not caplog.records

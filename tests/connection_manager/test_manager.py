@@ -1,4 +1,4 @@
-"""The SMTP connection manager: SSIS's properties, what SSIS lacks, and its forms in Airflow."""
+"""The SMTP connection manager: SSIS's properties and others, from and to an Airflow connection."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ SECRET = "correct horse; battery=staple"
 
 @pytest.fixture(autouse=True, scope="module")
 def secrets_forgotten():
-    """Airflow would mask these tests' many made-up secrets in the logs of all later tests."""
+    """Else Airflow masks the many secrets of these tests in the logs of all later tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("airflow.models.connection.mask_secret", lambda _: None)
         patch.setattr(MASK_SECRET, lambda _: None)
@@ -44,7 +44,7 @@ def secrets_forgotten():
 
 
 def airflow_connection(**given):
-    """Anything with the attributes of Airflow's Connection will do."""
+    """Return an object with the attributes of Airflow's Connection."""
     extra = given.pop("extra", None)
     values = {
         "conn_id": "c",
@@ -86,7 +86,7 @@ def problems_of(**properties):
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory):
-    """A file that can be read: what is in it is another module's business."""
+    """A readable file; its content does not matter here."""
     path = tmp_path_factory.mktemp("files") / "file.pem"
     path.touch()
     return str(path)
@@ -95,7 +95,7 @@ def pem(tmp_path_factory):
 # --- the properties
 
 
-def test_new_manager_is_ssis_empty_one():
+def test_new_manager_is_the_same_as_a_new_one_of_ssis():
     manager = SmtpConnectionManager()
 
     assert manager.name == "SMTP Connection Manager"
@@ -119,7 +119,7 @@ def test_empty_text_is_none_where_none_is_the_default():
     assert SmtpConnectionManager(username="", password="", port="", keytab="") == SmtpConnectionManager()
 
 
-def test_what_a_string_cannot_say_is_given_beside_it():
+def test_properties_that_a_string_cannot_contain_are_given_beside_it():
     manager = SmtpConnectionManager.from_connection_string("SmtpServer=mail;", port=2525, name="Mail")
 
     assert manager == SmtpConnectionManager(smtp_server="mail", port=2525, name="Mail")
@@ -128,7 +128,7 @@ def test_what_a_string_cannot_say_is_given_beside_it():
 # --- settings
 
 
-def test_bare_manager_connects_to_port_25_anonymously_and_in_clear():
+def test_default_manager_connects_to_port_25_anonymously_without_tls():
     assert SmtpConnectionManager(smtp_server="mail").settings() == Settings(host="mail")
 
 
@@ -192,7 +192,7 @@ def test_keytab_reaches_the_settings(pem):
     )
 
 
-def test_windows_authentication_alone_is_the_process_itself():
+def test_windows_authentication_without_user_is_the_identity_of_the_process():
     """SSIS's UseDefaultCredentials."""
     manager = SmtpConnectionManager(smtp_server="mail", use_windows_authentication=True)
 
@@ -214,7 +214,7 @@ def test_port_follows_the_tls_mode_unless_it_is_given(mode, port, expected):
     assert settings.tls == Tls(mode=TlsMode(mode))
 
 
-def test_total_timeout_stands_alone():
+def test_total_timeout_does_not_need_the_timeout():
     assert SmtpConnectionManager(smtp_server="mail", total_timeout=9).settings().timeouts == Timeouts(total=9)
 
 
@@ -226,7 +226,7 @@ def test_ipv6_address_is_used_without_brackets(server):
 # --- validation
 
 
-def test_empty_server_is_refused_in_ssis_words_when_it_is_used():
+def test_empty_server_is_an_error_with_the_text_of_ssis_when_it_is_used():
     manager = SmtpConnectionManager.from_connection_string(
         "SmtpServer=;UseWindowsAuthentication=True;EnableSsl=False;"
     )
@@ -242,32 +242,32 @@ def test_empty_server_is_refused_in_ssis_words_when_it_is_used():
 
 
 @pytest.mark.parametrize("server", ["mail example", "mail\r\nQUIT", "mail\0", "smtp/mail", "a@b", "a;b", "***"])
-def test_server_must_look_like_one(server):
+def test_server_must_be_a_name_or_an_address(server):
     (problem,) = problems_of(smtp_server=server)
 
-    assert problem.startswith("The SMTP server has characters")
+    assert problem.startswith("The SMTP server contains characters")
 
 
 @pytest.mark.parametrize("server", ["mail:25", "smtp://mail"])
-def test_port_in_the_server_is_refused(server):
+def test_port_in_the_server_is_an_error(server):
     (problem,) = problems_of(smtp_server=server)
 
     assert "set the port of the Airflow connection" in problem
 
 
 @pytest.mark.parametrize("server", ["mail", "mail.example.com.", "bücher.example", "192.0.2.1", "::1", "mail_1"])
-def test_names_and_addresses_are_servers(server):
+def test_names_and_addresses_are_valid_servers(server):
     SmtpConnectionManager(smtp_server=server).validate()
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, 2.5])
-def test_port_must_be_one(port):
+def test_port_must_be_a_valid_port(port):
     assert problems_of(port=port) == ("port must be a whole number from 1 to 65535.",)
 
 
 @pytest.mark.parametrize("name", ["timeout", "total_timeout"])
 @pytest.mark.parametrize("seconds", [0, -1, 0.0001, float("nan"), float("inf"), 10**400])
-def test_timeouts_must_be_positive_and_within_what_ssis_can_hold(name, seconds):
+def test_timeouts_must_be_positive_and_within_the_range_of_ssis(name, seconds):
     (problem,) = problems_of(**{name: seconds})
 
     assert problem.startswith(f"{name} must be a number from 0.001 to ")
@@ -281,14 +281,14 @@ def test_timeouts_must_be_positive_and_within_what_ssis_can_hold(name, seconds):
         ("channel_binding", {"use_windows_authentication": True}),
     ],
 )
-def test_choices_are_named(name, switches):
+def test_error_lists_the_choices(name, switches):
     (problem,) = problems_of(**{name: "bogus"}, **switches)
 
     assert problem.startswith(f"{name} must be one of: ")
 
 
-def test_tls_mode_none_is_no_choice():
-    """EnableSsl says whether; tls_mode says how."""
+def test_tls_mode_none_is_not_a_choice():
+    """TLS is switched off by EnableSsl, not by tls_mode."""
     assert problems_of(enable_ssl=True, tls_mode="none") == ("tls_mode must be one of: starttls, implicit.",)
 
 
@@ -297,7 +297,7 @@ def test_tls_mode_none_is_no_choice():
 def test_names_have_neither_spaces_nor_control_characters(name, text):
     (problem,) = problems_of(**{name: text}, use_windows_authentication=True)
 
-    assert problem == f"{name} has spaces or control characters in it."
+    assert problem == f"{name} contains spaces or control characters."
 
 
 @pytest.mark.parametrize("spn", ["mail.example.com", "SMTPSVC/", "/mail", "SMTPSVC/mail/x", "SMTPSVC/mail@REALM"])
@@ -308,7 +308,7 @@ def test_spn_is_service_and_host(spn):
 
 
 @pytest.mark.parametrize("address", ["nobody", "@", "a@", "@b", "a@b, c@d", "a@b\r\nBcc: c", "a@b\n"])
-def test_from_email_must_look_like_one_address(address):
+def test_from_email_must_be_one_address(address):
     assert problems_of(from_email=address) == ("from_email must be one e-mail address.",)
 
 
@@ -321,19 +321,19 @@ def test_from_email_may_be_any_one_address(address):
     "given",
     [{"username": "u"}, {"password": SECRET}, {"username": "u", "password": SECRET}],
 )
-def test_credentials_without_windows_authentication_are_refused_with_what_to_use(given):
+def test_credentials_without_windows_authentication_are_an_error_that_names_the_alternatives(given):
     (problem,) = problems_of(**given)
 
     assert " and ".join(given) in problem
-    assert "switch on use_windows_authentication" in problem
+    assert "enable use_windows_authentication" in problem
     assert "Airflow's own type smtp" in problem
     assert SECRET not in problem
 
 
-def test_keytab_without_windows_authentication_is_refused(pem):
+def test_keytab_without_windows_authentication_is_an_error(pem):
     (problem,) = problems_of(username="u", keytab=pem)
 
-    assert problem.startswith("username and keytab are given, and Windows authentication is off.")
+    assert problem.startswith("username and keytab are set, but Windows authentication is off.")
 
 
 @pytest.mark.parametrize(
@@ -349,22 +349,22 @@ def test_options_of_windows_authentication_need_it(given):
     (name,) = given
     (problem,) = problems_of(**given)
 
-    assert problem == f"{name} is set, and use_windows_authentication is off: switch it on, or remove what needs it."
+    assert problem == f"{name} is set, but use_windows_authentication is off: enable it, or remove {name}."
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         ({"password": SECRET}, "A password is given without a user name"),
-        ({"keytab": "PEM"}, "A keytab is given without the name of its user"),
-        ({"username": "u", "keytab": "PEM", "password": SECRET}, "A keytab and a password are given"),
-        ({"username": "u", "keytab": "PEM", "mechanism": "ntlm"}, "A keytab is of no use to NTLM"),
+        ({"keytab": "PEM"}, "A keytab is given without a user name"),
+        ({"username": "u", "keytab": "PEM", "password": SECRET}, "Both a keytab and a password are given"),
+        ({"username": "u", "keytab": "PEM", "mechanism": "ntlm"}, "NTLM cannot use a keytab"),
         ({"username": "u", "mechanism": "ntlm"}, "NTLM needs a user name and a password"),
         ({"mechanism": "ntlm"}, "NTLM needs a user name and a password"),
-        ({"username": "u\r\n", "password": SECRET}, "The user name has control characters"),
+        ({"username": "u\r\n", "password": SECRET}, "The user name contains control characters"),
     ],
 )
-def test_identity_must_make_sense(pem, given, expected):
+def test_identity_must_be_consistent(pem, given, expected):
     given = {name: pem if value == "PEM" else value for name, value in given.items()}
     (problem,) = problems_of(use_windows_authentication=True, **given)
 
@@ -382,7 +382,7 @@ def test_identity_must_make_sense(pem, given, expected):
         {"username": "svc", "password": SECRET, "channel_binding": "tls-unique"},
     ],
 )
-def test_identities_that_are_fine(given):
+def test_valid_identities(given):
     SmtpConnectionManager(smtp_server="mail", use_windows_authentication=True, **given).validate()
 
 
@@ -421,7 +421,7 @@ def test_files_must_be_readable_here(tmp_path, pem, name):
         assert problem.startswith(f"{name}: the file {str(path)!r} cannot be read on this machine: ")
 
 
-def test_everything_wrong_is_said_at_once():
+def test_all_problems_are_reported_at_once():
     problems = problems_of(
         smtp_server="",
         port=70000,
@@ -463,7 +463,7 @@ def test_module_needs_neither_airflow_nor_the_client_to_be_imported():
 # --- from Airflow
 
 
-def test_other_types_are_refused_in_ssis_words():
+def test_other_type_is_an_error_with_the_text_of_ssis():
     (problem,) = problems_of_connection(conn_id="warehouse", conn_type="smtp")
 
     assert problem.startswith('Connection "warehouse" is not of type SMTP.')
@@ -497,7 +497,7 @@ def test_host_alone_is_enough():
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_null_and_empty_are_as_good_as_missing(nothing):
+def test_null_and_empty_are_the_same_as_missing(nothing):
     everything = {item.name: nothing for item in CONNECTION_FIELDS}
 
     assert from_extra(**everything) == from_extra()
@@ -509,8 +509,8 @@ def test_null_and_empty_are_as_good_as_missing(nothing):
     )
 
 
-def test_form_as_it_is_first_shown_and_saved_with_a_host():
-    """Every field is posted, with the form's defaults, the rest as null."""
+def test_new_form_saved_with_a_host():
+    """Every field is posted: with the form's default, or as null."""
     (connection_type,) = get_provider_info()["connection-types"]
     posted = {name: item["schema"].get("default") for name, item in connection_type["conn-fields"].items()}
 
@@ -526,7 +526,7 @@ def test_booleans_may_be_text(true, false):
 
 
 @pytest.mark.parametrize("value", ["maybe", "yes!", 2, 0.5, [], {"a": 1}, [True]])
-def test_other_things_are_no_booleans(value):
+def test_other_values_are_not_booleans(value):
     assert problems_of_connection(extra={"pipelining": value}) == ("pipelining must be true or false.",)
 
 
@@ -536,7 +536,7 @@ def test_numbers_may_be_text(value, seconds):
 
 
 @pytest.mark.parametrize("value", ["soon", "30 s", True, [], "nan", "inf", "-1", 0])
-def test_other_things_are_no_timeouts(value):
+def test_other_values_are_not_timeouts(value):
     (problem,) = problems_of_connection(extra={"timeout": value})
 
     assert problem.startswith("timeout must be a number from ")
@@ -554,11 +554,11 @@ def test_text_must_be_text(value):
     assert problem.startswith("ehlo_name must be text")
 
 
-def test_number_that_airflow_made_of_text_in_a_uri_is_the_text():
+def test_number_that_airflow_made_from_text_in_a_uri_is_text_again():
     assert from_extra(ehlo_name=12345).ehlo_name == "12345"
 
 
-def test_choices_become_themselves():
+def test_choices_are_read_as_themselves():
     manager = from_extra(
         enable_ssl=True,
         tls_mode="implicit",
@@ -574,7 +574,7 @@ def test_choices_become_themselves():
 
 @pytest.mark.parametrize("extra", ["{", "[]", '"text"', "1", "{'a': 1}"])
 def test_extra_must_be_an_object(extra):
-    """Airflow itself would go on without it."""
+    """Airflow itself would ignore it."""
     connection = airflow_connection()
     connection.extra = extra
     connection.extra_dejson = {}
@@ -585,10 +585,10 @@ def test_extra_must_be_an_object(extra):
 
 @pytest.mark.parametrize("extra", ["mechanism", "authentication", "auth_type"])
 @pytest.mark.parametrize("value", ["basic", "PLAIN", "login", "oauth2"])
-def test_other_authentication_is_refused_with_what_to_use(extra, value):
+def test_other_authentication_is_an_error_that_names_the_alternatives(extra, value):
     (problem,) = problems_of_connection(extra={extra: value})
 
-    assert problem.startswith(f"{extra} asks for {value}. ")
+    assert problem.startswith(f"{extra} is {value}. ")
     assert "Airflow's own type smtp" in problem
 
 
@@ -603,13 +603,13 @@ def test_unknown_fields_are_ignored_with_a_warning_that_names_them(caplog):
     assert record.getMessage() == 'Connection "c" has fields that are ignored: disable_tls, retry_limit, schema'
 
 
-def test_known_fields_are_not_warned_about(caplog):
+def test_known_fields_cause_no_warning(caplog):
     from_extra(**{item.name: None for item in CONNECTION_FIELDS})
 
     assert not caplog.records
 
 
-def test_everything_wrong_with_a_connection_is_said_at_once():
+def test_all_problems_with_a_connection_are_reported_at_once():
     problems = problems_of_connection(
         host=None,
         port=0,
@@ -629,7 +629,7 @@ def test_everything_wrong_with_a_connection_is_said_at_once():
     assert SECRET not in "".join(problems)
 
 
-def test_nothing_is_said_that_only_follows_from_what_is_unreadable(pem):
+def test_problems_that_only_follow_from_an_unreadable_value_are_not_reported(pem):
     problems = problems_of_connection(
         login="u", extra={"use_windows_authentication": "x", "enable_ssl": "x", "ca_bundle": pem}
     )
@@ -676,14 +676,14 @@ def test_fields_may_repeat_the_connection_string():
         ({"timeout": 30}, "timeout", "Timeout"),
     ],
 )
-def test_field_that_contradicts_the_string_is_refused(given, field, key):
+def test_field_that_contradicts_the_string_is_an_error(given, field, key):
     host = given.pop("host", None)
     (problem,) = problems_of_connection(host=host, extra={"connection_string": STRING, **given})
 
     assert problem.startswith(f"{field} and the connection string's {key} contradict each other")
 
 
-def test_what_the_string_leaves_out_may_be_given():
+def test_fields_that_the_string_does_not_contain_may_be_set():
     manager = from_extra(connection_string="EnableSsl=True", use_windows_authentication=True, timeout=3)
 
     assert manager == SmtpConnectionManager(
@@ -691,7 +691,7 @@ def test_what_the_string_leaves_out_may_be_given():
     )
 
 
-def test_wrong_string_is_reported_with_the_rest_and_without_its_consequences():
+def test_invalid_string_is_reported_with_other_problems_and_without_those_that_follow_from_it():
     problems = problems_of_connection(
         host=None,
         port=0,
@@ -699,7 +699,7 @@ def test_wrong_string_is_reported_with_the_rest_and_without_its_consequences():
         extra={"connection_string": f"SmtpServer=mail;UseWindowsAuthentication=True;Password={SECRET}"},
     )
 
-    # SECRET has a semicolon and an equals sign in it, so its rest is taken for a key, which nobody may see either.
+    # SECRET contains a semicolon and an equals sign, so a part of it is parsed as a key, which is secret as well.
     assert [problem.split()[0] for problem in problems] == ["port", "Password"]
     assert "battery" not in "".join(problems)
 
@@ -733,7 +733,7 @@ def test_uri_with_json_for_the_extra():
     )
 
 
-def test_only_what_differs_from_the_defaults_goes_into_the_extra():
+def test_extra_has_only_the_values_that_differ_from_the_defaults():
     bare = SmtpConnectionManager(smtp_server="mail").to_airflow("m")
     full = SmtpConnectionManager(smtp_server="mail", enable_ssl=True, port=26, timeout=2.5).to_airflow("m")
 
@@ -751,7 +751,7 @@ optional = st.none()
 
 @st.composite
 def managers(draw, file):
-    """Managers with nothing wrong with them."""
+    """Valid managers."""
     files = st.none() | st.just(file)
     ssl, windows, keytab = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
     properties = {
@@ -798,8 +798,8 @@ _FromJson = DatabaseConnection if AIRFLOW == (3, 0) else Connection  # 3.0 reads
 
 
 @given(data=st.data())
-def test_what_went_to_airflow_comes_back_the_same(pem, data):
-    """As the object, as JSON, and, but for the description, as a URI, of tasks and of the metadata database alike."""
+def test_manager_is_the_same_after_a_round_trip_through_airflow(pem, data):
+    """As an object, as JSON and, except for the description, as a URI; of the task SDK and of the database."""
     manager = data.draw(managers(pem))
     connection = manager.to_airflow("c")
     in_database = DatabaseConnection(**{name: getattr(connection, name) for name in _ATTRIBUTES})
@@ -813,14 +813,14 @@ def test_what_went_to_airflow_comes_back_the_same(pem, data):
         assert SmtpConnectionManager.from_airflow(DatabaseConnection(conn_id="c", uri=uri)) == undescribed
 
 
-def test_ticket_cache_stays_on_the_machine():
+def test_ticket_cache_is_not_in_the_connection():
     connection = SmtpConnectionManager(smtp_server="mail", ccache="FILE:/tmp/cc").to_airflow("c")
 
     assert "/tmp/cc" not in connection.get_uri()
 
 
 def test_airflow_masks_the_secret_of_the_extra(monkeypatch):
-    """A connection's secrets are replaced in task logs: reading the extra must go through Airflow."""
+    """Airflow masks a connection's secrets in task logs only if the extra is read through it."""
     masked = []
     monkeypatch.setattr(MASK_SECRET, masked.append)
     extra = {"connection_string": "SmtpServer=mail;EnableSsl=False;"}

@@ -180,7 +180,7 @@ def test_success_says_how(server, hook_for):
     assert message.splitlines() == [
         f"Connected to 127.0.0.1:{server.port} with TLSv1.3.",
         "Logged in by NTLM.",
-        "It takes messages of up to 33,554,432 octets.",
+        "Maximum message size: 33,554,432 bytes.",
     ]
     assert server.outbox == []
 
@@ -194,7 +194,7 @@ def test_success_without_tls_and_login_says_so(hook_for):
     assert message.splitlines() == [
         f"Connected to 127.0.0.1:{peer.port} without TLS.",
         "Not logged in: mail is sent anonymously.",
-        "It names no limit for messages.",
+        "The server announces no maximum message size.",
     ]
 
 
@@ -278,7 +278,7 @@ def test_whatever_happens_is_reported(hook_for, monkeypatch, error):
     worked, message = hook_for(connection(host="mail")).test_connection()
 
     assert not worked
-    assert message == f"The test broke off: {type(error).__name__}: {error}"
+    assert message == f"The test failed unexpectedly: {type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize(

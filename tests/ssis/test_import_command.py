@@ -112,7 +112,7 @@ def test_without_the_extra_it_says_what_to_install(command, monkeypatch):
     monkeypatch.setitem(sys.modules, "airflow_smtp_cm.ssis.command", None)
     status, _, _ = command(packages.NIGHTLY_SALES)
 
-    assert status.startswith("It needs the extra: pip install 'airflow-smtp-cm[import]'")
+    assert status.startswith("The import needs the extra: pip install 'airflow-smtp-cm[import]'")
 
 
 def test_dags_need_nothing_of_the_extra():

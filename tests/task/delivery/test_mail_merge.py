@@ -237,7 +237,7 @@ def test_limit_that_lets_nothing_through_is_refused_when_the_dag_is_parsed(limit
 
 def test_safety_settings_hold_for_each(server, run, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SMTP_CM__ALLOWED_RECIPIENT_DOMAINS", "corp.test")
-    with fails_for_good(match=r"messages\[1\]: This Airflow may not send mail to eve@evil.test"):
+    with fails_for_good(match=r"messages\[1\]: This Airflow must not send mail to eve@evil.test"):
         run([*to("ann"), {"to": "eve@evil.test"}])
     assert server.outbox == []
 
