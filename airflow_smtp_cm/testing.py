@@ -1,12 +1,12 @@
-"""An SMTP server that lets in Windows identities only, in this process: to try a DAG's mail without a real server.
+"""An SMTP server in this process that only accepts Windows authentication, to test the mail of DAGs.
 
     with SmtpTestServer() as server:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection())
         ...  # run the DAG
         assert server.outbox[0].message["Subject"] == "Report"
 
-The fixture ``smtp_cm_server`` does the first two lines (see ``pytest_plugin``). It needs the extra
-``airflow-smtp-cm[testing]``. NTLM is judged by pyspnego's acceptor, with channel bindings.
+The fixture ``smtp_cm_server`` replaces the first two lines (see ``pytest_plugin``). This module needs the extra
+``airflow-smtp-cm[testing]``. Logins with NTLM are verified by pyspnego, channel bindings included.
 """
 
 from __future__ import annotations
@@ -49,27 +49,27 @@ __all__ = ["ReceivedMessage", "SmtpTestServer"]
 
 HOST = "127.0.0.1"
 
-# Those of an Airflow connection that are not in its extra.
+# The fields of an Airflow connection that are not in its extra.
 _STANDARD_FIELDS = ("conn_type", "description", "host", "port", "login", "password")
 
-_user_file = threading.Lock()
+_user_file_lock = threading.Lock()
 
-# At every login aiosmtpd warns of a member that it sets itself.
+# At every login, aiosmtpd warns about an attribute that it sets itself.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
-    r"""One message as the server got it.
+    r"""One message that the server received.
 
     Attributes:
-        identity: who logged in, as ``DOMAIN\user``.
-        mechanism: how.
-        tls_version: such as ``TLSv1.3``.
+        identity: the user who logged in, as ``DOMAIN\user``.
+        mechanism: the mechanism of the login.
+        tls_version: the TLS version, such as ``TLSv1.3``.
         sender: the address of MAIL FROM.
         recipients: the addresses of RCPT TO, in order.
-        content: the octets.
-        message: the same, parsed; lines end as they do in Python.
+        content: the content as bytes.
+        message: the parsed content; its line ends are those of Python.
     """
 
     identity: str
@@ -85,18 +85,18 @@ class SmtpTestServer:
     r"""A server on a free port of 127.0.0.1, for the duration of a ``with`` block.
 
     Args:
-        users: passwords by name, as ``DOMAIN\user``; by default one user, with a password made up at random.
+        users: passwords by name, as ``DOMAIN\user``; by default one user with a random password.
 
     Raises:
-        ValueError: a name or a password has a colon or a line end in it, which pyspnego's file of users cannot hold.
+        ValueError: a name or a password contains a colon or a line end, which pyspnego's user file cannot contain.
 
     Attributes:
-        users: whom it lets in: passwords by name.
-        host: where it listens.
-        port: where it listens.
+        users: the users that it accepts: passwords by name.
+        host: the address on which it listens.
+        port: the port on which it listens.
         server_name: the name in its certificate.
-        ca_bundle: path of the PEM file with the authority that signed it.
-        outbox: what it received, in order.
+        ca_bundle: path of the PEM file with the authority that signed the certificate.
+        outbox: the received messages, in order.
     """
 
     host = HOST
@@ -105,7 +105,7 @@ class SmtpTestServer:
     def __init__(self, users: Mapping[str, str] | None = None) -> None:
         self.users = {r"CORP\airflow": secrets.token_urlsafe()} if users is None else users
         if any(set(":\r\n") & set(f"{name}{password}") for name, password in self.users.items()):
-            raise ValueError("A user's name or password cannot have a colon or a line end in it here.")
+            raise ValueError("A user's name or password must not contain a colon or a line end here.")
         self._stack = ExitStack()
         self.outbox: list[ReceivedMessage] = []
 
@@ -126,11 +126,11 @@ class SmtpTestServer:
         self._stack.close()
 
     def airflow_connection(self, **changes: Any) -> str:
-        """Return an Airflow connection to the server, for its first user: the JSON that ``AIRFLOW_CONN_...`` takes.
+        """Return an Airflow connection to the server for its first user, as JSON for ``AIRFLOW_CONN_...``.
 
         Args:
-            changes: what shall be otherwise: fields of every connection, such as ``password``, and of the type
-                ``smtp_cm``, such as ``from_email``.
+            changes: other values of fields: of every connection, such as ``password``, and of the type ``smtp_cm``,
+                such as ``from_email``.
         """
         login, password = next(iter(self.users.items()))
         extra = {
@@ -194,7 +194,7 @@ class SmtpTestServer:
             for session in sessions:
                 transport: Any = session.transport
                 if transport:
-                    with suppress(AttributeError):  # before 3.11.3, Python's TLS forgets that it has closed already
+                    with suppress(AttributeError):  # before Python 3.11.3, if the TLS transport is closed already
                         transport.abort()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             for task in others:
@@ -211,7 +211,7 @@ class SmtpTestServer:
 
 
 class _Handler:
-    """Logins and messages, in aiosmtpd's terms."""
+    """Handles logins and messages for aiosmtpd."""
 
     def __init__(self, certificate: bytes, users: Path, outbox: list[ReceivedMessage]) -> None:
         session = TlsSession(version="", cipher="", certificate=certificate, tls_unique=None)
@@ -221,14 +221,14 @@ class _Handler:
         self._users = users
         self._outbox = outbox
 
-    async def auth_NTLM(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd finds it so
-        with _known(self._users):
+    async def auth_NTLM(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd's name
+        with _ntlm_user_file(self._users):
             acceptor = spnego.server(protocol="ntlm", channel_bindings=self._binding)
         initial = args[1].encode() if len(args) > 1 else None
         try:
             token = b64decode(initial, validate=True) if initial else await server.challenge_auth("")
             while token is not MISSING:
-                with _known(self._users):
+                with _ntlm_user_file(self._users):
                     answer = acceptor.step(token)
                 if acceptor.complete:
                     return AuthResult(success=True, auth_data=acceptor.client_principal)
@@ -242,7 +242,7 @@ class _Handler:
     ) -> str:
         content = envelope.original_content or b""
         message = message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default)
-        transport: Any = server.transport  # there is one while a message comes in
+        transport: Any = server.transport  # not None while a message is received
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         self._outbox.append(
             ReceivedMessage(
@@ -259,9 +259,9 @@ class _Handler:
 
 
 @contextmanager
-def _known(users: Path) -> Iterator[None]:
-    """Show pyspnego the file of users, which it looks for in the environment; each server has its own."""
-    with _user_file:
+def _ntlm_user_file(users: Path) -> Iterator[None]:
+    """Set the environment variable from which pyspnego gets the file of users; each server has its own file."""
+    with _user_file_lock:
         before = os.environ.get("NTLM_USER_FILE")
         os.environ["NTLM_USER_FILE"] = str(users)
         try:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# demo/from_wheel.sh WHEEL: installs the wheel in a new virtual environment, and runs the demo there. Nothing of the
-# checkout can be imported: the demo is copied to a temporary folder, and its DAGs are those of the wheel.
+# demo/from_wheel.sh WHEEL: installs the wheel in a new virtual environment, and runs the demo there. Python cannot
+# import the checkout: the demo is copied to a temporary folder, and the DAGs are those in the wheel.
 set -euo pipefail
 
-wheel=$(realpath -- "${1:?the path of the wheel is missing}")
+wheel=$(realpath -- "${1:?the path of the wheel is required}")
 cd "$(dirname "$0")/.."
 unset PYTHONPATH
 

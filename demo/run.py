@@ -1,4 +1,4 @@
-"""Runs example_dags/send_mail.py through Airflow against a server in this process, and shows what the server got."""
+"""Runs example_dags/send_mail.py in Airflow with a test server in this process, and shows the received mail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AIRFLOW = Path(sys.executable).with_name("airflow")
 
 
 def environment(server: SmtpTestServer) -> dict[str, str]:
-    """Return an environment with an Airflow of its own, and the connection to the server."""
+    """Return an environment with a separate Airflow, and a connection to the server."""
     return os.environ | {
         "AIRFLOW_HOME": str(AIRFLOW_HOME),
         "AIRFLOW_CONN_SMTP_CM_DEFAULT": server.airflow_connection(),
@@ -28,7 +28,7 @@ def environment(server: SmtpTestServer) -> dict[str, str]:
 
 
 def airflow(*arguments: str, env: dict[str, str]) -> None:
-    """Run an airflow command; on failure show what it said, and stop."""
+    """Run an airflow command; if it fails, exit with its output."""
     outcome = subprocess.run(
         [AIRFLOW, *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -42,18 +42,18 @@ def main() -> None:
     with SmtpTestServer() as server:
         env = environment(server)
         if not DATABASE.exists():
-            print("Making Airflow's database ...", flush=True)
+            print("Creating Airflow's database ...", flush=True)
             airflow("db", "migrate", env=env)
         print("Running the DAG send_mail ...", flush=True)
         airflow("dags", "test", "send_mail", env=env)
     for received in server.outbox:
         show(received)
     if len(server.outbox) != 1:
-        sys.exit(f"The server got {len(server.outbox)} messages instead of one.")
+        sys.exit(f"The server received {len(server.outbox)} messages instead of one.")
 
 
 def show(received: ReceivedMessage) -> None:
-    """Print what the server got."""
+    """Print a received message."""
     print(f"\nLogged in:     {received.identity} by {received.mechanism}, under {received.tls_version}")
     print(f"Envelope from: {received.sender}")
     print(f"Envelope to:   {', '.join(received.recipients)}")

@@ -1,4 +1,4 @@
-"""Mails the people on duty when a run is not done in time."""
+"""Mails the people on duty when a run has not ended in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 
 deadline: dict[str, Any] = {}
-if AIRFLOW_V_3_1_PLUS:  # older ones know no deadlines; from 3.2 on, airflow.sdk has these three
+if AIRFLOW_V_3_1_PLUS:  # older versions have no deadlines; from 3.2 on, these three are in airflow.sdk
     from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
 
     deadline["deadline"] = DeadlineAlert(
@@ -30,7 +30,7 @@ def close_books() -> None:
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), tags=["mail"], **deadline)
 def deadline_alert() -> None:
-    """Allow a run five seconds; the mail leaves while it still runs."""
+    """Send the mail five seconds after the run was queued, while it is still running."""
     close_books()
 
 

@@ -1,4 +1,4 @@
-"""Mails the people on duty when a task fails: which one, why, and where its log is."""
+"""Mails the people on duty when a task fails: which task, why, and a link to its log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 
 @task
 def load_orders() -> None:
-    """Fail, as a load does that finds nothing."""
+    """Fail, like a task that finds no data."""
     raise ValueError("No orders of yesterday")
 
 
@@ -22,7 +22,7 @@ def load_orders() -> None:
     tags=["mail"],
 )
 def failure_alert() -> None:
-    """Watch every task; what the mail says needs no template."""
+    """Set the callback for every task; the mail has the default subject and text."""
     load_orders()
 
 

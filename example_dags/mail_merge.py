@@ -1,4 +1,4 @@
-"""Mails every customer an invoice of their own: all in one task, or each by a mapped task."""
+"""Mails each customer an invoice: all in one task, or each in a mapped task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 
 @task
 def write_invoices() -> list[dict[str, str]]:
-    """Return the fields of a message for each customer, as they are made of the rows of a query."""
+    """Return the fields of a message for each customer, made from rows as a query returns them."""
     rows = [("Ann Lee", "ann@north.test", 1001, 250), ("Bo Berg", "bo@south.test", 1002, 80)]
     return [
         {
@@ -25,7 +25,7 @@ def write_invoices() -> list[dict[str, str]]:
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), tags=["mail"])
 def mail_merge() -> None:
-    """Send a message per customer over one connection, thirty a minute; a retry sends those alone that were not."""
+    """Send a message per customer over one connection, thirty per minute; a retry sends only the remaining ones."""
     SendMailOperator(
         task_id="send_invoices",
         bcc="invoices@corp.test",
@@ -38,7 +38,7 @@ def mail_merge() -> None:
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), tags=["mail"])
 def mail_merge_mapped() -> None:
-    """Send a message per customer, four at a time; the UI shows to whom, and each is retried by itself."""
+    """Send a message per customer, four at a time; the UI shows the recipients, and each has its own retries."""
     SendMailOperator.partial(
         task_id="send_invoice",
         bcc="invoices@corp.test",

@@ -1,4 +1,4 @@
-"""Mails a report with an attachment through the SMTP connection `smtp_cm_default`."""
+"""Mails a report with an attachment through the connection `smtp_cm_default`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 
 @task
 def write_report() -> str:
-    """Write what is to be mailed, and return its path."""
+    """Write the file to be mailed, and return its path."""
     path = Path(tempfile.mkdtemp()) / "sales.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("region", "sales"), ("North", 1200), ("South", 950)])
@@ -23,7 +23,7 @@ def write_report() -> str:
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), tags=["mail"])
 def send_mail() -> None:
-    """Send what a Send Mail task sends: a line of recipients, a text, a file."""
+    """Send a mail like SSIS's Send Mail task: a line of recipients, a text, a file."""
     SendMailOperator(
         task_id="send_report",
         to='"Doe, John" <john@corp.test>; sales@corp.test',

@@ -1,4 +1,4 @@
-"""Mails what a function returns."""
+"""Mails the return value of a function."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def summary(orders: dict[str, int]) -> str:
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), tags=["mail"])
 def send_mail_taskflow() -> None:
-    """Hand one task's result to the next, which mails it."""
+    """Pass one task's result to the next, which mails it."""
     summary(count_orders())
 
 

@@ -1,1 +1,1 @@
-"""What a task does with mail: its message or messages, and the record of what was sent."""
+"""The mail of a task: its message or messages, and the record of what was sent."""

@@ -1,6 +1,6 @@
-"""A task's fields, as its templates left them, on their way into a message; and all that is wrong with them.
+"""Builds a message from the rendered fields of a task or notifier, and collects all problems with them.
 
-With ``render_template_as_native_obj`` a template may make a number, a list or None of what would have been text.
+With ``render_template_as_native_obj`` a template may be rendered as a number, a list or None instead of text.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Stands in for a sender that is missing, so that what else is wrong with the message is found, too.
-_NOBODY = "nobody@sender.invalid"
+# Replaces a missing sender, so that the other problems with the message are found, too.
+_PLACEHOLDER_SENDER = "nobody@sender.invalid"
 
 
 class MailFields(Protocol):
-    """What SendMailOperator and SendMailNotifier have in common; templates may have made anything of it."""
+    """The fields of a message, of SendMailOperator and SendMailNotifier; rendered templates may be of any type."""
 
     from_email: Any
     to: Any
@@ -48,17 +48,17 @@ class MailFields(Protocol):
 
 
 FIELDS = tuple(MailFields.__annotations__)
-"""Their names."""
+"""The names of these fields."""
 
 
 def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) -> MailMessage:
-    """Make the message of what the templates left in the fields.
+    """Return the message made of the rendered fields; log a warning if its subject is empty.
 
     Raises:
-        InvalidMessage: everything that is wrong with the message, the connection and the safety settings.
+        InvalidMessage: all problems with the message, the connection and the safety settings.
     """
     if not text_of(fields.subject):
-        logger.warning("The subject is empty.")  # in SSIS's words (0x800291C6)
+        logger.warning("The subject is empty.")  # SSIS's text (0x800291C6)
     return message_of(fields, hook, lambda sender: message_id_of(context, sender))
 
 
@@ -68,10 +68,10 @@ def message_of(
     message_id: Callable[[str], str | None],
     read: Callable[[MessageSourceType, str], str] = read_message,
 ) -> MailMessage:
-    """Do the same without a word.
+    """Return the message made of the rendered fields, as ``compose`` does, without the warning.
 
     Args:
-        fields: what the templates left.
+        fields: the rendered fields.
         hook: the hook for the connection.
         message_id: returns the Message-ID for a sender; if it returns None, the message gets a new one.
         read: returns the text of the body; see ``read_message``.
@@ -82,16 +82,19 @@ def message_of(
     problems = Problems()
     attempt = problems.attempt
     manager = attempt(_connection_manager_of, hook, field="smtp_conn_id")
-    sender = text_of(fields.from_email) or (manager.from_email if manager else _NOBODY)
+    sender = text_of(fields.from_email) or (manager.from_email if manager else _PLACEHOLDER_SENDER)
     if not sender:
-        problems.append(f'from_email: Neither the task nor the connection "{hook.smtp_conn_id}" names one.')
+        problems.append(
+            f'from_email: No sender is set in the task, in the connection "{hook.smtp_conn_id}" or in [smtp_cm] '
+            f"default_from."
+        )
     kind = attempt(MessageSourceType, fields.message_source_type, field="message_source_type")
     text = attempt(read, kind, text_of(fields.message_source), field="message_source") if kind else None
     attachments = attempt(locate_attachments, fields.attachments, field="attachments")
     headers = attempt(_headers_of, fields.headers, field="headers")
     message = attempt(
         lambda: MailMessage(
-            from_email=sender or _NOBODY,
+            from_email=sender or _PLACEHOLDER_SENDER,
             to=lines_of(fields.to),
             cc=lines_of(fields.cc),
             bcc=lines_of(fields.bcc),
@@ -102,7 +105,7 @@ def message_of(
             priority=fields.priority,
             attachments=attachments,
             headers=headers,
-            message_id=message_id(sender or _NOBODY),
+            message_id=message_id(sender or _PLACEHOLDER_SENDER),
         )
     )
     permitted = attempt(lambda: hook.safety.permitted(message)) if message else None
@@ -112,10 +115,10 @@ def message_of(
 
 
 def check_connection(hook: SmtpCmHook) -> None:
-    """Look the connection up.
+    """Look up the connection and validate it.
 
     Raises:
-        InvalidMessage: everything that is wrong with it.
+        InvalidMessage: all problems with it.
     """
     problems = Problems()
     problems.attempt(_connection_manager_of, hook, field="smtp_conn_id")
@@ -130,12 +133,12 @@ def _connection_manager_of(hook: SmtpCmHook) -> SmtpConnectionManager:
 
 
 def text_of(value: Any) -> str:
-    """Return the text of a field; None is empty."""
+    """Return a field as text; None is empty text."""
     return "" if value is None else str(value)
 
 
 def truth_of(value: Any) -> bool:
-    """Return whether a field is true; a template that is not native makes a text of it.
+    """Return whether a field is true; a template may have been rendered as a boolean or as text.
 
     Raises:
         InvalidMessage: it is neither true nor false.
@@ -149,17 +152,17 @@ def truth_of(value: Any) -> bool:
 
 
 def lines_of(value: Any) -> str | list[str]:
-    """Return a field of addresses as a line or several; what is neither becomes text that is no address."""
+    """Return a field of addresses as one line or several; any other value becomes text that is not an address."""
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         return [str(line) for line in value]
     return text_of(value)
 
 
 def _headers_of(value: Any) -> dict[str, str]:
-    """Return header fields as texts.
+    """Return headers with text values.
 
     Raises:
-        InvalidMessage: they are no mapping.
+        InvalidMessage: they are not a mapping.
     """
     if not value:
         return {}

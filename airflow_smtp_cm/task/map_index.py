@@ -1,4 +1,4 @@
-"""What Airflow's UI shows of a mapped task instead of its index."""
+"""The label of a mapped task in Airflow's UI, which is shown instead of its index."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from airflow.providers.common.compat.sdk import redact
 from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.task.composition import lines_of, text_of
 
-# Airflow's database has room for 250 characters, its UI for fewer.
+# Airflow's database stores at most 250 characters, and its UI shows fewer.
 _LONGEST_RECIPIENTS = 60
 _LONGEST_SUBJECT = 60
 
 
 class LabelledFields(Protocol):
-    """What a label is made of; templates may have made anything of it."""
+    """The fields of which a label is made; rendered templates may be of any type."""
 
     to: Any
     cc: Any
@@ -37,5 +37,5 @@ def label_of(fields: LabelledFields) -> str:
 
 
 def _short(text: str, longest: int) -> str:
-    # Masked first: half a secret would not be recognized.
+    # Masked first: a part of a secret would not be recognized.
     return shorten(" ".join(str(redact(text)).split()), longest)

@@ -1,4 +1,4 @@
-"""The Message-ID of a task's mail: the same on every automatic try, so that a message sent twice shows as one."""
+"""The Message-ID of a task's mail: the same in every automatic try, so that duplicates can be recognized."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def message_id_of(context: Mapping[str, Any], sender: str | None, index: int | None = None) -> str | None:
     """Return the Message-ID for a task instance, or None outside of one.
 
-    Automatic retries keep it. A user's Clear means "send again" and changes it (Airflow then raises ``max_tries``),
-    since servers that drop duplicates would drop that message. Another deployment's run of the same DAG has another
-    one, since its run did not start in the same microsecond.
+    It is the same in automatic retries. If a user clears the task to send again, it changes (Airflow then raises
+    ``max_tries``), because a server that drops duplicates would drop the message. It differs between deployments that
+    run the same DAG, because the runs do not start in the same microsecond.
 
     Args:
         context: the task's context.
-        sender: the From address; its domain goes behind the ``@``.
-        index: which of the task's messages, if it has several.
+        sender: the From address; its domain is that of the Message-ID.
+        index: the index of the message, if the task has several.
     """
     ti = context.get("ti")
     domain = _domain(sender)
@@ -40,6 +40,6 @@ def message_id_of(context: Mapping[str, Any], sender: str | None, index: int | N
 def _domain(sender: str | None) -> str | None:
     try:
         addresses = parse_line(sender or "")
-    except InvalidAddress:  # whoever builds the message says so, with all else that is wrong
+    except InvalidAddress:  # reported when the message is built, with all other problems
         return None
     return addresses[0].domain if len(addresses) == 1 else None

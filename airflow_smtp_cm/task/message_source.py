@@ -1,4 +1,4 @@
-"""Where a Send Mail task's text and attachments come from, in Airflow's terms (SSIS MessageSourceType)."""
+"""The sources of a task's text and attachments: files, object storage, Variables (SSIS MessageSourceType)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BYTE_ORDER_MARKS = {
 
 
 class MessageSourceType(StrEnum):
-    """What a task's ``message_source`` is (SSIS SendMailMessageSourceType)."""
+    """The type of a task's ``message_source`` (SSIS SendMailMessageSourceType)."""
 
     DIRECT_INPUT = "DirectInput"
     FILE_CONNECTION = "FileConnection"
@@ -48,12 +48,12 @@ def read_message(kind: MessageSourceType, source: str) -> str:
     """Return the text of the body.
 
     Args:
-        kind: what ``source`` is.
+        kind: the type of ``source``.
         source: the text itself; a path, a URL of object storage or the id of a file connection; the name of an
             Airflow Variable.
 
     Raises:
-        InvalidMessage: the source does not exist or is not of its kind, in SSIS's words.
+        InvalidMessage: the source does not exist or is not of this type, in SSIS's words.
     """
     match kind:
         case MessageSourceType.DIRECT_INPUT:
@@ -65,13 +65,14 @@ def read_message(kind: MessageSourceType, source: str) -> str:
 
 
 def locate_attachments(attachments: Any) -> tuple[Any, ...]:
-    """Return attachments with the URLs of object storage among them as objects that can be opened.
+    """Return the attachments, with objects that can be opened instead of URLs of object storage.
 
     Args:
-        attachments: a line ``a|b`` (SSIS FileAttachments), or a list of such lines and of what MailMessage takes.
+        attachments: a line ``a|b`` (SSIS FileAttachments), or a list of such lines and of values that MailMessage
+            accepts as attachments.
 
     Raises:
-        InvalidMessage: names every item that is nothing of the kind, and every storage that cannot be used.
+        InvalidMessage: lists every item that is none of these, and every storage that cannot be used.
     """
     if attachments is None:
         return ()
@@ -92,31 +93,33 @@ def _read_file(source: str) -> str:
         with file.open("rb") as stream:
             content: bytes = stream.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        raise _no_file(name, str(error)) from error  # other errors may be the network's, and may pass
+        raise _no_file(name, str(error)) from error  # other errors may be network errors, which are transient
     return _decode(content, name)
 
 
 def _file_of(source: str) -> str:
-    """Return the path or URL that is meant: it may be in a connection."""
+    """Return the path or URL, which may be in a connection."""
     if not source:
-        raise InvalidMessage('Connection "" is empty. Name a path, a URL or the id of a file connection.')
-    if "://" in source or os.path.exists(source):  # noqa: PTH110 - Path.exists raises for names that are no path
+        raise InvalidMessage('Connection "" is empty. Set a path, a URL or the id of a file connection.')
+    if "://" in source or os.path.exists(source):  # noqa: PTH110 - Path.exists raises for some invalid paths
         return source
     if "/" in source:
         raise _no_file(source)
     try:
         connection = BaseHook.get_connection(source)
     except AirflowNotFoundException as error:
-        raise _no_file(source, "There is no connection of that id, either.") from error
+        raise _no_file(source, "There is no connection with this id, either.") from error
     if connection.conn_type not in _FILE_CONNECTION_TYPES:
         raise InvalidMessage(
-            f'Connection "{source}" is not of type File. Its type is {connection.conn_type}, and must be one of '
+            f'Connection "{source}" is not of type File. Its type is {connection.conn_type}, but must be one of '
             f"{', '.join(_FILE_CONNECTION_TYPES)}."
         )
     extra = connection.extra_dejson
     name = extra.get("path") if isinstance(extra, dict) else None
     if not name or not isinstance(name, str):
-        raise InvalidMessage(f'Connection "{source}" is empty. Its extra must name the file as "path".')
+        raise InvalidMessage(
+            f'Connection "{source}" is empty. Its extra must contain the path of the file as "path".'
+        )
     return name
 
 
@@ -127,16 +130,16 @@ def _no_file(name: str, reason: str = "") -> InvalidMessage:
 
 
 def _decode(content: bytes, name: str) -> str:
-    """Decode as the byte order mark says, else as UTF-8, else as Windows does in the West."""
+    """Decode according to the byte order mark, else as UTF-8, else as Windows-1252."""
     marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
     try:
         return content.decode(marked or "utf-8")
     except UnicodeDecodeError as error:
         if marked:
             raise InvalidMessage(
-                f'The file "{name}" is not the {marked} text that it says it is: {error}.'
+                f'The file "{name}" is not valid {marked}, although it has this byte order mark: {error}.'
             ) from error
-    logger.warning("The message source %s is not UTF-8, and is read as Windows-1252.", name)
+    logger.warning("The message source %s is not UTF-8. It is decoded as Windows-1252.", name)
     try:
         return content.decode("cp1252")
     except UnicodeDecodeError as error:
@@ -146,9 +149,9 @@ def _decode(content: bytes, name: str) -> str:
 def _read_variable(name: str) -> str:
     try:
         value = Variable.get(name, None)
-    except ImportError as error:  # what Airflow 3.0 raises
+    except ImportError as error:  # raised by Airflow 3.0
         raise InvalidMessage(
-            f'The Variable "{visible(name)}" cannot be looked up here: Airflow 3.0 does so in running tasks only.'
+            f'The Variable "{visible(name)}" cannot be looked up here: Airflow 3.0 permits it only in running tasks.'
         ) from error
     if value is None:
         raise InvalidMessage(f'The Variable "{visible(name)}" does not exist. Add it under Admin > Variables.')
@@ -162,10 +165,10 @@ def _storage(url: str) -> Any:
 
     try:
         path = ObjectStoragePath(url)
-        path.fs  # noqa: B018 - else a missing provider would show as a missing file
+        path.fs  # noqa: B018 - else a missing provider would be reported as a missing file
     except (AirflowNotFoundException, AirflowOptionalProviderFeatureException, ImportError, ValueError) as error:
         raise InvalidMessage(
-            f'"{visible(url)}" cannot be opened here: {error}. Such a URL needs the Airflow provider of its storage, '
-            f"and the connection that it names, if any."
+            f'"{visible(url)}" cannot be opened here: {error}. The URL needs the Airflow provider of its storage, '
+            f"and the connection in it, if it has one."
         ) from error
     return path

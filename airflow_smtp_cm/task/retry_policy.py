@@ -1,4 +1,4 @@
-"""Whether another try of a Send Mail task is of use, and how soon (retry policies, Airflow 3.3 and newer)."""
+"""Decides whether a Send Mail task is retried, and when (retry policies, Airflow 3.3 and newer)."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
 
 _CLOSING = 421
-_LOCAL_ERROR = 451  # with 4.7.x, a matter of policy: how Exchange and others throttle
+_LOCAL_ERROR = 451  # with 4.7.x (policy), Exchange and others throttle
 _LONGEST_DELAY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """A kind of passing trouble: its name, and the delay before the second try, which each later one doubles."""
+class _Cause:
+    """A cause of transient errors, and the delay before the second try, which doubles before each further try."""
 
-    name: str
+    description: str
     delay: timedelta
 
 
-_NETWORK = _Kind("The network or the server was not there", timedelta(minutes=1))
-# Servers that greylist let a message pass some five minutes after they have first seen it.
-_GREYLISTED = _Kind("The server puts off recipients, perhaps by greylisting", timedelta(minutes=6))
-# Exchange counts messages and connections by the minute, and others by longer spells.
-_BUSY = _Kind("The server wants fewer messages or connections", timedelta(minutes=10))
-_OTHER = _Kind("The server cannot take the message now", timedelta(minutes=5))
+_NETWORK = _Cause("Network or server unavailable", timedelta(minutes=1))
+# Most servers that use greylisting accept a message five minutes after the first attempt.
+_GREYLISTED = _Cause("The server deferred recipients (possibly greylisting)", timedelta(minutes=6))
+# Exchange limits messages and connections per minute, and other servers per longer period.
+_BUSY = _Cause("The server limits messages or connections", timedelta(minutes=10))
+_OTHER = _Cause("The server cannot accept the message now", timedelta(minutes=5))
 
 
 class MailRetryPolicy(RetryPolicy):
-    """Fails at once what will not pass by itself, and retries the rest after a delay that fits.
+    """Fails the task on permanent errors, and retries after transient ones with a delay that depends on the cause.
 
-    The delay is the task's own, if the task has a ``retry_delay`` or a backoff of its own.
+    If the task has a ``retry_delay`` or a backoff, the delay is that of the task.
     """
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
-        """Decide (see ``RetryPolicy.evaluate``); what is no trouble with mail is left to Airflow."""
+        """Decide (see ``RetryPolicy.evaluate``); errors that do not concern mail are left to Airflow."""
         from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - see SendMailOperator
 
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
@@ -57,12 +57,12 @@ class MailRetryPolicy(RetryPolicy):
             return RetryDecision.default()
         if not exception.transient:
             return RetryDecision.fail(reason=str(exception))
-        kind = _kind_of(exception)
-        delay = None if _has_delay_of_its_own(context) else min(kind.delay * 2 ** (try_number - 1), _LONGEST_DELAY)
-        return RetryDecision.retry(delay=delay, reason=f"{kind.name}: {exception}")
+        cause = _cause_of(exception)
+        delay = None if _has_own_delay(context) else min(cause.delay * 2 ** (try_number - 1), _LONGEST_DELAY)
+        return RetryDecision.retry(delay=delay, reason=f"{cause.description}: {exception}")
 
 
-def _kind_of(error: SmtpError) -> _Kind:
+def _cause_of(error: SmtpError) -> _Cause:
     from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused  # noqa: PLC0415 - see SendMailOperator
 
     reply: Reply | None = error.reply
@@ -78,7 +78,7 @@ def _kind_of(error: SmtpError) -> _Kind:
     return _BUSY if throttled else _OTHER
 
 
-def _has_delay_of_its_own(context: Any) -> bool:
+def _has_own_delay(context: Any) -> bool:
     task = context.get("task") if context else None
     if task is None:
         return False

@@ -1,4 +1,4 @@
-"""A message that has it recorded that it is being sent, right before its content is transmitted (write-ahead)."""
+"""A message that calls back right before its content is transmitted, so that this is recorded (write-ahead)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WriteAheadMessage:
-    """A message for some of its recipients.
+    """A message, for some of its recipients.
 
     Attributes:
-        message: what is sent.
-        recipients: to whom.
-        record: called right before the content is transmitted, with what becomes of the message if it is assumed to
-            be sent.
+        message: the message.
+        recipients: the recipients to whom it is sent.
+        record: called right before the content is transmitted, with the result if the message is assumed to be sent.
     """
 
     message: MailMessage
@@ -45,7 +44,7 @@ class WriteAheadMessage:
         return WriteAheadContent(self, self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8))
 
     def assumed(self, size: int) -> SendResult:
-        """Return what becomes of the message if there is no final reply and it is assumed to be sent."""
+        """Return the result if there is no final reply and the message is assumed to be sent."""
         return SendResult(
             message_id=self.message_id, accepted=self.recipients, refused=(), reply=None, size=size, seconds=0
         )
@@ -53,19 +52,19 @@ class WriteAheadMessage:
 
 @dataclass(frozen=True, slots=True)
 class WriteAheadContent:
-    """The content of such a message; see ``smtp.interfaces.Content``."""
+    """The content of a write-ahead message; see ``smtp.interfaces.Content``."""
 
     message: WriteAheadMessage
     rendering: Rendering
 
     @property
     def body(self) -> Body:
-        """What the content needs of the server."""
+        """What the content requires of the server."""
         return self.rendering.body
 
     @property
     def utf8(self) -> bool:
-        """Whether it needs SMTPUTF8."""
+        """Whether it requires SMTPUTF8."""
         return self.rendering.utf8
 
     @property
@@ -75,11 +74,11 @@ class WriteAheadContent:
 
     @property
     def in_memory(self) -> bool:
-        """Whether ``chunks`` waits for nothing; it does, for the record."""
+        """Whether ``chunks`` never blocks; here it waits for the record to be written."""
         return False
 
     def chunks(self) -> Generator[bytes]:
         """Record that the message is being sent, then yield its content."""
-        # The conversation asks for it when the server is ready for the content, or right before the only write.
+        # The conversation calls it when the server is ready for the content, or right before the only write.
         self.message.record(self.message.assumed(self.size))
         yield from self.rendering.chunks()

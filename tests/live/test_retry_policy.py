@@ -58,9 +58,9 @@ def task_of(airflow, run):
 @pytest.mark.parametrize(
     ("trouble", "minutes", "reason", "reply"),
     [
-        ("greylisting", 6, "The server puts off recipients, perhaps by greylisting: ", "451 4.3.0"),
-        ("throttling", 10, "The server wants fewer messages or connections: ", "421 4.3.2"),
-        ("network", 1, "The network or the server was not there: ", "Connection refused"),
+        ("greylisting", 6, "The server deferred recipients (possibly greylisting): ", "451 4.3.0"),
+        ("throttling", 10, "The server limits messages or connections: ", "421 4.3.2"),
+        ("network", 1, "Network or server unavailable: ", "Connection refused"),
     ],
 )
 def test_what_may_pass_is_tried_again_after_a_delay_that_fits_and_the_task_instance_says_why(

@@ -553,7 +553,10 @@ class TestRefusedConnections:
     def test_without_sender(self, refusal, define):
         define(connection(host="mail"))
 
-        assert refusal() == 'from_email: Neither the task nor the connection "smtp_cm_default" names one.'
+        assert refusal() == (
+            'from_email: No sender is set in the task, in the connection "smtp_cm_default" or in [smtp_cm] '
+            "default_from."
+        )
 
     def test_everything_at_once(self, refusal, define):
         """What is wrong with the connection, and with the message; but not that it has no sender: who knows."""

@@ -150,7 +150,7 @@ def test_missing_file_of_a_connection_is_named(tmp_path, connection):
 
 def test_what_is_neither_file_nor_connection_is_refused_as_both():
     assert problems_of_file("none") == (
-        'On operation "reading the message source", file "none" does not exist. There is no connection of that id, '
+        'On operation "reading the message source", file "none" does not exist. There is no connection with this id, '
         "either."
     )
 
@@ -214,7 +214,7 @@ def test_guess_of_the_encoding_is_logged(body, caplog):
         from_file(body)
 
     (record,) = caplog.records
-    assert record.getMessage() == f"The message source {body} is not UTF-8, and is read as Windows-1252."
+    assert record.getMessage() == f"The message source {body} is not UTF-8. It is decoded as Windows-1252."
 
 
 @pytest.mark.parametrize(

@@ -26,62 +26,63 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Texts from files and Variables that many messages have in common are read once.
-_TEXTS = 16
+# Texts from files and Variables that many messages share are read once.
+_CACHED_TEXTS = 16
 
 
 class Items:
-    """The messages, each composed when it is needed: only one of them is in memory.
+    """The messages; each is composed when it is needed, so that only one of them is in memory.
 
     Args:
         task: the task's own fields.
-        items: what the templates left of the list of items.
+        items: the rendered list of items.
         context: the task's context.
 
     Raises:
-        InvalidMessage: it is no list.
+        InvalidMessage: it is not a list.
     """
 
     def __init__(self, task: MailFields, items: Any, context: Mapping[str, Any]) -> None:
         if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
-            advice = " Hand over what a task returns itself, not a template of it." if isinstance(items, str) else ""
+            advice = " Pass the output of the task itself, not a template of it." if isinstance(items, str) else ""
             raise InvalidMessage(f"messages: It must be a list of mappings, not {type(items).__name__}.{advice}")
         self._own = {name: getattr(task, name) for name in FIELDS}
-        self._items = list(items)  # what mapped tasks return is asked for piece by piece
+        self._items = list(items)  # the output of mapped tasks is a lazy sequence
         self._context = context
-        self._read = lru_cache(_TEXTS)(read_message)
+        self._read = lru_cache(_CACHED_TEXTS)(read_message)
 
     def __len__(self) -> int:
         return len(self._items)
 
     @property
     def digest(self) -> str:
-        """Identifies the recipients and their order: it is the same in every try."""
+        """A hash of the recipients and their order, which must be the same in every try."""
         digest = hashlib.sha256()
         for item in self._items:
             digest.update(json.dumps(self._lines(item)).encode())
         return digest.hexdigest()
 
     def check(self, indexes: Collection[int], hook: SmtpCmHook) -> None:
-        """Compose each of these messages, to find what is wrong.
+        """Compose each of these messages, to find all problems before any is sent.
 
         Raises:
-            InvalidMessage: everything that is wrong with them, up to some hundred problems.
+            InvalidMessage: all problems with them, but not many more than a hundred.
         """
         problems = Problems()
-        seen = wrong = without_subject = 0
+        checked = invalid = without_subject = 0
         for index in indexes:
-            seen += 1
+            checked += 1
             message = problems.attempt(self.compose, index, hook)
-            wrong += message is None
+            invalid += message is None
             without_subject += message is not None and not message.subject
             if problems.full:
                 break
         if problems:
-            rest = f", and the other {len(indexes) - seen:,} were not looked at" if seen < len(indexes) else ""
+            unchecked = len(indexes) - checked
+            rest = f", and the other {unchecked:,} were not checked" if unchecked else ""
             raise InvalidMessage(
                 *problems[:MAX_PROBLEMS],
-                f"This is about {wrong:,} of {seen:,} messages{rest}. None is sent before all are right.",
+                f"{invalid:,} of {checked:,} messages are invalid{rest}. No message was sent in this try.",
             )
         if without_subject:
             logger.warning("The subject of %s messages is empty.", f"{without_subject:,}")
@@ -90,7 +91,7 @@ class Items:
         """Compose one of the messages.
 
         Raises:
-            InvalidMessage: everything that is wrong with it.
+            InvalidMessage: all problems with it.
         """
         try:
             return message_of(
@@ -103,7 +104,7 @@ class Items:
             raise InvalidMessage(*(f"messages[{index}]: {problem}" for problem in error.problems)) from error
 
     def name(self, index: int, hook: SmtpCmHook) -> tuple[str | None, tuple[str, ...]]:
-        """Return the Message-ID and the lines of recipients, as far as they are known without the message."""
+        """Return the Message-ID and the lines of recipients, without composing the message."""
         item = self._items[index]
         sender = text_of({**self._own, **item}["from_email"]) or hook.connection_manager.from_email
         return message_id_of(self._context, sender, index), tuple(filter(None, self._lines(item)))
@@ -112,7 +113,7 @@ class Items:
         if not isinstance(item, Mapping):
             raise InvalidMessage(f"It must be a mapping, not {type(item).__name__}.")
         if unknown := sorted(visible(str(name)) for name in item.keys() - set(FIELDS)):
-            raise InvalidMessage(f"It has {', '.join(unknown)}; a message has no more than {', '.join(FIELDS)}.")
+            raise InvalidMessage(f"It has unknown keys: {', '.join(unknown)}. The fields are {', '.join(FIELDS)}.")
         return SimpleNamespace(**{**self._own, **item})
 
     def _lines(self, item: Any) -> tuple[str, ...]:

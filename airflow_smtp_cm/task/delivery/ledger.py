@@ -1,7 +1,7 @@
 """The record of a task's messages over all its tries; its size and the number of its writes are bounded.
 
-``states`` explains what the record means. Of one message, it has the whole result; of many, their states, and the
-failures and results of some. What it has no room for is in the log.
+``states`` explains what the record means. For one message, it contains the whole result; for many, their states, and
+failures and results of some. All failures are in the log.
 """
 
 from __future__ import annotations
@@ -26,38 +26,39 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A record for 100,000 messages must keep below the 65,535 bytes ([state_store] max_value_storage_bytes) from which
-# on Airflow complains. Their states need half of that where sent ones and others alternate at random.
+# The record of 100,000 messages must be smaller than the 65,535 bytes ([state_store] max_value_storage_bytes) from
+# which on Airflow warns. Their states take half of that if sent messages and others alternate at random.
 _FAILURES = 30  # of each kind
 _RESULTS = 100
 
-# As many as the conversation has on their way at once, so that no more are ever uncertain.
+# The number of messages that the conversation has in flight at once: no more can ever be uncertain.
 _MOST_UNCERTAIN = 2 * GROUP
-# Seconds: if messages are sent faster, one write covers several of them; if not, each outcome is written at once.
-_QUICK = 0.5
+# Seconds: at shorter intervals, one write covers several messages; at longer ones, each outcome is written at once.
+_SHORT_INTERVAL = 0.5
 
 _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT}
 
 
 class Ledger:
-    """What is known about each message.
+    """The states of all messages.
 
-    Before messages are transmitted, the record says so, a few ahead; their outcomes are written with the next few.
+    Before messages are transmitted, SENDING is recorded for a few of them at once; their outcomes are written
+    together with SENDING of the next few.
 
     Args:
-        record: where it is kept.
-        messages: how many there are.
-        digest: identifies them, if they must be the same in every try.
+        record: where it is stored.
+        messages: the number of messages.
+        digest: a hash of what must be the same in every try; None if there is no such check.
 
     Attributes:
-        digest: what earlier tries sent, if there were any.
-        results: what is certain about messages that some recipients have and others are to get; or about the only
+        digest: the hash of what earlier tries sent, if there were any.
+        results: the results of messages that were sent to some recipients and not yet to others; or of the only
             message.
-        assumed: what becomes of the only message if it is assumed to be sent, once it may have been.
+        assumed: the result of the only message if it is assumed to be sent; None until it is being sent.
 
     Raises:
-        InvalidMessage: they are not those of an earlier try.
+        InvalidMessage: the messages are not those of an earlier try.
     """
 
     def __init__(self, record: TaskRecord, messages: int, digest: str | None = None) -> None:
@@ -70,15 +71,15 @@ class Ledger:
         self._earlier_seconds = 0.0
         if stored := record.read():
             self._read(stored)
-        self._changed = False  # since it was written
+        self._changed = False  # since the last write
         self._started: float | None = None
         self._pending: list[int] = []
-        self._covered = 0  # places among the pending ones that are recorded as SENDING
-        self._ahead = 1
-        self._written_ahead = -inf  # when it was last recorded that messages are being sent
+        self._covered = 0  # how many of the pending messages were recorded as SENDING
+        self._ahead = 1  # how many are recorded as SENDING at once
+        self._written_ahead = -inf  # when SENDING was last recorded
 
     def summary(self) -> MergeResult:
-        """Return what became of all."""
+        """Return the result of all messages."""
         return MergeResult(
             messages=len(self._states),
             counts={state: self._states.count(state) for state in State},
@@ -91,17 +92,17 @@ class Ledger:
         return State(self._states[index])
 
     def interrupted(self) -> list[int]:
-        """Return the messages that an earlier try was sending when it ended."""
+        """Return the indexes of messages that an earlier try was sending when it ended."""
         return [index for index, state in enumerate(self._states) if state == State.SENDING]
 
     def begin(self) -> list[int]:
-        """Return the messages that this try is to send, in order, and let its time begin."""
+        """Start the clock, and return the indexes of the messages to send in this try, in order."""
         self._started = time.monotonic()
         self._pending = [index for index, state in enumerate(self._states) if state in _TO_BE_SENT]
         return self._pending
 
     def recipients(self, index: int, message: MailMessage) -> tuple[str, ...]:
-        """Return the recipients who neither have a message nor were rejected permanently."""
+        """Return the recipients of a message who neither have it nor were rejected permanently."""
         if (result := self.results.get(index)) is None:
             return message.recipients
         settled = {*result.accepted, *(refusal.address for refusal in rejected(result))}
@@ -111,8 +112,8 @@ class Ledger:
         """Record that a message is being sent, before its content is transmitted.
 
         Args:
-            place: its place among those that this try is to send.
-            assumed: what becomes of it if it is assumed to be sent.
+            place: its place among the messages to send in this try.
+            assumed: its result if it is assumed to be sent.
 
         Raises:
             RuntimeError: it cannot be recorded.
@@ -120,7 +121,7 @@ class Ledger:
         if place < self._covered:
             return
         before, self._written_ahead = self._written_ahead, time.monotonic()
-        self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _QUICK else 1
+        self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _SHORT_INTERVAL else 1
         window = min(self._ahead, max(1, _MOST_UNCERTAIN - self._states.count(State.SENDING)))
         if len(self._states) == 1:
             self.assumed = assumed
@@ -131,52 +132,52 @@ class Ledger:
             self._write()
         except Exception as error:
             self._states[:] = unsent
-            # Not an OSError, which the conversation would take for a fault of the message's files.
-            raise RuntimeError(f"What is sent cannot be recorded, so nothing more is sent: {error}") from error
+            # Not an OSError, which the conversation would treat as an error of the message's files.
+            raise RuntimeError(f"The record cannot be written, so no further message is sent: {error}") from error
         self._covered = place + window
 
     def settle(
         self, index: int, event: Event, *, result: SendResult | None = None, failure: Failure | None = None
     ) -> None:
-        """Note what became of a message.
+        """Note the outcome for a message.
 
         Args:
-            index: the message's.
+            index: the index of the message.
             event: what happened.
-            result: what is certain about it, if somebody has it.
-            failure: what to name it by, if not everybody has it for certain.
+            result: its result, if some recipients have it.
+            failure: its description for the result, if a recipient does not have it, or may not have it.
         """
         self._move(index, event)
         state = self.state(index)
         self._failures.pop(index, None)
         if failure is not None and state is not State.ASSUMED_SENT:
-            self._name(failure)
+            self._keep(failure)
         if result is not None and (state is State.DEFERRED or len(self._states) == 1):
             self.results[index] = result
         elif state is not State.DEFERRED:
             self.results.pop(index, None)
-        # That a message is uncertain need not be written: the record still says SENDING, which means the same.
+        # UNCERTAIN need not be written: the record still has SENDING, which means the same to a retry.
         if event not in _NO_REPLY and self._ahead == 1 and State.SENDING not in self._states:
             self.save()
 
     def has_room_for_result(self, index: int) -> bool:
-        """Whether it can be recorded who else is to get a message."""
+        """Return whether the record has room for the result of a message that some recipients do not have yet."""
         return index in self.results or len(self.results) < _RESULTS
 
     def mark_unsent(self, place: int) -> None:
-        """Note that no message was sent from one on, of those that this try was to send."""
+        """Note that, of the messages to send in this try, those from ``place`` on were not sent."""
         for index in self._pending[place:]:
             if self._states[index] == State.SENDING:
                 self._move(index, Event.UNSENT)
 
     def save(self) -> None:
-        """Write what has changed; a fault of the store must not replace the outcome of the mail."""
+        """Write the record if it has changed; an error of the store must not replace the outcome of the mail."""
         if not self._changed:
             return
         try:
             self._write()
         except Exception:
-            logger.exception("The outcome could not be recorded. A retry will treat what it was about as uncertain.")
+            logger.exception("The outcome could not be recorded. A retry will treat these messages as uncertain.")
 
     def _move(self, index: int, event: Event) -> None:
         self._states[index] = after(self.state(index), event)
@@ -203,9 +204,9 @@ class Ledger:
         states = bytearray(_unpacked(stored["states"]))
         if len(states) != len(self._states) or self.digest not in {None, stored["digest"]}:
             raise InvalidMessage(
-                f"messages: They are not those of an earlier try of this task, which had {len(states):,}, other "
-                f"recipients or another order. Nothing more is sent. See that every try gets the same; to send all "
-                f"of these, clear the task."
+                f"messages: They are not those of an earlier try of this task, which had {len(states):,} messages, "
+                f"or other recipients or another order. Nothing more is sent. Make the list the same in every try, "
+                f"or clear the task to send all messages."
             )
         self.digest = stored["digest"]
         self._states = states
@@ -215,7 +216,7 @@ class Ledger:
         self.assumed = SendResult.from_json(details["assumed"]) if details["assumed"] else None
         self._earlier_seconds = details["seconds"]
 
-    def _name(self, failure: Failure) -> None:
+    def _keep(self, failure: Failure) -> None:
         if sum(other.state is failure.state for other in self._failures.values()) < _limit(failure.state):
             self._failures[failure.index] = failure.shortened()
 

@@ -1,4 +1,4 @@
-"""Many messages in one task: what happens to one, or to the worker, neither loses nor repeats the others."""
+"""Many messages in one task: each is sent once, even if others fail or the worker is killed."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ logger = logging.getLogger(__name__)
 
 
 class Merge:
-    """The messages of one task instance, as this try finds them.
+    """The messages of one task instance, in one try.
 
     Args:
         task: the task's own fields.
         items: for each message, the fields that replace them.
         context: the task's context.
         hook: the hook for the connection.
-        durable: whether to go by a record of earlier tries, and to keep one for later tries.
-        on_uncertain: what to do about messages whose content was transmitted, or may have been, and that got no final
+        durable: whether to read the record of earlier tries, and to keep one for later tries.
+        on_uncertain: what to do about messages whose content was transmitted, or may have been, without a final
             reply.
-        all_or_nothing: send a message to nobody if the server refuses anybody.
+        all_or_nothing: send a message to no recipient if the server refuses any of them.
 
     Raises:
-        InvalidMessage: the items are no list, or not those of an earlier try.
+        InvalidMessage: the items are not a list, or not those of an earlier try.
     """
 
     def __init__(
@@ -64,25 +64,26 @@ class Merge:
         self._ledger = Ledger(record, len(self._items), self._items.digest)
         self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_kept)
         self._hook = hook
-        self._taken: deque[tuple[int, WriteAheadMessage]] = deque()  # by the conversation, without an outcome yet
+        # Messages handed to the client that have no outcome yet.
+        self._in_flight: deque[tuple[int, WriteAheadMessage]] = deque()
         self._next_place = 0
-        self._delivered = False  # whether a retry would send a second copy if it sent all again
+        self._delivered = False  # whether this try has delivered a message, or may have
         self._deferred: SmtpError | None = None
 
     def send(
         self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None
     ) -> MergeResult:
-        """Send the messages that are still to be sent.
+        """Send the messages that earlier tries have not sent.
 
         Args:
-            messages_per_minute: no more than so many, evenly spaced.
-            max_messages_per_connection: how many before another connection is opened.
+            messages_per_minute: the highest rate; the messages are evenly spaced.
+            max_messages_per_connection: the number of messages after which another connection is opened.
 
         Returns:
-            What became of them; every recipient has its message.
+            The result; every recipient has its message.
 
         Raises:
-            InvalidMessage: everything that is wrong with the connection or with messages; none was sent in this try.
+            InvalidMessage: all problems with the connection or with messages; none was sent in this try.
             MessagesFailed: some have not been delivered; ``transient`` is whether a retry will send only those of
                 them that may be delivered later.
             SmtpError: no session could be opened.
@@ -90,29 +91,29 @@ class Merge:
         if interrupted := self._ledger.interrupted():
             self._conclude_interrupted(interrupted)
         if pending := self._ledger.begin():
-            check_connection(self._hook)  # what is wrong with it is wrong with each message
+            check_connection(self._hook)  # else its problems would be reported for each message
             self._items.check(pending, self._hook)
             with self._hook.get_conn() as client:
-                # Before the goodbye, which takes time in which a worker may be killed.
-                self._send_by(
+                # Before QUIT, which takes time in which a worker may be killed.
+                self._send_with(
                     client,
                     pending,
                     messages_per_minute=messages_per_minute,
                     max_messages_per_connection=max_messages_per_connection,
                 )
         else:
-            logger.info("Nothing is left to send.")
-        return self._judged()
+            logger.info("No message is left to send.")
+        return self._result()
 
     def _conclude_interrupted(self, interrupted: list[int]) -> None:
-        """Do as ``on_uncertain`` says about messages that an earlier try was sending when it ended."""
+        """Apply ``on_uncertain`` to messages that an earlier try was sending when it ended."""
         check_connection(self._hook)
         for index in interrupted:
-            reason = "An earlier try ended before the server had confirmed it"
+            reason = "An earlier try ended before the server confirmed the message"
             self._settle(index, self._rules.if_uncertain, *self._items.name(index, self._hook), reason)
 
-    def _send_by(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
-        """Send messages in this session, and what it does not take in others."""
+    def _send_with(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
+        """Send messages with this client, which may open further sessions."""
         ledger = self._ledger
         progress = Progress(len(self._items) - len(pending), len(self._items))
         outcomes = client.send_all(self._outgoing(pending), all_or_nothing=self._rules.all_or_nothing, **throttle)
@@ -121,7 +122,7 @@ class Merge:
                 for outcome in outcomes:
                     self._conclude(outcome)
                     progress.one_more()
-        except SmtpError as error:  # what has no outcome was not transmitted
+        except SmtpError as error:  # messages without an outcome were not transmitted
             ledger.mark_unsent(0)
             if not self._delivered:
                 raise
@@ -134,23 +135,23 @@ class Merge:
             ledger.save()
 
     def _outgoing(self, pending: list[int]) -> Iterator[WriteAheadMessage]:
-        """Yield the messages, each made when it is asked for."""
+        """Yield the messages, each composed when it is needed."""
         for place, index in enumerate(pending):
             try:
                 message = self._items.compose(index, self._hook)
-            except (InvalidMessage, OSError) as error:  # it was right a while ago
+            except (InvalidMessage, OSError) as error:  # it was valid when it was checked
                 event = Event.REJECTED if isinstance(error, InvalidMessage) else Event.DEFERRED
                 self._settle(index, event, *self._items.name(index, self._hook), str(error))
                 continue
             recipients = self._ledger.recipients(index, message)
             outgoing = WriteAheadMessage(message, recipients, partial(self._ledger.record_sending, place))
-            self._taken.append((index, outgoing))
+            self._in_flight.append((index, outgoing))
             self._next_place = place + 1
             yield outgoing
 
     def _conclude(self, outcome: SendResult | SmtpError) -> None:
-        """Note what became of the message that was taken first."""
-        index, message = self._taken.popleft()
+        """Note the outcome of the message that has been in flight for the longest time."""
+        index, message = self._in_flight.popleft()
         outcome = over_all_tries(self._ledger.results.get(index), outcome)
         event = self._rules.event(outcome)
         result = result_of(outcome)
@@ -168,7 +169,7 @@ class Merge:
             event,
             message.message_id,
             message.recipients if result is None else tuple(refusal.address for refusal in refused),
-            _told(refused) or str(outcome),
+            _replies(refused) or str(outcome),
             result=result,
             error=outcome,
         )
@@ -184,7 +185,7 @@ class Merge:
         result: SendResult | None = None,
         error: SmtpError | None = None,
     ) -> None:
-        """Note what became of a message that not every recipient has for certain, and log it."""
+        """Note and log the outcome of a message that a recipient does not have, or may not have."""
         state = after(self._ledger.state(index), event)
         failure = Failure(
             index=index, state=state, message_id=message_id, recipients=recipients, reason=reason.rstrip(".")
@@ -194,18 +195,18 @@ class Merge:
         if state is State.DEFERRED:
             self._deferred = self._deferred or error
 
-    def _judged(self) -> MergeResult:
-        """Return what became of the messages, if every recipient has its message."""
+    def _result(self) -> MergeResult:
+        """Return the result, if every recipient has its message; else raise MessagesFailed."""
         result = self._ledger.summary()
         if not any(result.troubles()):
             return result
-        # Without a record, a retry would send everything.
-        harmless = self._rules.has_record or not self._delivered
-        again = harmless and result.counts[State.DEFERRED] > 0
-        raise MessagesFailed(None, result, cause=self._deferred, transient=again)
+        # Without a record, a retry would send all messages again.
+        repeats_none = self._rules.has_record or not self._delivered
+        transient = repeats_none and result.counts[State.DEFERRED] > 0
+        raise MessagesFailed(None, result, cause=self._deferred, transient=transient)
 
 
-def _told(refused: tuple[Refusal, ...]) -> str:
+def _replies(refused: tuple[Refusal, ...]) -> str:
     if len(refused) == 1:
         return str(refused[0].reply)
     return "; ".join(map(str, refused))

@@ -1,4 +1,4 @@
-"""The only message of a task: a merge of one, whose result and errors are the message's own."""
+"""The only message of a task: a merge of one message, with the result and errors of that message."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 
 class Delivery:
-    """The message of one task instance, as this try finds it.
+    """The message of one task instance, in one try.
 
     Args:
         context: the task's context.
-        durable: whether to go by a record of earlier tries, and to keep one for later tries.
+        durable: whether to read the record of earlier tries, and to keep one for later tries.
         on_uncertain: what to do if the content was transmitted, or may have been, and there was no final reply.
-        all_or_nothing: send to nobody if the server refuses anybody.
+        all_or_nothing: send to no recipient if the server refuses any of them.
 
     Raises:
         InvalidMessage: earlier tries had many messages.
@@ -47,34 +47,36 @@ class Delivery:
         self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_kept)
 
     def earlier_result(self) -> SendResult | None:
-        """Return what became of the message, if earlier tries left nothing to do; else None.
+        """Return the result of earlier tries, if the message need not be sent again; else None.
 
         Raises:
-            DeliveryUncertain: an earlier try ended while it was sending, and a person must decide.
-            RecipientsRefused: earlier tries delivered it to some recipients; others were rejected permanently.
+            DeliveryUncertain: an earlier try ended while it was sending the message, and a person must decide.
+            RecipientsRefused: earlier tries delivered it to some recipients; the others were rejected permanently.
         """
         ledger = self._ledger
         if ledger.interrupted() and ledger.assumed is not None:
             message_id = ledger.assumed.message_id
             if self._rules.if_uncertain is not Event.RESEND:
                 return self._concluded(_interrupted(message_id))
-            logger.warning("An earlier try may have sent %s. It is sent again, as on_uncertain demands.", message_id)
+            logger.warning(
+                "An earlier try may have sent %s. It is sent again, because on_uncertain is resend.", message_id
+            )
             ledger.settle(0, Event.RESEND)
         if ledger.begin():
             return None
         result = ledger.results[0]
-        logger.info("An earlier try has sent the message %s. Nothing is sent again.", result.message_id)
+        logger.info("An earlier try sent the message %s. It is not sent again.", result.message_id)
         return _returned(RecipientsRefused.in_result(result) or result)
 
     def send(self, hook: SmtpCmHook, message: MailMessage) -> SendResult:
-        """Send the message to all who do not have it.
+        """Send the message to all recipients who do not have it.
 
         Raises:
             InvalidMessage: the safety settings do not permit it.
-            RecipientsRefused: recipients were refused; ``result`` has what all tries achieved, and ``transient`` is
-                whether a retry will send it to those of them whom the server may accept later.
+            RecipientsRefused: recipients were refused; ``result`` is that of all tries together, and ``transient`` is
+                whether a retry will send the message to those of them whom the server may accept later.
             DeliveryUncertain: the content was transmitted, and there was no final reply.
-            SmtpError: it was not delivered to anybody.
+            SmtpError: it was not delivered to any recipient.
         """
         ledger = self._ledger
         digest = _digest(message)
@@ -86,7 +88,7 @@ class Delivery:
         ledger.digest = digest
         ledger.begin()
         if not (recipients := ledger.recipients(0, message)):
-            # Those who were deferred are no longer among its recipients.
+            # The deferred recipients are no longer recipients of the message.
             earlier = ledger.results[0]
             return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=())))
         outgoing = WriteAheadMessage(message, recipients, partial(ledger.record_sending, 0))
@@ -96,7 +98,7 @@ class Delivery:
                 outcome = client.send(outgoing, all_or_nothing=self._rules.all_or_nothing)
             except SmtpError as error:
                 outcome = error
-            # Before the goodbye, which takes time in which a worker may be killed.
+            # Before QUIT, which takes time in which a worker may be killed.
             return self._concluded(outcome)
 
     def _concluded(self, outcome: SendResult | SmtpError) -> SendResult:
@@ -106,11 +108,11 @@ class Delivery:
         outcome = over_all_tries(earlier, outcome)
         event = self._rules.event(outcome)
         if event is Event.ASSUME_SENT and ledger.assumed is not None:
-            logger.warning("%s It is assumed to be sent, as on_uncertain demands.", outcome)
+            logger.warning("%s It is assumed to be sent, because on_uncertain is assume_sent.", outcome)
             outcome = over_all_tries(earlier, ledger.assumed)
         result = result_of(outcome)
         if result is None and event in {Event.DEFERRED, Event.REJECTED}:
-            # Nobody got it: the next try, if there is one, begins where this one did.
+            # No recipient got it: the next try, if there is one, starts from the same state as this one.
             ledger.mark_unsent(0)
             ledger.save()
         else:
@@ -137,7 +139,7 @@ def _returned(outcome: SendResult | SmtpError) -> SendResult:
 
 
 def _digest(message: MailMessage) -> str:
-    """Return what tells whether two tries make the same message; the date is not part of it."""
+    """Return a hash that is the same if two tries compose the same message; it does not include the date."""
     lines = (message.from_email, *message.to, None, *message.cc, None, *message.bcc, None, *message.reply_to)
     parts = (
         [str(line) for line in lines],

@@ -7,7 +7,7 @@ import time
 
 logger = logging.getLogger(__name__)
 
-_SECONDS = 15.0
+_INTERVAL = 15.0  # seconds
 
 
 class Progress:
@@ -15,21 +15,21 @@ class Progress:
 
     Args:
         done: how many messages were already handled by earlier tries.
-        messages: how many there are in all.
+        messages: the number of all messages.
     """
 
     def __init__(self, done: int, messages: int) -> None:
         self._before = self._done = done
         self._messages = messages
-        self._started = self._told = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def one_more(self) -> None:
-        """Count a message, and log the progress if it was not logged for some seconds."""
+        """Count a message, and log the progress if it was not logged for 15 seconds."""
         self._done += 1
         now = time.monotonic()
-        if now - self._told < _SECONDS or self._done == self._messages:
+        if now - self._logged < _INTERVAL or self._done == self._messages:
             return
-        self._told = now
+        self._logged = now
         rate = (self._done - self._before) / (now - self._started)
         left = (self._messages - self._done) / rate
         logger.info(

@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Self
 
-# Failures that an error spells out; the log has them all.
+# Failures of each kind in an error message; the log has all of them.
 _NAMED = 5
-# What of a failure is kept.
+# The parts of a failure that the record keeps.
 _RECIPIENTS = 3
 _REASON = 150  # characters
 
-
-# What is wrong with messages in one of these states, in the words of errors.
+# The words of error messages for messages in these states.
 _TROUBLES = {
     State.FAILED: "cannot be delivered",
     State.DEFERRED: "were deferred",
@@ -32,14 +31,14 @@ _TROUBLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A message that a recipient did not get, or may not have got.
+    """A message that a recipient does not have, or may not have.
 
     Attributes:
-        index: its place in the list of messages, from 0.
-        state: what is known about it.
+        index: its index in the list of messages, from 0.
+        state: its state.
         message_id: its Message-ID, if it has one.
-        recipients: those who do not have it; of many, the first.
-        reason: the beginning of the server's reply, or of what happened.
+        recipients: those who do not have it; of many, the first few.
+        reason: the beginning of the server's reply or of the error.
     """
 
     index: int
@@ -49,19 +48,19 @@ class Failure:
     reason: str
 
     def shortened(self) -> Self:
-        """Return it as short as the record needs it."""
+        """Return it with fewer recipients and a shorter reason, for the record."""
         more = len(self.recipients) - _RECIPIENTS
         named = (*self.recipients[:_RECIPIENTS], f"{more} more") if more > 0 else self.recipients
         return replace(self, recipients=named, reason=shorten(self.reason, _REASON))
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
-        """Read what ``as_json`` wrote."""
+        """Return a failure from the value of ``as_json``."""
         given = {**written, "state": State[written["state"].upper()], "recipients": tuple(written["recipients"])}
         return cls(**given)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same as plain lists, texts and numbers."""
+        """Return it as plain lists, texts and numbers."""
         return {
             "index": self.index,
             "state": self.state.name.lower(),
@@ -76,13 +75,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeResult:
-    """What became of the messages.
+    """The result of a mail merge.
 
     Attributes:
-        messages: how many there are.
-        counts: how many are in each state.
+        messages: the number of messages.
+        counts: the number of messages in each state.
         failures: those that failed, were deferred or are uncertain, in order; some dozens of each kind at most.
-        seconds: how long all tries took to send.
+        seconds: the time that all tries took to send.
     """
 
     messages: int
@@ -92,11 +91,11 @@ class MergeResult:
 
     @property
     def sent(self) -> int:
-        """How many were sent, assumed ones included."""
+        """How many were sent or are assumed to be sent."""
         return self.counts[State.SENT] + self.counts[State.ASSUMED_SENT]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same as plain lists, texts and numbers, for XCom."""
+        """Return it as plain lists, texts and numbers, for XCom."""
         return {
             "messages": self.messages,
             "sent": self.sent,
@@ -113,11 +112,11 @@ class MergeResult:
         return f"{self.sent:,} of {self.messages:,} messages were sent, in {self.seconds:,.1f} s."
 
     def troubles(self) -> Iterable[str]:
-        """Yield what is wrong, with the names of some of the messages concerned."""
+        """Yield a sentence for each kind of failure, with some of the messages concerned."""
         for state, what in _TROUBLES.items():
             named = [str(failure) for failure in self.failures if failure.state is state][:_NAMED]
             count = self.counts[state]
-            more = f"; and {count - len(named):,} more, which the log names" if count > len(named) else ""
+            more = f"; and {count - len(named):,} more (see the log)" if count > len(named) else ""
             if count:
                 yield f"{count:,} {what}: {'; '.join(named)}{more}."
 
@@ -126,11 +125,11 @@ class MessagesFailed(SmtpError):
     """Some of a task's messages have not been delivered, or may not have been.
 
     Attributes:
-        result: what became of all.
+        result: the result for all messages.
     """
 
     def __init__(self, why: str | None, result: MergeResult, *, cause: SmtpError | None, transient: bool) -> None:
-        again = "A retry sends only those that were not delivered and may still be." if transient else ""
+        again = "A retry sends only the messages that may still be delivered." if transient else ""
         super().__init__(
             " ".join(filter(None, [why, str(result), *result.troubles(), again])),
             phase=cause.phase if cause else None,

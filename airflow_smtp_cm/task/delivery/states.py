@@ -1,47 +1,50 @@
-"""The states of a message over all tries of its task, and what moves it from one to the next.
+"""The states of a message over all tries of its task, and the events that change them.
 
 How it works
 ============
 
-A task has one record, whether it sends one message or a hundred thousand: the state of each message, and what a later
-try needs besides (see ``ledger``). From Airflow 3.3 on, the record outlives the try, and Clear ends it. On older
-versions, and with ``durable=False``, a try knows only about itself; the states and the rules are the same.
+A task has one record, whether it sends one message or a hundred thousand: the state of each message, and some
+details for later tries (see ``ledger``). From Airflow 3.3 on, the record is kept for the next try, until the task is
+cleared. On older versions, and with ``durable=False``, each try has only its own record; the states and the rules are
+the same.
 
 ::
 
     event        |  from WAITING   SENDING       DEFERRED   |  what happened
     -------------+------------------------------------------+------------------------------------------------------
-    CONTENT_DUE  |  SENDING        -             SENDING    |  the conversation asked for the first byte of content
-    ACCEPTED     |  -              SENT          -          |  positive final reply, and no recipient is missing
-    DEFERRED     |  DEFERRED       DEFERRED      DEFERRED   |  not delivered to somebody, and a retry may deliver it
-    REJECTED     |  FAILED         FAILED        FAILED     |  not delivered to somebody, and no retry will deliver it
+    CONTENT_DUE  |  SENDING        -             SENDING    |  the content is about to be transmitted
+    ACCEPTED     |  -              SENT          -          |  positive final reply, and all recipients were accepted
+    DEFERRED     |  DEFERRED       DEFERRED      DEFERRED   |  not delivered to a recipient; a retry may deliver it
+    REJECTED     |  FAILED         FAILED        FAILED     |  not delivered to a recipient, and no retry will
     UNCERTAIN    |  -              UNCERTAIN     -          |  } the content was transmitted, or may have been, and
     RESEND       |  -              DEFERRED      -          |  } there was no final reply; ``on_uncertain`` chooses
     ASSUME_SENT  |  -              ASSUMED_SENT  -          |  } which of the three it is
-    UNSENT       |  -              WAITING       -          |  it is certain that nobody received it in this try
+    UNSENT       |  -              WAITING       -          |  it was certainly not delivered in this try
 
-    SENT, ASSUMED_SENT, FAILED and UNCERTAIN are final: no event moves a message from there.
+    SENT, ASSUMED_SENT, FAILED and UNCERTAIN are final: no event changes them.
 
-A retry finds each message in one of these states and does the following, and nothing else:
+What a retry does depends only on the state of each message:
 
 - WAITING, DEFERRED: it sends the message to all recipients who neither have it nor were rejected permanently.
-- SENDING: an earlier try ended before the outcome was known. That is the same as no final reply: ``on_uncertain``.
+- SENDING: an earlier try ended before the outcome was known. This is treated as a missing final reply: see
+  ``on_uncertain``.
 - a final state: it sends nothing.
 
 What an editor must not break
 =============================
 
 1. *Write-ahead.* SENDING is in the record before the first byte of content is transmitted. If that cannot be
-   written, nothing is transmitted. So what was delivered, or may have been, is in the record.
+   written, nothing is transmitted. So every message that was delivered, or may have been, is in the record.
 2. *The outcome is recorded before QUIT.* QUIT takes time, in which a worker may be killed.
-3. *The outcome of the mail stands.* A fault of the store after the final reply is logged, and the task ends as the
-   mail did. The record still has SENDING, which the next try treats as uncertain.
-4. *No recipient gets a second copy.* Who has a message that others are still to get is kept (``Ledger.results``), and
-   the next try continues from there (``over_all_tries``).
-5. *One place decides.* What an outcome means is decided by ``RetryRules``, for one message as for many. What calls it
-   words results and errors, and decides nothing.
-6. *A pair that is missing is an error.* ``after`` raises for what cannot happen. Add a pair only with the reason why
-   it can happen, here and in the test.
+3. *An error of the store does not replace the outcome of the mail.* If the record cannot be written after the final
+   reply, this is logged, and the task ends with the outcome of the mail. The record still has SENDING, which the next
+   try treats as uncertain.
+4. *No recipient gets a second copy.* If some recipients have a message and others do not, this is recorded
+   (``Ledger.results``), and the next try continues from there (``over_all_tries``).
+5. *One place decides.* ``RetryRules`` decides what an outcome means, for one message as for many. Its callers only
+   word results and errors.
+6. *A missing pair is an error.* ``after`` raises for an event that cannot happen in a state. Add a pair only with the
+   reason why it can happen, here and in the test.
 """
 
 from __future__ import annotations
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
 
 
 class State(IntEnum):
-    """What is known about a message; the numbers are those in records."""
+    """The state of a message; records contain the numbers."""
 
     WAITING = 0
     SENDING = 1
@@ -73,7 +76,7 @@ class State(IntEnum):
 
 
 class Event(Enum):
-    """What happens to a message; the module's table explains each."""
+    """An event in the life of a message; see the table above."""
 
     CONTENT_DUE = auto()
     ACCEPTED = auto()
@@ -117,7 +120,7 @@ _ON_UNCERTAIN: Mapping[OnUncertain, Event] = {
 
 
 def after(state: State, event: Event) -> State:
-    """Return the state that an event leads to.
+    """Return the state after an event.
 
     Raises:
         RuntimeError: it cannot happen in this state.
@@ -129,11 +132,11 @@ def after(state: State, event: Event) -> State:
 
 
 def over_all_tries(earlier: SendResult | None, outcome: SendResult | SmtpError) -> SendResult | SmtpError:
-    """Return the outcome of a try together with what is certain from the tries before it.
+    """Return the outcome of this and all earlier tries together.
 
     Args:
-        earlier: who has the message, and who was refused, since earlier tries; None if nobody has it.
-        outcome: what this try achieved, for the recipients who were still outstanding.
+        earlier: the result of earlier tries; None if no recipient has the message.
+        outcome: the outcome of this try, for the remaining recipients.
     """
     if earlier is None or not isinstance(outcome, SendResult | RecipientsRefused):
         return outcome
@@ -147,7 +150,7 @@ def over_all_tries(earlier: SendResult | None, outcome: SendResult | SmtpError) 
 
 
 def result_of(outcome: SendResult | SmtpError) -> SendResult | None:
-    """Return what is certain after an outcome, if somebody has the message."""
+    """Return the result in an outcome; None if no recipient has the message for certain."""
     if isinstance(outcome, RecipientsRefused):
         return outcome.result
     return outcome if isinstance(outcome, SendResult) else None
@@ -160,12 +163,12 @@ def rejected(result: SendResult) -> tuple[Refusal, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRules:
-    """What the outcome of a try means for the message, and so for a retry.
+    """The rules that decide which event an outcome is, and so what a retry does.
 
     Attributes:
-        on_uncertain: what to do if nobody can know whether a message was delivered.
-        all_or_nothing: whether a message goes to nobody if the server refuses anybody.
-        has_record: whether a retry will know what this try did.
+        on_uncertain: what to do if delivery is uncertain.
+        all_or_nothing: whether a message is sent to no recipient if the server refuses any of them.
+        has_record: whether a retry can read the record of this try.
     """
 
     on_uncertain: OnUncertain
@@ -173,7 +176,7 @@ class RetryRules:
     has_record: bool
 
     def event(self, outcome: SendResult | SmtpError) -> Event:
-        """Return what an outcome, over all tries, is for the message."""
+        """Return the event for an outcome of all tries."""
         if isinstance(outcome, SendResult):
             return Event.ACCEPTED
         if isinstance(outcome, DeliveryUncertain):
@@ -183,10 +186,10 @@ class RetryRules:
         some_deferred = isinstance(outcome, RecipientsRefused) and any(
             refusal.reply.transient for refusal in outcome.refused
         )
-        # Without a record, a retry would send to everybody.
+        # Without a record, a retry would send to all recipients.
         return Event.DEFERRED if some_deferred and self.has_record and not self.all_or_nothing else Event.REJECTED
 
     @property
     def if_uncertain(self) -> Event:
-        """What it is for a message if there was no final reply."""
+        """The event for a message without a final reply."""
         return _ON_UNCERTAIN[self.on_uncertain]

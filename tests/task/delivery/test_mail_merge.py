@@ -208,8 +208,10 @@ def test_everything_that_is_wrong_is_told_by_the_index_before_anything_is_sent(s
     ]
     assert 'messages[2]: to: The address "carl" is malformed.' in problems[0]
     assert problems[1] == "messages[3]: It must be a mapping, not str."
-    assert problems[2].startswith("messages[4]: It has from, recipient; a message has no more than from_email, to, ")
-    assert problems[-1] == "This is about 4 of 6 messages. None is sent before all are right."
+    assert problems[2].startswith(
+        "messages[4]: It has unknown keys: from, recipient. The fields are from_email, to, "
+    )
+    assert problems[-1] == "4 of 6 messages are invalid. No message was sent in this try."
     assert server.outbox == []
 
 
@@ -218,7 +220,7 @@ def test_no_more_than_some_hundred_problems_are_told(server, run):
         run(to(*range(1000), subject="a\nb"))
 
     assert len(str(caught.value).splitlines()) == 101
-    assert "This is about 100 of 100 messages, and the other 900 were not looked at." in str(caught.value)
+    assert "100 of 100 messages are invalid, and the other 900 were not checked." in str(caught.value)
     assert server.outbox == []
 
 
@@ -269,7 +271,7 @@ def test_error_names_some_and_the_log_all(define, run, caplog):
         run(numbered(8))
 
     assert str(caught.value).count("messages[") == 5
-    assert "; and 3 more, which the log names." in str(caught.value)
+    assert "; and 3 more (see the log)." in str(caught.value)
     assert [f"Failed: messages[{index}] " in caplog.text for index in range(8)] == [True] * 8
 
 

@@ -362,7 +362,7 @@ def test_fault_of_the_store_does_not_replace_the_outcome(attempt, store, caplog)
     store.writes_left, store.fault = 1, GONE
     result, _ = attempt(dialogue("250 ok"))
     assert result["accepted"] == [BOB]
-    assert "A retry will treat what it was about as uncertain." in caplog.text
+    assert "A retry will treat these messages as uncertain." in caplog.text
 
     with fails_for_good(match="ended while it was sending the message"):
         attempt(None)
