@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(AIRFLOW < (3, 2), reason="Airflow below 3.2 know
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory):
-    """Return a function that runs an airflow command in an Airflow of its own; its output and errors are texts."""
+    """Return a function that runs an airflow command in a separate Airflow; its output and errors are text."""
     own = os.environ | {
         "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
@@ -38,7 +38,7 @@ def airflow(tmp_path_factory):
     return airflow
 
 
-def test_test_logs_in_and_sends_when_asked(airflow, server):
+def test_test_logs_in_and_sends_a_message_with_to(airflow, server):
     outcome = airflow(
         "smtp-cm", "test", "mail", "--to", "bob@corp.test", "--trace", AIRFLOW_CONN_MAIL=server.airflow_connection()
     )
@@ -48,7 +48,7 @@ def test_test_logs_in_and_sends_when_asked(airflow, server):
     assert server.outbox[-1].recipients == ("bob@corp.test",)
 
 
-def test_test_fails_with_the_reason_and_without_the_password(airflow, server):
+def test_failed_test_shows_the_reason_without_the_password(airflow, server):
     outcome = airflow("smtp-cm", "test", "mail", AIRFLOW_CONN_MAIL=server.airflow_connection(password="not-this-one"))
     assert outcome.returncode == 1
     assert "refused the login by NTLM" in outcome.stderr
@@ -69,26 +69,26 @@ def test_a_connection_string_is_added_and_shown_again(airflow):
     assert (shown.returncode, shown.stdout) == (0, f"{CONNECTION_STRING}\n"), shown.stderr
 
 
-def test_a_connection_string_that_is_wrong_is_not_added(airflow):
+def test_an_invalid_connection_string_is_not_added(airflow):
     outcome = airflow("smtp-cm", "add", "packaged2", "SmtpServer=mail.corp.test;EnableSsl=Perhaps;")
     assert outcome.returncode == 1
     assert "EnableSsl" in outcome.stderr
 
 
-# --- standard output has the result and nothing else; Airflow's log and warnings are on standard error
+# --- standard output has only the result; Airflow's log and warnings are on standard error
 
 
 @pytest.mark.parametrize(
     ("program", "environment", "early"),
     [
-        # Airflow reads it, and warns, before it parses its arguments, as it does on Python 3.14 of itself.
+        # Airflow reads it before it parses its arguments, and warns, as it always does on Python 3.14.
         (COMMAND, {"AIRFLOW__WEBSERVER__SECRET_KEY": "moved"}, "The secret_key option in [webserver] has been moved"),
         (COMMAND, {"AIRFLOW__LOGGING__JSON_LOGS": "True"}, ""),
         (MODULE, {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}, "Setting up DB connection pool"),
     ],
     ids=["warning", "log in JSON", "python -m airflow, log of everything"],
 )
-def test_connection_string_is_all_that_is_on_stdout(airflow, program, environment, early):
+def test_only_the_connection_string_is_on_stdout(airflow, program, environment, early):
     mail = json.dumps({"conn_type": "smtp_cm", "host": "mail.corp.test"})
     outcome = airflow("smtp-cm", "connection-string", "mail", program=program, AIRFLOW_CONN_MAIL=mail, **environment)
 
@@ -115,7 +115,7 @@ def test_result_that_cannot_be_written_is_an_error():
     assert "No space left on device" in outcome.stderr
 
 
-def test_programs_and_commands_of_others_keep_their_stdout():
+def test_stdout_of_other_programs_and_commands_is_not_changed():
     assert standard_output.is_for_results(["/usr/bin/airflow", "smtp-cm", "import"])
     assert standard_output.is_for_results(["-m", "smtp-cm"])
     others = (

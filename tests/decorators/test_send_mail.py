@@ -1,4 +1,4 @@
-"""What the decorator takes; what it sends is tested with DAGs of its own."""
+"""The arguments of the decorator; the mail is tested with DAGs, in tests/operators."""
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
@@ -10,7 +10,7 @@ def report():
     return "Text"
 
 
-def test_it_takes_the_arguments_of_the_operator():
+def test_it_has_the_arguments_of_the_operator():
     task = send_mail_task(to="bob@corp.test", on_uncertain="resend", retries=7)(report)().operator
 
     assert (task.to, task.on_uncertain, task.retries) == ("bob@corp.test", "resend", 7)
@@ -21,11 +21,11 @@ def test_it_needs_no_arguments():
     assert send_mail_task(report)().operator.smtp_conn_id == "smtp_cm_default"
 
 
-def test_an_argument_that_the_operator_lacks_is_an_error_of_the_dag():
+def test_unknown_argument_is_an_error_when_the_dag_is_parsed():
     with pytest.raises((TypeError, AirflowException), match="'recipients'"):
         send_mail_task(recipients="bob@corp.test")(report)()
 
 
-def test_the_text_comes_from_the_function_alone():
+def test_the_text_comes_only_from_the_function():
     with pytest.raises(TypeError, match="'message_source'"):
         send_mail_task(message_source="Text")(report)()

@@ -1,4 +1,4 @@
-"""The form for Airflow below 3.2: the table of the metadata in WTForms' terms, for what Airflow 2.11 does with it."""
+"""The form for Airflow below 3.2: the fields of the metadata as WTForms' fields, as Airflow 2.11 uses them."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ UNCHANGED = "What means to Airflow that a secret stays as it is"
 
 
 class Posted(dict):
-    """What a browser sends."""
+    """The values that a browser posts."""
 
     def getlist(self, name):
         return [self[name]] if name in self else []
@@ -31,13 +31,13 @@ def connection_type():
 
 @pytest.fixture
 def make_form(monkeypatch):
-    """A class with the fields, as Airflow makes it."""
+    """A form class with the fields, made as Airflow makes it."""
     monkeypatch.setitem(sys.modules, "airflow.www", SimpleNamespace())
     monkeypatch.setitem(sys.modules, "airflow.www.views", SimpleNamespace(SENSITIVE_FIELD_PLACEHOLDER=UNCHANGED))
     return type("ConnectionForm", (Form,), connection_form_widgets())
 
 
-def test_it_is_the_form_of_the_metadata(make_form, connection_type):
+def test_fields_are_those_of_the_metadata(make_form, connection_type):
     form = make_form()
     metadata = connection_type["conn-fields"]
 
@@ -57,8 +57,8 @@ def test_standard_fields_are_those_of_the_metadata(connection_type):
     assert ui_field_behaviour() == {name.replace("-", "_"): value for name, value in metadata.items()}
 
 
-def test_airflow_knows_the_kinds_of_fields():
-    """Of others, it shows none at all; it takes for secret what is a PasswordField."""
+def test_airflow_supports_the_classes_of_the_fields():
+    """If any other class is used, it shows no field. A PasswordField is a secret for it."""
     kinds = {name: field.field_class for name, field in connection_form_widgets().items()}
 
     assert set(kinds.values()) == {StringField, PasswordField}
@@ -66,7 +66,7 @@ def test_airflow_knows_the_kinds_of_fields():
 
 
 @pytest.mark.parametrize("name", ["enable_ssl", "tls_mode", "mechanism", "channel_binding"])
-def test_choices_are_a_drop_down_with_labels(make_form, name):
+def test_choices_are_a_drop_down_list_with_labels(make_form, name):
     schema = get_provider_info()["connection-types"][0]["conn-fields"][name]["schema"]
     choices = schema.get("values_display", {"true": "On", "false": "Off"})
     default = str(schema["default"]).lower()
@@ -88,8 +88,8 @@ def test_labels_are_text_and_not_html(make_form):
 
 
 @pytest.mark.parametrize("stored", ["false", "False", False])
-def test_what_is_stored_is_shown(make_form, stored):
-    """Airflow's own way to fill in the form; from a URI or from JSON it may come in any of these shapes."""
+def test_stored_values_are_shown(make_form, stored):
+    """The form is filled in as Airflow does it; values from a URI or from JSON can have any of these types."""
     form = make_form()
     form.enable_ssl.data = stored
 
@@ -99,14 +99,14 @@ def test_what_is_stored_is_shown(make_form, stored):
 
 @pytest.mark.parametrize("name", SWITCHES)
 @pytest.mark.parametrize(("sent", "meant"), [("true", True), ("false", False)])
-def test_what_a_switch_sends_is_understood(make_form, name, sent, meant):
+def test_values_that_a_switch_sends_are_understood(make_form, name, sent, meant):
     form = make_form(Posted({name: sent}))
 
     assert form.validate(), form.errors
     assert FIELDS[name].read(form[name].data) is meant
 
 
-def test_value_that_is_no_choice_is_refused(make_form):
+def test_value_that_is_not_a_choice_is_invalid(make_form):
     form = make_form(Posted(tls_mode="opportunistic"))
 
     assert not form.validate()
@@ -114,14 +114,14 @@ def test_value_that_is_no_choice_is_refused(make_form):
 
 
 def test_form_of_another_type_is_valid(make_form):
-    """Airflow validates the fields of all types, and those of this one are then missing."""
+    """Airflow validates the fields of all types, but only those of the other type are posted."""
     form = make_form(Posted(conn_id="other"))
 
     assert form.validate(), form.errors
 
 
-def test_stored_secret_is_not_in_the_page_and_survives(make_form):
-    """Airflow would take an empty one for removed."""
+def test_stored_secret_is_not_in_the_page_and_is_kept(make_form):
+    """An empty value would remove it."""
     form = make_form()
     form.client_key_password.data = "hunter2"
     shown = form.client_key_password()
@@ -131,19 +131,19 @@ def test_stored_secret_is_not_in_the_page_and_survives(make_form):
     assert 'type="password"' in shown
 
 
-def test_typed_secret_survives_a_mistake_elsewhere(make_form):
-    """The form comes back with what was typed."""
+def test_typed_secret_is_kept_if_another_field_is_invalid(make_form):
+    """The form is shown again with the typed values."""
     form = make_form(Posted(client_key_password="hunter2", tls_mode="opportunistic"))
 
     assert 'value="hunter2"' in form.client_key_password()
 
 
-def test_secret_that_is_not_there_is_empty(make_form):
+def test_missing_secret_is_empty(make_form):
     assert 'value=""' in make_form().client_key_password()
 
 
 def test_import_needs_no_wtforms():
-    """Only an Airflow that asks for the form brings it."""
+    """Only an Airflow that calls for the form has it installed."""
     code = "import sys, airflow_smtp_cm.hooks.connection_form; print('wtforms' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -1,4 +1,4 @@
-"""The hook: from a connection id to an open client, a sent message, or an answer to "Test"."""
+"""The hook: an open client, a sent message or the result of "Test" for a connection id."""
 
 import gc
 import json
@@ -41,10 +41,10 @@ def sdk_connection(text, kind=Connection):
     return kind(conn_id="mail", **given | {"extra": json.dumps(given["extra"])})
 
 
-# --- what Airflow expects of a hook
+# --- Airflow's interface of a hook
 
 
-def test_airflow_finds_its_way():
+def test_airflow_finds_the_hook():
     assert SmtpCmHook.conn_name_attr == "smtp_conn_id"
     assert SmtpCmHook.default_conn_name == "smtp_cm_default"
     assert SmtpCmHook.conn_type == "smtp_cm"
@@ -53,12 +53,12 @@ def test_airflow_finds_its_way():
     assert SmtpCmHook("x").smtp_conn_id == SmtpCmHook(smtp_conn_id="x").smtp_conn_id == "x"
 
 
-def test_making_one_looks_nothing_up():
-    """It is made while DAGs are parsed, too."""
+def test_constructor_does_not_look_up_the_connection():
+    """It is also called while DAGs are parsed."""
     SmtpCmHook("no such connection")
 
 
-def test_airflow_makes_it_from_a_connection(server):
+def test_airflow_makes_a_hook_from_a_connection(server):
     hook = sdk_connection(server.airflow_connection()).get_hook()
 
     assert isinstance(hook, SmtpCmHook)
@@ -88,7 +88,7 @@ def test_client_ends_with_quit(hook_for):
     assert peer.commands[-1] == "QUIT"
 
 
-def test_each_client_has_a_connection_of_its_own(server, hook_for):
+def test_each_client_has_its_own_connection(server, hook_for):
     hook = hook_for(server.airflow_connection())
     with hook.get_conn() as one, hook.get_conn() as other:
         one.send(MAIL)
@@ -97,7 +97,7 @@ def test_each_client_has_a_connection_of_its_own(server, hook_for):
     assert len(server.outbox) == 2
 
 
-def test_missing_connection_is_named_in_ssis_words():
+def test_missing_connection_is_an_error_with_the_text_of_ssis():
     with pytest.raises(AirflowNotFoundException, match=r'^The specified connection "nowhere" does not exist\.'):
         SmtpCmHook("nowhere").get_conn()
 
@@ -107,7 +107,7 @@ def test_line_ends_of_an_id_do_not_reach_the_log():
         SmtpCmHook("a\nb").get_conn()
 
 
-def test_everything_wrong_with_the_connection_is_said_before_anything_is_sent(hook_for):
+def test_all_problems_with_the_connection_are_reported_before_connecting(hook_for):
     with pytest.raises(SettingsError) as caught:
         hook_for(connection(enable_ssl="perhaps", timeout=-1)).get_conn()
 
@@ -130,7 +130,7 @@ def test_message_is_sent(server, hook_for):
     assert [received.message["Message-ID"] for received in server.outbox] == [MAIL.message_id]
 
 
-def test_others_get_what_one_recipient_refuses(postfix, certificates, hook_for):
+def test_message_is_sent_to_the_others_if_one_recipient_is_refused(postfix, certificates, hook_for):
     message = mail("bob@corp.test; refused@corp.test")
     with pytest.raises(RecipientsRefused) as caught:
         hook_for(to_postfix(postfix, certificates)).send(message)
@@ -140,7 +140,7 @@ def test_others_get_what_one_recipient_refuses(postfix, certificates, hook_for):
     postfix.wait_for_message(message.message_id)
 
 
-def test_nobody_gets_it_if_all_or_nothing_is_asked_for(postfix, certificates, hook_for):
+def test_all_or_nothing_sends_to_no_recipient_if_one_is_refused(postfix, certificates, hook_for):
     hook = hook_for(to_postfix(postfix, certificates))
     message = mail("bob@corp.test; refused@corp.test")
     with pytest.raises(RecipientsRefused) as caught:
@@ -157,7 +157,7 @@ def test_nobody_gets_it_if_all_or_nothing_is_asked_for(postfix, certificates, ho
 
 
 @pytest.mark.parametrize("kind", [Connection, DatabaseConnection])
-def test_connection_at_hand_need_not_be_looked_up(server, kind):
+def test_connection_object_is_not_looked_up(server, kind):
     hook = SmtpCmHook.from_connection(sdk_connection(server.airflow_connection(), kind))
     hook.send(MAIL)
 
@@ -165,7 +165,7 @@ def test_connection_at_hand_need_not_be_looked_up(server, kind):
     assert len(server.outbox) == 1
 
 
-def test_connection_at_hand_is_checked_at_once():
+def test_connection_object_is_validated_at_once():
     with pytest.raises(SettingsError, match="server is not specified"):
         SmtpCmHook.from_connection(sdk_connection(connection()))
 
@@ -173,7 +173,7 @@ def test_connection_at_hand_is_checked_at_once():
 # --- test_connection
 
 
-def test_success_says_how(server, hook_for):
+def test_success_describes_the_session(server, hook_for):
     worked, message = hook_for(server.airflow_connection()).test_connection()
 
     assert worked
@@ -185,7 +185,7 @@ def test_success_says_how(server, hook_for):
     assert server.outbox == []
 
 
-def test_success_without_tls_and_login_says_so(hook_for):
+def test_success_without_tls_and_login_is_described(hook_for):
     dialogue = [expect("NOOP"), say("250 ok"), expect("QUIT"), say("221 bye")]
     with scripted_peer([*INTRODUCTION, *dialogue]) as peer:
         worked, message = hook_for(anonymous(peer.port)).test_connection()
@@ -198,7 +198,7 @@ def test_success_without_tls_and_login_says_so(hook_for):
     ]
 
 
-def test_success_by_kerberos_says_so(postfix, kdc, certificates, hook_for, monkeypatch):
+def test_success_with_kerberos_is_described(postfix, kdc, certificates, hook_for, monkeypatch):
     monkeypatch.setenv("KRB5CCNAME", kdc.ticket())
     hook = hook_for(to_postfix(postfix, certificates, login=None, password=None, mechanism="auto"))
 
@@ -252,7 +252,7 @@ def test_missing_connection_is_reported():
     assert message.startswith('The specified connection "nowhere" does not exist.')
 
 
-def test_wrong_settings_are_reported_one_a_line(hook_for):
+def test_invalid_settings_are_reported_one_per_line(hook_for):
     worked, message = hook_for(connection(timeout=-1, password=WRONG)).test_connection()
 
     assert not worked
@@ -268,8 +268,8 @@ def test_other_type_is_reported(hook_for):
 
 
 @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), KeyError("x"), RuntimeError()])
-def test_whatever_happens_is_reported(hook_for, monkeypatch, error):
-    """Airflow's server would otherwise answer with an error of its own."""
+def test_unexpected_errors_are_reported(hook_for, monkeypatch, error):
+    """Else Airflow's server would reply with an internal error."""
 
     def broken(*_, **__):
         raise error
@@ -290,7 +290,7 @@ def test_whatever_happens_is_reported(hook_for, monkeypatch, error):
     ],
     ids=["greeting", "EHLO", "NOOP"],
 )
-def test_connection_is_closed_whenever_it_fails(hook_for, script):
+def test_connection_is_closed_after_every_failure(hook_for, script):
     with scripted_peer(script) as peer:
         worked, message = hook_for(anonymous(peer.port)).test_connection()
         gc.collect()  # an open socket makes a ResourceWarning, which is an error here
@@ -303,8 +303,8 @@ def test_connection_is_closed_whenever_it_fails(hook_for, script):
     ("given", "wait", "total"),
     [({}, 10, 20), ({"timeout": 60, "total_timeout": 90}, 10, 20), ({"timeout": 3, "total_timeout": 5}, 3, 5)],
 )
-def test_wait_is_short(hook_for, monkeypatch, given, wait, total):
-    """Somebody is watching, and the process has others to serve."""
+def test_timeouts_are_short(hook_for, monkeypatch, given, wait, total):
+    """A user waits for the result, and the process serves other users, too."""
     asked = []
 
     def record(settings, **_):
@@ -327,7 +327,7 @@ def test_silent_server_is_reported(hook_for):
     assert f"127.0.0.1:{peer.port} did not answer in time (greeting)" in message
 
 
-def test_dialogue_can_be_watched(server, hook_for):
+def test_dialogue_can_be_traced(server, hook_for):
     events = []
     hook_for(server.airflow_connection()).test_connection(trace=events.append)
 
@@ -336,19 +336,19 @@ def test_dialogue_can_be_watched(server, hook_for):
 
 
 def test_airflows_own_test_uses_it(server, monkeypatch):
-    """What the API and the command line call."""
+    """The API and the command line call it."""
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", server.airflow_connection())
     worked, message = sdk_connection(server.airflow_connection(), DatabaseConnection).test_connection()
 
     assert worked, message
 
 
-# --- Kerberos tickets of Airflow's own
+# --- Airflow's own Kerberos tickets
 
 
 @pytest.fixture
 def kerberized(monkeypatch):
-    """Airflow as configured for Kerberos, in a process that does not know the ticket cache yet."""
+    """Configure Airflow for Kerberos, in a process whose environment has no ticket cache."""
     monkeypatch.delenv("KRB5CCNAME", raising=False)
     monkeypatch.delenv("_AIRFLOW__REEXECUTED_PROCESS", raising=False)
     monkeypatch.setenv("AIRFLOW__CORE__SECURITY", "kerberos")
@@ -362,29 +362,29 @@ class TestAirflowsTicketCache:
     def test_it_is_used(self, hook_for):
         assert hook_for(connection(host="mail")).connection_manager.ccache == "/tmp/airflow_krb5_ccache"
 
-    def test_it_is_used_for_a_connection_at_hand(self):
+    def test_it_is_used_for_a_connection_object(self):
         hook = SmtpCmHook.from_connection(sdk_connection(connection(host="mail")))
 
         assert hook.connection_manager.ccache == "/tmp/airflow_krb5_ccache"
 
-    def test_the_environment_comes_first(self, hook_for, monkeypatch):
+    def test_the_environment_has_precedence(self, hook_for, monkeypatch):
         monkeypatch.setenv("KRB5CCNAME", "FILE:/tmp/other")
 
         assert hook_for(connection(host="mail")).connection_manager.ccache is None
 
-    def test_it_is_not_for_tasks_that_run_as_another_user(self, hook_for, monkeypatch):
-        """Airflow has taken its tickets away from them."""
+    def test_it_is_not_used_by_tasks_that_run_as_another_user(self, hook_for, monkeypatch):
+        """They must not get Airflow's tickets."""
         monkeypatch.setenv("_AIRFLOW__REEXECUTED_PROCESS", "1")
 
         assert hook_for(connection(host="mail")).connection_manager.ccache is None
 
     @pytest.mark.parametrize("security", ["", "other"])
-    def test_it_is_for_kerberos_only(self, hook_for, monkeypatch, security):
+    def test_it_is_used_only_if_airflow_uses_kerberos(self, hook_for, monkeypatch, security):
         monkeypatch.setenv("AIRFLOW__CORE__SECURITY", security)
 
         assert hook_for(connection(host="mail")).connection_manager.ccache is None
 
-    def test_it_lets_in(self, postfix, kdc, certificates, hook_for, monkeypatch):
+    def test_the_login_with_it_succeeds(self, postfix, kdc, certificates, hook_for, monkeypatch):
         monkeypatch.setenv("AIRFLOW__KERBEROS__CCACHE", kdc.ticket().removeprefix("FILE:"))
         message = mail("bob@corp.test")
         hook_for(to_postfix(postfix, certificates, login=None, password=None, mechanism="kerberos")).send(message)

@@ -1,4 +1,4 @@
-"""The notifier: what it says unasked, to whom, and that it never changes itself."""
+"""The notifier: the default subject and text, the recipients, and that an instance does not change."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_mapped_task_shows_its_index(smtp_cm_server):
         pytest.param({}, "Airflow: notice", id="an empty one", marks=since_3_1),
     ],
 )
-def test_other_contexts_are_named_too(smtp_cm_server, context, subject):
+def test_other_contexts_have_a_subject_too(smtp_cm_server, context, subject):
     SendMailNotifier(to="ops@corp.test")(context)
     assert smtp_cm_server.outbox[0].message["Subject"] == subject
 
@@ -132,7 +132,7 @@ def test_the_async_path_sends_the_same(smtp_cm_server):
     assert received.message["Subject"] == "sales: deadline missed"
 
 
-def test_subject_and_text_of_ones_own_are_templates(smtp_cm_server):
+def test_given_subject_and_text_are_templates(smtp_cm_server):
     SendMailNotifier(
         to="{{ ti.task_id }}@corp.test",
         subject="{{ ti.task_id }} of {{ run_id }}",
@@ -152,8 +152,8 @@ def test_one_instance_serves_many_contexts(smtp_cm_server):
     assert notifier.subject == "{{ ti.task_id }}"
 
 
-def test_a_dag_that_has_no_template_environment_is_no_obstacle(smtp_cm_server):
-    """As the serialized DAG of `airflow dags test`."""
+def test_a_dag_without_a_template_environment_is_supported(smtp_cm_server):
+    """For example, the serialized DAG of `airflow dags test`."""
     dag = SimpleNamespace(dag_id="sales", render_template_as_native_obj=False)
     SendMailNotifier(to="ops@corp.test", subject="{{ dag.dag_id }}")({"dag": dag})
     assert smtp_cm_server.outbox[0].message["Subject"] == "sales"
@@ -170,26 +170,26 @@ def test_a_disabled_one_sends_nothing(smtp_cm_server, notify):
     assert smtp_cm_server.outbox == []
 
 
-def test_what_says_neither_whether_to_send_nor_not_sends_nothing(smtp_cm_server):
+def test_disable_that_is_neither_true_nor_false_is_an_error_and_nothing_is_sent(smtp_cm_server):
     with pytest.raises(InvalidMessage, match=r'^disable: "perhaps" is neither True nor False'):
         SendMailNotifier(to="ops@corp.test", disable="perhaps").notify(task_context())
 
     assert smtp_cm_server.outbox == []
 
 
-def test_what_is_wrong_is_said_all_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(InvalidMessage) as raised:
         SendMailNotifier(to="nobody", attachments="/no/such/file").notify(task_context())
     assert "nobody" in str(raised.value)
     assert "/no/such/file" in str(raised.value)
 
 
-def test_a_missing_connection_is_said():
+def test_a_missing_connection_is_reported():
     with pytest.raises((AirflowException, InvalidMessage), match="does not exist"):
         SendMailNotifier(to="ops@corp.test", smtp_conn_id="nowhere").notify(task_context())
 
 
-def test_a_server_that_is_away_is_said(monkeypatch):
+def test_an_unavailable_server_is_reported(monkeypatch):
     monkeypatch.setenv(
         "AIRFLOW_CONN_SMTP_CM_DEFAULT",
         '{"conn_type": "smtp_cm", "host": "127.0.0.1", "port": 1, "extra": {"from_email": "a@corp.test"}}',
@@ -201,7 +201,7 @@ def test_a_server_that_is_away_is_said(monkeypatch):
 
 
 @pytest.mark.usefixtures("smtp_cm_server")
-def test_nobody_waits_longer_than_a_minute_for_a_notifier(monkeypatch):
+def test_a_notifier_takes_no_longer_than_a_minute(monkeypatch):
     seen = []
     monkeypatch.setattr(SmtpClient, "open", lambda settings: seen.append(settings.timeouts.total) or 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""The operator, without Airflow's machinery around it: what it sends, refuses, reports and keeps to itself."""
+"""The operator, without a running Airflow: the messages, the errors, the result and the log."""
 
 import inspect
 import json
@@ -19,7 +19,7 @@ from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, expect_content, say, scripted_peer, wait_for_close
 
-# What SSIS says, to the letter.
+# The exact texts of SSIS.
 NO_RECIPIENT = "No recipient is specified."
 MALFORMED = 'It is either missing the "@" symbol or is not valid.'
 NO_SERVER = (
@@ -31,13 +31,13 @@ NO_ATTACHMENT = 'Either the file "{}" does not exist or you do not have permissi
 
 @pytest.fixture
 def entries():
-    """What tasks write to their log, before Airflow masks it; each with its event."""
+    """The log entries of tasks, before Airflow masks them; each with its event."""
     with captured_log() as entries:
         yield entries
 
 
 def _of_the_task(entries):
-    # Airflow 3.1 has a word on the type of the connection, too.
+    # Airflow 3.1 also logs the type of the connection.
     return [entry["event"] for entry in entries if entry["event"].startswith("SendMailTask")]
 
 
@@ -48,7 +48,7 @@ def run(context=None, **fields):
 
 @pytest.fixture
 def refusal(monkeypatch):
-    """Return a function that runs a task and returns why it fails for good, before it connects to anything."""
+    """Return a function that runs a task and returns its error, without a retry and before it connects."""
 
     def opened(*_, **__):
         pytest.fail("It connects.")
@@ -64,7 +64,7 @@ def refusal(monkeypatch):
 
 
 class FakeTaskInstance(SimpleNamespace):
-    """What the operator uses of Airflow's."""
+    """The attributes of Airflow's task instance that the operator uses."""
 
     def __init__(self, **changes):
         given = {"dag_id": "d", "run_id": "r", "task_id": "send", "map_index": -1, "max_tries": 0}
@@ -74,7 +74,7 @@ class FakeTaskInstance(SimpleNamespace):
         self.pushed[key] = value
 
 
-# --- what Airflow expects of an operator
+# --- Airflow's interface of an operator
 
 
 def test_arguments_are_keywords_with_defaults():
@@ -105,7 +105,7 @@ def test_arguments_are_keywords_with_defaults():
     }
 
 
-def test_every_argument_but_the_switches_is_templated():
+def test_every_argument_except_the_switches_is_templated():
     fields = dict.fromkeys(SendMailOperator.template_fields, "{{ x }}") | {"headers": {"X-A": "{{ x }}"}}
     operator = SendMailOperator(task_id="send", **fields)
     operator.render_template_fields({"x": "rendered"})
@@ -124,7 +124,7 @@ def test_every_argument_but_the_switches_is_templated():
 
 
 @pytest.mark.parametrize("ending", [".html", ".txt", ".md", ".sql", ".j2"])
-def test_no_value_is_taken_for_a_template_file(ending):
+def test_no_value_is_treated_as_a_template_file(ending):
     """Airflow would look for a file of that name in the DAG's folder, and fail."""
     fields = {"message_source": f"body{ending}", "html_content": f"x{ending}", "attachments": [f"/a/b{ending}"]}
     operator = SendMailOperator(task_id="send", **fields)
@@ -133,10 +133,10 @@ def test_no_value_is_taken_for_a_template_file(ending):
     assert {name: getattr(operator, name) for name in fields} == fields
 
 
-# --- what is sent
+# --- messages
 
 
-def test_result_says_what_became_of_the_message(server):
+def test_result_describes_the_sent_message(server):
     result = run(to="bob@corp.test", cc="carol@corp.test")
 
     (received,) = server.outbox
@@ -158,7 +158,7 @@ def test_result_is_plain_json(server):
 
 
 def test_three_entries_are_logged(server, entries):
-    """Those of SSIS's Send Mail task."""
+    """They are those of SSIS's Send Mail task."""
     result = run(to="bob@corp.test; carol@corp.test")
 
     begin, info, end = _of_the_task(entries)
@@ -200,7 +200,7 @@ def test_every_field_reaches_the_message(server):
     assert message.get_content() == "Text\n"
 
 
-def test_sender_is_the_connections_unless_the_task_names_one(server):
+def test_sender_is_that_of_the_connection_unless_the_task_has_one(server):
     run()
     run(from_email="")
     run(from_email="Ann <ann@corp.test>")
@@ -225,7 +225,7 @@ def test_sender_is_the_connections_unless_the_task_names_one(server):
         ),
     ],
 )
-def test_body_has_no_more_parts_than_there_are(server, fields, types):
+def test_body_has_a_part_for_each_text(server, fields, types):
     run(**fields)
 
     assert [part.get_content_type() for part in server.outbox[0].message.walk()] == types
@@ -274,7 +274,7 @@ def test_attachments_arrive(server, tmp_path, write):
     assert {part.get_filename(): part.get_payload(decode=True) for part in attached} == octets
 
 
-def test_what_native_templates_make_of_text_is_text_again(server):
+def test_values_of_native_templates_become_text_again(server):
     """With render_template_as_native_obj a template may make a number, a list or None."""
     run(
         to=("bob@corp.test", "carol@corp.test"),
@@ -297,15 +297,15 @@ def test_what_native_templates_make_of_text_is_text_again(server):
     assert received.message.get_content() == "12.5\n"
 
 
-def test_id_of_the_connection_may_be_a_number_to_native_templates(server, define):
+def test_native_template_may_render_the_connection_id_as_a_number(server, define):
     define(server.airflow_connection(), "42")
     run(smtp_conn_id=42)
 
     assert len(server.outbox) == 1
 
 
-def test_message_id_is_the_task_instances(server):
-    """Equal on every try; the rest is told of where it is made."""
+def test_message_id_is_that_of_the_task_instance(server):
+    """It is the same in every try; see the tests of its module."""
     for _ in range(2):
         run({"ti": FakeTaskInstance()})
     run({"ti": FakeTaskInstance(map_index=1)})
@@ -317,8 +317,8 @@ def test_message_id_is_the_task_instances(server):
     assert len({first, mapped, outside}) == 3
 
 
-def test_kerberos_is_enough(postfix, kdc, certificates, define, monkeypatch):
-    """No user, no password: the worker's own ticket."""
+def test_ticket_is_enough(postfix, kdc, certificates, define, monkeypatch):
+    """The connection has neither user nor password: the worker's own ticket is used."""
     monkeypatch.setenv("KRB5CCNAME", kdc.ticket())
     define(to_postfix(postfix, certificates, login=None, password=None, mechanism="auto"))
     result = run()
@@ -334,7 +334,7 @@ def test_keytab_is_enough(postfix, kdc, certificates, define):
     assert "Authenticated sender: alice" in postfix.wait_for_message(result["message_id"])["Received"]
 
 
-# --- what is switched off
+# --- disable
 
 
 @pytest.mark.parametrize("disable", [True, "True", "true", "TRUE", " True\n"])
@@ -356,18 +356,18 @@ def test_task_that_is_not_disabled_sends(server, disable):
 
 
 @pytest.mark.parametrize("disable", ["", None, "yes", 1, 0, [], "{{ params.x }}"])
-def test_what_is_neither_true_nor_false_is_refused(server, refusal, disable):
+def test_value_that_is_neither_true_nor_false_is_an_error(server, refusal, disable):
     shown = "" if disable is None else disable
 
     assert refusal(disable=disable) == f'disable: "{shown}" is neither True nor False. Nothing was sent.'
     assert server.outbox == []
 
 
-# --- what is refused before anything is connected to
+# --- errors before connecting
 
 
 @pytest.mark.parametrize("subject", ["", None])
-def test_empty_subject_is_a_warning_in_ssis_words(server, caplog, subject):
+def test_empty_subject_is_a_warning_with_the_text_of_ssis(server, caplog, subject):
     run(subject=subject)
 
     assert ("WARNING", "The subject is empty.") in [(record.levelname, record.message) for record in caplog.records]
@@ -375,8 +375,8 @@ def test_empty_subject_is_a_warning_in_ssis_words(server, caplog, subject):
 
 
 @pytest.mark.usefixtures("server")
-class TestRefusedMessages:
-    """Each fails at once, in SSIS's words where SSIS has any, and nothing is connected to."""
+class TestInvalidMessages:
+    """Each fails without a retry and without connecting, with the text of SSIS if it has one."""
 
     @pytest.mark.parametrize("nobody", [None, "", " ; ,", [], [""]])
     def test_no_recipient(self, refusal, nobody):
@@ -393,7 +393,7 @@ class TestRefusedMessages:
     @pytest.mark.parametrize(
         "value", [5, {"a@x.test": 1}, [["a@x.test"]], ["a@x.test", None], b"a@x.test", [1], True]
     )
-    def test_what_is_neither_line_nor_lines(self, refusal, field, value):
+    def test_field_that_is_neither_a_line_nor_several(self, refusal, field, value):
         assert MALFORMED in refusal(**{field: value})
 
     def test_several_senders(self, refusal):
@@ -410,20 +410,20 @@ class TestRefusedMessages:
         assert refusal(attachments=pattern) == f'attachments: No file matches the pattern "{pattern}".'
 
     @pytest.mark.parametrize("value", [5, [5], [["/etc/hostname"]], [None]])
-    def test_what_is_no_attachment(self, refusal, value):
+    def test_attachment_of_another_type(self, refusal, value):
         assert refusal(attachments=value).startswith("attachments: An attachment must be a path or a URL, not ")
 
     def test_storage_without_its_provider(self, refusal):
         assert 'attachments: "s3://bucket/a.csv" cannot be opened here' in refusal(attachments="s3://bucket/a.csv")
 
-    def test_missing_file_of_the_text(self, refusal, tmp_path):
+    def test_missing_file_of_the_body(self, refusal, tmp_path):
         file = f"{tmp_path}/none.txt"
 
         assert refusal(message_source_type="FileConnection", message_source=file) == (
             f'message_source: On operation "reading the message source", file "{file}" does not exist.'
         )
 
-    def test_connection_that_is_no_files(self, refusal):
+    def test_connection_that_is_not_a_file_connection(self, refusal):
         fields = {"message_source_type": "FileConnection", "message_source": "smtp_cm_default"}
 
         assert 'message_source: Connection "smtp_cm_default" is not of type File.' in refusal(**fields)
@@ -434,7 +434,7 @@ class TestRefusedMessages:
 
         assert 'message_source: Connection "body" is empty.' in refusal(**fields)
 
-    def test_variable_that_is_no_text(self, refusal, monkeypatch):
+    def test_variable_that_is_not_text(self, refusal, monkeypatch):
         monkeypatch.setattr(Variable, "get", lambda *_: 5)
         fields = {"message_source_type": "Variable", "message_source": "body"}
 
@@ -447,7 +447,7 @@ class TestRefusedMessages:
         assert 'message_source: The Variable "nowhere" does not exist.' in refusal(**fields)
 
     @pytest.mark.parametrize("kind", ["Direct Input", "", None, "{{ params.kind }}"])
-    def test_unknown_kind_of_source(self, refusal, kind):
+    def test_unknown_type_of_source(self, refusal, kind):
         shown = f'message_source_type: "{kind}" is none of DirectInput, FileConnection, Variable.'
 
         assert refusal(message_source_type=kind) == shown
@@ -459,7 +459,7 @@ class TestRefusedMessages:
     @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"], ids=repr)
     @pytest.mark.parametrize("field", ["from_email", "to", "cc", "bcc", "reply_to"])
     def test_line_end_in_an_address(self, refusal, field, end):
-        """It could begin a header, or a command, of somebody's own."""
+        """It would allow to inject a header or a command."""
         assert "holds the control character U+000" in refusal(**{field: f"bob@corp.test{end}Bcc: eve@evil.test"})
 
     @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"], ids=repr)
@@ -486,15 +486,15 @@ class TestRefusedMessages:
         assert "U+000" in problem
 
     @pytest.mark.parametrize("headers", ["X-A: b", ["X-A"], 5, [("X-A", "b")]])
-    def test_headers_that_are_no_mapping(self, refusal, headers):
+    def test_headers_that_are_not_a_mapping(self, refusal, headers):
         assert refusal(headers=headers).startswith("headers: It must be a mapping")
 
-    def test_headers_that_the_other_fields_write(self, refusal):
+    def test_headers_that_other_fields_set(self, refusal):
         assert refusal(headers={"Bcc": "a@x.test"}).startswith(
             'headers: The header "Bcc" is built from the field bcc'
         )
 
-    def test_everything_at_once(self, refusal):
+    def test_all_problems_at_once(self, refusal):
         problems = refusal(
             from_email="nobody",
             to="bob",
@@ -519,8 +519,8 @@ class TestRefusedMessages:
         ]
 
 
-def test_text_that_mail_cannot_carry_is_refused(server, refusal, tmp_path):
-    """Such as a program, sent as the text by mistake."""
+def test_text_that_cannot_be_in_a_mail_is_an_error(server, refusal, tmp_path):
+    """For example, a binary file used as the text by mistake."""
     file = tmp_path / "body.txt"
     file.write_bytes(b"\x7fELF\x00")
 
@@ -529,8 +529,8 @@ def test_text_that_mail_cannot_carry_is_refused(server, refusal, tmp_path):
     assert server.outbox == []
 
 
-class TestRefusedConnections:
-    """Each fails at once, in SSIS's words where SSIS has any, and nothing is connected to."""
+class TestInvalidConnections:
+    """Each fails without a retry and without connecting, with the text of SSIS if it has one."""
 
     def test_missing(self, refusal):
         assert refusal(smtp_conn_id="nowhere", from_email="a@x.test").startswith(
@@ -558,8 +558,8 @@ class TestRefusedConnections:
             "default_from."
         )
 
-    def test_everything_at_once(self, refusal, define):
-        """What is wrong with the connection, and with the message; but not that it has no sender: who knows."""
+    def test_all_problems_at_once(self, refusal, define):
+        """Those of the connection and of the message, but not a missing sender: the connection may have one."""
         define(connection(timeout=-1, password=ALICE.password))
 
         problems = refusal(to="bob", subject="a\nb").splitlines()
@@ -567,13 +567,13 @@ class TestRefusedConnections:
         assert ALICE.password not in "".join(problems)
 
 
-# --- what may be tried again, and what may not
+# --- retries
 
 INTRODUCTION = [say("220 hi"), expect("EHLO"), say("250 hi")]
 MAIL, RCPT, DATA, CONTENT = [expect("MAIL")], [expect("RCPT")], [expect("DATA")], [expect_content()]
 OK, GO_ON = [say("250 ok")], [say("354 go on")]
 
-# What comes before the server's refusal, after which it closes the connection.
+# The dialogue before the server's negative reply, after which it closes the connection.
 BEFORE_REFUSAL = {
     "greeting": [],
     "sender": [*INTRODUCTION, *MAIL],
@@ -584,7 +584,7 @@ BEFORE_REFUSAL = {
 
 
 @pytest.mark.parametrize("phase", BEFORE_REFUSAL)
-def test_permanent_refusal_fails_at_once(define, phase):
+def test_permanent_error_fails_without_a_retry(define, phase):
     with scripted_peer([*BEFORE_REFUSAL[phase], say("554 5.7.1 no")]) as peer:
         define(anonymous(peer.port))
         with fails_for_good(match=r"554 5\.7\.1 no"):
@@ -594,7 +594,7 @@ def test_permanent_refusal_fails_at_once(define, phase):
 @pytest.mark.parametrize(
     ("phase", "reply"), [("greeting", "421 4.3.2 busy"), *((phase, "451 4.3.0 later") for phase in BEFORE_REFUSAL)]
 )
-def test_passing_refusal_is_left_to_airflows_retries(define, phase, reply):
+def test_transient_error_is_left_to_airflows_retries(define, phase, reply):
     with scripted_peer([*BEFORE_REFUSAL[phase], say(reply)]) as peer:
         define(anonymous(peer.port))
         with pytest.raises(Refused, match=reply) as caught:
@@ -625,15 +625,15 @@ def test_connection_lost_before_the_end_is_left_to_airflows_retries(define):
 
 
 @pytest.mark.parametrize("end", [[], [wait_for_close()]], ids=["connection lost", "silence"])
-def test_message_that_may_have_arrived_is_not_sent_again(define, end):
+def test_uncertain_message_is_not_sent_again(define, end):
     with scripted_peer([*BEFORE_REFUSAL["content"], *end]) as peer:
         define(anonymous(peer.port, timeout=0.3))
         with fails_for_good(match="delivery is uncertain"):
             run()
 
 
-def test_wrong_password_fails_at_once(server, define):
-    """Another try would only lock the account."""
+def test_wrong_password_fails_without_a_retry(server, define):
+    """A retry could lock the account."""
     define(server.airflow_connection(password="wrong"))
     with fails_for_good(match="refused the login by NTLM"):
         run()
@@ -641,38 +641,38 @@ def test_wrong_password_fails_at_once(server, define):
     assert server.outbox == []
 
 
-def test_expected_tls_fails_at_once(define):
+def test_missing_tls_fails_without_a_retry(define):
     with scripted_peer(INTRODUCTION) as peer:
         define(anonymous(peer.port, enable_ssl=True))
         with fails_for_good(match="does not offer STARTTLS"):
             run()
 
 
-def test_blocked_sender_fails_at_once(postfix, certificates, define):
+def test_rejected_sender_fails_without_a_retry(postfix, certificates, define):
     define(to_postfix(postfix, certificates))
     with fails_for_good(match=r"refused the sender blocked@corp\.test: 550 5\.7\.1"):
         run(from_email="blocked@corp.test")
 
 
 @pytest.mark.parametrize("port", ["small", "small_unannounced"])
-def test_message_that_is_too_large_fails_at_once(postfix, certificates, define, port):
+def test_message_that_is_too_large_fails_without_a_retry(postfix, certificates, define, port):
     define(to_postfix(postfix, certificates, port))
     with fails_for_good(match=r"accepts at most|552|refused the message"):
         run(message_source="0123456789\n" * SIZE_LIMIT)
 
 
-def test_address_beyond_ascii_fails_at_once_where_it_cannot_be_said(postfix, certificates, define):
+def test_address_that_is_not_ascii_fails_without_a_retry_if_the_server_lacks_smtputf8(postfix, certificates, define):
     define(to_postfix(postfix, certificates, "no_smtputf8"))
     with fails_for_good(match="SMTPUTF8"):
         run(to="bøb@corp.test")
 
 
-# --- recipients whom the server refuses
+# --- refused recipients
 
 
 @pytest.fixture
 def refused_by_postfix(postfix, certificates, define):
-    """Return a function that runs a task, and returns what it raised and the task instance."""
+    """Return a function that runs a task, and returns its error and the task instance."""
     define(to_postfix(postfix, certificates))
 
     def refused(error, **fields):
@@ -688,8 +688,10 @@ def refused_by_postfix(postfix, certificates, define):
     ("other", "reply"),
     [("refused", "550 5.1.1 <refused@corp.test>"), ("later", "451 4.3.0 <later@corp.test>")],
 )
-def test_message_goes_to_the_others_and_the_task_fails_for_good(postfix, refused_by_postfix, entries, other, reply):
-    """To try again, also after a 4xx, would send it to the others twice."""
+def test_message_is_sent_to_the_others_and_the_task_fails_permanently(
+    postfix, refused_by_postfix, entries, other, reply
+):
+    """A retry, even after a 4xx, would send it to the others twice."""
     error, ti = refused_by_postfix(AirflowFailException, to=f"bob@corp.test; {other}@corp.test")
 
     result = ti.pushed["return_value"]
@@ -703,13 +705,13 @@ def test_message_goes_to_the_others_and_the_task_fails_for_good(postfix, refused
     postfix.wait_for_message(result["message_id"])
 
 
-def test_result_is_kept_from_xcom_if_the_task_says_so(refused_by_postfix):
+def test_result_is_not_in_xcom_if_do_xcom_push_is_off(refused_by_postfix):
     _, ti = refused_by_postfix(AirflowFailException, to="bob@corp.test; refused@corp.test", do_xcom_push=False)
 
     assert ti.pushed == {}
 
 
-def test_all_or_nothing_sends_to_nobody(postfix, refused_by_postfix):
+def test_all_or_nothing_sends_to_no_recipient(postfix, refused_by_postfix):
     fields = {"to": "bob@corp.test; refused@corp.test", "all_or_nothing": True, "subject": "nobody gets this"}
     error, ti = refused_by_postfix((RecipientsRefused, AirflowFailException), **fields)
 
@@ -723,7 +725,7 @@ def test_all_or_nothing_sends_to_nobody(postfix, refused_by_postfix):
 @pytest.mark.parametrize(
     "fields", [{"to": "later@corp.test"}, {"to": "bob@corp.test; later@corp.test", "all_or_nothing": True}]
 )
-def test_refusal_that_may_pass_is_left_to_airflows_retries_if_nobody_has_the_message(refused_by_postfix, fields):
+def test_transient_refusal_is_left_to_airflows_retries_if_no_recipient_has_the_message(refused_by_postfix, fields):
     error, ti = refused_by_postfix(RecipientsRefused, **fields)
 
     assert error.transient

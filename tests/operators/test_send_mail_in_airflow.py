@@ -18,8 +18,8 @@ def outcome(run, task_id="send", map_index=-1):
     return ti.state, ti.try_number, ti.xcom_pull(task_ids=task_id, map_indexes=map_index)
 
 
-def headers(name, octets):
-    return re.findall(rb"^%b: (.*)\r$" % name, octets, re.MULTILINE)
+def headers(name, content):
+    return re.findall(rb"^%b: (.*)\r$" % name, content, re.MULTILINE)
 
 
 @pytest.mark.parametrize("dag", ["mapped", "mapped_over_a_task"])
@@ -55,15 +55,15 @@ LABELS = [
         ("mapped_function", ["To bob@corp.test: Hello", "To carol@corp.test: For carol"]),
     ],
 )
-def test_mapped_tasks_are_shown_by_what_they_send(dags, dag, labels):
-    """Also those that fail. What a template has made of data is no template; and no label has a secret in it."""
+def test_mapped_tasks_are_labelled_with_recipients_and_subject(dags, dag, labels):
+    """This includes failed ones. Rendered values are not rendered again, and no label contains a secret."""
     run = dags[dag].test()
 
     tis = [run.get_task_instance("send", map_index=index) for index in range(len(labels))]
     assert [ti.rendered_map_index for ti in tis] == labels
 
 
-def test_task_that_is_not_mapped_has_no_label(dags, server):
+def test_unmapped_task_has_no_label(dags, server):
     run = dags["retried"].test()
 
     assert len(server.outbox) == 1
@@ -90,8 +90,8 @@ def test_native_templates_work(dags, server):
     assert [part.get_filename() for part in message.iter_attachments()] == ["one.txt", "two.bin"]
 
 
-def test_messages_that_another_task_returns_are_sent_in_one(dags, server):
-    """What it returns is no template; the task's own fields are."""
+def test_messages_that_another_task_returns_are_sent_in_one_task(dags, server):
+    """The returned values are not rendered as templates; the task's own fields are."""
     run = dags["merged"].test()
 
     ann, ben = server.outbox
@@ -141,7 +141,7 @@ def test_text_comes_from_a_variable_of_airflows_database(dags, server):
     assert server.outbox[0].message.get_content() == "Thirty days.\n"
 
 
-def test_missing_variable_is_not_tried_again(dags, server):
+def test_missing_variable_is_not_retried(dags, server):
     Variable.delete("terms")
 
     assert outcome(dags["from_variable"].test()) == ("failed", 1, None)
@@ -155,8 +155,8 @@ MESSAGE = [
 ]
 
 
-def test_passing_refusal_is_tried_again_with_the_same_message_id(dags, monkeypatch):
-    """Should the server have kept the message all the same, it sees the second one as the same."""
+def test_transient_error_is_retried_with_the_same_message_id(dags, monkeypatch):
+    """If the server has accepted the first message after all, it can recognize the second as a duplicate."""
     tries = [[*INTRODUCTION, *MESSAGE, say(reply)] for reply in ("451 4.3.0 later", "250 ok")]
     with scripted_peer(*tries) as peer:
         monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
@@ -168,8 +168,8 @@ def test_passing_refusal_is_tried_again_with_the_same_message_id(dags, monkeypat
     assert headers(b"Message-ID", peer.received) == [result["message_id"].encode()] * 2
 
 
-def test_message_that_a_user_sends_again_is_a_new_one(dags, server):
-    """By clearing the task: a server that drops duplicates must not drop it."""
+def test_cleared_task_sends_a_new_message(dags, server):
+    """A server that drops duplicates must not drop it."""
     dag = dags["retried"]
     (ti,) = dag.test().get_task_instances()
     clear_and_run(dag, ti)
@@ -186,7 +186,7 @@ def test_other_runs_have_other_message_ids(dags, server):
     assert first != second
 
 
-def test_permanent_refusal_is_not_tried_again(dags, monkeypatch):
+def test_permanent_error_is_not_retried(dags, monkeypatch):
     with scripted_peer([*INTRODUCTION, expect("MAIL"), say("550 5.7.1 no")]) as peer:
         monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
         run = dags["retried"].test()
@@ -195,18 +195,18 @@ def test_permanent_refusal_is_not_tried_again(dags, monkeypatch):
 
 
 @pytest.mark.parametrize("to", ["", "bob", "bob@corp.test\nBcc: eve@evil.test"], ids=repr)
-def test_wrong_field_is_not_tried_again(dags, server, to):
+def test_invalid_field_is_not_retried(dags, server, to):
     assert outcome(dags["retried"].test(run_conf={"to": to})) == ("failed", 1, None)
     assert server.outbox == []
 
 
-def test_missing_connection_is_not_tried_again(dags, monkeypatch):
+def test_missing_connection_is_not_retried(dags, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_MAIL", raising=False)
 
     assert outcome(dags["retried"].test()) == ("failed", 1, None)
 
 
-def test_refusal_that_does_not_pass_takes_every_try(dags, postfix, certificates, monkeypatch):
+def test_transient_error_that_remains_uses_all_retries(dags, postfix, certificates, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", to_postfix(postfix, certificates))
 
     assert outcome(dags["retried"].test(run_conf={"to": "later@corp.test"})) == ("failed", 3, None)
@@ -215,8 +215,10 @@ def test_refusal_that_does_not_pass_takes_every_try(dags, postfix, certificates,
 @pytest.mark.parametrize(
     ("other", "tried"), [("refused@corp.test", 1), ("later@corp.test", 3 if AIRFLOW >= (3, 3) else 1)]
 )
-def test_who_has_the_message_is_known_though_the_task_fails(dags, postfix, certificates, monkeypatch, other, tried):
-    """And nobody gets it twice, whatever the reply to the others."""
+def test_result_names_who_has_the_message_even_if_the_task_fails(
+    dags, postfix, certificates, monkeypatch, other, tried
+):
+    """No recipient gets it twice, whatever the reply to the others."""
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", to_postfix(postfix, certificates))
     state, tries, result = outcome(dags["retried"].test(run_conf={"to": f"bob@corp.test; {other}"}))
 
@@ -227,13 +229,13 @@ def test_who_has_the_message_is_known_though_the_task_fails(dags, postfix, certi
 
 
 def test_password_is_not_in_the_database(dags, airflow_db, server):
-    """Neither in rendered fields nor in XCom nor anywhere else."""
+    """It is neither in rendered fields nor in XCom nor anywhere else."""
     run = dags["composed"].test()
 
     with closing(sqlite3.connect(airflow_db)) as database:
         dump = "\n".join(database.iterdump())
-    # Airflow 2 keeps XCom as octets.
-    dump += "".join(bytes.fromhex(octets).decode("latin-1") for octets in re.findall("X'([0-9A-F]+)'", dump))
+    # Airflow 2 stores XCom as bytes.
+    dump += "".join(bytes.fromhex(digits).decode("latin-1") for digits in re.findall("X'([0-9A-F]+)'", dump))
     assert run.run_id in dump
     assert server.outbox[0].message["Message-ID"] in dump
     (password,) = server.users.values()
@@ -274,7 +276,7 @@ PUT_OFF = [*envelope("450 4.2.0 later"), expect("RSET"), say("250 ok")]
 
 
 @keeps_state
-def test_retry_sends_those_messages_alone_that_were_put_off(dags, monkeypatch):
+def test_retry_sends_only_the_deferred_messages(dags, monkeypatch):
     with scripted_peer([*INTRODUCTION, *PUT_OFF, *TAKEN], [*INTRODUCTION, *TAKEN]) as peer:
         monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
         state, tries, result = outcome(dags["merged"].test())
@@ -286,7 +288,7 @@ def test_retry_sends_those_messages_alone_that_were_put_off(dags, monkeypatch):
     assert len(set(headers(b"Message-ID", peer.received))) == 2
 
 
-def test_messages_that_were_refused_for_good_are_not_tried_again(dags, monkeypatch):
+def test_permanently_rejected_messages_are_not_retried(dags, monkeypatch):
     refused = [*envelope("550 5.1.1 nobody"), expect("RSET"), say("250 ok")]
     with scripted_peer([*INTRODUCTION, *refused, *TAKEN]) as peer:
         monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
