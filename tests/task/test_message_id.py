@@ -1,4 +1,4 @@
-"""The Message-ID of a task's mail: equal where a server should see the same message, else another."""
+"""The Message-ID of a task's mail: the same for the same message, else different."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -18,11 +18,11 @@ def context(*, started=STARTED, **ti):
     return {"ti": SimpleNamespace(**given | ti), "dag_run": SimpleNamespace(start_date=started)}
 
 
-def test_it_is_in_the_senders_domain():
+def test_it_has_the_domain_of_the_sender():
     assert message_id_of(context(), "Reports <reports@corp.test>").endswith("@corp.test>")
 
 
-def test_automatic_retries_keep_it():
+def test_it_is_the_same_in_automatic_retries():
     first, second = (message_id_of(context(try_number=number), "a@corp.test") for number in (1, 2))
 
     assert first == second
@@ -40,36 +40,36 @@ def test_automatic_retries_keep_it():
     ],
     ids=str,
 )
-def test_another_task_another_run_and_a_clear_change_it(other):
+def test_it_changes_with_the_task_the_run_and_a_clear(other):
     assert message_id_of(context(**other), "a@corp.test") != message_id_of(context(), "a@corp.test")
 
 
-def test_names_do_not_run_into_each_other():
+def test_it_differs_if_names_are_divided_differently():
     one = message_id_of(context(dag_id="a", run_id="bc"), "a@corp.test")
     other = message_id_of(context(dag_id="ab", run_id="c"), "a@corp.test")
 
     assert one != other
 
 
-def test_there_is_none_outside_of_a_task():
+def test_there_is_none_outside_a_task():
     assert message_id_of({}, "a@corp.test") is None
 
 
 @pytest.mark.parametrize("sender", ["", None, "nobody", "a@x.test; b@y.test", "a@x.test\n", "a@b c.test"])
-def test_there_is_none_for_a_sender_that_is_none(sender):
-    """Whoever makes the message says what is wrong with it."""
+def test_there_is_none_for_an_invalid_sender(sender):
+    """The problem is reported when the message is built."""
     assert message_id_of(context(), sender) is None
 
 
 @pytest.mark.parametrize("sender", ["a@[192.0.2.1]", "a@[IPv6:2001:db8::1]", "jörg@bücher.test", '"a b"@corp.test'])
-def test_every_sender_has_a_valid_one(sender):
+def test_it_is_valid_for_every_sender(sender):
     message_id = message_id_of(context(), sender)
 
     assert MailMessage(from_email=sender, to="b@y.test", message_id=message_id).message_id == message_id
 
 
 @given(st.text(), st.text(), st.text())
-def test_whatever_tasks_are_called_it_is_valid(dag_id, run_id, task_id):
+def test_it_is_valid_for_all_names_of_tasks(dag_id, run_id, task_id):
     message_id = message_id_of(context(dag_id=dag_id, run_id=run_id, task_id=task_id), "a@corp.test")
 
     assert MailMessage(from_email="a@corp.test", to="b@y.test", message_id=message_id).message_id == message_id

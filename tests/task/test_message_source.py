@@ -1,4 +1,4 @@
-"""Where text and attachments come from: text, files, connections, object storage, Variables."""
+"""The sources of text and attachments: direct input, files, connections, object storage, Variables."""
 
 import codecs
 import json
@@ -54,22 +54,22 @@ def connection(monkeypatch):
     return define
 
 
-# --- kinds
+# --- types
 
 
 @pytest.mark.parametrize("name", ["DirectInput", "FileConnection", "Variable"])
-def test_kinds_have_ssis_names(name):
+def test_types_have_the_names_of_ssis(name):
     assert MessageSourceType(name).value == name
 
 
 @pytest.mark.parametrize("name", ["Direct Input", "{{ params.kind }}", "", None, 1])
-def test_another_kind_is_refused_with_the_three_there_are(name):
+def test_unknown_type_is_an_error_that_lists_the_three(name):
     with pytest.raises(InvalidMessage, match=r"is none of DirectInput, FileConnection, Variable\.$"):
         MessageSourceType(name)
 
 
 @pytest.mark.parametrize("text", ["", TEXT, "body.txt", "/etc/hostname", "file:///etc/hostname", "{{ ds }}"])
-def test_direct_input_is_the_text_whatever_it_looks_like(text):
+def test_direct_input_is_the_text_even_if_it_looks_like_a_path(text):
     assert read_message(MessageSourceType.DIRECT_INPUT, text) == text
 
 
@@ -109,7 +109,7 @@ def test_file_connection_may_name_a_url(body, connection):
     assert from_file("body_file") == TEXT
 
 
-def test_connection_of_another_type_is_refused_in_ssis_words(connection):
+def test_connection_of_another_type_is_an_error_with_the_text_of_ssis(connection):
     connection(conn_type="smtp_cm", host="mail.corp.test")
 
     assert problems_of_file("body_file").startswith('Connection "body_file" is not of type File.')
@@ -122,18 +122,18 @@ no_object = pytest.param(
 
 
 @pytest.mark.parametrize("extra", [None, {}, {"path": ""}, {"path": 5}, no_object])
-def test_connection_without_path_is_refused_in_ssis_words(connection, extra):
+def test_connection_without_path_is_an_error_with_the_text_of_ssis(connection, extra):
     connection(extra=extra)
 
     assert problems_of_file("body_file").startswith('Connection "body_file" is empty.')
 
 
-def test_empty_source_is_refused_in_ssis_words():
+def test_empty_source_is_an_error_with_the_text_of_ssis():
     assert problems_of_file("").startswith('Connection "" is empty.')
 
 
 @pytest.mark.parametrize("where", ["{}", "file://{}"])
-def test_missing_file_is_refused_in_ssis_words(tmp_path, where):
+def test_missing_file_is_an_error_with_the_text_of_ssis(tmp_path, where):
     source = where.format(tmp_path / "none.txt")
 
     assert problems_of_file(source).startswith(
@@ -148,7 +148,7 @@ def test_missing_file_of_a_connection_is_named(tmp_path, connection):
     assert f'file "{path}" does not exist.' in problems_of_file("body_file")
 
 
-def test_what_is_neither_file_nor_connection_is_refused_as_both():
+def test_source_that_is_neither_a_file_nor_a_connection_is_an_error_that_says_so():
     assert problems_of_file("none") == (
         'On operation "reading the message source", file "none" does not exist. There is no connection with this id, '
         "either."
@@ -156,8 +156,8 @@ def test_what_is_neither_file_nor_connection_is_refused_as_both():
 
 
 @pytest.mark.parametrize("source", ["Dear all,\n" * 500, "/" + "x" * 300, "a\0b", "a/b\0c"], ids=repr)
-def test_what_cannot_be_a_path_is_refused(source):
-    """Such as the text itself, by mistake; only the beginning of it is repeated."""
+def test_source_that_cannot_be_a_path_is_an_error(source):
+    """For example, the text itself by mistake; the error contains only its beginning."""
     problem = problems_of_file(source)
 
     assert "does not exist" in problem
@@ -165,12 +165,12 @@ def test_what_cannot_be_a_path_is_refused(source):
     assert len(problem) < 3000
 
 
-def test_folder_is_refused(tmp_path):
+def test_folder_is_an_error(tmp_path):
     assert "Is a directory" in problems_of_file(tmp_path)
 
 
-def test_fault_of_the_network_is_not_called_a_missing_file(body, monkeypatch):
-    """It may pass: the task may be tried again."""
+def test_network_error_is_not_reported_as_a_missing_file(body, monkeypatch):
+    """It is transient: the task is retried."""
 
     def broken(*_):
         raise ConnectionResetError("gone")
@@ -181,8 +181,8 @@ def test_fault_of_the_network_is_not_called_a_missing_file(body, monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/key", "nonsense://x/y"])
-def test_storage_without_its_provider_is_no_missing_file(url):
-    """Neither text nor attachments can be fetched from there, but what is missing is a package."""
+def test_storage_without_its_provider_is_not_reported_as_a_missing_file(url):
+    """A package is missing, not a file: for text and attachments."""
     for problem in (problems_of_file(url), *problems_of_attachments([url])):
         assert problem.startswith(f'"{url}" cannot be opened here')
         assert "needs the Airflow provider" in problem
@@ -192,7 +192,7 @@ def test_storage_without_its_provider_is_no_missing_file(url):
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "content",
     [
         TEXT.encode(),
         codecs.BOM_UTF8 + TEXT.encode(),
@@ -202,8 +202,8 @@ def test_storage_without_its_provider_is_no_missing_file(url):
     ],
     ids=["UTF-8", "UTF-8 with a mark", "UTF-16 LE", "UTF-16 BE", "Windows-1252"],
 )
-def test_text_is_read_in_the_encodings_of_windows(body, octets):
-    body.write_bytes(octets)
+def test_text_is_decoded_from_the_encodings_of_windows(body, content):
+    body.write_bytes(content)
 
     assert from_file(body) == TEXT
 
@@ -218,13 +218,13 @@ def test_guess_of_the_encoding_is_logged(body, caplog):
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "content",
     [codecs.BOM_UTF8 + b"\xff", codecs.BOM_UTF16_LE + b"a", codecs.BOM_UTF16_LE + b"\x00\xd8\x20\x00", b"\x81\x8d"],
     ids=["UTF-8", "half a UTF-16 unit", "lone surrogate", "not even Windows-1252"],
 )
-def test_octets_that_are_no_text_are_refused(body, octets):
-    """Rather than sent with question marks for what was there."""
-    body.write_bytes(octets)
+def test_bytes_that_are_not_text_are_an_error(body, content):
+    """They are not replaced by question marks."""
+    body.write_bytes(content)
 
     assert f'The file "{body}" is n' in problems_of_file(body)
 
@@ -251,7 +251,7 @@ def test_empty_file_is_an_empty_text(body):
 
 
 @pytest.mark.parametrize("text", [TEXT, "", '{"a": 1}', "12"])
-def test_variable_is_its_text(monkeypatch, text):
+def test_text_of_a_variable_is_read(monkeypatch, text):
     monkeypatch.setenv("AIRFLOW_VAR_BODY", text)
 
     assert from_variable("body") == text
@@ -259,13 +259,13 @@ def test_variable_is_its_text(monkeypatch, text):
 
 @looks_variables_up
 @pytest.mark.parametrize("name", ["none", "", "a\nb"])
-def test_missing_variable_is_refused(name):
+def test_missing_variable_is_an_error(name):
     with pytest.raises(InvalidMessage, match=r'^The Variable ".*" does not exist\.'):
         from_variable(name)
 
 
-def test_variable_that_is_no_text_is_refused_in_ssis_words(monkeypatch):
-    """Airflow's own are texts; a secrets backend may hold anything."""
+def test_variable_that_is_not_text_is_an_error_with_the_text_of_ssis(monkeypatch):
+    """Airflow's own Variables are text; a secrets backend may contain any type."""
     monkeypatch.setattr(Variable, "get", lambda *_: {"a": 1})
     with pytest.raises(InvalidMessage, match=r'^Variable "body" is not of type string\.$'):
         from_variable("body")
@@ -279,11 +279,11 @@ def test_no_attachments(nothing):
     assert locate_attachments(nothing) == ()
 
 
-def test_line_has_several_paths():
+def test_line_can_have_several_paths():
     assert locate_attachments("/a/b.txt | /c d.txt||out/*.csv|") == ("/a/b.txt", "/c d.txt", "out/*.csv")
 
 
-def test_list_may_have_lines_in_it():
+def test_list_can_contain_lines():
     assert locate_attachments(["/a|/b", Path("/c|d")]) == ("/a", "/b", Path("/c|d"))
 
 
@@ -295,12 +295,12 @@ def test_urls_become_objects_that_can_be_opened(body):
     assert located.read_text(encoding="utf-8") == TEXT
 
 
-def test_one_thing_need_not_be_in_a_list(body):
+def test_single_attachment_need_not_be_in_a_list(body):
     for thing in (body, ObjectStoragePath(body.as_uri()), Attachment(b"x", "x.bin")):
         assert locate_attachments(thing) == (thing,)
 
 
-def test_everything_that_is_no_attachment_is_named():
+def test_error_lists_every_item_that_is_not_an_attachment():
     assert problems_of_attachments([1, "/a", ["/b"], None]) == (
         "An attachment must be a path or a URL, not int.",
         "An attachment must be a path or a URL, not list.",
@@ -308,8 +308,8 @@ def test_everything_that_is_no_attachment_is_named():
     )
 
 
-def test_stored_object_is_attached_with_its_octets(tmp_path):
-    """Through fsspec, as every object storage is."""
+def test_stored_object_is_attached_unchanged(tmp_path):
+    """It is read with fsspec, like every object storage."""
     file = tmp_path / "Übersicht.csv"
     file.write_bytes(bytes(range(256)) * 1000)
     message = MailMessage(from_email="a@x.test", to="b@x.test", attachments=locate_attachments(f"file://{file}"))
@@ -319,7 +319,7 @@ def test_stored_object_is_attached_with_its_octets(tmp_path):
     assert b"".join(attachment.blocks(60_000)) == file.read_bytes()
 
 
-def test_missing_stored_object_is_refused_in_ssis_words(tmp_path):
+def test_missing_stored_object_is_an_error_with_the_text_of_ssis(tmp_path):
     url = (tmp_path / "none.csv").as_uri()
     with pytest.raises(InvalidMessage, match=r'Either the file ".*none\.csv" does not exist or you do not have'):
         MailMessage(from_email="a@x.test", to="b@x.test", attachments=locate_attachments(url))

@@ -1,4 +1,4 @@
-"""The operator's own retry policy: what is worth another try, and when."""
+"""The operator's own retry policy: which errors are retried, and when."""
 
 from datetime import timedelta
 
@@ -57,7 +57,7 @@ def decide(error, try_number=1, task=None):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_does_not_pass_by_itself_fails_at_once_and_says_why(error):
+def test_permanent_error_fails_the_task_without_a_retry_and_with_the_reason(error):
     decision = decide(error)
 
     assert decision.action is policies.RetryAction.FAIL
@@ -80,7 +80,7 @@ def test_what_does_not_pass_by_itself_fails_at_once_and_says_why(error):
     ],
     ids=lambda value: None if isinstance(value, int) else str(value),
 )
-def test_what_may_pass_is_tried_again_after_a_delay_that_fits(error, kind, minutes):
+def test_transient_error_is_retried_after_the_delay_of_its_cause(error, kind, minutes):
     decision = decide(error)
 
     assert decision.action is policies.RetryAction.RETRY
@@ -89,28 +89,28 @@ def test_what_may_pass_is_tried_again_after_a_delay_that_fits(error, kind, minut
     assert decision.reason.endswith(str(error))
 
 
-def test_delay_grows_from_try_to_try_up_to_an_hour():
+def test_delay_doubles_with_each_try_up_to_an_hour():
     delays = [decide(ConnectError("no route"), number).retry_delay for number in range(1, 9)]
 
     assert delays == [minutes * MINUTE for minutes in (1, 2, 4, 8, 16, 32, 60, 60)]
 
 
 @pytest.mark.parametrize("own", [{"retry_delay": timedelta(0)}, {"retry_exponential_backoff": 2.0}], ids=str)
-def test_delay_of_the_tasks_own_stands(own):
+def test_own_delay_of_the_task_is_used(own):
     decision = decide(ConnectError("no route"), task=SendMailOperator(task_id="send", **own))
 
     assert (decision.action, decision.retry_delay) == (policies.RetryAction.RETRY, None)
 
 
-def test_task_that_says_nothing_of_delays_gets_the_policys():
+def test_task_without_own_delay_gets_that_of_the_policy():
     assert decide(ConnectError("no route"), task=SendMailOperator(task_id="send")).retry_delay == MINUTE
 
 
-def test_what_is_no_trouble_with_mail_is_left_to_airflow():
+def test_error_that_does_not_concern_mail_is_left_to_airflow():
     assert decide(RuntimeError("a bug")).action is policies.RetryAction.DEFAULT
 
 
-def test_operator_has_it_unless_it_is_given_another():
+def test_operator_has_the_policy_unless_another_is_given():
     own = policies.ExceptionRetryPolicy(rules=[policies.RetryRule(ConnectError, policies.RetryAction.FAIL)])
 
     assert isinstance(SendMailOperator(task_id="send").retry_policy, MailRetryPolicy)

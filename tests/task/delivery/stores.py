@@ -1,4 +1,4 @@
-"""Airflow's task state store, played: it keeps what a task writes, counts the calls, and may fail."""
+"""A substitute for Airflow's task state store, which counts the calls and can fail."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 
 
 class Killed(BaseException):
-    """Stands for the end of a worker: nothing is recorded any more, and nothing said."""
+    """Simulates the kill of a worker: it writes neither a record nor a log."""
 
 
 class Store:
-    """Airflow's task state store.
+    """A task state store in memory.
 
     Attributes:
-        kept: what was written, as JSON.
+        kept: the written values, as JSON.
         calls: the names of the methods that were called.
-        writes_left: how many writes succeed from now on; None for all.
-        fault: what the others raise; by default it is gone, as it is to a worker that was killed.
+        writes_left: how many further writes succeed; None means all.
+        fault: the exception that the others raise; by default the worker is killed.
     """
 
     def __init__(self):
@@ -27,11 +27,11 @@ class Store:
 
     @property
     def writes(self):
-        """How often something was written."""
+        """How often a value was written."""
         return self.calls.count("set")
 
     def get(self, key):
-        """Return what was written."""
+        """Return a written value."""
         self.calls.append("get")
         return json.loads(self.kept[key]) if key in self.kept else None
 

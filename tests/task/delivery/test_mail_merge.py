@@ -1,4 +1,4 @@
-"""Many messages in one task: each is sent once, whatever becomes of the others, of the server and of the try."""
+"""Many messages in one task: each is sent once, even if others fail, the session breaks or the worker is killed."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ LIMIT = 65_535  # [state_store] max_value_storage_bytes
 
 @pytest.fixture
 def run(store):
-    """Return a function that does a try of a task, which remembers what those before it did."""
+    """Return a function that runs a try of a task, with the record of earlier tries."""
 
-    def run(messages, *, ti=None, remember=True, **fields):
-        context = {"ti": ti or FakeTaskInstance()} | ({"task_state_store": store} if remember else {})
+    def run(messages, *, ti=None, record=True, **fields):
+        context = {"ti": ti or FakeTaskInstance()} | ({"task_state_store": store} if record else {})
         return SendMailOperator(task_id="send", messages=messages, **fields).execute(context)
 
     return run
@@ -54,7 +54,7 @@ def numbered(count):
 
 
 def dialogue(*messages, quits=True):
-    """Return a script without extensions: for each message the replies to RCPT, and the final one if there is one."""
+    """Return a script without extensions: for each message the replies to RCPT, and the final reply or None."""
     steps = list(HELLO)
     for *recipients, final in messages:
         steps += [expect("MAIL"), say("250 ok")]
@@ -84,10 +84,10 @@ def recipients(peer):
     return [command.partition("<")[2].partition("@")[0] for command in peer.commands if command.startswith("RCPT")]
 
 
-# --- what is sent
+# --- messages
 
 
-def test_each_item_is_a_message_of_the_tasks_fields_with_its_own_in_their_places(server, run, tmp_path):
+def test_fields_of_an_item_replace_those_of_the_task(server, run, tmp_path):
     (tmp_path / "b.csv").write_text("b")
     run(
         [
@@ -113,7 +113,7 @@ def test_each_item_is_a_message_of_the_tasks_fields_with_its_own_in_their_places
     assert [part.get_filename() for part in ben.message.iter_attachments()] == ["b.csv"]
 
 
-def test_result_tells_how_many_were_sent_and_not_each_of_them(server, run):
+def test_result_has_the_number_of_sent_messages_and_no_list_of_them(server, run):
     result = run(numbered(50))
 
     assert result.pop("seconds") > 0
@@ -130,27 +130,27 @@ def test_result_tells_how_many_were_sent_and_not_each_of_them(server, run):
     assert len(server.outbox) == 50
 
 
-def test_no_message_needs_no_connection(run):
+def test_empty_list_needs_no_connection(run):
     assert run([], smtp_conn_id="nowhere")["messages"] == 0
 
 
 def test_message_ids_are_the_same_in_every_try_and_different_for_each(server, run):
     for _ in range(2):
-        run(to("ann", "ben"), remember=False)
+        run(to("ann", "ben"), record=False)
 
     ids = [received.message["Message-ID"] for received in server.outbox]
     assert ids[:2] == ids[2:]
     assert len(set(ids)) == 2
 
 
-def test_all_go_over_one_connection_unless_that_is_limited(define, run):
+def test_all_messages_use_one_connection_unless_it_is_limited(define, run):
     with played(define, dialogue(OK, OK, OK)):
         assert run(numbered(3))["sent"] == 3
     with played(define, dialogue(OK, OK), dialogue(OK)):
         assert run(numbered(3), ti=FakeTaskInstance(max_tries=1), max_messages_per_connection=2)["sent"] == 3
 
 
-def test_text_that_messages_have_in_common_is_read_once(server, run, tmp_path, monkeypatch):
+def test_text_that_messages_share_is_read_once(server, run, tmp_path, monkeypatch):
     read = []
     text = tmp_path / "body.txt"
     text.write_text("Hello")
@@ -164,26 +164,26 @@ def test_text_that_messages_have_in_common_is_read_once(server, run, tmp_path, m
     assert len(server.outbox) == 5
 
 
-def test_disabled_task_sends_none(server, run):
+def test_disabled_task_sends_no_message(server, run):
     assert run(numbered(2), disable=True) is None
     assert server.outbox == []
 
 
-# --- what is refused before anything is sent
+# --- errors before anything is sent
 
 
 @pytest.mark.parametrize(
     ("messages", "kind"), [("[{'to': 'a@x.test'}]", "str"), ({"to": "a@x.test"}, "dict"), (5, "int")]
 )
-def test_what_is_no_list_is_refused(server, run, messages, kind):
+def test_value_that_is_not_a_list_is_an_error(server, run, messages, kind):
     with fails_for_good(match=rf"^messages: It must be a list of mappings, not {kind}\."):
         run(messages)
 
     assert server.outbox == []
 
 
-def test_nothing_in_the_place_of_messages_is_no_message_of_the_tasks_own(server):
-    """Such as what a task returns that returns nothing."""
+def test_none_as_messages_is_an_error(server):
+    """It must not send a message made of the task's own fields. A task that returns nothing returns None."""
     operator = SendMailOperator(task_id="send", to="bob@corp.test", messages="{{ none }}")
     operator.messages = None
     with fails_for_good(match="It must be a list of mappings, not NoneType"):
@@ -192,7 +192,7 @@ def test_nothing_in_the_place_of_messages_is_no_message_of_the_tasks_own(server)
     assert server.outbox == []
 
 
-def test_everything_that_is_wrong_is_told_by_the_index_before_anything_is_sent(server, run):
+def test_all_problems_are_reported_with_the_index_before_anything_is_sent(server, run):
     messages = [
         *to("ann", "ben", subject="Hi"),
         {"to": "carl"},
@@ -215,7 +215,7 @@ def test_everything_that_is_wrong_is_told_by_the_index_before_anything_is_sent(s
     assert server.outbox == []
 
 
-def test_no_more_than_some_hundred_problems_are_told(server, run):
+def test_about_a_hundred_problems_are_reported_at_most(server, run):
     with fails_for_good() as caught:
         run(to(*range(1000), subject="a\nb"))
 
@@ -224,7 +224,7 @@ def test_no_more_than_some_hundred_problems_are_told(server, run):
     assert server.outbox == []
 
 
-def test_what_is_wrong_with_the_connection_is_told_once(run):
+def test_problems_with_the_connection_are_reported_once(run):
     with fails_for_good() as caught:
         run(numbered(100), smtp_conn_id="nowhere")
 
@@ -232,12 +232,12 @@ def test_what_is_wrong_with_the_connection_is_told_once(run):
 
 
 @pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
-def test_limit_that_lets_nothing_through_is_refused_when_the_dag_is_parsed(limit):
+def test_limit_that_is_not_positive_is_an_error_when_the_dag_is_parsed(limit):
     with pytest.raises(ValueError, match=f"{limit} must be a positive number, not 0"):
         SendMailOperator(task_id="send", messages=[], **{limit: 0})
 
 
-def test_safety_settings_hold_for_each(server, run, monkeypatch):
+def test_safety_settings_apply_to_each_message(server, run, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SMTP_CM__ALLOWED_RECIPIENT_DOMAINS", "corp.test")
     with fails_for_good(match=r"messages\[1\]: This Airflow must not send mail to eve@evil.test"):
         run([*to("ann"), {"to": "eve@evil.test"}])
@@ -248,10 +248,10 @@ def test_safety_settings_hold_for_each(server, run, monkeypatch):
     assert [received.recipients for received in server.outbox] == [("dev@corp.test",)] * 2
 
 
-# --- some fail
+# --- failed messages
 
 
-def test_others_are_sent_and_the_failed_ones_are_named(postfix, certificates, define, run):
+def test_other_messages_are_sent_and_the_failed_ones_are_named(postfix, certificates, define, run):
     define(to_postfix(postfix, certificates))
     ti = FakeTaskInstance(run_id="failed ones")
     with fails_for_good() as caught:
@@ -266,7 +266,7 @@ def test_others_are_sent_and_the_failed_ones_are_named(postfix, certificates, de
     assert f"1 cannot be delivered: messages[30] {failure['message_id']} to refused@corp.test: " in str(caught.value)
 
 
-def test_error_names_some_and_the_log_all(define, run, caplog):
+def test_error_names_some_failed_messages_and_the_log_names_all(define, run, caplog):
     with played(define, dialogue(*[NOBODY] * 8)), fails_for_good() as caught:
         run(numbered(8))
 
@@ -275,7 +275,7 @@ def test_error_names_some_and_the_log_all(define, run, caplog):
     assert [f"Failed: messages[{index}] " in caplog.text for index in range(8)] == [True] * 8
 
 
-def test_retry_sends_none_but_those_that_were_put_off(define, run):
+def test_retry_sends_only_the_deferred_messages(define, run):
     messages = to("ann", "ben", "cleo", "dave")
     with played(define, dialogue(OK, LATER, NOBODY, OK), dialogue(LATER), dialogue(OK)) as peer:
         for _ in range(2):
@@ -291,7 +291,7 @@ def test_retry_sends_none_but_those_that_were_put_off(define, run):
 
 
 @keeps_state
-def test_retry_delay_is_that_of_what_put_messages_off(define, run):
+def test_retry_delay_is_that_of_the_reply_that_deferred_messages(define, run):
     with played(define, dialogue(OK, LATER)), pytest.raises(MessagesFailed) as caught:
         run(to("ann", "ben"))
 
@@ -300,7 +300,7 @@ def test_retry_delay_is_that_of_what_put_messages_off(define, run):
     assert (decision.action.value, decision.retry_delay.total_seconds()) == ("retry", 360)
 
 
-def test_message_that_some_got_goes_to_those_alone_who_were_put_off(define, run):
+def test_retry_sends_a_message_only_to_its_deferred_recipients(define, run):
     message = [{"to": "ann@corp.test; ben@corp.test; cleo@corp.test; dave@corp.test"}]
     partly = ("250 ok", "450 4.2.0 later", "550 5.1.1 nobody", "450 4.2.0 later", "250 ok")
     with played(define, dialogue(partly), dialogue(("250 ok", "450 4.2.0 later", "250 ok")), dialogue(OK)) as peer:
@@ -314,7 +314,7 @@ def test_message_that_some_got_goes_to_those_alone_who_were_put_off(define, run)
     assert recipients(peer)[4:] == ["ben", "dave", "dave"]
 
 
-def test_all_or_nothing_holds_for_each_message(define, run):
+def test_all_or_nothing_applies_to_each_message(define, run):
     both = [{"to": "ann@corp.test; ben@corp.test"}]
     with played(define, dialogue(("250 ok", "450 4.2.0 later", None)), dialogue(("250 ok", *OK))) as peer:
         with pytest.raises(MessagesFailed):
@@ -324,19 +324,19 @@ def test_all_or_nothing_holds_for_each_message(define, run):
     assert recipients(peer) == ["ann", "ben"] * 2
 
 
-def test_without_a_record_what_somebody_has_is_not_sent_again(define, run):
+def test_without_a_record_the_task_is_not_retried_if_a_message_was_delivered(define, run):
     with played(define, dialogue(OK, LATER)), pytest.raises(AirflowFailException, match="1 of 2 messages were sent"):
-        run(to("ann", "ben"), remember=False)
+        run(to("ann", "ben"), record=False)
 
 
-def test_without_a_record_all_are_sent_again_if_nobody_has_any(define, run):
+def test_without_a_record_the_task_is_retried_if_no_message_was_delivered(define, run):
     with played(define, dialogue(LATER, LATER)), pytest.raises(MessagesFailed) as caught:
-        run(to("ann", "ben"), remember=False)
+        run(to("ann", "ben"), record=False)
 
     assert caught.value.transient
 
 
-def test_attachment_that_is_gone_since_it_was_checked_fails_its_message_alone(server, run, tmp_path, monkeypatch):
+def test_attachment_that_was_deleted_after_the_check_fails_only_its_message(server, run, tmp_path, monkeypatch):
     files = [tmp_path / f"{number}.csv" for number in range(3)]
     for file in files:
         file.write_text("x")
@@ -347,10 +347,10 @@ def test_attachment_that_is_gone_since_it_was_checked_fails_its_message_alone(se
     assert len(server.outbox) == 2
 
 
-# --- the server or the network ends it
+# --- the server or the network fails
 
 
-def test_server_that_is_not_there_leaves_all_to_the_retry(define, run, store):
+def test_all_messages_are_left_to_the_retry_if_the_server_is_unavailable(define, run, store):
     define(anonymous(free_ports(1)[0]))
     with pytest.raises(ConnectError):
         run(numbered(3))
@@ -358,7 +358,7 @@ def test_server_that_is_not_there_leaves_all_to_the_retry(define, run, store):
     assert store.writes == 0
 
 
-def test_server_that_takes_no_more_is_sent_the_rest_by_the_retry(define, run, server):
+def test_retry_sends_the_rest_after_the_server_closed_the_connection(define, run, server):
     closing = [expect("MAIL"), say("421 4.7.0 enough for now")]
     ti = FakeTaskInstance()
     with (
@@ -378,7 +378,7 @@ def test_server_that_takes_no_more_is_sent_the_rest_by_the_retry(define, run, se
 LOST = [dialogue(OK, ("250 ok", reset()), quits=False), dialogue(OK)]
 
 
-def test_uncertain_message_is_not_sent_again_and_others_are(define, run):
+def test_uncertain_message_is_not_sent_again_but_others_are(define, run):
     with played(define, *LOST) as peer, fails_for_good(match=r"1 may have been delivered or not.* messages\[1\]"):
         run(to("ann", "ben", "cleo"))
     with fails_for_good(match=r"2 of 3 messages"):
@@ -387,7 +387,7 @@ def test_uncertain_message_is_not_sent_again_and_others_are(define, run):
     assert recipients(peer) == ["ann", "ben", "cleo"]
 
 
-def test_uncertain_message_is_sent_again_by_the_retry_if_so_asked_for(define, run):
+def test_retry_sends_an_uncertain_message_again_with_resend(define, run):
     with played(define, *LOST, dialogue(OK)) as peer:
         with pytest.raises(MessagesFailed) as caught:
             run(to("ann", "ben", "cleo"), on_uncertain="resend")
@@ -397,22 +397,20 @@ def test_uncertain_message_is_sent_again_by_the_retry_if_so_asked_for(define, ru
     assert recipients(peer) == ["ann", "ben", "cleo", "ben"]
 
 
-def test_uncertain_message_is_assumed_to_be_sent_if_so_asked_for(define, run):
+def test_uncertain_message_is_assumed_to_be_sent_with_assume_sent(define, run):
     with played(define, *LOST):
         result = run(to("ann", "ben", "cleo"), on_uncertain="assume_sent")
 
     assert (result["sent"], result["assumed_sent"]) == (3, 1)
 
 
-# --- the worker ends
+# --- the worker is killed
 
 
 @pytest.mark.parametrize("on_uncertain", ["fail", "resend", "assume_sent"])
 @pytest.mark.parametrize("writes", [0, 1, 2, 3, 6, 9, 12])
-def test_after_the_end_of_the_worker_the_retry_goes_on_where_it_ended(
-    postfix, certificates, define, writes, on_uncertain
-):
-    """Whenever it was: nothing is lost, and nothing sent twice but what was in doubt, if so asked for."""
+def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, define, writes, on_uncertain):
+    """No message is lost, and only uncertain ones are sent twice, with resend, whenever the worker is killed."""
     define(to_postfix(postfix, certificates))
     store, ti = Store(), FakeTaskInstance(run_id=f"killed {writes} {on_uncertain}")
     messages = to(*["bob"] * 200)
@@ -457,16 +455,16 @@ def _recorded(store, count):
 
 
 def _message_ids(messages, ti):
-    from airflow_smtp_cm.task.message_id import message_id_of  # noqa: PLC0415 - beside what it is for
+    from airflow_smtp_cm.task.message_id import message_id_of  # noqa: PLC0415 - used only here
 
     return [message_id_of({"ti": ti}, "alice@corp.test", index) for index in range(len(messages))]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_interrupted_task_is_uncertain_about_no_more_than_has_left(
+def test_after_an_interruption_only_messages_in_flight_are_uncertain(
     postfix, certificates, define, store, monkeypatch, error
 ):
-    """Such as by its execution_timeout; then the record is written as far as things have come."""
+    """For example by the execution_timeout. The record has the outcomes up to the interruption."""
     define(to_postfix(postfix, certificates))
     one_more, seen = Progress.one_more, []
 
@@ -502,8 +500,8 @@ def test_record_is_written_once_for_a_group_of_messages(postfix, certificates, d
     assert store.writes < 400 / GROUP + 10
 
 
-def test_slow_messages_are_settled_at_once(define, run, store, monkeypatch):
-    """So that none is in doubt while the task waits for the next."""
+def test_outcomes_of_slow_messages_are_recorded_at_once(define, run, store, monkeypatch):
+    """No message is uncertain while the task waits for the next."""
     clock = Clock()
     seen = []
 
@@ -520,7 +518,7 @@ def test_slow_messages_are_settled_at_once(define, run, store, monkeypatch):
     assert seen == [0, 0, 0]
 
 
-def test_cleared_task_sends_all_again_as_new_messages(server, run):
+def test_cleared_task_sends_all_messages_again_with_new_message_ids(server, run):
     run(numbered(3))
     run(numbered(3), ti=FakeTaskInstance(max_tries=1))
 
@@ -528,7 +526,7 @@ def test_cleared_task_sends_all_again_as_new_messages(server, run):
 
 
 @pytest.mark.parametrize("other", [numbered(3), numbered(5), list(reversed(numbered(4)))])
-def test_messages_that_are_not_those_of_the_earlier_try_are_not_sent(define, run, server, other):
+def test_messages_that_differ_from_the_earlier_try_are_not_sent(define, run, server, other):
     with played(define, dialogue(OK, OK, OK, LATER)), pytest.raises(MessagesFailed):
         run(numbered(4))
     define(server.airflow_connection())
@@ -538,8 +536,8 @@ def test_messages_that_are_not_those_of_the_earlier_try_are_not_sent(define, run
     assert server.outbox == []
 
 
-def test_messages_may_change_but_for_their_recipients(define, run, server):
-    """Such as where a try's number is in the subject."""
+def test_fields_other_than_the_recipients_may_differ_from_the_earlier_try(define, run, server):
+    """For example, a subject that contains the number of the try."""
     with played(define, dialogue(OK, LATER)), pytest.raises(MessagesFailed):
         run(to("ann", "ben", subject="Try 1"))
     define(server.airflow_connection())
@@ -552,7 +550,7 @@ def test_messages_may_change_but_for_their_recipients(define, run, server):
 
 
 def test_record_of_a_hundred_thousand_messages_is_below_airflows_limit():
-    """Also where what became of them is a random mixture, and as many failures are kept as there is room for."""
+    """This also holds for a random mixture of states and the greatest number of failures."""
     store, count, chance = Store(), 100_000, random.Random(1)
     record = TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, durable=True)
     ledger = Ledger(record, count, "0" * 64)
@@ -610,8 +608,8 @@ def test_record_of_messages_that_were_sent_is_small(run, store):
 
 
 @pytest.mark.parametrize("writes_left", [0, 1])
-def test_fault_of_the_store_ends_the_sending_before_the_next_message(define, run, store, writes_left):
-    """Else a retry would know nothing of what is sent now. What was sent before stays sent."""
+def test_no_further_message_is_sent_after_an_error_of_the_store(define, run, store, writes_left):
+    """Else a retry would send it again. Messages that were sent before are recorded."""
     store.writes_left, store.fault = writes_left, OSError("the supervisor is gone")
     not_sent = [expect("MAIL"), say("250 ok"), expect("RCPT"), say("250 ok"), expect("DATA"), say("354 go on")]
     with (
@@ -627,7 +625,7 @@ def test_fault_of_the_store_ends_the_sending_before_the_next_message(define, run
 # --- the log
 
 
-def test_progress_is_told_every_some_seconds(monkeypatch, caplog):
+def test_progress_is_logged_at_intervals(monkeypatch, caplog):
     clock = Clock()
     monkeypatch.setattr("airflow_smtp_cm.task.delivery.progress.time", clock)
     caplog.set_level("INFO")
@@ -647,5 +645,5 @@ def test_progress_is_told_every_some_seconds(monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (200_000, "55 h 33 min")]
 )
-def test_time_left_is_told_in_words(seconds, words):
+def test_remaining_time_is_logged_in_hours_minutes_and_seconds(seconds, words):
     assert _duration(seconds) == words

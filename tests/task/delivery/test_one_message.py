@@ -1,4 +1,4 @@
-"""Neither lost nor sent twice: what a retry does after a try that has sent something, or may have."""
+"""One message in a task: a retry neither loses it nor sends it twice."""
 
 import json
 import os
@@ -29,7 +29,7 @@ BOB, CAROL, DAVE = "bob@corp.test", "carol@corp.test", "dave@corp.test"
 
 
 def dialogue(*replies, final="250 2.0.0 Ok: queued"):
-    """Return a script with these replies to the recipients; ``final`` is a reply or a step of its own."""
+    """Return a script with these replies to the recipients; ``final`` is a reply or a step."""
     recipients = [step for reply in replies for step in (expect("RCPT"), say(reply))]
     content = [expect("DATA"), say("354 go on"), expect_content(), say(final) if isinstance(final, str) else final]
     return [
@@ -41,7 +41,7 @@ def dialogue(*replies, final="250 2.0.0 Ok: queued"):
 
 @pytest.fixture
 def record(airflow_db):
-    """Return a function that returns the record of the run that is going on, or that ended last."""
+    """Return a function that returns the record of the current or the last run."""
 
     def record():
         with closing(sqlite3.connect(airflow_db)) as database:
@@ -89,7 +89,7 @@ def headers(name, peer):
     return re.findall(rb"^%b: (.*)\r$" % name.encode(), peer.received, re.MULTILINE)
 
 
-# --- sent
+# --- the message was sent
 
 
 @keeps_state
@@ -103,7 +103,7 @@ def test_retry_of_a_try_that_sent_the_message_sends_nothing_and_returns_its_resu
 
 
 @keeps_state
-def test_it_does_so_in_every_further_try(play):
+def test_further_retries_do_the_same(play):
     state, tries, _, peer = play("failing_after_sending", dialogue("250 ok"), failures=2)
 
     assert (state, tries) == ("success", 3)
@@ -111,7 +111,7 @@ def test_it_does_so_in_every_further_try(play):
 
 
 @keeps_state
-def test_record_is_written_before_the_content_leaves_and_after_the_final_reply(play, record):
+def test_record_is_written_before_the_content_is_transmitted_and_after_the_final_reply(play, record):
     before, seen = record(), []
     look = Step("look", lambda _: seen.append(record()))
     *until_data, go_ahead, content, final = dialogue("250 ok")
@@ -131,7 +131,7 @@ def test_record_is_written_before_the_content_leaves_and_after_the_final_reply(p
 
 
 @keeps_state
-def test_every_mapped_task_has_a_record_of_its_own(dags, smtp_cm_server, monkeypatch):
+def test_every_mapped_task_has_its_own_record(dags, smtp_cm_server, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
     run = dags["failing_after_sending_to_each"].test()
 
@@ -139,14 +139,14 @@ def test_every_mapped_task_has_a_record_of_its_own(dags, smtp_cm_server, monkeyp
     assert sorted(received.recipients for received in smtp_cm_server.outbox) == [(BOB,), (CAROL,)]
 
 
-def test_without_a_record_a_retry_sends_the_message_again_under_the_same_id(play):
+def test_without_a_record_a_retry_sends_the_message_again_with_the_same_id(play):
     state, tries, result, peer = play("forgetful", dialogue("250 ok"), dialogue("250 ok"))
 
     assert (state, tries) == ("success", 2)
     assert headers("Message-ID", peer) == [result["message_id"].encode()] * 2
 
 
-# --- sent to some
+# --- some recipients were refused
 
 
 @keeps_state
@@ -166,7 +166,7 @@ def test_retry_sends_only_to_those_who_were_deferred(play):
 
 
 @keeps_state
-def test_retry_leaves_out_those_who_were_rejected_permanently_and_names_them_at_last(play):
+def test_retry_skips_permanently_rejected_recipients_and_the_last_error_names_them(play):
     state, tries, result, peer = play(
         "uncertain_fail",
         dialogue("250 ok", "451 4.7.1 greylisted", "550 5.1.1 nobody of that name"),
@@ -181,7 +181,7 @@ def test_retry_leaves_out_those_who_were_rejected_permanently_and_names_them_at_
 
 
 @keeps_state
-def test_those_who_are_deferred_every_time_are_named_when_the_tries_are_up(play):
+def test_last_error_names_recipients_who_were_deferred_in_every_try(play):
     state, tries, result, _ = play(
         "uncertain_fail",
         dialogue("250 ok", "450 4.2.0 later"),
@@ -195,7 +195,7 @@ def test_those_who_are_deferred_every_time_are_named_when_the_tries_are_up(play)
     assert [refusal["address"] for refusal in result["refused"]] == [CAROL]
 
 
-def test_permanent_rejection_is_not_tried_again(play):
+def test_permanent_rejection_is_not_retried(play):
     state, tries, result, _ = play(
         "uncertain_fail", dialogue("250 ok", "550 5.1.1 nobody of that name"), to=[BOB, CAROL]
     )
@@ -205,7 +205,7 @@ def test_permanent_rejection_is_not_tried_again(play):
 
 
 @keeps_state
-def test_retry_tries_everybody_if_nobody_was_accepted_and_some_may_be_later(play):
+def test_retry_sends_to_all_recipients_if_none_was_accepted_and_some_were_deferred(play):
     state, tries, result, _ = play(
         "uncertain_fail",
         dialogue("550 5.1.1 nobody of that name", "450 4.2.0 later", final=None),
@@ -217,7 +217,7 @@ def test_retry_tries_everybody_if_nobody_was_accepted_and_some_may_be_later(play
     assert result["accepted"] == [CAROL]
 
 
-def test_all_or_nothing_goes_to_all_in_the_retry(play):
+def test_retry_with_all_or_nothing_sends_to_all_recipients(play):
     state, tries, result, _ = play(
         "all_or_nothing",
         dialogue("250 ok", "450 4.2.0 later", final=None),
@@ -229,7 +229,7 @@ def test_all_or_nothing_goes_to_all_in_the_retry(play):
     assert result["accepted"] == [BOB, CAROL]
 
 
-# --- nobody knows
+# --- delivery is uncertain
 
 
 LOST = {"lost": reset(), "silent": wait_for_close(), "closing": say("421 4.3.0 going down")}
@@ -244,7 +244,7 @@ def test_uncertain_message_fails_the_task_and_is_not_sent_again(play, end):
 
 
 @pytest.mark.parametrize("end", LOST)
-def test_uncertain_message_is_sent_again_under_the_same_id_if_that_is_asked_for(play, end):
+def test_uncertain_message_is_sent_again_with_the_same_id_with_resend(play, end):
     scripts = [dialogue("250 ok", final=LOST[end]), dialogue("250 ok")]
     state, tries, result, peer = play("uncertain_resend", *scripts, silent=end == "silent")
 
@@ -253,7 +253,7 @@ def test_uncertain_message_is_sent_again_under_the_same_id_if_that_is_asked_for(
 
 
 @pytest.mark.parametrize("end", LOST)
-def test_uncertain_message_counts_as_sent_if_that_is_asked_for(play, end):
+def test_uncertain_message_is_assumed_to_be_sent_with_assume_sent(play, end):
     script = dialogue("250 ok", final=LOST[end])
     state, tries, result, peer = play("uncertain_assume_sent", script, silent=end == "silent")
 
@@ -264,7 +264,7 @@ def test_uncertain_message_counts_as_sent_if_that_is_asked_for(play, end):
 
 
 @keeps_state
-def test_retry_of_a_try_that_was_ended_while_it_waited_for_the_reply_sends_nothing_and_fails(play, record, capsys):
+def test_retry_of_a_try_that_was_killed_before_the_final_reply_sends_nothing_and_fails(play, record, capsys):
     time_is_up = Step("time is up", lambda _: os.kill(os.getpid(), signal.SIGALRM))
     state, tries, _, peer = play("impatient", [*dialogue("250 ok", final=time_is_up), wait_for_close()])
 
@@ -278,7 +278,7 @@ def test_retry_of_a_try_that_was_ended_while_it_waited_for_the_reply_sends_nothi
 
 
 @keeps_state
-def test_uncertainty_about_those_who_were_deferred_does_not_touch_the_others(play):
+def test_uncertain_delivery_to_deferred_recipients_does_not_concern_the_others(play):
     state, tries, result, peer = play(
         "uncertain_resend",
         dialogue("250 ok", "450 4.2.0 later"),
@@ -293,7 +293,7 @@ def test_uncertainty_about_those_who_were_deferred_does_not_touch_the_others(pla
 
 
 @keeps_state
-def test_message_that_broke_off_for_certain_is_sent_by_the_retry(play, record):
+def test_message_that_was_certainly_not_delivered_is_sent_by_the_retry(play, record):
     broken = dialogue("250 ok", final="451 4.3.0 disk full")
     state, tries, _, peer = play("uncertain_fail", broken, dialogue("250 ok"))
 
@@ -302,15 +302,15 @@ def test_message_that_broke_off_for_certain_is_sent_by_the_retry(play, record):
     assert read(record()).results[0].accepted == (BOB,)
 
 
-# --- one try after the other, without Airflow
+# --- single tries, without a running Airflow
 
 
 @pytest.fixture
 def attempt(store, monkeypatch):
-    """Return a function that does a try against a server that plays a script; it returns the result and the peer."""
+    """Return a function that runs a try with a server that plays a script; it returns the result and the peer."""
 
-    def attempt(script, *, ti=None, to=(BOB,), remember=True, **fields):
-        context = {"ti": ti or FakeTaskInstance()} | ({"task_state_store": store} if remember else {})
+    def attempt(script, *, ti=None, to=(BOB,), record=True, **fields):
+        context = {"ti": ti or FakeTaskInstance()} | ({"task_state_store": store} if record else {})
         with scripted_peer(*([script] if script else [])) as peer:
             monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(peer.port))
             operator = SendMailOperator(task_id="send", to="; ".join(to), **{"subject": "Report"} | fields)
@@ -323,8 +323,8 @@ PARTLY = dialogue("250 ok", "450 4.2.0 later")
 NOT_THE_SAME = "The message is not the same as in an earlier try."
 
 
-def test_store_is_called_three_times_for_a_message_that_is_sent(attempt, store):
-    """To read it, before the content is transmitted, and after the final reply; a retry reads it."""
+def test_store_is_called_three_times_for_a_sent_message(attempt, store):
+    """It is read first, and written before the content is transmitted and after the final reply."""
     attempt(dialogue("250 ok"))
     assert store.calls == ["get", "set", "set"]
 
@@ -342,7 +342,7 @@ def test_store_is_called_three_times_for_a_message_that_is_sent(attempt, store):
     ],
     ids=["no session", "deferred", "content refused", "uncertain"],
 )
-def test_nothing_is_recorded_that_the_next_try_knows_already(attempt, store, script, calls):
+def test_record_is_not_written_if_it_would_not_change(attempt, store, script, calls):
     with pytest.raises((SmtpError, AirflowFailException)):
         attempt(script)
 
@@ -352,13 +352,13 @@ def test_nothing_is_recorded_that_the_next_try_knows_already(attempt, store, scr
 GONE = OSError("the supervisor is gone")
 
 
-def test_nothing_is_sent_that_cannot_be_recorded(attempt, store):
+def test_nothing_is_sent_if_the_record_cannot_be_written(attempt, store):
     store.writes_left, store.fault = 0, GONE
     with pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"):
         attempt([*dialogue("250 ok", final=None)[:-2], expect("DATA"), say("354 go on"), wait_for_close()])
 
 
-def test_fault_of_the_store_does_not_replace_the_outcome(attempt, store, caplog):
+def test_error_of_the_store_does_not_replace_the_outcome(attempt, store, caplog):
     store.writes_left, store.fault = 1, GONE
     result, _ = attempt(dialogue("250 ok"))
     assert result["accepted"] == [BOB]
@@ -368,18 +368,18 @@ def test_fault_of_the_store_does_not_replace_the_outcome(attempt, store, caplog)
         attempt(None)
 
 
-def test_refused_recipient_fails_the_task_and_whether_for_good_depends_on_the_record(attempt):
+def test_deferred_recipient_fails_the_task_permanently_only_without_a_record(attempt):
     with pytest.raises(RecipientsRefused) as caught:
         attempt(PARTLY, to=[BOB, CAROL])
     assert caught.value.transient
     assert str(caught.value).endswith("A retry sends it only to recipients who may be accepted later.")
 
     with fails_for_good(match=r"refused 1 of 2 recipients: carol@corp\.test: 450 4\.2\.0 later") as forgotten:
-        attempt(PARTLY, to=[BOB, CAROL], remember=False)
+        attempt(PARTLY, to=[BOB, CAROL], record=False)
     assert str(forgotten.value).endswith("was delivered to the other 1.")
 
 
-def test_changed_message_is_noticed_if_somebody_has_the_earlier_one(attempt, caplog):
+def test_changed_message_is_logged_if_a_recipient_has_the_earlier_one(attempt, caplog):
     with pytest.raises(RecipientsRefused):
         attempt(PARTLY, to=[BOB, CAROL])
     assert NOT_THE_SAME not in caplog.text
@@ -390,7 +390,7 @@ def test_changed_message_is_noticed_if_somebody_has_the_earlier_one(attempt, cap
     assert result["accepted"] == [BOB, CAROL, DAVE]
 
 
-def test_changed_message_is_not_noticed_if_nobody_has_the_earlier_one(attempt, caplog):
+def test_changed_message_is_not_logged_if_no_recipient_has_the_earlier_one(attempt, caplog):
     with pytest.raises(Refused, match="disk full"):
         attempt(dialogue("250 ok", final="451 4.3.0 disk full"))
 
@@ -398,7 +398,7 @@ def test_changed_message_is_not_noticed_if_nobody_has_the_earlier_one(attempt, c
     assert NOT_THE_SAME not in caplog.text
 
 
-def test_nothing_is_sent_if_those_outstanding_are_recipients_no_more(attempt):
+def test_nothing_is_sent_if_the_deferred_recipients_were_removed(attempt):
     with pytest.raises(RecipientsRefused):
         attempt(PARTLY, to=[BOB, CAROL])
 
@@ -407,7 +407,7 @@ def test_nothing_is_sent_if_those_outstanding_are_recipients_no_more(attempt):
         assert (result["accepted"], result["refused"]) == ([BOB], [])
 
 
-def test_rejection_fails_the_task_though_those_outstanding_are_recipients_no_more(attempt):
+def test_rejection_fails_the_task_even_if_the_deferred_recipients_were_removed(attempt):
     with pytest.raises(RecipientsRefused):
         attempt(dialogue("250 ok", "450 4.2.0 later", "550 5.1.1 nobody"), to=[BOB, CAROL, DAVE])
 
@@ -417,7 +417,7 @@ def test_rejection_fails_the_task_though_those_outstanding_are_recipients_no_mor
 
 
 @pytest.mark.parametrize("messages", [[{}], [{}, {"subject": "Another"}]], ids=len)
-def test_task_that_had_one_message_does_not_send_many_in_its_retry(attempt, messages):
+def test_retry_of_a_task_with_one_message_does_not_send_many(attempt, messages):
     with pytest.raises(RecipientsRefused):
         attempt(PARTLY, to=[BOB, CAROL])
 
@@ -425,12 +425,12 @@ def test_task_that_had_one_message_does_not_send_many_in_its_retry(attempt, mess
         attempt(None, to=[BOB, CAROL], messages=messages)
 
 
-def test_cleared_task_sends_it_again(attempt):
+def test_cleared_task_sends_the_message_again(attempt):
     for max_tries in range(2):
         result, _ = attempt(dialogue("250 ok"), ti=FakeTaskInstance(max_tries=max_tries))
         assert result["accepted"] == [BOB]
 
 
-def test_unknown_choice_is_refused_when_the_dag_is_parsed():
+def test_unknown_on_uncertain_is_an_error_when_the_dag_is_parsed():
     with pytest.raises(ValueError, match=r"on_uncertain must be one of fail, resend, assume_sent, not 'retry'\."):
         SendMailOperator(task_id="send", on_uncertain="retry")

@@ -1,4 +1,4 @@
-"""What moves a message from one state to the next, and what an outcome means for a retry: two tables."""
+"""The states of a message and the events that change them; the event for each outcome of a try."""
 
 import itertools
 import re
@@ -11,7 +11,7 @@ from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.task.delivery import states
 from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, over_all_tries, rejected, result_of
 
-# For each event, the states that it leads to from each other; "-" where it cannot happen.
+# For each event, the state after it, by the state before; "-" if it cannot happen.
 COLUMNS = ("WAITING", "SENDING", "DEFERRED", "SENT", "ASSUMED_SENT", "FAILED", "UNCERTAIN")
 TABLE = {
     "CONTENT_DUE": ("SENDING", "-", "SENDING", "-", "-", "-", "-"),
@@ -47,7 +47,7 @@ def test_table_has_every_state_and_every_event():
 
 
 @pytest.mark.parametrize(("pair", "to"), PAIRS.items(), ids=lambda value: "-".join(value) if value != "-" else "none")
-def test_event_leads_to_a_state_or_cannot_happen(pair, to):
+def test_event_changes_the_state_or_cannot_happen(pair, to):
     state, event = State[pair[0]], Event[pair[1]]
     if to == "-":
         with pytest.raises(RuntimeError, match=f"in the state {state.name} cannot get the event {event.name}"):
@@ -56,15 +56,15 @@ def test_event_leads_to_a_state_or_cannot_happen(pair, to):
         assert after(state, event) is State[to]
 
 
-def test_table_in_the_documentation_is_the_one_that_holds():
+def test_table_in_the_docstring_is_the_same():
     rows = re.findall(r"^ {4}([A-Z_]+) +\| {2}(\S+) +(\S+) +(\S+) +\|", states.__doc__, re.MULTILINE)
 
     assert {event: tuple(row) for event, *row in rows} == {event: row[:3] for event, row in TABLE.items()}
     assert {to for row in TABLE.values() for to in row[3:]} == {"-"}
 
 
-def test_what_is_recorded_keeps_its_number():
-    """Records of earlier versions have them."""
+def test_states_keep_their_numbers():
+    """They are in the records of earlier versions."""
     assert [state.name for state in sorted(State)] == [
         "WAITING",
         "SENDING",
@@ -76,7 +76,7 @@ def test_what_is_recorded_keeps_its_number():
     ]
 
 
-# --- what an outcome means
+# --- outcomes
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_what_is_recorded_keeps_its_number():
         *("partly deferred", "partly rejected"),
     ],
 )
-def test_outcome_is_an_event_that_depends_on_whether_there_is_a_record(outcome, recorded, forgotten):
-    """Without one, a retry would send the message to everybody."""
+def test_event_of_an_outcome_depends_on_whether_there_is_a_record(outcome, recorded, forgotten):
+    """Without a record, a retry would send the message to all recipients."""
     for has_record, event in ((True, recorded), (False, forgotten)):
         rules = RetryRules(on_uncertain="fail", all_or_nothing=False, has_record=has_record)
         assert rules.event(outcome) is Event[event]
 
 
-def test_all_or_nothing_is_retried_only_if_all_may_be_accepted_later():
+def test_all_or_nothing_is_retried_only_if_no_recipient_was_rejected_permanently():
     rules = RetryRules(on_uncertain="fail", all_or_nothing=True, has_record=True)
 
     assert rules.event(refused((BOB, LATER))) is Event.DEFERRED
@@ -116,7 +116,7 @@ def test_all_or_nothing_is_retried_only_if_all_may_be_accepted_later():
     ("on_uncertain", "event"), [("fail", "UNCERTAIN"), ("resend", "RESEND"), ("assume_sent", "ASSUME_SENT")]
 )
 @pytest.mark.parametrize("has_record", [True, False])
-def test_uncertain_delivery_is_what_on_uncertain_says(on_uncertain, event, has_record):
+def test_event_of_an_uncertain_delivery_is_that_of_on_uncertain(on_uncertain, event, has_record):
     rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=False, has_record=has_record)
 
     assert rules.event(DeliveryUncertain("who knows")) is rules.if_uncertain is Event[event]
@@ -125,19 +125,19 @@ def test_uncertain_delivery_is_what_on_uncertain_says(on_uncertain, event, has_r
 # --- all tries together
 
 
-def test_first_outcome_is_the_outcome():
+def test_outcome_of_the_first_try_is_the_outcome_of_all():
     for outcome in (sent(BOB), refused((BOB, NEVER)), Disconnected("gone")):
         assert over_all_tries(None, outcome) is outcome
 
 
-def test_what_earlier_tries_achieved_is_a_part_of_the_result():
+def test_result_includes_those_of_earlier_tries():
     earlier = sent(BOB, refused=(Refusal(CAROL, LATER),))
     later = sent(CAROL, size=7, reply=Reply(250, ("queued",)))
 
     assert over_all_tries(earlier, later) == sent(BOB, CAROL, size=7, reply=Reply(250, ("queued",)))
 
 
-def test_recipient_who_was_rejected_in_any_try_is_an_error_at_last():
+def test_recipient_who_was_rejected_in_any_try_is_in_the_last_error():
     earlier = sent(BOB, refused=(Refusal(CAROL, LATER), Refusal(DAVE, NEVER)))
     outcome = over_all_tries(earlier, sent(CAROL))
 
@@ -147,7 +147,7 @@ def test_recipient_who_was_rejected_in_any_try_is_an_error_at_last():
     assert "The message <1@corp.test> was delivered to the other 2." in str(outcome)
 
 
-def test_who_is_refused_again_is_named_with_the_new_reply():
+def test_recipient_who_is_refused_again_has_the_new_reply():
     earlier = sent(BOB, refused=(Refusal(CAROL, LATER), Refusal(DAVE, NEVER)))
     outcome = over_all_tries(earlier, refused((CAROL, NEVER)))
 
@@ -155,7 +155,7 @@ def test_who_is_refused_again_is_named_with_the_new_reply():
     assert outcome.refused == rejected(outcome.result) == (Refusal(DAVE, NEVER), Refusal(CAROL, NEVER))
 
 
-def test_other_errors_say_nothing_about_who_has_it():
+def test_other_errors_have_no_result():
     error = Disconnected("gone")
 
     assert over_all_tries(sent(BOB, refused=(Refusal(CAROL, LATER),)), error) is error
