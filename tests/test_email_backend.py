@@ -29,7 +29,7 @@ def test_a_task_instances_repr_becomes_readable(subject, expected):
     assert readable(subject) == expected
 
 
-def test_all_of_airflows_arguments_are_taken(server, tmp_path):
+def test_all_of_airflows_arguments_are_accepted(server, tmp_path):
     file = tmp_path / "log.txt"
     file.write_text("log")
     send_email(
@@ -55,7 +55,7 @@ def test_all_of_airflows_arguments_are_taken(server, tmp_path):
 
 
 @pytest.mark.parametrize("sender", [None, "airflow@airflow"])
-def test_the_connections_sender_stands_in_for_none_and_for_airflows_placeholder(server, sender):
+def test_the_connections_sender_replaces_none_and_airflows_default(server, sender):
     send_email("ops@corp.test", "s", "b", conn_id="mail", from_email=sender)
     assert server.outbox[0].sender == "reports@corp.test"
 

@@ -1,4 +1,4 @@
-"""What Airflow discovers: valid by Airflow's own schemas, true to what exists, light to import."""
+"""The provider's metadata: valid by Airflow's schemas, consistent with the code, quick to import."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def test_metadata_are_plain_json():
 
 
 def test_airflow_shows_the_form(connection_type):
-    """Of the metadata, or of the hook below 3.2."""
+    """The form is that of the metadata, or that of the hook below 3.2."""
     manager = ProvidersManager()
     ours = [name for name in manager.connection_form_widgets if name.startswith("extra__smtp_cm__")]
 
@@ -52,7 +52,7 @@ def test_airflow_shows_the_form(connection_type):
     assert manager.field_behaviours["smtp_cm"]["relabeling"] == {"host": "SMTP server", "login": "User"}
 
 
-def test_what_ssis_has_comes_first(connection_type):
+def test_fields_of_ssis_come_first(connection_type):
     section = "SMTP connection manager"
 
     assert [
@@ -68,25 +68,25 @@ def test_what_ssis_has_comes_first(connection_type):
 
 
 def test_no_field_is_required(connection_type):
-    """The form does not save while a field without "null" is empty."""
+    """The form cannot be saved while a field without "null" is empty."""
     for name, item in connection_type["conn-fields"].items():
         assert "null" in item["schema"]["type"], name
 
 
-def test_every_field_is_explained(connection_type):
+def test_every_field_has_a_description(connection_type):
     for name, item in connection_type["conn-fields"].items():
         assert item["description"], name
 
 
-def test_fields_of_a_section_stand_together(connection_type):
+def test_fields_of_a_section_are_together(connection_type):
     sections = [item["schema"]["section"] for item in connection_type["conn-fields"].values()]
     changes = [section for before, section in zip([..., *sections], sections, strict=False) if section != before]
 
     assert len(changes) == len(set(changes))
 
 
-def test_default_of_the_form_is_what_applies_without_it(connection_type):
-    """A switch that is on where nothing is said must be shown as on. Enable SSL alone is better than its default."""
+def test_default_of_the_form_is_the_default_of_the_property(connection_type):
+    """A switch that is on by default must be shown as on. Only Enable SSL has a safer default in the form."""
     shown = {
         name: item["schema"].get("default", False if "boolean" in item["schema"]["type"] else None)
         for name, item in connection_type["conn-fields"].items()
@@ -114,7 +114,7 @@ def test_every_choice_has_a_label(connection_type):
 
 
 def test_secret_is_hidden_by_the_form_and_redacted_by_airflow(connection_type):
-    """The form goes by the format, Airflow's API and logs go by the name."""
+    """The form uses the format, Airflow's API and logs use the name."""
     secrets = {
         name for name, item in connection_type["conn-fields"].items() if item["schema"].get("format") == "password"
     }
@@ -149,15 +149,15 @@ def test_named_modules_exist(connection_type):
     assert [module for module in modules if find_spec(module) is None] == []
 
 
-def test_package_name_is_the_distributions():
-    """Airflow refuses a provider whose package-name is not its distribution's."""
+def test_package_name_is_that_of_the_distribution():
+    """Airflow rejects a provider whose package-name is not that of its distribution."""
     pyproject = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
 
     assert get_provider_info()["package-name"] == pyproject["project"]["name"]
 
 
-def test_import_is_light():
-    """Every start of Airflow imports it."""
+def test_import_is_quick():
+    """Airflow imports it whenever it starts."""
     code = (
         "import sys, airflow_smtp_cm.get_provider_info as info; info.get_provider_info();"
         "print(*{name.partition('.')[0] for name in sys.modules})"

@@ -1,4 +1,4 @@
-"""Safety settings: where mail may go, whatever the DAGs say."""
+"""Safety settings: restrictions on all mail of a deployment."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ TO_MANY = [f"user{number}@corp.test" for number in range(5)]
 
 @pytest.fixture
 def unreachable(monkeypatch):
-    """A connection to where nobody listens: what tries to connect fails in another way."""
+    """A connection to a port without a server: an attempt to connect would be another error."""
     (port,) = free_ports(1)
     monkeypatch.setenv(
         "AIRFLOW_CONN_SMTP_CM_DEFAULT", connection(host="127.0.0.1", port=port, from_email="a@corp.test")
@@ -99,7 +99,7 @@ WAYS_THAT_CONNECT = [
 
 
 @pytest.mark.parametrize("send", [*WAYS_THAT_CONNECT, send_by_client])
-def test_redirected_message_goes_nowhere_else_and_says_where_it_would_have_gone(server, configure, send):
+def test_redirected_message_goes_nowhere_else_and_names_its_original_recipients(server, configure, send):
     configure(redirect_all_to="Staging <staging@corp.test>; ops@corp.test")
     send(to="Bob <bob@corp.test>", cc="carol@corp.test", bcc="dave@corp.test")
 
@@ -114,7 +114,7 @@ def test_redirected_message_goes_nowhere_else_and_says_where_it_would_have_gone(
     assert message["X-Original-Bcc"] == "dave@corp.test"
 
 
-def test_subject_names_a_few_of_many_and_the_header_all(server, configure):
+def test_subject_names_a_few_of_many_recipients_and_the_header_all(server, configure):
     configure(redirect_all_to="staging@corp.test")
     send_by_hook(to=TO_MANY)
 
@@ -124,7 +124,7 @@ def test_subject_names_a_few_of_many_and_the_header_all(server, configure):
     assert message["X-Original-To"] == ", ".join(TO_MANY)
 
 
-def test_message_keeps_all_else_when_it_is_redirected(server, configure):
+def test_redirected_message_is_otherwise_unchanged(server, configure):
     configure(redirect_all_to="staging@corp.test")
     original = mail(text="Text", html="<p>Text</p>", priority="High", headers={"X-Report": "sales"})
     SmtpCmHook().send(original)
@@ -140,7 +140,7 @@ def test_message_keeps_all_else_when_it_is_redirected(server, configure):
     assert message.get_body(("html",)).get_content() == "<p>Text</p>"
 
 
-def test_message_to_where_all_go_is_as_it_was(server, configure):
+def test_message_to_the_redirection_address_is_unchanged(server, configure):
     configure(redirect_all_to="staging@corp.test")
     send_by_hook(to="staging@corp.test")
 
@@ -148,7 +148,7 @@ def test_message_to_where_all_go_is_as_it_was(server, configure):
     assert server.outbox[0].message["X-Original-To"] is None
 
 
-def test_what_cannot_be_redirected_is_not_sent(server, configure):
+def test_message_that_cannot_be_redirected_is_not_sent(server, configure):
     configure(redirect_all_to="staging@corp.test")
     with (
         SmtpCmHook().get_conn() as client,
@@ -161,7 +161,7 @@ def test_what_cannot_be_redirected_is_not_sent(server, configure):
 
 @pytest.mark.parametrize("send", WAYS_THAT_CONNECT)
 @pytest.mark.usefixtures("unreachable")
-def test_message_to_another_domain_is_refused_before_connecting(configure, send):
+def test_message_to_another_domain_is_an_error_before_connecting(configure, send):
     configure(allowed_recipient_domains="corp.test, example.org")
     with pytest.raises((InvalidMessage, AirflowFailException)) as raised:
         send(to="bob@corp.test", cc="eve@evil.test", bcc="mallory@sub.corp.test")
@@ -182,9 +182,7 @@ def deliver(**fields):
         ({"allowed_recipient_domains": "example.org"}, "must not send mail to bob@corp.test"),
     ],
 )
-def test_client_verifies_what_a_task_sends_though_nothing_was_applied_to_it(
-    server, configure, monkeypatch, send, option, reason
-):
+def test_client_verifies_the_messages_of_a_task(server, configure, monkeypatch, send, option, reason):
     configure(**option)
     monkeypatch.setattr("airflow_smtp_cm.task.delivery.items.message_of", lambda *_: mail())
     with fails_for_good(match=reason):
@@ -193,7 +191,7 @@ def test_client_verifies_what_a_task_sends_though_nothing_was_applied_to_it(
     assert server.outbox == []
 
 
-def test_open_client_sends_nothing_to_another_domain(server, configure):
+def test_client_sends_nothing_to_another_domain(server, configure):
     configure(allowed_recipient_domains="corp.test")
     with SmtpCmHook().get_conn() as client:
         for message in (mail(cc="eve@evil.test"), Note(recipients=("eve@evil.test",))):
@@ -205,7 +203,7 @@ def test_open_client_sends_nothing_to_another_domain(server, configure):
 
 
 @pytest.mark.parametrize("domains", ["CORP.test", "example.org;corp.test", " example.org\n corp.test ", ""])
-def test_message_to_an_allowed_domain_passes(server, configure, domains):
+def test_message_to_an_allowed_domain_is_sent(server, configure, domains):
     configure(allowed_recipient_domains=domains)
     send_by_hook(to="bob@Corp.TEST")
 
@@ -219,8 +217,8 @@ def test_domain_may_be_written_in_any_script(server, configure):
     assert len(server.outbox) == 1
 
 
-def test_domains_are_those_of_the_redirection(server, configure):
-    """In staging, the recipients of production need not be allowed."""
+def test_allowed_domains_apply_to_the_redirection_address(server, configure):
+    """In a staging environment, the domains of the original recipients need not be allowed."""
     configure(redirect_all_to="staging@corp.test", allowed_recipient_domains="corp.test")
     send_by_hook(to="customer@example.org")
     configure(redirect_all_to="staging@example.org")
@@ -234,7 +232,7 @@ def test_domains_are_those_of_the_redirection(server, configure):
     ("option", "value"), [("redirect_all_to", "staging"), ("allowed_recipient_domains", "corp.test, @corp.test")]
 )
 @pytest.mark.usefixtures("unreachable")
-def test_setting_that_says_nothing_lets_nothing_pass(configure, option, value):
+def test_with_an_invalid_setting_nothing_is_sent(configure, option, value):
     configure(**{option: value})
     with pytest.raises(SettingsError, match=rf"\[smtp_cm\] {option}: "):
         send_by_hook()
@@ -242,7 +240,7 @@ def test_setting_that_says_nothing_lets_nothing_pass(configure, option, value):
         send_by_operator()
 
 
-def test_default_sender_is_for_those_who_name_none(server, configure, monkeypatch):
+def test_default_sender_is_used_if_neither_task_nor_connection_has_one(server, configure, monkeypatch):
     configure(default_from="Airflow <airflow@corp.test>")
     send_by_operator()
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection(from_email=""))

@@ -1,4 +1,4 @@
-"""The server in the tests' own process: it keeps what it gets, and lets in nobody whom a real one would not."""
+"""The test server: it keeps received messages, and accepts only logins that a real server would accept."""
 
 import os
 import smtplib
@@ -36,7 +36,7 @@ def mail(**given):
     return MailMessage(**{"from_email": "alice@corp.test", "to": "bob@corp.test", "subject": "Hello"} | given)
 
 
-def test_message_is_kept_with_who_sent_it_and_how(server):
+def test_message_is_kept_with_identity_mechanism_and_envelope(server):
     message = mail(to="Bob <bob@corp.test>; carol@corp.test", bcc="dave@corp.test", text="Grüße\n.\n")
     with manager(server).acquire() as client:
         result = client.send(message)
@@ -59,7 +59,7 @@ def test_messages_are_kept_in_order(server):
     assert [received.message["Subject"] for received in server.outbox] == ["0", "1", "2"]
 
 
-def test_address_beyond_ascii_arrives(server):
+def test_message_to_an_address_that_is_not_ascii_is_received(server):
     with manager(server).acquire() as client:
         client.send(mail(to="bøb@corp.test"))
 
@@ -67,7 +67,7 @@ def test_address_beyond_ascii_arrives(server):
 
 
 @pytest.mark.parametrize("name", [ALICE, r"corp\ALICE", "alice", "alice@corp.test"])
-def test_users_may_be_named_in_every_way_that_windows_knows(name):
+def test_user_name_may_have_every_form_of_windows(name):
     with SmtpTestServer(users={name: PASSWORD}) as server, manager(server, username=name).acquire() as client:
         client.send(mail())
 
@@ -77,20 +77,20 @@ def test_users_may_be_named_in_every_way_that_windows_knows(name):
 @pytest.mark.parametrize(
     "who", [{"password": "wrong"}, {"username": r"CORP\mallory"}, {"username": r"OTHER\alice"}, {"username": "alice"}]
 )
-def test_wrong_identity_is_refused(server, who):
+def test_wrong_identity_is_rejected(server, who):
     with pytest.raises(AuthenticationRefused, match="535"):
         manager(server, **who).acquire()
 
     assert server.outbox == []
 
 
-def test_login_without_the_binding_to_the_session_is_refused(server):
-    """As Exchange does with Extended Protection: the login could be another session's."""
+def test_login_without_channel_binding_is_rejected(server):
+    """Exchange does the same with Extended Protection: the login could be forwarded from another session."""
     with pytest.raises(AuthenticationRefused):
         manager(server, channel_binding="none").acquire()
 
 
-def test_nobody_may_send_without_login(server):
+def test_mail_is_not_accepted_before_login(server):
     anonymous = {"use_windows_authentication": False, "username": None, "password": None}
     with manager(server, **anonymous).acquire() as client, pytest.raises(Refused, match="530"):
         client.send(mail())
@@ -98,17 +98,17 @@ def test_nobody_may_send_without_login(server):
     assert server.outbox == []
 
 
-def test_login_is_not_offered_in_clear(server):
+def test_login_is_not_offered_without_tls(server):
     with pytest.raises(AuthenticationNotOffered, match="offers no authentication without TLS"):
         manager(server, enable_ssl=False, server_name=None, ca_bundle=None).acquire()
 
 
-def test_only_its_own_authority_vouches_for_it(server):
+def test_certificate_is_verified_only_with_its_own_authority(server):
     with pytest.raises(CertificateError):
         manager(server, ca_bundle=None).acquire()
 
 
-def test_two_servers_know_their_own_users_only():
+def test_two_servers_accept_only_their_own_users():
     with SmtpTestServer(users={ALICE: PASSWORD}) as one, SmtpTestServer(users={r"CORP\bob": "other"}) as two:
         manager(one).acquire().close()
         manager(two, username=r"CORP\bob", password="other").acquire().close()
@@ -117,8 +117,8 @@ def test_two_servers_know_their_own_users_only():
 
 
 @pytest.mark.parametrize("before", [None, "/tmp/users"])
-def test_environment_is_left_as_it_was(monkeypatch, before):
-    """Also while the server runs: the client's side may use the same variable."""
+def test_environment_is_not_changed(monkeypatch, before):
+    """This is also true while the server runs: the client may use the same variable."""
     monkeypatch.delenv("NTLM_USER_FILE", raising=False)
     if before:
         monkeypatch.setenv("NTLM_USER_FILE", before)
@@ -131,20 +131,20 @@ def test_environment_is_left_as_it_was(monkeypatch, before):
     assert os.environ["SET_MEANWHILE"] == "yes"
 
 
-def test_nothing_stays_behind():
+def test_everything_is_removed_at_the_end():
     threads = set(threading.enumerate())
     with SmtpTestServer(users={ALICE: PASSWORD}) as server:
         manager(server).acquire().close()
         folder = Path(server.ca_bundle).parent
         assert {path.name for path in folder.iterdir()} == {"ca.pem", "users"}
 
-    assert set(threading.enumerate()) <= threads  # those of others may have ended meanwhile
+    assert set(threading.enumerate()) <= threads  # other threads may have ended meanwhile
     assert not folder.exists()
     with socket.socket() as probe:
         assert probe.connect_ex((server.host, server.port)) != 0
 
 
-def test_end_does_not_wait_for_a_client_that_stays():
+def test_end_does_not_wait_for_a_connected_client():
     with SmtpTestServer(users={ALICE: PASSWORD}) as server:
         client = manager(server).acquire()
 
@@ -159,18 +159,18 @@ def test_server_can_run_again():
         assert len(server.outbox) == number
 
 
-def test_server_that_never_ran_leaves_nothing_open():
+def test_server_that_was_not_started_opens_nothing():
     SmtpTestServer(users={})
 
 
 @pytest.mark.parametrize("users", [{ALICE: "pass:word"}, {"CORP:alice": PASSWORD}, {ALICE: "pass\nword"}])
-def test_user_whom_the_file_cannot_hold_is_refused(users):
+def test_user_that_the_user_file_cannot_contain_is_an_error(users):
     with pytest.raises(ValueError, match="colon"):
         SmtpTestServer(users=users)
 
 
 @pytest.mark.parametrize("token", ["!!", "AAAA", "TlRMTVNTUAABAAAA", "="])
-def test_nonsense_instead_of_a_token_is_refused_and_the_server_lives(server, token):
+def test_invalid_token_is_rejected_and_the_server_continues(server, token):
     with smtplib.SMTP(server.host, server.port) as plain:
         plain.starttls(context=ssl.create_default_context(cafile=server.ca_bundle))
         plain.ehlo()

@@ -1,4 +1,4 @@
-"""A running Airflow and a mail server: both start when a test first asks for them, and run until the last is done."""
+"""A running Airflow and a mail server: they start when the first test uses them, and run until the last test ends."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="package")
 def mail_server() -> Iterator[SmtpTestServer]:
-    """The server that lets alice in; it knows her by NTLM."""
+    """The mail server, which accepts alice with NTLM."""
     with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
         yield server
 
 
 @pytest.fixture
 def outbox(mail_server: SmtpTestServer) -> list[ReceivedMessage]:
-    """What the mail server has received since the test began."""
+    """The messages that the mail server has received since the test began."""
     mail_server.outbox.clear()
     return mail_server.outbox
 
 
 class Mails(Protocol):
-    """What ``mails`` returns."""
+    """The function that ``mails`` returns."""
 
     def __call__(self, subject: str, number: int = 1) -> list[ReceivedMessage]: ...
 
 
 @pytest.fixture
 def mails(outbox: list[ReceivedMessage]) -> Mails:
-    """A function that waits for a number of mails whose subjects begin with some words, and returns them."""
+    """Return a function that waits for a number of mails whose subjects begin with a text, and returns them."""
 
     def mails(subject: str, number: int = 1) -> list[ReceivedMessage]:
         def found() -> list[ReceivedMessage]:
@@ -55,7 +55,7 @@ def mails(outbox: list[ReceivedMessage]) -> Mails:
 
 @pytest.fixture(scope="package")
 def airflow(tmp_path_factory: pytest.TempPathFactory, mail_server: SmtpTestServer) -> Iterator[Standalone]:
-    """A running Airflow; in its environment there is the connection ``of_workers``, to the mail server."""
+    """A running Airflow, with the connection ``of_workers`` to the mail server in its environment."""
     environment = {
         "AIRFLOW_CONN_OF_WORKERS": mail_server.airflow_connection(),
         "AIRFLOW__CORE__PARALLELISM": "4",
@@ -66,14 +66,14 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, mail_server: SmtpTestServe
 
 
 class Connect(Protocol):
-    """What ``connect`` returns."""
+    """The function that ``connect`` returns."""
 
     def __call__(self, conn_id: str, **changes: Any) -> dict[str, Any]: ...
 
 
 @pytest.fixture
 def connect(airflow: Standalone, mail_server: SmtpTestServer) -> Iterator[Connect]:
-    """A function that adds a connection to the mail server by the REST API, for the time of the test."""
+    """A function that adds a connection to the mail server with the REST API, until the test ends."""
     with ExitStack() as connections:
 
         def connect(conn_id: str, **changes: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What notifiers write, read back."""
+"""Reads the mail of notifiers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(received: ReceivedMessage) -> dict[str, str]:
-    """Return what a mail tells unasked, by name."""
+    """Return the facts in a mail with the default text, by name."""
     body = received.message.get_body(("plain",))
     assert body is not None
     return dict(line.split(": ", 1) for line in body.get_content().splitlines())

@@ -1,4 +1,4 @@
-"""Where tasks are killed: each speaks with Postfix or a scripted peer, and gets no further than to its point."""
+"""Tasks that are killed at a point of the dialogue with Postfix or a scripted peer."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from tests.servers.postfix import Postfix
     from tests.servers.scripted import Peer
 
-_CONNECTIONS = 4  # more than a task makes
+_CONNECTIONS = 4  # more than a task opens
 
 
 class Hold:
-    """One point that a task does not get past.
+    """A point of the dialogue at which a task is held.
 
     Attributes:
-        reached: set when the task is there.
-        let_go: to be set when it need not be held any more.
+        reached: set when the task is at the point.
+        let_go: set it to let the dialogue continue.
     """
 
     def __init__(self, reached: threading.Event | None = None, let_go: threading.Event | None = None) -> None:
@@ -41,19 +41,19 @@ class Hold:
 
     @property
     def step(self) -> Step:
-        """The same as a step of a script."""
+        """The hold as a step of a script."""
         return Step("hold", lambda _: (self.reached.set(), self.let_go.wait(PATIENCE_SECONDS)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Victim:
-    """Who is to be killed.
+    """A task that is to be killed.
 
     Attributes:
-        name: the task's.
-        port: where it is connected.
+        name: the name of the task.
+        port: the port to which it is connected.
         task: whether its process is killed.
-        supervisor: whether the process that watches it is killed; then only its silence tells Airflow.
+        supervisor: whether its supervisor is killed; then Airflow notices only the missing heartbeats.
     """
 
     name: str
@@ -64,14 +64,14 @@ class Victim:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What came of a task.
+    """A task after the end of its run.
 
     Attributes:
-        state: the state it is in.
-        tries: how often it was tried.
-        result: what it returned.
-        delivered: the Message-IDs of what its recipient got from Postfix.
-        log: what its last try wrote.
+        state: its state.
+        tries: the number of its tries.
+        result: its return value.
+        delivered: the Message-IDs of the messages that Postfix delivered to its recipient.
+        log: the log of its last try.
     """
 
     state: str
@@ -82,13 +82,13 @@ class Seen:
 
 
 class Stage:
-    """The tasks, by name. A name is that of a connection, too, and a part of its recipient's address.
+    """The tasks, by name. The name is also the id of the task's connection, and a part of its recipient's address.
 
     Args:
-        airflow: where they run.
-        postfix: who delivers what they send.
-        certificates: Postfix's.
-        stack: ends all that is begun here.
+        airflow: the Airflow that runs them.
+        postfix: the server that delivers their messages.
+        certificates: the certificates of Postfix.
+        stack: closes everything that is opened here.
     """
 
     def __init__(self, airflow: Standalone, postfix: Postfix, certificates: Certificates, stack: ExitStack) -> None:
@@ -108,14 +108,14 @@ class Stage:
     def hold(
         self, name: str, point: Point, port: str = "default", *, message: int = 1, supervisor: bool = False
     ) -> None:
-        """Add a connection to one of Postfix's ports that gets to a point, where the task is killed.
+        """Add a connection to one of Postfix's ports; at a point of the first dialogue, the task is held and killed.
 
         Args:
-            name: the connection's.
-            point: where the first dialogue stops.
+            name: the name of the task.
+            point: the point of the dialogue.
             port: the name of Postfix's port.
-            message: which of the dialogue's messages gets no further.
-            supervisor: kill the process that watches the task as well.
+            message: the number of the message in the dialogue.
+            supervisor: kill the supervisor of the task as well.
         """
         proxy = FaultyProxy(self._postfix.port(port), self._certificates, point, Fault.SILENCE, message=message)
         peer = self._stack.enter_context(scripted_peer(*[[proxy.step]] * _CONNECTIONS, to_the_end=False))
@@ -130,7 +130,7 @@ class Stage:
         return peer
 
     def when(self, hold: Hold, victim: Victim) -> None:
-        """Note who is to be killed as soon as the task is held."""
+        """Kill a task as soon as it is held, in ``play_out``."""
         self._held.append((hold, victim))
 
     def start(self, dag: str, name: str, to: str | None = None, **conf: str) -> None:
@@ -143,10 +143,10 @@ class Stage:
         self._runs |= {name: (dag, run, number) for number, name in enumerate(names)}
 
     def play_out(self) -> None:
-        """Kill whom it was noted for as the tasks come, and wait for the end of all runs.
+        """Kill the tasks as they are held, and wait for the end of all runs.
 
         Raises:
-            AssertionError: some task does not come to where it is to be held.
+            AssertionError: some task does not reach the point at which it is to be held.
         """
 
         def is_done() -> bool:
@@ -159,7 +159,7 @@ class Stage:
                 self._held.remove(held)
             return not self._held
 
-        assert wait_until(is_done), f"{len(self._held)} tasks do not come"
+        assert wait_until(is_done), f"{len(self._held)} tasks do not reach their points"
         for name in self._runs:
             self._wait_for_end(name)
 
@@ -169,7 +169,7 @@ class Stage:
         self.airflow.clear(dag, run)
 
     def seen(self, name: str) -> Seen:
-        """Wait for the end of a task's run, and return what came of it."""
+        """Wait for the end of a task's run, and return the task."""
         dag, run, map_index = self._runs[name]
         self._wait_for_end(name)
         self._postfix.wait_until_idle()
@@ -184,7 +184,7 @@ class Stage:
         )
 
     def delivered(self, name: str) -> list[str]:
-        """Return the Message-IDs of what was delivered to a task's recipient."""
+        """Return the Message-IDs of the messages that were delivered to a task's recipient."""
         messages = self._postfix.messages("carol")
         return [message["Message-ID"] for message in messages if address(name) in (message["To"] or "")]
 
@@ -208,15 +208,15 @@ def address(name: str) -> str:
 
 
 def kill(victim: Victim) -> None:
-    """Kill a task that is connected to its port, or the process that watches it, or both."""
+    """Kill the task that is connected to the port, or its supervisor, or both."""
     (pid,) = {
         connection.pid
         for connection in psutil.net_connections("tcp4")
         if connection.raddr and connection.raddr.port == victim.port and connection.pid not in {None, os.getpid()}
     }
     process = psutil.Process(pid)
-    watching = process.parent()
-    assert watching is not None
-    assert "LocalExecutor" in " ".join(watching.cmdline())
-    for each in [watching] * victim.supervisor + [process] * victim.task:
+    supervisor = process.parent()
+    assert supervisor is not None
+    assert "LocalExecutor" in " ".join(supervisor.cmdline())
+    for each in [supervisor] * victim.supervisor + [process] * victim.task:
         each.kill()

@@ -1,4 +1,4 @@
-"""A whole Airflow of its own, as ``airflow standalone`` runs it, and its REST API."""
+"""A separate Airflow, run by ``airflow standalone``, and its REST API."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ AIRFLOW = Path(sys.executable).with_name("airflow")
 DAG_FOLDERS = (ROOT / "example_dags", ROOT / "tests" / "live" / "dags", ROOT / "tests" / "ssis" / "golden")
 
 _STOP_SECONDS = 5.0
-# Airflow's own limits, which a busy machine exceeds.
-_PATIENT = (
+# Airflow's own timeouts, which are too short for a busy machine.
+_TIMEOUTS = (
     "CONNECTION_TEST__TIMEOUT",
     "CORE__DAGBAG_IMPORT_TIMEOUT",
     "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT",
@@ -39,7 +39,7 @@ _PATIENT = (
     "WORKERS__EXECUTION_API_TIMEOUT",
 )
 ENDED = {"success", "failed"}
-PAUSE_SECONDS = 0.3  # so that asking Airflow does not hold it up
+PAUSE_SECONDS = 0.3  # between requests, so that they do not slow Airflow down
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,9 @@ class Standalone:
     """A running Airflow.
 
     Attributes:
-        url: where its UI is.
-        home: the folder with all that it writes.
-        env: the environment in which its commands speak for it.
+        url: the address of its UI and API.
+        home: the folder with all files that it writes.
+        env: the environment for its commands.
         api: a client of its REST API, logged in.
     """
 
@@ -59,13 +59,13 @@ class Standalone:
     api: httpx.Client
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run an airflow command; the result has what it printed."""
+        """Run an airflow command, and return its result with the output."""
         return subprocess.run(
             [AIRFLOW, *arguments], env=self.env, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
         )
 
     def test_on_worker(self, connection: Mapping[str, Any]) -> tuple[bool, str]:
-        """Have a worker test a connection; return whether it succeeded, and what it said."""
+        """Let a worker test a connection; return whether it succeeded, and its message."""
         path = "/api/v2/connections/enqueue-test"
         token = self.api.post(path, json=connection).raise_for_status().json()["token"]
         answer: dict[str, str] = {}
@@ -80,7 +80,7 @@ class Standalone:
 
     @contextmanager
     def connected(self, conn_id: str, connection: str) -> Iterator[dict[str, Any]]:
-        """Have a connection for the block, given as JSON as the environment takes it; yield it as the API does."""
+        """Add a connection for the block, from JSON as in the environment; yield its fields as in the API."""
         fields = json.loads(connection)
         fields |= {"connection_id": conn_id, "extra": json.dumps(fields["extra"])}
         self._ask("POST", "/api/v2/connections", fields)
@@ -90,22 +90,22 @@ class Standalone:
             self._ask("DELETE", f"/api/v2/connections/{conn_id}")
 
     def trigger(self, dag_id: str, **params: Any) -> str:
-        """Start a run as people do, without a logical date; return its id."""
-        asked = {"logical_date": None, "conf": params}
-        return str(self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", asked).json()["dag_run_id"])
+        """Start a run as users do, without a logical date; return its id."""
+        body = {"logical_date": None, "conf": params}
+        return str(self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", body).json()["dag_run_id"])
 
     def clear(self, dag_id: str, run_id: str) -> None:
-        """Clear all tasks of a run, as people do."""
-        asked = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
-        self._ask("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", asked)
+        """Clear all tasks of a run, as users do."""
+        body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+        self._ask("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """Return a run, as the API tells of it."""
+        """Return a run, as the API describes it."""
         found: dict[str, Any] = self.api.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").raise_for_status().json()
         return found
 
     def wait_for_end(self, dag_id: str, run_id: str, seconds: float = PATIENCE_SECONDS) -> str:
-        """Return the state in which a run has ended, or is after so many seconds."""
+        """Wait until a run ends, for so many seconds at most; return its state."""
         wait_until(lambda: self.run(dag_id, run_id)["state"] in ENDED, seconds, pause=PAUSE_SECONDS)
         return str(self.run(dag_id, run_id)["state"])
 
@@ -113,7 +113,7 @@ class Standalone:
         """Start a run and wait until it has succeeded; return its id.
 
         Raises:
-            RuntimeError: it has not, after so many seconds; with what Airflow wrote.
+            RuntimeError: it failed, or has not ended after so many seconds; the error contains Airflow's logs.
         """
         run_id = self.trigger(dag_id, **params)
         state = self.wait_for_end(dag_id, run_id, seconds)
@@ -122,25 +122,25 @@ class Standalone:
         return run_id
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """Return a run's task instances, as the API tells of them."""
+        """Return a run's task instances, as the API describes them."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         found: list[dict[str, Any]] = self.api.get(path).raise_for_status().json()["task_instances"]
         return found
 
     def returned(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
-        """Return what a task has returned; None if nothing."""
+        """Return the return value of a task; None if there is none."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         response = self.api.get(path, params={"map_index": map_index})
         return None if response.status_code == httpx.codes.NOT_FOUND else response.raise_for_status().json()["value"]
 
     def log_of_task(self, dag_id: str, run_id: str, task_id: str, number: int = 1, map_index: int = -1) -> str:
-        """Return what a try of a task has logged."""
+        """Return the log of a try of a task."""
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
         mapped = f"map_index={map_index}" if map_index >= 0 else ""
         return (folder / mapped / f"attempt={number}.log").read_text()
 
     def let_heartbeats_time_out(self, run_id: str) -> None:
-        """Make Airflow believe that it has not heard for long of a run's tasks that are in their first try."""
+        """Change the last heartbeats of a run's tasks that are in their first try, so that they time out."""
         long_ago = "UPDATE task_instance SET last_heartbeat_at = '2000-01-01 00:00:00.000000'"
         with closing(self.database()) as database, database:
             database.execute(f"{long_ago} WHERE run_id = ? AND state = 'running' AND try_number = 1", [run_id])
@@ -150,12 +150,12 @@ class Standalone:
         return sqlite3.connect(self.home / "airflow.db", timeout=PATIENCE_SECONDS)
 
     def logs(self) -> str:
-        """Return all that it has written for people to read."""
+        """Return its output and all its logs."""
         files = [self.home / "output", *self.home.glob("logs/**/*.log")]
         return "\n".join(file.read_text(errors="replace") for file in files)
 
     def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """Have something changed; whatever SQLite's lock has kept from being changed is asked for again."""
+        """Send a request that changes something; repeat it if SQLite's lock has prevented the change."""
         responses: list[httpx.Response] = []
 
         def is_done() -> bool:
@@ -170,15 +170,15 @@ class Standalone:
 def running_airflow(
     home: Path, environment: Mapping[str, str], dag_folders: Sequence[Path] = DAG_FOLDERS
 ) -> Iterator[Standalone]:
-    """Run it from when all of its parts are up and its DAGs are known.
+    """Run an Airflow; yield it when all its components are healthy and its DAGs are parsed.
 
     Args:
         home: an empty folder.
-        environment: what shall stand in the environment of all its parts.
-        dag_folders: where its DAGs are; by default, the examples and those of these tests.
+        environment: additional environment variables of all its components.
+        dag_folders: the folders of its DAGs; by default, the examples and those of these tests.
 
     Raises:
-        RuntimeError: it does not start; with what it wrote.
+        RuntimeError: it does not start; the error contains its output.
     """
     ports = free_ports(3)
     url = f"http://{LOOPBACK}:{ports[0]}"
@@ -204,7 +204,7 @@ def running_airflow(
         api.headers["Authorization"] = f"Bearer {token}"
         files = sum(len(list(folder.glob("*.py"))) for folder in dag_folders)
         if not wait_until(lambda: _known_files(api) == files, pause=PAUSE_SECONDS):
-            raise RuntimeError(f"Some DAG does not show up:\n{output.read_text(errors='replace')}")
+            raise RuntimeError(f"Some DAG files are not parsed:\n{output.read_text(errors='replace')}")
         yield Standalone(url=url, home=home, env=env, api=api)
 
 
@@ -214,13 +214,13 @@ def _known_files(api: httpx.Client) -> int:
 
 
 def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
-    # What the tests have set for Airflow is meant for their own process.
+    # Variables that the tests have set for Airflow are only for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
-    patient = {f"AIRFLOW__{name}": str(round(PATIENCE_SECONDS)) for name in _PATIENT}
+    timeouts = {f"AIRFLOW__{name}": str(round(PATIENCE_SECONDS)) for name in _TIMEOUTS}
     return {
         **inherited,
-        **patient,
+        **timeouts,
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": LOOPBACK,
@@ -228,17 +228,17 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PARALLELISM": "2",  # a process each
+        "AIRFLOW__CORE__PARALLELISM": "2",  # processes
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files do not change
-        # With a pool, pages of the API server were seen to stall for half a minute, as long as a pool waits.
+        # With a pool, some requests to the API server took half a minute, which is the timeout of a pool.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
         "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
         "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
-        "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for itself
+        "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for the command airflow
     }
 
 
@@ -251,8 +251,8 @@ def _is_up(api: httpx.Client) -> bool:
 
 @contextmanager
 def _ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End the whole session that the process leads after the block, or when the tests are killed before its end."""
-    # The pipe closes when they are gone, whatever ended them. A task has a process group of its own.
+    """End the session of the process, with all processes in it, after the block or when the tests are killed."""
+    # The pipe is closed when the tests end, for whatever reason. Each task has its own process group.
     wait_and_end = ["sh", "-c", 'read -r line; pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"', "guard"]
     with subprocess.Popen([*wait_and_end, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True) as guard:
         try:
@@ -268,7 +268,7 @@ def _ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _living(session: int) -> list[int]:
-    """Return the processes of the session that are not merely zombies."""
+    """Return the processes of the session except zombies."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

@@ -1,6 +1,6 @@
-"""What Airflow itself says something about: failures, deadlines, questions; from wherever it does so.
+"""Notifications of failures, deadlines and questions, from every process of Airflow that sends them.
 
-All runs are manual ones, without a logical date.
+All runs are manual runs without a logical date.
 """
 
 import re
@@ -16,7 +16,7 @@ MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
 @pytest.fixture(autouse=True)
 def connection(connect):
-    """The connection that Airflow's alerts go through."""
+    """The connection that Airflow's alerts use."""
     connect("smtp_cm_default")
 
 
@@ -56,7 +56,7 @@ def test_a_missed_deadline_is_reported_by_the_triggerer(airflow, mails):
     assert facts["Run in Airflow"].startswith(f"{airflow.url}/dags/deadline_alert/runs/manual__")
 
 
-def test_a_missed_deadline_is_reported_while_the_run_goes_on(airflow, mails):
+def test_a_missed_deadline_is_reported_while_the_run_continues(airflow, mails):
     run = airflow.trigger("unanswered")
 
     (received,) = mails("unanswered: deadline missed")
@@ -65,7 +65,7 @@ def test_a_missed_deadline_is_reported_while_the_run_goes_on(airflow, mails):
 
 
 def test_a_missed_deadline_is_reported_by_a_worker(airflow, connect, mails):
-    """With SyncCallback, by a connection of the worker's environment. Alerts that fail say why."""
+    """With SyncCallback and a connection in the worker's environment. The reasons of failed alerts are logged."""
     connect("elsewhere", host="mail.corp.invalid")
     run = airflow.trigger("late")
 
@@ -73,13 +73,13 @@ def test_a_missed_deadline_is_reported_by_a_worker(airflow, connect, mails):
     facts = facts_of(received)
     assert facts["Run"] == run
     assert re.fullmatch(MOMENT, facts["Deadline"])
-    # Airflow gives it no connection of its database.
+    # Airflow denies it the connections in its database.
     denied = "define the connection in the workers' environment, as AIRFLOW_CONN_SMTP_CM_DEFAULT"
     for reason in (denied, "mail.corp.invalid"):
         assert wait_until(lambda reason=reason: reason in airflow.logs(), pause=1), reason
 
 
-def test_a_question_is_asked_with_all_that_is_known_of_it(airflow, mails):
+def test_a_question_is_sent_with_all_its_facts(airflow, mails):
     run = airflow.trigger("approval")
 
     (received,) = mails("approval.release: ")
@@ -92,16 +92,16 @@ def test_a_question_is_asked_with_all_that_is_known_of_it(airflow, mails):
     assert facts["Answer in Airflow"].endswith("/tasks/release/required_actions")
 
 
-def test_a_notifier_that_fails_says_why_and_holds_nobody_up(airflow, connect, mails):
-    """Whether its server is nowhere or says nothing; those after it notify all the same."""
+def test_a_notifier_that_fails_logs_the_reason_and_does_not_stop_others(airflow, connect, mails):
+    """Its server does not exist or does not answer; the notifiers after it still send their mail."""
     with socket.create_server((LOOPBACK, 0)) as silent:
         connect("elsewhere", host="mail.corp.invalid")
         connect("silent", port=silent.getsockname()[1], timeout=1)
-        run = airflow.trigger("told_by_one")
+        run = airflow.trigger("one_notifies")
 
-        mails("told_by_one.fail: failed")
-        assert airflow.wait_for_end("told_by_one", run) == "failed"
-    log = airflow.log_of_task("told_by_one", run, "fail")
+        mails("one_notifies.fail: failed")
+        assert airflow.wait_for_end("one_notifies", run) == "failed"
+    log = airflow.log_of_task("one_notifies", run, "fail")
     reasons = re.findall(r"Failed to send notification \(sync\): ([^\"]+)", log)
     assert len(reasons) == 2
     assert "mail.corp.invalid" in reasons[0]
@@ -112,7 +112,7 @@ def test_airflows_own_alerts_are_readable_and_from_the_connections_sender(airflo
     run = airflow.trigger("old_alerts")
 
     received = mails("Airflow alert: old_alerts.fail", 2)
-    # Airflow does not wait for the mail about a try before it begins the next.
+    # Airflow does not wait for the mail about a try before it starts the next.
     received = sorted(received, key=lambda mail: mail.message["Subject"])
     assert [mail.message["Subject"] for mail in received] == [
         f"Airflow alert: old_alerts.fail ({run}, try {number})" for number in (1, 2)

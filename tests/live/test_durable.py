@@ -1,6 +1,6 @@
-"""Neither lost nor sent twice, in a running Airflow whose workers are killed in the middle of their work.
+"""Messages are neither lost nor sent twice in a running Airflow whose workers are killed.
 
-All tasks run side by side; each test looks at what came of some of them.
+All tasks run in parallel; each test checks the result of some of them.
 """
 
 import json
@@ -13,7 +13,7 @@ from tests.live.stage import Hold, Stage, Victim, address
 from tests.servers.faulty_proxy import Point
 from tests.servers.scripted import Peer, expect, expect_content, say, wait_for_close
 
-LARGE = b"0123456789\r\n" * 700_000  # more than the network takes before somebody reads it
+LARGE = b"0123456789\r\n" * 700_000  # more than the network buffers before the server reads it
 DAVE = "dave@corp.test"
 
 HELLO = [say("220 hi"), expect("EHLO"), say("250 hi"), expect("MAIL"), say("250 ok")]
@@ -26,12 +26,12 @@ def recipients(*replies):
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """Tasks that were killed, and those beside them.
+    """The tasks after the end of their runs; most of them were killed once.
 
     Attributes:
-        stage: where they ran.
-        orphan: the server of the one whose supervisor alone was killed.
-        outstanding: the server of the one that was refused a recipient.
+        stage: the tasks.
+        orphan: the server of the task of which only the supervisor was killed.
+        outstanding: the server of the task that had a recipient refused.
     """
 
     stage: Stage
@@ -41,7 +41,7 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(airflow, postfix, certificates, tmp_path_factory):
-    """All of them, at the end of their runs."""
+    """All tasks after the end of their runs."""
     large = tmp_path_factory.mktemp("durable") / "large.bin"
     large.write_bytes(LARGE)
     with ExitStack() as stack:
@@ -87,7 +87,7 @@ def stage(played):
 
 
 @pytest.mark.parametrize("name", ["greeting", "login", "recipients"])
-def test_task_killed_before_the_content_leaves_sends_it_in_its_retry(stage, name):
+def test_retry_of_a_task_that_was_killed_before_the_content_was_transmitted_sends_it(stage, name):
     seen = stage.seen(name)
 
     assert (seen.state, seen.tries) == ("success", 2)
@@ -95,7 +95,7 @@ def test_task_killed_before_the_content_leaves_sends_it_in_its_retry(stage, name
 
 
 @pytest.mark.parametrize(("name", "copies"), [("content", 0), ("final", 1)])
-def test_task_killed_while_the_content_leaves_or_after_that_leaves_the_decision_to_people(stage, name, copies):
+def test_task_that_was_killed_during_the_content_or_later_fails_as_uncertain(stage, name, copies):
     seen = stage.seen(name)
 
     assert (seen.state, seen.tries, seen.result) == ("failed", 2, None)
@@ -104,7 +104,7 @@ def test_task_killed_while_the_content_leaves_or_after_that_leaves_the_decision_
     assert "then clear the task to send the message again, or mark it as success." in seen.log
 
 
-def test_task_killed_after_the_final_reply_returns_the_earlier_result_in_its_retry(stage):
+def test_retry_of_a_task_that_was_killed_after_the_final_reply_returns_the_earlier_result(stage):
     seen = stage.seen("goodbye")
 
     assert (seen.state, seen.tries) == ("success", 2)
@@ -113,14 +113,14 @@ def test_task_killed_after_the_final_reply_returns_the_earlier_result_in_its_ret
     assert seen.result["reply"].startswith("250 2.0.0 Ok: ")
 
 
-def test_message_in_doubt_is_sent_again_under_its_message_id_if_so_asked_for(stage):
+def test_uncertain_message_is_sent_again_with_its_message_id_with_resend(stage):
     seen = stage.seen("resend")
 
     assert (seen.state, seen.tries) == ("success", 2)
     assert seen.delivered == [seen.result["message_id"]] * 2
 
 
-def test_message_in_doubt_is_assumed_to_be_sent_if_so_asked_for(stage):
+def test_uncertain_message_is_assumed_to_be_sent_with_assume_sent(stage):
     seen = stage.seen("assume_sent")
 
     assert (seen.state, seen.tries) == ("success", 2)
@@ -128,7 +128,7 @@ def test_message_in_doubt_is_assumed_to_be_sent_if_so_asked_for(stage):
     assert seen.result["reply"] is None
 
 
-def test_task_killed_with_its_supervisor_is_in_doubt_as_well(stage):
+def test_message_of_a_task_that_was_killed_with_its_supervisor_is_uncertain_as_well(stage):
     seen = stage.seen("silent")
 
     assert (seen.state, seen.tries) == ("failed", 2)
@@ -136,8 +136,8 @@ def test_task_killed_with_its_supervisor_is_in_doubt_as_well(stage):
     assert "It is not sent again." in seen.log
 
 
-def test_task_whose_supervisor_alone_was_killed_sends_nothing_that_the_retry_sends_too(stage, played):
-    """It cannot record that it sends."""
+def test_task_whose_supervisor_was_killed_sends_nothing_that_its_retry_sends_too(stage, played):
+    """It cannot write the record, so it does not transmit the content."""
     seen = stage.seen("orphan")
 
     assert (seen.state, seen.tries) == ("success", 2)
@@ -145,24 +145,24 @@ def test_task_whose_supervisor_alone_was_killed_sends_nothing_that_the_retry_sen
     assert played.orphan.received.count(b"\r\nMessage-ID: ") == 1
 
 
-def test_each_mapped_task_has_a_record_of_its_own(stage):
-    in_doubt, not_sent, untouched = (stage.seen(f"mapped_{number}") for number in range(3))
+def test_each_mapped_task_has_its_own_record(stage):
+    uncertain, not_sent, untouched = (stage.seen(f"mapped_{number}") for number in range(3))
 
-    assert (in_doubt.state, in_doubt.tries, len(in_doubt.delivered)) == ("failed", 2, 1)
+    assert (uncertain.state, uncertain.tries, len(uncertain.delivered)) == ("failed", 2, 1)
     assert (not_sent.state, not_sent.tries, len(not_sent.delivered)) == ("success", 2, 1)
     assert (untouched.state, untouched.tries, len(untouched.delivered)) == ("success", 1, 1)
 
 
-def test_retry_asks_for_none_but_the_recipients_that_are_outstanding(stage, played):
+def test_retry_sends_only_to_the_deferred_recipients(stage, played):
     seen = stage.seen("outstanding")
 
     assert (seen.state, seen.tries) == ("success", 2)
-    asked = [command for command in played.outstanding.commands if command.startswith("RCPT")]
-    assert asked == [f"RCPT TO:<{who}>" for who in (address("outstanding"), DAVE, DAVE)]
+    requested = [command for command in played.outstanding.commands if command.startswith("RCPT")]
+    assert requested == [f"RCPT TO:<{who}>" for who in (address("outstanding"), DAVE, DAVE)]
     assert seen.result["accepted"] == [address("outstanding"), DAVE]
 
 
-def test_to_clear_a_task_is_to_send_again_whether_it_was_sent_or_in_doubt(stage):
+def test_cleared_task_sends_again_a_message_that_was_sent_or_uncertain(stage):
     before = {name: stage.seen(name).delivered for name in ("goodbye", "final")}
     for name in before:
         stage.clear(name)
@@ -174,7 +174,7 @@ def test_to_clear_a_task_is_to_send_again_whether_it_was_sent_or_in_doubt(stage)
         assert seen.result["message_id"] not in delivered
 
 
-def test_dags_test_keeps_the_record_too(airflow, stage):
+def test_dags_test_keeps_the_record_for_its_retry_too(airflow, stage):
     conf = {"smtp_conn_id": "dags_test", "to": f"{address('dags_test')}; later@corp.test"}
     done = airflow.command("dags", "test", "durable_dags_test", "--conf", json.dumps(conf))
 

@@ -1,10 +1,10 @@
-"""A DAG that the import has made of an SSIS package, as Airflow's scheduler and workers run it."""
+"""A DAG that was converted from an SSIS package, run by Airflow's scheduler and workers."""
 
 from tests.servers.processes import wait_until
 
 
 def test_a_package_runs_as_it_did_in_ssis(airflow, connect, outbox):
-    """Conditions look at tasks and groups through Airflow's API; placeholders have callbacks, too."""
+    """Conditions read the states of tasks and groups with Airflow's API; placeholders have callbacks, too."""
     connect("mail_relay", from_email=None)
     run = airflow.trigger("check_feeds", ForceDigest=True)
 

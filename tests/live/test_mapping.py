@@ -1,7 +1,7 @@
 """Mapped tasks in a running Airflow."""
 
 
-def test_a_mapped_task_is_shown_by_what_it_sends(airflow, connect, outbox):
+def test_a_mapped_task_is_labelled_with_recipients_and_subject(airflow, connect, outbox):
     connect("smtp_cm_default")
     run = airflow.trigger("mail_merge_mapped")
 

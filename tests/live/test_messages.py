@@ -1,4 +1,4 @@
-"""Many messages in one task whose worker is killed in the midst of them: counted where they are delivered."""
+"""Many messages in one task whose worker is killed while it sends them: the delivered copies are counted."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -10,12 +10,12 @@ from tests.live.stage import Stage
 from tests.servers.faulty_proxy import Point
 
 MESSAGES = 200
-IN_DOUBT = 2 * GROUP
+MOST_UNCERTAIN = 2 * GROUP
 
 
 @pytest.fixture(scope="module")
 def stage(airflow, postfix, certificates):
-    """Where all of them are killed, and at the end of their runs."""
+    """All tasks, which are killed once, after the end of their runs."""
     with ExitStack() as stack:
         stage = Stage(airflow, postfix, certificates, stack)
         for name in ("many_fail", "many_resend", "many_assume_sent"):
@@ -32,26 +32,26 @@ def stage(airflow, postfix, certificates):
 
 
 def copies(seen):
-    """Return how many messages were delivered how often."""
+    """Return the number of messages for each number of delivered copies."""
     return Counter(Counter(seen.delivered).values())
 
 
-def test_those_in_doubt_are_named_and_all_others_delivered_once(stage):
+def test_uncertain_messages_are_named_and_all_others_are_delivered_once(stage):
     seen = stage.seen("many_fail")
 
     assert (seen.state, seen.tries) == ("failed", 2)
     result = seen.result
-    assert 0 < result["uncertain"] <= IN_DOUBT
+    assert 0 < result["uncertain"] <= MOST_UNCERTAIN
     assert result["sent"] == MESSAGES - result["uncertain"]
     assert copies(seen).keys() == {1}
-    in_doubt = {failure["message_id"] for failure in result["failures"]}
-    assert len(in_doubt) == result["uncertain"]
-    assert len(set(seen.delivered) - in_doubt) == result["sent"]
+    uncertain = {failure["message_id"] for failure in result["failures"]}
+    assert len(uncertain) == result["uncertain"]
+    assert len(set(seen.delivered) - uncertain) == result["sent"]
     assert "may have been delivered or not, and are not sent again" in seen.log
 
 
-@pytest.mark.parametrize(("name", "twice"), [("many_resend", IN_DOUBT), ("many_by_turns", GROUP)])
-def test_all_are_delivered_and_none_twice_but_those_in_doubt(stage, name, twice):
+@pytest.mark.parametrize(("name", "twice"), [("many_resend", MOST_UNCERTAIN), ("many_by_turns", GROUP)])
+def test_all_are_delivered_and_only_uncertain_ones_twice_with_resend(stage, name, twice):
     seen = stage.seen(name)
 
     assert (seen.state, seen.tries, seen.result["sent"]) == ("success", 2, MESSAGES)
@@ -60,16 +60,16 @@ def test_all_are_delivered_and_none_twice_but_those_in_doubt(stage, name, twice)
     assert 0 < copies(seen)[2] <= twice
 
 
-def test_none_is_delivered_twice_if_those_in_doubt_are_assumed_to_be_sent(stage):
+def test_none_is_delivered_twice_with_assume_sent(stage):
     seen = stage.seen("many_assume_sent")
 
     assert (seen.state, seen.tries, seen.result["sent"]) == ("success", 2, MESSAGES)
     assert copies(seen).keys() == {1}
     assert copies(seen).total() >= MESSAGES - seen.result["assumed_sent"]
-    assert 0 < seen.result["assumed_sent"] <= IN_DOUBT
+    assert 0 < seen.result["assumed_sent"] <= MOST_UNCERTAIN
 
 
-def test_none_is_in_doubt_before_its_content_leaves_where_messages_are_spaced(stage):
+def test_spaced_messages_are_not_uncertain_before_their_content_is_transmitted(stage):
     seen = stage.seen("many_slow")
 
     assert (seen.state, seen.tries, seen.result["sent"]) == ("success", 2, 6)

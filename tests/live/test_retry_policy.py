@@ -1,4 +1,4 @@
-"""What Airflow makes of the retry policy's decisions: state, delay and reason of tasks in a running Airflow."""
+"""The decisions of the retry policy in a running Airflow: state, delay and reason of tasks."""
 
 from contextlib import ExitStack, closing
 
@@ -20,7 +20,7 @@ DAGS = {
 
 @pytest.fixture(scope="module")
 def tasks(airflow, postfix, certificates):
-    """State, delay in seconds and reason after the first try, by the kind of trouble."""
+    """State, delay in seconds and reason of a task after the first try, by its name."""
     (nobody,) = free_ports(1)
     blocked = to_postfix(postfix, certificates, from_email="blocked@corp.test")
     with ExitStack() as stack:
@@ -49,35 +49,35 @@ def tasks(airflow, postfix, certificates):
 
 
 def task_of(airflow, run):
-    """Read a run's task from the database; the API of Airflow 3.3 tells neither delay nor reason."""
+    """Read a run's task from the database; the API of Airflow 3.3 returns neither delay nor reason."""
     with closing(airflow.database()) as database:
         columns = "state, retry_delay_override, retry_reason"
         return database.execute(f"SELECT {columns} FROM task_instance WHERE run_id = ?", [run]).fetchone()
 
 
 @pytest.mark.parametrize(
-    ("trouble", "minutes", "reason", "reply"),
+    ("cause", "minutes", "reason", "reply"),
     [
         ("greylisting", 6, "The server deferred recipients (possibly greylisting): ", "451 4.3.0"),
         ("throttling", 10, "The server limits messages or connections: ", "421 4.3.2"),
         ("network", 1, "Network or server unavailable: ", "Connection refused"),
     ],
 )
-def test_what_may_pass_is_tried_again_after_a_delay_that_fits_and_the_task_instance_says_why(
-    tasks, trouble, minutes, reason, reply
+def test_transient_error_is_retried_after_the_delay_of_its_cause_and_the_reason_is_recorded(
+    tasks, cause, minutes, reason, reply
 ):
-    state, delay, shown = tasks[trouble]
+    state, delay, shown = tasks[cause]
 
     assert (state, delay) == ("up_for_retry", minutes * 60)
     assert shown.startswith(reason)
     assert reply in shown
 
 
-def test_what_does_not_pass_fails_at_once(tasks):
+def test_permanent_error_fails_without_a_retry(tasks):
     state, _, _ = tasks["never"]
 
     assert state == "failed"
 
 
-def test_policy_of_the_users_own_wins(tasks):
+def test_policy_of_the_user_replaces_ours(tasks):
     assert tasks["of its own mind"] == ("up_for_retry", 2 * 60 * 60, "It will pass")

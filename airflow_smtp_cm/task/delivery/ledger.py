@@ -133,7 +133,7 @@ class Ledger:
         except Exception as error:
             self._states[:] = unsent
             # Not an OSError, which the conversation would treat as an error of the message's files.
-            raise RuntimeError(f"The record cannot be written, so no further message is sent: {error}") from error
+            raise RuntimeError(f"The record cannot be written, so nothing more is sent: {error}") from error
         self._covered = place + window
 
     def settle(

@@ -1,4 +1,4 @@
-"""DAGs about which Airflow itself says something; the tests define the connections."""
+"""DAGs with notifiers and alerts; the tests define the connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def succeed() -> None:
 
 
 def at_once(callback: AsyncCallback | SyncCallback) -> DeadlineAlert:
-    """Return a deadline that every run misses."""
+    """Return a deadline alert for every run, at once."""
     return DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=timedelta(0), callback=callback)
 
 
@@ -55,7 +55,7 @@ with DAG("approval", schedule=None):
         notifiers=SendMailNotifier(to="boss@corp.test"),
     )
 
-with DAG("told_by_one", schedule=None):
+with DAG("one_notifies", schedule=None):
     fail.override(
         on_failure_callback=[
             SendMailNotifier(to="ops@corp.test", smtp_conn_id="elsewhere"),

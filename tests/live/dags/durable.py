@@ -1,4 +1,4 @@
-"""DAGs that send one message, whose workers do not always live to tell; the tests define connections and servers."""
+"""DAGs that send one message or many, and whose workers are killed; the tests define connections and servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ for on_uncertain in get_args(OnUncertain):
     with DAG(f"durable_{on_uncertain}", schedule=None, params=PARAMS):
         SendMailOperator(task_id="send", on_uncertain=on_uncertain, **MESSAGE, **AT_ONCE)
 
-# Paused, so that the scheduler leaves the runs of ``airflow dags test`` alone.
+# Paused, so that the scheduler does not run tasks of ``airflow dags test``.
 with DAG("durable_dags_test", schedule=None, params=PARAMS, is_paused_upon_creation=True):
     SendMailOperator(task_id="send", **MESSAGE, **AT_ONCE)
 

@@ -1,4 +1,4 @@
-"""A browser before the running Airflow: it starts when a test first asks for it, and runs until the last is done."""
+"""A browser for the running Airflow: it starts when the first test uses it, and runs until the last test ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CHROMIUM = "/usr/bin/chromium"
 _FLAGS = (
-    "--no-sandbox",  # it refuses to run as root with it
+    "--no-sandbox",  # with the sandbox it does not run as root
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -30,15 +30,15 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_PATIENCE = PATIENCE_SECONDS * 1000  # milliseconds, for whatever a page waits for
+_TIMEOUT = PATIENCE_SECONDS * 1000  # milliseconds, for every wait of a page
 
 
 @pytest.fixture(scope="package")
 def browser(mail_server: SmtpTestServer) -> Iterator[Browser]:  # noqa: ARG001 - see below
     """Chromium."""
     require("chromium")
-    expect.set_options(timeout=_PATIENCE)
-    # From here on this thread runs Playwright's event loop, and can run no other: the mail server has to stand.
+    expect.set_options(timeout=_TIMEOUT)
+    # From here on this thread runs Playwright's event loop and no other, so the mail server must already run.
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS) as browser,
@@ -48,10 +48,10 @@ def browser(mail_server: SmtpTestServer) -> Iterator[Browser]:  # noqa: ARG001 -
 
 @pytest.fixture(scope="package")
 def context(browser: Browser, airflow: Standalone) -> Iterator[BrowserContext]:
-    """What the pages share: a cache, for one."""
+    """The browser context of all pages, which share its cache."""
     size: ViewportSize = {"width": 1280, "height": 640}
     with browser.new_context(base_url=airflow.url, viewport=size, locale="en-US") as context:
-        context.set_default_timeout(_PATIENCE)
+        context.set_default_timeout(_TIMEOUT)
         yield context
 
 
@@ -63,7 +63,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 class Picture(Protocol):
-    """What ``picture`` returns."""
+    """The function that ``picture`` returns."""
 
     def __call__(self, name: str, shown: Page | Locator) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What people do in Airflow's UI, as functions of the page."""
+"""Pages of Airflow's UI, and what users do there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ConnectionList:
         return form
 
     def test(self, conn_id: str) -> Locator:
-        """Press "Test connection"; return the notification of what came of it."""
+        """Press "Test connection"; return the notification with the result."""
         self.row(conn_id).get_by_role("button", name="Test Connection").click()
         notification = self._page.get_by_role("status").filter(has_text="Test Connection")
         notification.hover()  # it stays as long as the pointer is on it, and else for two seconds
@@ -53,7 +53,7 @@ class ConnectionList:
 
 
 class ConnectionForm:
-    """The dialog in which a connection is added or edited; one of its sections is open at a time."""
+    """The dialog in which a connection is added or edited; one section is open at a time."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -64,7 +64,7 @@ class ConnectionForm:
         return self.dialog.locator("[data-part=item-trigger]").all_inner_texts()
 
     def section(self, name: str) -> Locator:
-        """Return a section; it has no name by its role, since Airflow makes an id of the name and that has spaces."""
+        """Return a section. It has no accessible name, because Airflow uses the name as an id, with its spaces."""
         trigger = self._page.get_by_role("button", name=name, exact=True)
         return self.dialog.locator("[data-part=item]").filter(has=trigger).locator("[data-part=item-content]")
 
@@ -82,7 +82,7 @@ class ConnectionForm:
         return [text.strip() for text in self.open(section).locator("[data-part=label]:visible").all_inner_texts()]
 
     def field(self, section: str, label: str) -> Field:
-        """Return a field, whose section is opened."""
+        """Open the section of a field, and return the field."""
         exactly = self._page.locator("label", has_text=re.compile(rf"^\s*{re.escape(label)}\s*$"))
         return Field(self._page, self.open(section).get_by_role("group").filter(has=exactly))
 
@@ -92,7 +92,7 @@ class ConnectionForm:
             self.field(section, label).fill(value)
 
     def save(self) -> None:
-        """Save the connection, and see that the dialog closes."""
+        """Save the connection, and check that the dialog closes."""
         self.dialog.get_by_role("button", name="Save").click()
         expect(self.dialog).not_to_be_visible()
 
@@ -125,7 +125,7 @@ class Field:
             self.text.fill(value)
 
     def lines_of_label(self) -> int:
-        """Return how many lines the label takes."""
+        """Return the number of lines of the label."""
         tops = """label => {
             const text = document.createRange();
             text.selectNodeContents(label);
@@ -134,7 +134,7 @@ class Field:
         return len(set(self.group.locator("[data-scope=field][data-part=label]").evaluate(tops)))
 
     def value(self) -> str | bool:
-        """Return what the form shows."""
+        """Return the value in the form."""
         if self._switch.count():
             return self._switch.is_checked()
         if self._drop_down.count():

@@ -1,4 +1,4 @@
-"""Airflow's form for a connection of the type SMTP Connection Manager, as people meet it."""
+"""Airflow's form for a connection of the type SMTP Connection Manager, in a browser."""
 
 from itertools import groupby
 
@@ -20,7 +20,7 @@ def new(page):
     return ConnectionList(page).add("mail")
 
 
-def test_what_ssis_has_comes_first(new):
+def test_fields_of_ssis_come_first(new):
     assert new.sections() == [STANDARD, SSIS, "TLS", WINDOWS, "Defaults", "Advanced", "Extra Fields JSON"]
     assert new.labels(STANDARD) == ["Description", "SMTP server", "User", "Password", "Port"]
     assert new.labels(SSIS) == ["Use Windows Authentication", "Enable SSL", "Timeout", "Connection string"]
@@ -29,7 +29,7 @@ def test_what_ssis_has_comes_first(new):
 
 
 def test_every_field_has_its_label_help_and_default(new):
-    """The one table is what is shown."""
+    """The form shows what the table of fields contains."""
     for section, fields in SECTIONS.items():
         assert new.labels(section) == [field.label for field in fields]
         for field in fields:
@@ -39,7 +39,7 @@ def test_every_field_has_its_label_help_and_default(new):
             expect(shown.help).to_have_text(field.description)
 
 
-def test_every_label_keeps_to_one_line(page, new, picture):
+def test_every_label_fits_on_one_line(page, new, picture):
     page.set_viewport_size({"width": 1280, "height": 1600})  # the pictures show the whole form
     new.fill(STANDARD, {"SMTP server": "mail.example.com", "User": r"CORP\airflow", "Password": ALICE.password})
     for section in (STANDARD, *SECTIONS):
@@ -48,8 +48,8 @@ def test_every_label_keeps_to_one_line(page, new, picture):
         picture(f"connection-form-{section.lower().replace(' ', '-')}", new.dialog)
 
 
-def test_what_is_saved_comes_back_and_can_be_edited(page, airflow, mail_server):
-    """A secret comes back as a mask, and stays what it was when the mask is saved."""
+def test_saved_values_are_shown_again_and_can_be_edited(page, airflow, mail_server):
+    """A secret is shown as a mask, and is not changed when the mask is saved."""
     filled_in = {
         STANDARD: {
             "Description": "Filled in by hand",

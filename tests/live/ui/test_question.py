@@ -1,11 +1,11 @@
-"""What a task asks people by mail, answered in Airflow's UI."""
+"""A question of a task, sent by mail and answered in Airflow's UI."""
 
 from tests.live.mails import facts_of
 from tests.live.standalone import PAUSE_SECONDS
 from tests.servers.processes import wait_until
 
 
-def test_the_mail_leads_to_where_the_answer_is_given(airflow, page, connect, mails):
+def test_the_mail_links_to_the_page_where_the_question_is_answered(airflow, page, connect, mails):
     connect("smtp_cm_default")
     run = airflow.trigger("approval")
     (received,) = mails("approval.release: ")

@@ -1,4 +1,4 @@
-"""Test connection: the same answer to whoever asks, in words that help, and without the password."""
+"""Test connection: the same result in the UI, on a worker and on the command line, without the password."""
 
 import psutil
 import pytest
@@ -12,7 +12,7 @@ PASSED, FAILED = "Test Connection Successful", "Test Connection Failed"
 
 
 def one_line(text):
-    """Return the text as a notification shows it; the commands break lines, too."""
+    """Return the text in one line, as a notification shows it; the output of commands has line breaks."""
     return " ".join(text.split())
 
 
@@ -26,7 +26,7 @@ def sockets_to(port):
     ]
 
 
-def test_it_says_how_it_got_in(page, airflow, connect, mail_server, picture):
+def test_success_describes_the_session(page, airflow, connect, mail_server, picture):
     connection = connect("mail")
     notification = ConnectionList(page).test("mail")
     picture("test-connection", page)
@@ -51,7 +51,7 @@ def test_it_says_how_it_got_in(page, airflow, connect, mail_server, picture):
         pytest.param({"ca_bundle": None}, ["certificate", "localhost", "CA bundle"], id="certificate"),
     ],
 )
-def test_it_says_what_is_wrong_and_what_to_do(page, airflow, connect, mail_server, picture, request, changes, words):
+def test_failure_has_the_reason_and_what_to_do(page, airflow, connect, mail_server, picture, request, changes, words):
     connection = connect("mail", **changes)
     notification = ConnectionList(page).test("mail")
     picture(f"test-connection-{request.node.callspec.id}", notification)
@@ -68,7 +68,7 @@ def test_it_says_what_is_wrong_and_what_to_do(page, airflow, connect, mail_serve
 
 
 def test_no_log_has_a_password(airflow, connect):
-    """Neither of this test nor of those before it."""
+    """Neither the log of this test nor those of the tests before it."""
     assert airflow.test_on_worker(connect("mail", password=WRONG))[0] is False
 
     logs = airflow.logs()
