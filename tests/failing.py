@@ -1,4 +1,4 @@
-"""What it means that a task fails for good."""
+"""Expects that a task fails permanently."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def fails_for_good(match: str | None = None) -> Iterator[pytest.ExceptionInfo[Exception]]:
-    """Expect an error after which Airflow does not try the task again, by its own or by the operator's verdict."""
+def fails_permanently(match: str | None = None) -> Iterator[pytest.ExceptionInfo[Exception]]:
+    """Expect an error after which Airflow does not retry the task, because of its type or of the retry policy."""
     with pytest.raises(Exception, match=match) as caught:
         yield caught
     if not isinstance(caught.value, AirflowFailException):

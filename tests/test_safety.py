@@ -16,7 +16,7 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SettingsError
 from tests.airflow_versions import since_3_1
 from tests.connections import connection
-from tests.failing import fails_for_good
+from tests.failing import fails_permanently
 from tests.servers.processes import free_ports
 from tests.smtp.outgoing import Note
 
@@ -185,7 +185,7 @@ def deliver(**fields):
 def test_client_verifies_the_messages_of_a_task(server, configure, monkeypatch, send, option, reason):
     configure(**option)
     monkeypatch.setattr("airflow_smtp_cm.task.delivery.items.message_of", lambda *_: mail())
-    with fails_for_good(match=reason):
+    with fails_permanently(match=reason):
         send()
 
     assert server.outbox == []
@@ -236,7 +236,7 @@ def test_with_an_invalid_setting_nothing_is_sent(configure, option, value):
     configure(**{option: value})
     with pytest.raises(SettingsError, match=rf"\[smtp_cm\] {option}: "):
         send_by_hook()
-    with fails_for_good(match=rf"\[smtp_cm\] {option}: "):
+    with fails_permanently(match=rf"\[smtp_cm\] {option}: "):
         send_by_operator()
 
 

@@ -1,4 +1,4 @@
-"""`airflow smtp-cm`, run as people run it."""
+"""`airflow smtp-cm`, run as a command."""
 
 from __future__ import annotations
 

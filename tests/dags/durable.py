@@ -1,4 +1,4 @@
-"""DAGs that are tried again after they have sent, or may have; the tests play the server of ``mail``."""
+"""DAGs that are retried after they sent a message, or may have; the tests define the connection ``mail``."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PARAMS = {
 
 
 class FailingAfterSending(SendMailOperator):
-    """Sends, and fails its first tries, as a worker does that is killed right after the message has left."""
+    """Sends, and fails its first tries, as if the worker were killed right after the final reply."""
 
     def post_execute(self, context: Any, result: Any = None) -> None:
-        """Fail, as often as the run's parameter says."""
+        """Fail in as many tries as the run's parameter ``failures``."""
         super().post_execute(context, result)
         if context["ti"].try_number <= context["params"]["failures"]:
-            raise RuntimeError("The message was sent, and the task fails all the same.")
+            raise RuntimeError("The message was sent, but the task fails.")
 
 
 for on_uncertain in get_args(OnUncertain):
@@ -47,32 +47,32 @@ def failing_after_sending() -> None:
 
 
 @dag(schedule=None, params=PARAMS)
-def impatient() -> None:
-    """Send a message, and be ended by Airflow if that takes too long."""
+def with_execution_timeout() -> None:
+    """Send a message, with an execution_timeout."""
     SendMailOperator(task_id="send", execution_timeout=timedelta(hours=1), **MESSAGE)
 
 
 @dag(schedule=None, params=PARAMS)
-def forgetful() -> None:
-    """The same, without a record."""
+def without_record() -> None:
+    """Send a message without a record, and fail."""
     FailingAfterSending(task_id="send", durable=False, **MESSAGE)
 
 
 @dag(schedule=None, params=PARAMS)
 def failing_after_sending_to_each() -> None:
-    """The same, for a mapped task."""
+    """Send a message in each of two mapped tasks, and fail."""
     message = {name: value for name, value in MESSAGE.items() if name != "to"}
     FailingAfterSending.partial(task_id="send", **message).expand(to=["bob@corp.test", "carol@corp.test"])
 
 
 @dag(schedule=None, params=PARAMS)
 def all_or_nothing() -> None:
-    """Send to everybody or nobody."""
+    """Send to all recipients or to none."""
     SendMailOperator(task_id="send", all_or_nothing=True, **MESSAGE)
 
 
 failing_after_sending()
-impatient()
-forgetful()
+with_execution_timeout()
+without_record()
 failing_after_sending_to_each()
 all_or_nothing()

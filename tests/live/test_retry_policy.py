@@ -10,11 +10,11 @@ from tests.servers.processes import free_ports, wait_until
 from tests.servers.scripted import say, scripted_peer
 
 DAGS = {
-    "greylisting": "patient",
-    "throttling": "patient",
-    "network": "patient",
-    "never": "patient",
-    "of its own mind": "of_its_own_mind",
+    "greylisting": "default_policy",
+    "throttling": "default_policy",
+    "network": "default_policy",
+    "permanent": "default_policy",
+    "own policy": "own_policy",
 }
 
 
@@ -29,8 +29,8 @@ def tasks(airflow, postfix, certificates):
             "greylisting": to_postfix(postfix, certificates),
             "throttling": anonymous(busy.port),
             "network": anonymous(nobody),
-            "never": blocked,
-            "of its own mind": blocked,
+            "permanent": blocked,
+            "own policy": blocked,
         }
         runs = {}
         for name, dag in DAGS.items():
@@ -74,10 +74,10 @@ def test_transient_error_is_retried_after_the_delay_of_its_cause_and_the_reason_
 
 
 def test_permanent_error_fails_without_a_retry(tasks):
-    state, _, _ = tasks["never"]
+    state, _, _ = tasks["permanent"]
 
     assert state == "failed"
 
 
 def test_policy_of_the_user_replaces_ours(tasks):
-    assert tasks["of its own mind"] == ("up_for_retry", 2 * 60 * 60, "It will pass")
+    assert tasks["own policy"] == ("up_for_retry", 2 * 60 * 60, "Own policy")

@@ -13,7 +13,7 @@ from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, RecipientsRefused, Refused, TimedOut
 from tests.airflow_versions import captured_log, looks_variables_up
 from tests.connections import anonymous, connection, to_postfix
-from tests.failing import fails_for_good
+from tests.failing import fails_permanently
 from tests.servers.people import ALICE, REALM
 from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import free_ports
@@ -56,7 +56,7 @@ def refusal(monkeypatch):
     monkeypatch.setattr(SmtpClient, "open", opened)
 
     def refusal(**fields) -> str:
-        with fails_for_good() as caught:
+        with fails_permanently() as caught:
             run(**fields)
         return str(caught.value)
 
@@ -587,7 +587,7 @@ BEFORE_REFUSAL = {
 def test_permanent_error_fails_without_a_retry(define, phase):
     with scripted_peer([*BEFORE_REFUSAL[phase], say("554 5.7.1 no")]) as peer:
         define(anonymous(peer.port))
-        with fails_for_good(match=r"554 5\.7\.1 no"):
+        with fails_permanently(match=r"554 5\.7\.1 no"):
             run()
 
 
@@ -628,14 +628,14 @@ def test_connection_lost_before_the_end_is_left_to_airflows_retries(define):
 def test_uncertain_message_is_not_sent_again(define, end):
     with scripted_peer([*BEFORE_REFUSAL["content"], *end]) as peer:
         define(anonymous(peer.port, timeout=0.3))
-        with fails_for_good(match="delivery is uncertain"):
+        with fails_permanently(match="delivery is uncertain"):
             run()
 
 
 def test_wrong_password_fails_without_a_retry(server, define):
     """A retry could lock the account."""
     define(server.airflow_connection(password="wrong"))
-    with fails_for_good(match="refused the login by NTLM"):
+    with fails_permanently(match="refused the login by NTLM"):
         run()
 
     assert server.outbox == []
@@ -644,26 +644,26 @@ def test_wrong_password_fails_without_a_retry(server, define):
 def test_missing_tls_fails_without_a_retry(define):
     with scripted_peer(INTRODUCTION) as peer:
         define(anonymous(peer.port, enable_ssl=True))
-        with fails_for_good(match="does not offer STARTTLS"):
+        with fails_permanently(match="does not offer STARTTLS"):
             run()
 
 
 def test_rejected_sender_fails_without_a_retry(postfix, certificates, define):
     define(to_postfix(postfix, certificates))
-    with fails_for_good(match=r"refused the sender blocked@corp\.test: 550 5\.7\.1"):
+    with fails_permanently(match=r"refused the sender blocked@corp\.test: 550 5\.7\.1"):
         run(from_email="blocked@corp.test")
 
 
 @pytest.mark.parametrize("port", ["small", "small_unannounced"])
 def test_message_that_is_too_large_fails_without_a_retry(postfix, certificates, define, port):
     define(to_postfix(postfix, certificates, port))
-    with fails_for_good(match=r"accepts at most|552|refused the message"):
+    with fails_permanently(match=r"accepts at most|552|refused the message"):
         run(message_source="0123456789\n" * SIZE_LIMIT)
 
 
 def test_address_that_is_not_ascii_fails_without_a_retry_if_the_server_lacks_smtputf8(postfix, certificates, define):
     define(to_postfix(postfix, certificates, "no_smtputf8"))
-    with fails_for_good(match="SMTPUTF8"):
+    with fails_permanently(match="SMTPUTF8"):
         run(to="bøb@corp.test")
 
 

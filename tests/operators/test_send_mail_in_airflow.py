@@ -251,8 +251,8 @@ def test_a_decorated_function_mails_what_it_returns(dags, server):
     assert text.message.get_content() == "Hello, Bob. {{ not a template }}\n"
     assert by_subject["Fields"].recipients == ("bob@corp.test", "carol@corp.test")
     assert by_subject["A message"].recipients == ("dave@corp.test",)
-    states = {task: outcome(run, task)[0] for task in ("text", "fields", "message", "nonsense")}
-    assert states == {"text": "success", "fields": "success", "message": "success", "nonsense": "failed"}
+    states = {task: outcome(run, task)[0] for task in ("text", "fields", "message", "invalid")}
+    assert states == {"text": "success", "fields": "success", "message": "success", "invalid": "failed"}
 
 
 def test_a_failed_task_is_reported_by_its_notifier(dags, server):

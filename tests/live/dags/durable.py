@@ -53,15 +53,15 @@ with DAG("durable_mapped", schedule=None):
         [{"smtp_conn_id": f"mapped_{number}", "to": f"carol+mapped_{number}@corp.test"} for number in range(3)]
     )
 
-with DAG("patient", schedule=None, params=PARAMS):
+with DAG("default_policy", schedule=None, params=PARAMS):
     SendMailOperator(task_id="send", retries=1, **MESSAGE)
 
-with DAG("of_its_own_mind", schedule=None, params=PARAMS):
+with DAG("own_policy", schedule=None, params=PARAMS):
     SendMailOperator(
         task_id="send",
         retries=1,
         retry_policy=ExceptionRetryPolicy(
-            rules=[RetryRule(SmtpError, RetryAction.RETRY, retry_delay=timedelta(hours=2), reason="It will pass")]
+            rules=[RetryRule(SmtpError, RetryAction.RETRY, retry_delay=timedelta(hours=2), reason="Own policy")]
         ),
         **MESSAGE,
     )

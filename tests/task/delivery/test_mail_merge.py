@@ -22,7 +22,7 @@ from airflow_smtp_cm.task.delivery.states import Event, State, after
 from airflow_smtp_cm.task.state_store import KEY, TaskRecord
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous, to_postfix
-from tests.failing import fails_for_good
+from tests.failing import fails_permanently
 from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer, wait_for_close
@@ -176,7 +176,7 @@ def test_disabled_task_sends_no_message(server, run):
     ("messages", "kind"), [("[{'to': 'a@x.test'}]", "str"), ({"to": "a@x.test"}, "dict"), (5, "int")]
 )
 def test_value_that_is_not_a_list_is_an_error(server, run, messages, kind):
-    with fails_for_good(match=rf"^messages: It must be a list of mappings, not {kind}\."):
+    with fails_permanently(match=rf"^messages: It must be a list of mappings, not {kind}\."):
         run(messages)
 
     assert server.outbox == []
@@ -186,7 +186,7 @@ def test_none_as_messages_is_an_error(server):
     """It must not send a message made of the task's own fields. A task that returns nothing returns None."""
     operator = SendMailOperator(task_id="send", to="bob@corp.test", messages="{{ none }}")
     operator.messages = None
-    with fails_for_good(match="It must be a list of mappings, not NoneType"):
+    with fails_permanently(match="It must be a list of mappings, not NoneType"):
         operator.execute({})
 
     assert server.outbox == []
@@ -199,7 +199,7 @@ def test_all_problems_are_reported_with_the_index_before_anything_is_sent(server
         "dave@corp.test",
         {"recipient": "a@x", "from": "b@x"},
     ]
-    with fails_for_good() as caught:
+    with fails_permanently() as caught:
         run([*messages, {"to": "eve@corp.test", "subject": "a\nb"}])
 
     problems = str(caught.value).splitlines()
@@ -216,7 +216,7 @@ def test_all_problems_are_reported_with_the_index_before_anything_is_sent(server
 
 
 def test_about_a_hundred_problems_are_reported_at_most(server, run):
-    with fails_for_good() as caught:
+    with fails_permanently() as caught:
         run(to(*range(1000), subject="a\nb"))
 
     assert len(str(caught.value).splitlines()) == 101
@@ -225,7 +225,7 @@ def test_about_a_hundred_problems_are_reported_at_most(server, run):
 
 
 def test_problems_with_the_connection_are_reported_once(run):
-    with fails_for_good() as caught:
+    with fails_permanently() as caught:
         run(numbered(100), smtp_conn_id="nowhere")
 
     assert str(caught.value).count("does not exist") == 1
@@ -239,7 +239,7 @@ def test_limit_that_is_not_positive_is_an_error_when_the_dag_is_parsed(limit):
 
 def test_safety_settings_apply_to_each_message(server, run, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SMTP_CM__ALLOWED_RECIPIENT_DOMAINS", "corp.test")
-    with fails_for_good(match=r"messages\[1\]: This Airflow must not send mail to eve@evil.test"):
+    with fails_permanently(match=r"messages\[1\]: This Airflow must not send mail to eve@evil.test"):
         run([*to("ann"), {"to": "eve@evil.test"}])
     assert server.outbox == []
 
@@ -254,7 +254,7 @@ def test_safety_settings_apply_to_each_message(server, run, monkeypatch):
 def test_other_messages_are_sent_and_the_failed_ones_are_named(postfix, certificates, define, run):
     define(to_postfix(postfix, certificates))
     ti = FakeTaskInstance(run_id="failed ones")
-    with fails_for_good() as caught:
+    with fails_permanently() as caught:
         run([*numbered(30), *to("refused"), *numbered(30)], ti=ti)
 
     result = ti.pushed["return_value"]
@@ -267,7 +267,7 @@ def test_other_messages_are_sent_and_the_failed_ones_are_named(postfix, certific
 
 
 def test_error_names_some_failed_messages_and_the_log_names_all(define, run, caplog):
-    with played(define, dialogue(*[NOBODY] * 8)), fails_for_good() as caught:
+    with played(define, dialogue(*[NOBODY] * 8)), fails_permanently() as caught:
         run(numbered(8))
 
     assert str(caught.value).count("messages[") == 5
@@ -282,11 +282,11 @@ def test_retry_sends_only_the_deferred_messages(define, run):
             with pytest.raises(MessagesFailed, match=r"2 of 4 messages .* 1 were deferred: messages\[1\]") as caught:
                 run(messages)
             assert caught.value.transient
-        with fails_for_good(match=r"3 of 4 messages .* 1 cannot be delivered: messages\[2\]"):
+        with fails_permanently(match=r"3 of 4 messages .* 1 cannot be delivered: messages\[2\]"):
             run(messages)
     assert recipients(peer) == ["ann", "ben", "cleo", "dave", "ben", "ben"]
 
-    with fails_for_good(match=r"3 of 4 messages"):  # which needs no server
+    with fails_permanently(match=r"3 of 4 messages"):  # which needs no server
         run(messages)
 
 
@@ -308,7 +308,7 @@ def test_retry_sends_a_message_only_to_its_deferred_recipients(define, run):
             with pytest.raises(MessagesFailed) as caught:
                 run(message)
             assert caught.value.transient
-        with fails_for_good(match=r"0 of 1 messages .* to cleo@corp\.test: 550 5\.1\.1 nobody"):
+        with fails_permanently(match=r"0 of 1 messages .* to cleo@corp\.test: 550 5\.1\.1 nobody"):
             run(message)
 
     assert recipients(peer)[4:] == ["ben", "dave", "dave"]
@@ -341,7 +341,7 @@ def test_attachment_that_was_deleted_after_the_check_fails_only_its_message(serv
     for file in files:
         file.write_text("x")
     monkeypatch.setattr("airflow_smtp_cm.task.delivery.items.Items.check", lambda *_: files[1].unlink())
-    with fails_for_good(match=r"2 of 3 messages .* messages\[1\] .*1\.csv"):
+    with fails_permanently(match=r"2 of 3 messages .* messages\[1\] .*1\.csv"):
         run([{"to": "ann@corp.test", "attachments": str(file)} for file in files])
 
     assert len(server.outbox) == 2
@@ -379,9 +379,9 @@ LOST = [dialogue(OK, ("250 ok", reset()), quits=False), dialogue(OK)]
 
 
 def test_uncertain_message_is_not_sent_again_but_others_are(define, run):
-    with played(define, *LOST) as peer, fails_for_good(match=r"1 may have been delivered or not.* messages\[1\]"):
+    with played(define, *LOST) as peer, fails_permanently(match=r"1 may have been delivered or not.* messages\[1\]"):
         run(to("ann", "ben", "cleo"))
-    with fails_for_good(match=r"2 of 3 messages"):
+    with fails_permanently(match=r"2 of 3 messages"):
         run(to("ann", "ben", "cleo"))
 
     assert recipients(peer) == ["ann", "ben", "cleo"]
@@ -426,7 +426,7 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
     uncertain = _recorded(store, 200).count(State.SENDING)
     assert uncertain <= MOST_UNCERTAIN
     if on_uncertain == "fail" and uncertain:
-        with fails_for_good(match=f"{uncertain} may have been delivered or not"):
+        with fails_permanently(match=f"{uncertain} may have been delivered or not"):
             attempt()
         result = ti.pushed["return_value"]
         assert (result["sent"], result["uncertain"]) == (200 - uncertain, uncertain)
@@ -530,7 +530,7 @@ def test_messages_that_differ_from_the_earlier_try_are_not_sent(define, run, ser
     with played(define, dialogue(OK, OK, OK, LATER)), pytest.raises(MessagesFailed):
         run(numbered(4))
     define(server.airflow_connection())
-    with fails_for_good(match="They are not those of an earlier try of this task, which had 4"):
+    with fails_permanently(match="They are not those of an earlier try of this task, which had 4"):
         run(other)
 
     assert server.outbox == []

@@ -19,7 +19,7 @@ from airflow_smtp_cm.task.delivery.states import State
 from airflow_smtp_cm.task.state_store import KEY, TaskRecord
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous
-from tests.failing import fails_for_good
+from tests.failing import fails_permanently
 from tests.operators.test_send_mail import FakeTaskInstance
 from tests.patience import SOON
 from tests.servers.processes import PATIENCE_SECONDS
@@ -140,7 +140,7 @@ def test_every_mapped_task_has_its_own_record(dags, smtp_cm_server, monkeypatch)
 
 
 def test_without_a_record_a_retry_sends_the_message_again_with_the_same_id(play):
-    state, tries, result, peer = play("forgetful", dialogue("250 ok"), dialogue("250 ok"))
+    state, tries, result, peer = play("without_record", dialogue("250 ok"), dialogue("250 ok"))
 
     assert (state, tries) == ("success", 2)
     assert headers("Message-ID", peer) == [result["message_id"].encode()] * 2
@@ -266,7 +266,7 @@ def test_uncertain_message_is_assumed_to_be_sent_with_assume_sent(play, end):
 @keeps_state
 def test_retry_of_a_try_that_was_killed_before_the_final_reply_sends_nothing_and_fails(play, record, capsys):
     time_is_up = Step("time is up", lambda _: os.kill(os.getpid(), signal.SIGALRM))
-    state, tries, _, peer = play("impatient", [*dialogue("250 ok", final=time_is_up), wait_for_close()])
+    state, tries, _, peer = play("with_execution_timeout", [*dialogue("250 ok", final=time_is_up), wait_for_close()])
 
     assert (state, tries) == ("failed", 2)
     assert len(headers("Message-ID", peer)) == 1
@@ -364,7 +364,7 @@ def test_error_of_the_store_does_not_replace_the_outcome(attempt, store, caplog)
     assert result["accepted"] == [BOB]
     assert "A retry will treat these messages as uncertain." in caplog.text
 
-    with fails_for_good(match="ended while it was sending the message"):
+    with fails_permanently(match="ended while it was sending the message"):
         attempt(None)
 
 
@@ -374,7 +374,7 @@ def test_deferred_recipient_fails_the_task_permanently_only_without_a_record(att
     assert caught.value.transient
     assert str(caught.value).endswith("A retry sends it only to recipients who may be accepted later.")
 
-    with fails_for_good(match=r"refused 1 of 2 recipients: carol@corp\.test: 450 4\.2\.0 later") as forgotten:
+    with fails_permanently(match=r"refused 1 of 2 recipients: carol@corp\.test: 450 4\.2\.0 later") as forgotten:
         attempt(PARTLY, to=[BOB, CAROL], record=False)
     assert str(forgotten.value).endswith("was delivered to the other 1.")
 
@@ -412,7 +412,7 @@ def test_rejection_fails_the_task_even_if_the_deferred_recipients_were_removed(a
         attempt(dialogue("250 ok", "450 4.2.0 later", "550 5.1.1 nobody"), to=[BOB, CAROL, DAVE])
 
     for _ in range(2):
-        with fails_for_good(match=r"refused 1 of 2 recipients: dave@corp\.test: 550 5\.1\.1 nobody"):
+        with fails_permanently(match=r"refused 1 of 2 recipients: dave@corp\.test: 550 5\.1\.1 nobody"):
             attempt(None, to=[BOB, DAVE])
 
 
@@ -421,7 +421,7 @@ def test_retry_of_a_task_with_one_message_does_not_send_many(attempt, messages):
     with pytest.raises(RecipientsRefused):
         attempt(PARTLY, to=[BOB, CAROL])
 
-    with fails_for_good(match="They are not those of an earlier try of this task, which had 1"):
+    with fails_permanently(match="They are not those of an earlier try of this task, which had 1"):
         attempt(None, to=[BOB, CAROL], messages=messages)
 
 
