@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def smtp_cm_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmtpTestServer]:
     """An SMTP server with Windows authentication, to which the Airflow connection ``smtp_cm_default`` connects."""
     try:
-        from airflow_smtp_cm.testing import SmtpTestServer  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.testing import SmtpTestServer  # noqa: PLC0415 - imported when it runs
     except ModuleNotFoundError as error:
         pytest.fail(
             f"The fixture smtp_cm_server needs the extra: pip install 'airflow-smtp-cm[testing]' ({error}).",

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 
-def is_for_results(argv: list[str]) -> bool:
+def is_our_command(argv: list[str]) -> bool:
     """Return whether these arguments run a command of this provider, other than its help, which is for people."""
     match argv:
         case [program, "smtp-cm", *rest]:
@@ -26,5 +26,5 @@ def write(text: str) -> None:
     print(text, end="", file=sys.__stdout__, flush=True)
 
 
-if is_for_results(sys.argv):
+if is_our_command(sys.argv):
     sys.stdout = sys.stderr

@@ -109,7 +109,7 @@ class SmtpCmHook(BaseHook):
         return self.connection_manager.acquire()
 
     def send(self, message: Outgoing, *, all_or_nothing: bool = False) -> SendResult:
-        """Send one message on a connection of its own.
+        """Send one message on a separate connection.
 
         Args:
             message: the message.

@@ -124,14 +124,14 @@ class SendMailNotifier(BaseNotifier):
         return super().get_template_env(dag=dag if hasattr(dag, "get_template_env") else None)
 
     def notify(self, context: Context) -> None:
-        """Send the message, on a connection of its own.
+        """Send the message, on a separate connection.
 
         Raises:
             InvalidMessage: all problems with the message and the connection; or ``disable`` is neither true nor
                 false.
             SmtpError: it could not be sent.
         """
-        from airflow_smtp_cm.smtp.client import SmtpClient  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.smtp.client import SmtpClient  # noqa: PLC0415 - imported when it runs
 
         if self._is_disabled():
             return
@@ -141,7 +141,7 @@ class SendMailNotifier(BaseNotifier):
 
     async def async_notify(self, context: Context) -> None:
         """Send the message with asyncio, for the triggerer; what blocks, such as Kerberos, runs in threads."""
-        from asgiref.sync import sync_to_async  # noqa: PLC0415 - as the module says
+        from asgiref.sync import sync_to_async  # noqa: PLC0415 - imported when it runs
 
         from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient  # noqa: PLC0415
 
@@ -153,7 +153,7 @@ class SendMailNotifier(BaseNotifier):
             await client.send(message, all_or_nothing=self.all_or_nothing)
 
     def _is_disabled(self) -> bool:
-        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - imported when it runs
         from airflow_smtp_cm.task.composition import truth_of  # noqa: PLC0415
 
         try:
@@ -162,7 +162,7 @@ class SendMailNotifier(BaseNotifier):
             raise InvalidMessage(f"disable: {error}") from error
 
     def _prepare(self, context: Context) -> tuple[MailMessage, Settings]:
-        from dataclasses import replace  # noqa: PLC0415 - as the module says
+        from dataclasses import replace  # noqa: PLC0415 - imported when it runs
 
         from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415
         from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415

@@ -26,11 +26,11 @@ def headline(context: Mapping[str, Any]) -> str:
     """Return a subject: the task or run and its state, or the question."""
     ti, run, asking = context.get("ti"), context.get("dag_run"), _operator_that_asks(context)
     if ti and not _is_about_run(context):
-        task = f"{_of(ti, 'dag_id')}.{_of(ti, 'task_id')}{_map_index(ti)}"
+        task = f"{_get(ti, 'dag_id')}.{_get(ti, 'task_id')}{_map_index(ti)}"
         if asking:
             return f"{task}: {' '.join(asking.subject.split())}"
-        return f"{task}: {_state(ti) or 'notice'} (try {_of(ti, 'try_number')})"
-    dag_id = _of(run, "dag_id") or _of(context.get("dag"), "dag_id") or "Airflow"
+        return f"{task}: {_state(ti) or 'notice'} (try {_get(ti, 'try_number')})"
+    dag_id = _get(run, "dag_id") or _get(context.get("dag"), "dag_id") or "Airflow"
     if context.get("deadline"):
         return f"{dag_id}: deadline missed"
     return f"{dag_id}: {_state(run) or context.get('reason') or 'notice'}"
@@ -58,21 +58,21 @@ def as_html(known: Mapping[str, str]) -> str:
 def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     ti, run = context.get("ti"), context.get("dag_run")
     subject = run if _is_about_run(context) else ti or run
-    dag_id = _of(ti, "dag_id") or _of(run, "dag_id") or _of(context.get("dag"), "dag_id")
-    run_id = _of(ti, "run_id") or _of(run, "run_id") or _of(run, "dag_run_id") or context.get("run_id")
+    dag_id = _get(ti, "dag_id") or _get(run, "dag_id") or _get(context.get("dag"), "dag_id")
+    run_id = _get(ti, "run_id") or _get(run, "run_id") or _get(run, "dag_run_id") or context.get("run_id")
     if asking := _operator_that_asks(context):
         yield from _question(asking, ti)
     yield "DAG", dag_id
-    yield "Task", f"{_of(ti, 'task_id')}{_map_index(ti)}" if ti else None
+    yield "Task", f"{_get(ti, 'task_id')}{_map_index(ti)}" if ti else None
     yield "Run", run_id
     yield "Try", _tries(ti) if subject is ti else None
     yield "State", _state(subject)
     yield "Reason", context.get("reason")
     yield "Exception", _exception(context.get("exception"))
-    yield "Deadline", _written(_moment(_of(context.get("deadline"), "deadline_time")))
-    yield "Start", _written(_moment(_of(subject, "start_date")))
+    yield "Deadline", _formatted(_moment(_get(context.get("deadline"), "deadline_time")))
+    yield "Start", _formatted(_moment(_get(subject, "start_date")))
     yield "Duration", _duration(subject)
-    yield "Log", _of(ti, "log_url")
+    yield "Log", _get(ti, "log_url")
     if dag_id and run_id:
         yield "Run in Airflow", _run_page(dag_id, run_id)
 
@@ -93,27 +93,27 @@ def _question(asking: Any, ti: Any) -> Iterator[tuple[str, Any]]:
     yield "Details", asking.body
     yield "Options", ", ".join(asking.options)
     yield "Default", ", ".join(asking.defaults or ())
-    yield "Answer by", _written(_moment(_of(_of(asking, "hitl_summary"), "timeout_datetime")))
+    yield "Answer by", _formatted(_moment(_get(_get(asking, "hitl_summary"), "timeout_datetime")))
     # The page of the question; the operator's own link does not contain the path of an Airflow behind a proxy.
-    yield "Answer in Airflow", f"{_of(ti, 'log_url').partition('?')[0]}/required_actions"
+    yield "Answer in Airflow", f"{_get(ti, 'log_url').partition('?')[0]}/required_actions"
 
 
-def _of(thing: Any, name: str) -> Any:
+def _get(thing: Any, name: str) -> Any:
     return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
 
 
 def _state(thing: Any) -> Any:
-    state = _of(thing, "state")
+    state = _get(thing, "state")
     return getattr(state, "value", state)  # the text of an Enum's member contains its class
 
 
 def _map_index(ti: Any) -> str:
-    index = _of(ti, "map_index")
+    index = _get(ti, "map_index")
     return "" if index is None or index < 0 else f"[{index}]"
 
 
 def _tries(ti: Any) -> str | None:
-    number, most = _of(ti, "try_number"), _of(ti, "max_tries")
+    number, most = _get(ti, "try_number"), _get(ti, "max_tries")
     if number is None:
         return None
     return f"{number} of {most + 1}" if most is not None and number <= most + 1 else str(number)
@@ -131,12 +131,12 @@ def _moment(value: Any) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _written(moment: datetime | None) -> str | None:
+def _formatted(moment: datetime | None) -> str | None:
     return moment.strftime("%Y-%m-%d %H:%M:%S %Z") if moment else None
 
 
 def _duration(thing: Any) -> timedelta | None:
-    start, end = _moment(_of(thing, "start_date")), _moment(_of(thing, "end_date"))
+    start, end = _moment(_get(thing, "start_date")), _moment(_get(thing, "end_date"))
     if not start:
         return None
     seconds = ((end or datetime.now(start.tzinfo)) - start).total_seconds()

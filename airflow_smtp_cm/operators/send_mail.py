@@ -164,7 +164,7 @@ class SendMailOperator(BaseOperator):
     @property
     def map_index_label(self) -> str:
         """Recipients and subject: short, on one line, with secrets masked."""
-        from airflow_smtp_cm.task.map_index import label_of  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.map_index import label_of  # noqa: PLC0415 - imported when it runs
 
         return label_of(self)
 
@@ -182,7 +182,7 @@ class SendMailOperator(BaseOperator):
             AirflowNotFoundException: there is no such connection.
             SmtpError: it could not be sent.
         """
-        from airflow_smtp_cm.task.composition import compose  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.composition import compose  # noqa: PLC0415 - imported when it runs
 
         if self.is_disabled():
             return None
@@ -196,7 +196,7 @@ class SendMailOperator(BaseOperator):
         Raises:
             AirflowFailException: ``disable`` is neither true nor false.
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - as the module says
+        from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - imported when it runs
 
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
         from airflow_smtp_cm.task.composition import truth_of  # noqa: PLC0415
@@ -211,7 +211,7 @@ class SendMailOperator(BaseOperator):
 
     def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
         """Send the message that ``compose`` returns, unless earlier tries have sent it."""
-        from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - imported when it runs
 
         delivery = Delivery(
             context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
@@ -226,7 +226,7 @@ class SendMailOperator(BaseOperator):
         return self._carry_out(context, send)
 
     def _send_messages(self, context: Context) -> MergeResult:
-        from airflow_smtp_cm.task.delivery.mail_merge import Merge  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.task.delivery.mail_merge import Merge  # noqa: PLC0415 - imported when it runs
 
         merge = Merge(
             self,
@@ -244,7 +244,7 @@ class SendMailOperator(BaseOperator):
 
     def _carry_out(self, context: Context, send: Callable[[], SendResult | MergeResult]) -> dict[str, Any]:
         """Send, log, and raise the error that makes Airflow retry or fail the task."""
-        from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - as the module says
+        from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - imported when it runs
             AirflowFailException,
             AirflowNotFoundException,
         )
@@ -269,14 +269,14 @@ class SendMailOperator(BaseOperator):
 
     def hook(self) -> SmtpCmHook:
         """Return a hook for the connection."""
-        from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415 - imported when it runs
         from airflow_smtp_cm.task.composition import text_of  # noqa: PLC0415
 
         return SmtpCmHook(text_of(self.smtp_conn_id))
 
     def _must_not_be_retried(self, error: Exception) -> bool:
         """Return whether the task must fail without a retry, whatever its retry policy decides."""
-        from airflow_smtp_cm.smtp.errors import DeliveryUncertain  # noqa: PLC0415 - as the module says
+        from airflow_smtp_cm.smtp.errors import DeliveryUncertain  # noqa: PLC0415 - imported when it runs
 
         if getattr(error, "transient", False):
             return False

@@ -116,8 +116,8 @@ def test_result_that_cannot_be_written_is_an_error():
 
 
 def test_stdout_of_other_programs_and_commands_is_not_changed():
-    assert standard_output.is_for_results(["/usr/bin/airflow", "smtp-cm", "import"])
-    assert standard_output.is_for_results(["-m", "smtp-cm"])
+    assert standard_output.is_our_command(["/usr/bin/airflow", "smtp-cm", "import"])
+    assert standard_output.is_our_command(["-m", "smtp-cm"])
     others = (
         [],
         [""],
@@ -126,4 +126,4 @@ def test_stdout_of_other_programs_and_commands_is_not_changed():
         ["airflow", "dags", "smtp-cm"],
         ["pytest", "smtp-cm"],
     )
-    assert not any(map(standard_output.is_for_results, others))
+    assert not any(map(standard_output.is_our_command, others))

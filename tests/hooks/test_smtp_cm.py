@@ -331,8 +331,8 @@ def test_dialogue_can_be_traced(server, hook_for):
     events = []
     hook_for(server.airflow_connection()).test_connection(trace=events.append)
 
-    said = [event.text for event in events if event.direction == "C"]
-    assert said[1:] == ["STARTTLS", said[0], "AUTH NTLM ********", "********", "NOOP", "QUIT"]
+    sent = [event.text for event in events if event.direction == "C"]
+    assert sent[1:] == ["STARTTLS", sent[0], "AUTH NTLM ********", "********", "NOOP", "QUIT"]
 
 
 def test_airflows_own_test_uses_it(server, monkeypatch):

@@ -265,13 +265,13 @@ def test_text_may_come_from_a_variable(server, monkeypatch):
     ids=["line", "list", "path and URL", "pattern"],
 )
 def test_attachments_arrive(server, tmp_path, write):
-    octets = {"a.csv": b"x,y\r\n", "b.bin": bytes(range(256)) * 300}
-    for name, content in octets.items():
+    files = {"a.csv": b"x,y\r\n", "b.bin": bytes(range(256)) * 300}
+    for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     run(message_source="See there.", attachments=write(tmp_path))
 
     attached = list(server.outbox[0].message.iter_attachments())
-    assert {part.get_filename(): part.get_payload(decode=True) for part in attached} == octets
+    assert {part.get_filename(): part.get_payload(decode=True) for part in attached} == files
 
 
 def test_values_of_native_templates_become_text_again(server):

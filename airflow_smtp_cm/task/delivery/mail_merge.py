@@ -198,7 +198,7 @@ class Merge:
     def _result(self) -> MergeResult:
         """Return the result, if every recipient has its message; else raise MessagesFailed."""
         result = self._ledger.summary()
-        if not any(result.troubles()):
+        if not any(result.failure_texts()):
             return result
         # Without a record, a retry would send all messages again.
         repeats_none = self._rules.has_record or not self._delivered

@@ -20,7 +20,7 @@ _RECIPIENTS = 3
 _REASON = 150  # characters
 
 # The words of error messages for messages in these states.
-_TROUBLES = {
+_DESCRIPTIONS = {
     State.FAILED: "cannot be delivered",
     State.DEFERRED: "were deferred",
     State.UNCERTAIN: (
@@ -111,14 +111,14 @@ class MergeResult:
     def __str__(self) -> str:
         return f"{self.sent:,} of {self.messages:,} messages were sent, in {self.seconds:,.1f} s."
 
-    def troubles(self) -> Iterable[str]:
+    def failure_texts(self) -> Iterable[str]:
         """Yield a sentence for each kind of failure, with some of the messages concerned."""
-        for state, what in _TROUBLES.items():
+        for state, description in _DESCRIPTIONS.items():
             named = [str(failure) for failure in self.failures if failure.state is state][:_NAMED]
             count = self.counts[state]
             more = f"; and {count - len(named):,} more (see the log)" if count > len(named) else ""
             if count:
-                yield f"{count:,} {what}: {'; '.join(named)}{more}."
+                yield f"{count:,} {description}: {'; '.join(named)}{more}."
 
 
 class MessagesFailed(SmtpError):
@@ -131,7 +131,7 @@ class MessagesFailed(SmtpError):
     def __init__(self, why: str | None, result: MergeResult, *, cause: SmtpError | None, transient: bool) -> None:
         again = "A retry sends only the messages that may still be delivered." if transient else ""
         super().__init__(
-            " ".join(filter(None, [why, str(result), *result.troubles(), again])),
+            " ".join(filter(None, [why, str(result), *result.failure_texts(), again])),
             phase=cause.phase if cause else None,
             reply=cause.reply if cause else None,
             transient=transient,

@@ -272,9 +272,9 @@ def test_retry_of_a_try_that_was_killed_before_the_final_reply_sends_nothing_and
     assert len(headers("Message-ID", peer)) == 1
     at_last = read(record())
     assert at_last.state(0) is State.SENDING
-    said = capsys.readouterr().out
-    assert f"ended while it was sending the message {at_last.assumed.message_id}" in said
-    assert "clear the task to send the message again" in said
+    output = capsys.readouterr().out
+    assert f"ended while it was sending the message {at_last.assumed.message_id}" in output
+    assert "clear the task to send the message again" in output
 
 
 @keeps_state
