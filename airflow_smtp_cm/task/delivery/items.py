@@ -79,10 +79,10 @@ class Items:
                 break
         if problems:
             unchecked = len(indexes) - checked
-            rest = f", and the other {unchecked:,} were not checked" if unchecked else ""
+            rest = f"; the other {unchecked:,} were not checked" if unchecked else ""
             raise InvalidMessage(
                 *problems[:MAX_PROBLEMS],
-                f"{invalid:,} of {checked:,} messages are invalid{rest}. No message was sent in this try.",
+                f"Invalid messages: {invalid:,} of {checked:,}{rest}. No message was sent in this try.",
             )
         if without_subject:
             logger.warning("The subject of %s messages is empty.", f"{without_subject:,}")

@@ -204,9 +204,9 @@ class Ledger:
         states = bytearray(_unpacked(stored["states"]))
         if len(states) != len(self._states) or self.digest not in {None, stored["digest"]}:
             raise InvalidMessage(
-                f"messages: They are not those of an earlier try of this task, which had {len(states):,} messages, "
-                f"or other recipients or another order. Nothing more is sent. Make the list the same in every try, "
-                f"or clear the task to send all messages."
+                f"messages: They are not those of an earlier try of this task: the number (then {len(states):,}), a "
+                f"recipient or the order has changed. Nothing more is sent. Make the list the same in every try, or "
+                f"clear the task to send all messages."
             )
         self.digest = stored["digest"]
         self._states = states

@@ -211,7 +211,7 @@ def test_all_problems_are_reported_with_the_index_before_anything_is_sent(server
     assert problems[2].startswith(
         "messages[4]: It has unknown keys: from, recipient. The fields are from_email, to, "
     )
-    assert problems[-1] == "4 of 6 messages are invalid. No message was sent in this try."
+    assert problems[-1] == "Invalid messages: 4 of 6. No message was sent in this try."
     assert server.outbox == []
 
 
@@ -220,7 +220,7 @@ def test_about_a_hundred_problems_are_reported_at_most(server, run):
         run(to(*range(1000), subject="a\nb"))
 
     assert len(str(caught.value).splitlines()) == 101
-    assert "100 of 100 messages are invalid, and the other 900 were not checked." in str(caught.value)
+    assert "Invalid messages: 100 of 100; the other 900 were not checked." in str(caught.value)
     assert server.outbox == []
 
 
@@ -530,7 +530,7 @@ def test_messages_that_differ_from_the_earlier_try_are_not_sent(define, run, ser
     with played(define, dialogue(OK, OK, OK, LATER)), pytest.raises(MessagesFailed):
         run(numbered(4))
     define(server.airflow_connection())
-    with fails_permanently(match="They are not those of an earlier try of this task, which had 4"):
+    with fails_permanently(match=r"They are not those of an earlier try of this task: the number \(then 4\), "):
         run(other)
 
     assert server.outbox == []
