@@ -10,8 +10,10 @@ import select
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,11 +23,14 @@ from airflow_smtp_cm.smtp.errors import Phase, SmtpError
 from tests.conftest import SHOWN_AT_THE_END
 from tests.patience import SOON, Patient
 from tests.servers.faulty_proxy import Fault, FaultyProxy, Point
-from tests.servers.processes import LOOPBACK, free_ports
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, free_ports
 from tests.servers.scripted import scripted_peer
 from tests.smtp.fault_page import as_played, page
 from tests.smtp.fault_table import FIRST, LAST, Cell, cells
 from tests.smtp.outgoing import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # More than the network takes before somebody reads it, and more than one block.
 LARGE = "0123456789\r\n" * 700_000
@@ -39,13 +44,19 @@ class CellTimeouts(Patient):
 
     cell: Cell
     proxy: FaultyProxy
+    blocks: Iterator[int] = field(default_factory=count)
 
     def of(self, phase):
         if phase is Phase.GREETING:
             self.proxy.client_is_connected.set()
-        heard = sum(map(len, self.proxy.received))
-        here = phase is self.cell.phase and heard >= self.cell.heard_before
-        return SOON if here and self.cell.fault in {Fault.SILENCE, Fault.DRIP} else super().of(phase)
+        here = phase is self.cell.phase and self.cell.fault in {Fault.SILENCE, Fault.DRIP}
+        return SOON if here and self.server_dawdles() else super().of(phase)
+
+    def server_dawdles(self) -> bool:
+        if self.cell.point is not Point.CONTENT:
+            return sum(map(len, self.proxy.received)) >= self.cell.heard_before
+        # The server stops reading within the first block, so that must be on its way before anybody waits for that.
+        return next(self.blocks) > 0 and self.proxy.at_point.wait(PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True)
