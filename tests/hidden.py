@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Octets of a token that are enough to tell it from chance, and so many that parts of it are found, too.
+# Bytes of a token that are enough to tell it from chance, and so many that parts of it are found, too.
 _PIECE = 24
 
 
@@ -44,11 +44,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _forms(secret: bytes) -> set[str]:
     forms = {base64.b64encode(secret).decode()}
     if len(secret) > _PIECE:
-        # In base64, pieces of three octets stand for themselves.
+        # In base64, pieces of three bytes stand for themselves.
         forms |= {base64.b64encode(piece).decode() for piece in _pieces(secret)}
     for piece in _pieces(secret):
         forms |= {repr(piece)[2:-1], piece.hex(), piece.hex().upper(), piece.decode("latin-1")}
-    # Runs of the same octet, as in padding, are nobody's secret.
+    # Runs of the same byte, as in padding, are nobody's secret.
     return {form for form in forms if len(form) >= 8 and len(set(form)) > 5}
 
 

@@ -195,7 +195,7 @@ def test_page_shows_every_case():
 # --- the proxy
 
 
-def test_proxy_counts_octets_and_how_often_a_question_waited_for_an_answer():
+def test_proxy_counts_bytes_and_how_often_a_question_waited_for_an_answer():
     with (
         socket.create_server((LOOPBACK, 0)) as server,
         DelayingProxy(server.getsockname()[1], rtt=0.02) as proxy,
@@ -212,4 +212,4 @@ def test_proxy_counts_octets_and_how_often_a_question_waited_for_an_answer():
         assert peer.recv(14, socket.MSG_WAITALL) == b"withoutwaiting"
 
     assert proxy.round_trips == 4
-    assert proxy.octets == len(b"onetwothreewithoutwaiting")
+    assert proxy.data == len(b"onetwothreewithoutwaiting")

@@ -32,7 +32,7 @@ LARGE = 10 * MEGABYTE
 
 @contextmanager
 def memory_below(limit: int):
-    """See that no more octets than these are allocated at once beyond those that there are."""
+    """See that no more bytes than these are allocated at once beyond those that there are."""
     tracemalloc.start()
     try:
         yield
@@ -65,7 +65,7 @@ def message(**fields):
 # What people give.
 
 # Where each shape is awkward for somebody: nothing to break a line at, white space only, half of an encoded word,
-# characters of four octets, and what cannot be told apart.
+# characters of four bytes, and what cannot be told apart.
 SHAPES = ["x", " ", "=? ", "\N{SLIGHTLY SMILING FACE}", '"', "(", ";", "["]
 
 
@@ -101,10 +101,10 @@ def test_a_field_of_ten_megabytes_is_refused_in_a_few_words(write, shape):
 
 @pytest.mark.parametrize("shape", ["x", "\N{SLIGHTLY SMILING FACE}", "日", "=?", " "])
 def test_the_longest_text_stays_below_what_servers_cut_off(shape):
-    """Postfix keeps 102,400 octets of a header field, and drops the rest without a word."""
+    """Postfix keeps 102,400 bytes of a header field, and drops the rest without a word."""
     text = shape * (MAX_TEXT // len(shape.encode()))
-    octets = b"".join(message(subject=text).content(eight_bit=False, binary=False, utf8=False).chunks())
-    assert octets.index(b"Message-ID: ") - octets.index(b"Subject: ") < 102_400
+    data = b"".join(message(subject=text).content(eight_bit=False, binary=False, utf8=False).chunks())
+    assert data.index(b"Message-ID: ") - data.index(b"Subject: ") < 102_400
     with pytest.raises(InvalidMessage, match="truncate or refuse more than 32,768"):
         message(subject=text + shape)
 
@@ -224,11 +224,11 @@ def test_many_replies_at_once_cost_no_more_each_than_a_few():
     assert work(read, 40_000) < 4.5 * work(read, 10_000)
 
 
-def test_a_reply_octet_by_octet_costs_no_more_than_its_length():
+def test_a_reply_byte_by_byte_costs_no_more_than_its_length():
     def read(length: int) -> None:
         parser = ReplyParser()
-        for octet in b"250 " + b"x" * length:
-            parser.feed(bytes([octet]))
+        for byte in b"250 " + b"x" * length:
+            parser.feed(bytes([byte]))
             assert parser.next_reply() is None
 
     assert work(read, 4000) < 4.5 * work(read, 1000)

@@ -46,7 +46,7 @@ class Tap:
     """What goes over the wires of all clients in this process, and what their objects say of themselves meanwhile.
 
     Attributes:
-        login: octets of AUTH exchanges, of both sides.
+        login: bytes of AUTH exchanges, of both sides.
         shown: the repr of each effect, and in the middle of the login that of every object of ``PACKAGES``.
     """
 
@@ -58,9 +58,9 @@ class Tap:
         self.shown.append(repr(effect))
         if getattr(effect, "phase", None) is not Phase.AUTH:
             return
-        octets = effect.data if isinstance(effect, Write) else outcome
-        if octets:
-            self.login.append(octets)
+        raw = effect.data if isinstance(effect, Write) else outcome
+        if raw:
+            self.login.append(raw)
         if isinstance(effect, Write) and len(self.login) == 3:  # a proof, after AUTH and a challenge
             ours = _classes()
             for item in [item for item in gc.get_objects() if type(item) in ours]:

@@ -19,11 +19,11 @@ def check(line: str) -> None:
         return
     assert parse_line("; ".join(map(str, read))) == read
     for address in read:
-        octets = rcpt_command(address.addr_spec, None).encode()
-        assert octets.isascii() or not address.local_part.isascii()
-        assert octets.startswith(b"RCPT TO:<")
-        assert octets.endswith(b"@" + address.domain.encode() + b">\r\n")
-        assert not forbidden(octets.decode().removesuffix("\r\n"))
+        raw = rcpt_command(address.addr_spec, None).encode()
+        assert raw.isascii() or not address.local_part.isascii()
+        assert raw.startswith(b"RCPT TO:<")
+        assert raw.endswith(b"@" + address.domain.encode() + b">\r\n")
+        assert not forbidden(raw.decode().removesuffix("\r\n"))
 
 
 def one_input(data: bytes) -> None:

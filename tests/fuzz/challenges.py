@@ -40,5 +40,5 @@ def check(mechanism: MechanismName, challenges: Sequence[bytes]) -> None:
 
 def one_input(data: bytes) -> None:
     number, rest = data[:1] or b"\0", data[1:]
-    # The octets of a border are frequent in tokens: two of them, and a word between.
+    # The bytes of a border are frequent in tokens: two of them, and a word between.
     check(MECHANISMS[number[0] % 3], rest.split(inputs.BORDER + b"then" + inputs.BORDER))

@@ -1,4 +1,4 @@
-"""How octets become the input of a target: readable ones, so that a corpus can be written and read by hand."""
+"""How bytes become the input of a target: readable ones, so that a corpus can be written and read by hand."""
 
 from __future__ import annotations
 

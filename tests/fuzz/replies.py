@@ -1,4 +1,4 @@
-"""Whatever octets a server sends: replies within their limits, or one protocol error that shows little of them."""
+"""Whatever bytes a server sends: replies within their limits, or one protocol error that shows little of them."""
 
 from __future__ import annotations
 

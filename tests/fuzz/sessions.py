@@ -78,8 +78,8 @@ def check(wishes: Container[str], said: Sequence[bytes]) -> None:
     session = server.session(
         tls=Tls(mode=mode), authentication=_WINDOWS if "ntlm" in wishes else None, pipelining="slow" not in wishes
     )
-    octets = _SMUGGLED + (b"x" * 70 + b"\n") * (INLINE_LIMIT // 70 if "long" in wishes else 1)
-    note = Note(octets=octets.replace(b"\n", b"\r\n") if "long" in wishes else octets)
+    raw = _SMUGGLED + (b"x" * 70 + b"\n") * (INLINE_LIMIT // 70 if "long" in wishes else 1)
+    note = Note(raw=raw.replace(b"\n", b"\r\n") if "long" in wishes else raw)
     shown: list[str] = []
     delivered = False
     try:

@@ -130,7 +130,7 @@ def test_lengths_are_those_of_rfc_5321():
         parse_line(f"{'a' * 65}@x")
     with pytest.raises(InvalidAddress, match="longer than 64 bytes"):
         parse_line(f"{'ü' * 33}@x")
-    assert parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 45])}")  # 254 octets
+    assert parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 45])}")  # 254 bytes
     with pytest.raises(InvalidAddress, match="longer than 254 bytes"):
         parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 46])}")
     with pytest.raises(InvalidAddress, match="is not valid"):

@@ -18,8 +18,8 @@ from tests.mail.strategies import controls
 class StoredObject:
     """A file in an object storage, as Airflow's ObjectStoragePath shows it; it counts how often it is open."""
 
-    def __init__(self, octets, *, name="report.csv", most=None):
-        self.octets = octets
+    def __init__(self, data, *, name="report.csv", most=None):
+        self.data = data
         self.name = name
         self.most = most
         self.opened = []
@@ -28,11 +28,11 @@ class StoredObject:
         return f"store://bucket/{self.name}"
 
     def stat(self):
-        return SimpleNamespace(st_size=len(self.octets))
+        return SimpleNamespace(st_size=len(self.data))
 
     def open(self, mode):
         assert mode == "rb"
-        file = io.BytesIO(self.octets)
+        file = io.BytesIO(self.data)
         if self.most:
             read = file.read
             file.read = lambda count: read(min(count, self.most))
@@ -88,7 +88,7 @@ def test_name_and_media_type_can_be_given():
     assert (attachment.name, attachment.media_type) == ("Bericht.txt", "text/csv; charset=utf-8")
 
 
-def test_octets_need_a_name():
+def test_bytes_need_a_name():
     assert b"".join(Attachment(b"12345", "x.bin").blocks(2)) == b"12345"
     assert problems_of(Attachment, b"12345") == ("An attachment has no name; set one.",)
 
@@ -116,7 +116,7 @@ def test_a_file_is_closed_when_reading_stops_early():
 def test_a_file_that_shrank_is_an_error():
     stored = StoredObject(b"0123456789")
     blocks = Attachment(stored).blocks(4)
-    stored.octets = b"012345"
+    stored.data = b"012345"
     assert next(blocks) == b"0123"
     assert next(blocks) == b"45"
     with pytest.raises(SourceChanged, match=r'"report\.csv" had 10 bytes .* and has 6 now'):
@@ -127,7 +127,7 @@ def test_a_file_that_shrank_is_an_error():
 def test_a_file_that_grew_is_cut_at_its_announced_size():
     stored = StoredObject(b"0123456789")
     attachment = Attachment(stored)
-    stored.octets = b"0123456789ABC"
+    stored.data = b"0123456789ABC"
     assert b"".join(attachment.blocks(4)) == b"0123456789"
 
 

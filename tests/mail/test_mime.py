@@ -1,4 +1,4 @@
-"""The octets: as little encoding as the server allows, exact sizes, flat memory."""
+"""The bytes: as little encoding as the server allows, exact sizes, flat memory."""
 
 import base64
 import email
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.mail import Address, Attachment, MailMessage, SourceChanged
-from tests.mail.reading import octets_of
+from tests.mail.reading import bytes_of
 from tests.mail.test_attachments import StoredObject
 
 WHEN = datetime(2026, 3, 1, 9, 5, 7, tzinfo=timezone(timedelta(hours=1)))
@@ -21,13 +21,13 @@ def message(**fields):
     return MailMessage(**{"from_email": "a@x", "to": "b@y", **fields})
 
 
-def parsed(octets):
-    return email.message_from_bytes(octets, policy=policy.default)
+def parsed(data):
+    return email.message_from_bytes(data, policy=policy.default)
 
 
 def written(message, **offered):
     """Return the message as Python's email sees it."""
-    return parsed(octets_of(message, **offered))
+    return parsed(bytes_of(message, **offered))
 
 
 def tree(part):
@@ -37,7 +37,7 @@ def tree(part):
     return f"{part.get_content_type()} {part['Content-Transfer-Encoding']}"
 
 
-def test_a_small_message_to_the_octet():
+def test_a_small_message_to_the_byte():
     made = message(
         from_email="Robot <robot@example.com>",
         to="A <a@x>; b@y",
@@ -51,7 +51,7 @@ def test_a_small_message_to_the_octet():
         message_id="<1@example.com>",
         date=WHEN,
     )
-    assert octets_of(made) == (
+    assert bytes_of(made) == (
         b"Date: Sun, 01 Mar 2026 09:05:07 +0100\r\n"
         b"From: Robot <robot@example.com>\r\n"
         b"To: A <a@x>, b@y\r\n"
@@ -73,8 +73,8 @@ def test_a_small_message_to_the_octet():
 
 
 def test_empty_fields_are_left_out():
-    octets = octets_of(message(to="", bcc="b@y", message_id="<1@x>", date=WHEN))
-    assert octets == (
+    data = bytes_of(message(to="", bcc="b@y", message_id="<1@x>", date=WHEN))
+    assert data == (
         b"Date: Sun, 01 Mar 2026 09:05:07 +0100\r\nFrom: a@x\r\nMessage-ID: <1@x>\r\nMIME-Version: 1.0\r\n"
         b"Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
     )
@@ -142,9 +142,9 @@ def test_every_line_end_becomes_crlf(text, tail, eight_bit):
 
 
 def test_soft_line_breaks_are_crlf_where_the_text_has_no_line_end():
-    octets = octets_of(message(text="ü" + "a" * 200, html="a"))
-    assert octets.count(b"=\r\n") == 2
-    assert octets.count(b"\n") == octets.count(b"\r\n")
+    data = bytes_of(message(text="ü" + "a" * 200, html="a"))
+    assert data.count(b"=\r\n") == 2
+    assert data.count(b"\n") == data.count(b"\r\n")
 
 
 def test_a_multipart_says_what_its_parts_need():
@@ -171,17 +171,17 @@ def test_binary_is_used_only_for_attachments():
 
 @pytest.mark.parametrize("size", [0, 1, 56, 57, 58, 1000, 57 * 512 - 1, 57 * 512, 57 * 512 + 1, 200_000])
 def test_a_binary_attachment_arrives_as_it_is(size):
-    octets = b"\r\n\n\r.\0\xff" * (size // 7) + b"x" * (size % 7)
-    octets_sent = octets_of(message(attachments=Attachment(octets, "a")), binary=True)
-    assert b"binary\r\n\r\n" + octets + b"\r\n--=_" in octets_sent
+    data = b"\r\n\n\r.\0\xff" * (size // 7) + b"x" * (size % 7)
+    bytes_sent = bytes_of(message(attachments=Attachment(data, "a")), binary=True)
+    assert b"binary\r\n\r\n" + data + b"\r\n--=_" in bytes_sent
 
 
 @given(st.integers(0, 200) | st.integers(0, 3 * 57 * 512))
 def test_base64_is_what_the_library_makes_of_the_whole(size):
     """Whatever the size, the blocks join without a seam."""
-    octets = bytes(number * 7 % 251 for number in range(size))
-    sent = octets_of(message(attachments=Attachment(octets, "a")))
-    assert b"base64\r\n\r\n" + base64.encodebytes(octets).replace(b"\n", b"\r\n") + b"\r\n--=_" in sent
+    data = bytes(number * 7 % 251 for number in range(size))
+    sent = bytes_of(message(attachments=Attachment(data, "a")))
+    assert b"base64\r\n\r\n" + base64.encodebytes(data).replace(b"\n", b"\r\n") + b"\r\n--=_" in sent
 
 
 def test_addresses_that_need_it_are_in_raw_utf8_and_nothing_else_is():
@@ -194,13 +194,13 @@ def test_addresses_that_need_it_are_in_raw_utf8_and_nothing_else_is():
 
 
 def test_a_header_is_folded_between_words():
-    octets = octets_of(
+    data = bytes_of(
         message(to=[f"Somebody <user{number}@example.com>" for number in range(9)], subject="word " * 40 + "x")
     )
-    lines = octets.split(b"\r\n\r\n")[0].split(b"\r\n")
+    lines = data.split(b"\r\n\r\n")[0].split(b"\r\n")
     assert max(map(len, lines)) <= 78
     assert all(line.strip() for line in lines)
-    read = parsed(octets)
+    read = parsed(data)
     assert [str(address) for address in read["To"].addresses] == [
         f"Somebody <user{number}@example.com>" for number in range(9)
     ]
@@ -210,19 +210,19 @@ def test_a_header_is_folded_between_words():
 def test_a_long_word_is_left_whole_until_no_line_can_hold_it():
     """Somebody's own header may mean something to a program: encoded words are for people."""
     url = f"<https://example.com/?{'a' * 800}>"
-    assert f"List-Unsubscribe: {url}\r\n".encode() in octets_of(message(headers={"List-Unsubscribe": url}))
-    octets = octets_of(message(headers={"X-Own": "a" * 3000}, subject="b" * 3000))
-    assert max(map(len, octets.split(b"\r\n"))) <= 78
-    read = parsed(octets)
+    assert f"List-Unsubscribe: {url}\r\n".encode() in bytes_of(message(headers={"List-Unsubscribe": url}))
+    data = bytes_of(message(headers={"X-Own": "a" * 3000}, subject="b" * 3000))
+    assert max(map(len, data.split(b"\r\n"))) <= 78
+    read = parsed(data)
     assert (read["X-Own"], read["Subject"]) == ("a" * 3000, "b" * 3000)
 
 
 def test_no_line_is_of_white_space_only():
     """Such a line looks like the end of the header to some (RFC 5322, section 3.2.2)."""
     subject = f"{'word ' * 14}a{' ' * 200}b"
-    octets = octets_of(message(subject=subject))
-    assert all(line.strip() for line in octets.partition(b"\r\n\r\n")[0].split(b"\r\n"))
-    assert parsed(octets)["Subject"] == subject
+    data = bytes_of(message(subject=subject))
+    assert all(line.strip() for line in data.partition(b"\r\n\r\n")[0].split(b"\r\n"))
+    assert parsed(data)["Subject"] == subject
 
 
 @pytest.mark.parametrize(
@@ -248,10 +248,10 @@ def test_a_name_that_looks_like_something_else_comes_back_as_it_was():
     ],
 )
 def test_a_file_name_stands_in_both_fields(name, in_type, in_disposition):
-    octets = octets_of(message(attachments=Attachment(b"", name)))
+    data = bytes_of(message(attachments=Attachment(b"", name)))
     assert (
         f"Content-Type: text/plain;\r\n {in_type}\r\nContent-Disposition: attachment;\r\n {in_disposition}\r\n"
-    ).encode() in octets
+    ).encode() in data
 
 
 def test_a_media_type_keeps_its_parameters():
@@ -262,9 +262,9 @@ def test_a_media_type_keeps_its_parameters():
 
 @pytest.mark.parametrize("name", ["日" * 75, "日" * 76, "日" * 300, "a" * 300, "🙂" * 200 + ".csv"])
 def test_a_long_file_name_is_divided_and_put_together_again(name):
-    octets = octets_of(message(attachments=Attachment(b"", name)))
-    assert max(map(len, octets.split(b"\r\n"))) <= 998
-    (file,) = parsed(octets).iter_attachments()
+    data = bytes_of(message(attachments=Attachment(b"", name)))
+    assert max(map(len, data.split(b"\r\n"))) <= 998
+    (file,) = parsed(data).iter_attachments()
     assert file.get_filename() == name
     assert file["Content-Type"].params["name"] == name
 
@@ -319,7 +319,7 @@ def test_a_file_is_closed_when_sending_stops_early(binary):
 def test_a_file_that_shrank_stops_the_content_before_its_end():
     stored = StoredObject(b"a" * 500_000)
     content = message(attachments=stored).content(eight_bit=True, binary=False, utf8=False)
-    stored.octets = b"a" * 200_000
+    stored.data = b"a" * 200_000
     received = []
     with pytest.raises(SourceChanged):
         received.extend(content.chunks())

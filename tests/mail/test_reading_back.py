@@ -10,7 +10,7 @@ from airflow_smtp_cm.mail import Attachment, MailMessage
 from tests.fuzz import file_names as attached
 from tests.fuzz import headers
 from tests.fuzz import messages as whole
-from tests.mail.reading import octets_of
+from tests.mail.reading import bytes_of
 from tests.mail.strategies import addresses, bodies, controls, file_names, lines, plain_addresses
 
 
@@ -35,7 +35,7 @@ def messages(draw):
 
 @settings(max_examples=3 * settings().max_examples)
 @given(message=messages(), eight_bit=st.booleans())
-def test_what_is_read_is_what_was_meant_and_its_octets_keep_to_the_rules_of_the_wire(message, eight_bit):
+def test_what_is_read_is_what_was_meant_and_its_bytes_keep_to_the_rules_of_the_wire(message, eight_bit):
     whole.check(message, eight_bit=eight_bit)
 
 
@@ -54,8 +54,8 @@ def test_a_file_name_is_refused_or_read_back(name, content):
 
 @given(st.lists(addresses, min_size=1, max_size=3))
 def test_quoted_local_parts_and_literals_are_read_back(recipients):
-    octets = octets_of(MailMessage(from_email="a@x", to=recipients))
-    read = email.message_from_bytes(octets, policy=policy.default)["To"].addresses
+    data = bytes_of(MailMessage(from_email="a@x", to=recipients))
+    read = email.message_from_bytes(data, policy=policy.default)["To"].addresses
     assert [(address.username, address.domain) for address in read] == [
         (address.local_part, address.domain) for address in recipients
     ]

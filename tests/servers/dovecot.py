@@ -39,7 +39,7 @@ class Dovecot:
 
     Attributes:
         port: TCP port with STARTTLS; as on all loopback addresses, Dovecot lets log in without TLS too.
-        tls_port: TCP port with TLS from the first octet.
+        tls_port: TCP port with TLS from the first byte.
     """
 
     folder: Path

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from tests.servers.certificates import Certificates
     from tests.servers.scripted import Connection
 
-_BEGINNING = 40_000  # octets of the content that come before it breaks
-_LONG = 16_000  # octets of a drip: one TLS record holds them, and they last longer than any test
+_BEGINNING = 40_000  # bytes of the content that come before it breaks
+_LONG = 16_000  # bytes of a drip: one TLS record holds them, and they last longer than any test
 _CLIENT_HELLO = 1
 
 _END_OF_DATA = b"\r\n.\r\n"
@@ -72,7 +72,7 @@ class Fault(StrEnum):
     GARBAGE = "garbage"
     ENDLESS_LINE = "endless line"
     ENDLESS_CONTINUATION = "endless continuation"
-    OCTETS = "one octet at a time"
+    ONE_BYTE_AT_A_TIME = "one byte at a time"
     DRIP = "endless drip"
     EARLY = "reply before command"
     DOUBLED = "doubled reply"
@@ -256,12 +256,12 @@ class _Dialogue:
 
     @staticmethod
     def _piece(fault: Fault | None) -> int:
-        return 1 if fault is Fault.OCTETS else BLOCK
+        return 1 if fault is Fault.ONE_BYTE_AT_A_TIME else BLOCK
 
-    def _ask(self, octets: bytes) -> bytes:
+    def _ask(self, data: bytes) -> bytes:
         if self._alone:
             return _OK
-        self._server.send(octets)
+        self._server.send(data)
         return self._server.reply()
 
     def _start_tls(self) -> None:
@@ -274,9 +274,9 @@ class _Dialogue:
             context.maximum_version = ssl.TLSVersion.TLSv1_2  # there, the server has the last word of the handshake
         put = (
             {
-                Fault.DOUBLED: lambda octets: self._client.put(octets * 2),
-                Fault.OCTETS: self._client.put_slowly,
-                Fault.DRIP: lambda octets: self._client.put_slowly(octets, DRIP_SECONDS),
+                Fault.DOUBLED: lambda data: self._client.put(data * 2),
+                Fault.ONE_BYTE_AT_A_TIME: self._client.put_slowly,
+                Fault.DRIP: lambda data: self._client.put_slowly(data, DRIP_SECONDS),
             }.get(fault)
             if fault
             else None
@@ -306,17 +306,17 @@ class _Dialogue:
         point = Point.DATA if self._point is Point.DATA else Point.FINAL
         self._finish(point, rest if beginning else line + rest)
 
-    def _finish(self, point: Point, octets: bytes) -> None:
-        """Let the server have the content's last octets, if it is to have them."""
+    def _finish(self, point: Point, data: bytes) -> None:
+        """Let the server have the content's last bytes, if it is to have them."""
         if self._point is point and self._fault in _REFUSALS:
             self._leave_server()
         if point is Point.DATA and self._fault in _LAST:
             self._pass_on(point, lambda: b"")
         else:
-            self._pass_on(point, lambda: self._ask(octets))
+            self._pass_on(point, lambda: self._ask(data))
 
     def _break_content(self, command: bytes = b"") -> int:
-        """Break the content, if that is to be, and return how many of its octets have come."""
+        """Break the content, if that is to be, and return how many of its bytes have come."""
         if self._point is not Point.CONTENT:
             return 0
         client, fault = self._client, self._fault
@@ -338,12 +338,12 @@ class _Dialogue:
             client.send(said[fault])
         elif fault in (Fault.SILENCE, Fault.DRIP):
             self._stop_reading()
-        elif fault is not Fault.OCTETS:
+        elif fault is not Fault.ONE_BYTE_AT_A_TIME:
             self._break()
         return count
 
     def _stop_reading(self) -> None:
-        """Take nothing, or an octet now and then, until the client has given up."""
+        """Take nothing, or a byte now and then, until the client has given up."""
         self._proxy.at_point.set()
         if self._fault is Fault.SILENCE:
             self._proxy.client_is_back.wait(PATIENCE_SECONDS)

@@ -78,7 +78,7 @@ def postfix(servers_folder: Path, realm: Kdc, certificates: Certificates) -> Ite
 
 @pytest.fixture(scope="session")
 def dovecot(servers_folder: Path, realm: Kdc, certificates: Certificates) -> Iterator[Dovecot]:
-    """Dovecot's submission service: another dialect of GSS-SPNEGO, EXTERNAL, lines of at most 8,192 octets."""
+    """Dovecot's submission service: another dialect of GSS-SPNEGO, EXTERNAL, lines of at most 8,192 bytes."""
     require("dovecot-core", "dovecot-submissiond", "dovecot-gssapi")
     with running_dovecot(servers_folder / "dovecot", realm, certificates) as dovecot:
         yield dovecot

@@ -40,7 +40,7 @@ RECIPIENTS = {
 # Exchange does, offers AUTH after STARTTLS only, and takes nothing from who has not logged in.
 PORTS = {
     "default": "",
-    # TLS from the first octet
+    # TLS from the first byte
     "smtps": "smtpd_tls_wrappermode=yes",
     # the SPN that other servers than Exchange expect: smtp/...
     "smtp_service": "smtpd_sasl_service=smtp",
@@ -65,7 +65,7 @@ PORTS = {
     # ends a session with 421 after some errors
     "few_errors": "smtpd_hard_error_limit=5",
     "few_errors_no_chunking": "smtpd_hard_error_limit=5 smtpd_discard_ehlo_keywords=chunking",
-    # SIZE_LIMIT octets a message, announced or not
+    # SIZE_LIMIT bytes a message, announced or not
     "small": f"message_size_limit={SIZE_LIMIT}",
     "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",
     # takes any message from anybody, logged in or not, to anybody, and throws it away
@@ -121,9 +121,9 @@ class Postfix:
         """Wait for the user's first message with this Message-ID, or that fulfils this condition."""
         return self._mailbox(user).wait_for(which)
 
-    def wait_for_octets(self, which: Which, user: str = BOB.name) -> bytes:
+    def wait_for_bytes(self, which: Which, user: str = BOB.name) -> bytes:
         """Wait for a message as ``wait_for_message`` does, and return it as Postfix wrote it, line ends LF."""
-        return self._mailbox(user).wait_for_octets(which)
+        return self._mailbox(user).wait_for_bytes(which)
 
     def copies(self, user: str = BOB.name) -> Counter[str]:
         """Count what has been delivered to the user, by Message-ID."""

@@ -42,9 +42,9 @@ class Step(NamedTuple):
 
 
 def say(*parts: str | bytes) -> Step:
-    """Send lines (str, CRLF is added) or octets as they are (bytes), all in one write."""
-    octets = b"".join(part if isinstance(part, bytes) else f"{part}\r\n".encode() for part in parts)
-    return Step(f"say {octets[:60]!r}", lambda connection: connection.socket.sendall(octets))
+    """Send lines (``str``, CRLF is added) and raw ``bytes``, all in one write."""
+    data = b"".join(part if isinstance(part, bytes) else f"{part}\r\n".encode() for part in parts)
+    return Step(f"say {data[:60]!r}", lambda connection: connection.socket.sendall(data))
 
 
 def expect(pattern: str) -> Step:
@@ -57,9 +57,9 @@ def expect_content() -> Step:
     return Step("expect_content", lambda connection: connection.skip_to(_END_OF_CONTENT))
 
 
-def expect_octets(count: int) -> Step:
-    """Read that many octets, as after BDAT."""
-    return Step(f"expect_octets {count}", lambda connection: connection.skip(count))
+def expect_bytes(count: int) -> Step:
+    """Read that many bytes, as after BDAT."""
+    return Step(f"expect_bytes {count}", lambda connection: connection.skip(count))
 
 
 def start_tls(certificate: Certificate) -> Step:
@@ -78,7 +78,7 @@ def wait_for_close() -> Step:
 
 
 def close() -> Step:
-    """End the connection in the orderly way, as the end of a script does too; octets still to come do not matter."""
+    """End the connection in the orderly way, as the end of a script does too; bytes still to come do not matter."""
     return Step("close", lambda connection: connection.close())
 
 
@@ -92,7 +92,7 @@ class Peer:
 
     Attributes:
         port: where it listens on 127.0.0.1.
-        received: all octets that came, after decryption, connection after connection.
+        received: all bytes that came, after decryption, connection after connection.
         commands: the lines that ``expect`` read, without CRLF.
     """
 
@@ -161,18 +161,18 @@ class Connection:
         self.buffer = bytearray()
 
     def fill(self) -> None:
-        octets = self.socket.recv(_BLOCK)
-        if not octets:
+        data = self.socket.recv(_BLOCK)
+        if not data:
             raise ConnectionAbortedError("the client closed the connection")
-        self.peer.received += octets
-        self.buffer += octets
+        self.peer.received += data
+        self.buffer += data
 
     def skip(self, count: int) -> bytes:
         while len(self.buffer) < count:
             self.fill()
-        octets = bytes(self.buffer[:count])
+        data = bytes(self.buffer[:count])
         del self.buffer[:count]
-        return octets
+        return data
 
     def skip_to(self, end: re.Pattern[bytes]) -> bytes:
         while (found := end.search(self.buffer)) is None:
@@ -194,14 +194,14 @@ class Connection:
 
     def wait_for_close(self) -> None:
         with suppress(ConnectionError):
-            while octets := self.socket.recv(_BLOCK):
-                self.peer.received += octets
+            while data := self.socket.recv(_BLOCK):
+                self.peer.received += data
         self.socket.close()
 
     def close(self) -> None:
         if self.socket.fileno() < 0:
             return
-        # To close while octets of the client are still unread would reset the connection.
+        # To close while bytes of the client are still unread would reset the connection.
         with suppress(ConnectionError), self.socket:
             with suppress(OSError):  # the client may have reset it
                 self.socket.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""A connection as a faulty proxy needs it: TLS whose octets it can hold back, double and cut."""
+"""A connection as a faulty proxy needs it: TLS whose bytes it can hold back, double and cut."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stream:
 
     Attributes:
         buffer: what has come and was not yet taken.
-        reads: how many octets are read at once.
+        reads: how many bytes are read at once.
         tls: the TLS session, once there is one.
     """
 
@@ -47,39 +47,39 @@ class Stream:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._left = left
 
-    def send(self, octets: bytes, piece: int = BLOCK) -> None:
-        """Send octets in pieces, each a TLS record if there is TLS."""
-        for start in range(0, len(octets), piece):
-            part = octets[start : start + piece]
+    def send(self, data: bytes, piece: int = BLOCK) -> None:
+        """Send bytes in pieces, each a TLS record if there is TLS."""
+        for start in range(0, len(data), piece):
+            part = data[start : start + piece]
             if self.tls is not None:
                 self.tls.write(part)
                 part = self._outgoing.read()
             self.put(part)
 
     def fill(self) -> None:
-        """Wait for octets; they are added to the buffer."""
+        """Wait for bytes; they are added to the buffer."""
         while self.tls is not None:
             try:
-                octets = self.tls.read(BLOCK)
+                data = self.tls.read(BLOCK)
             except ssl.SSLWantReadError:
                 self._incoming.write(self._get())
-            except ssl.SSLError:  # an alert: it does not like our octets, and leaves
+            except ssl.SSLError:  # an alert: it does not like our bytes, and leaves
                 self.read_to_end()
             else:
                 break
         else:
-            octets = self._get()
-        if not octets:
+            data = self._get()
+        if not data:
             raise self._left
-        self.buffer += octets
+        self.buffer += data
 
     def take(self, count: int) -> bytes:
-        """Return so many octets when they have come."""
+        """Return so many bytes when they have come."""
         while len(self.buffer) < count:
             self.fill()
-        octets = bytes(self.buffer[:count])
+        data = bytes(self.buffer[:count])
         del self.buffer[:count]
-        return octets
+        return data
 
     def line(self) -> bytes:
         """Return the next line, its end included, when it has come."""
@@ -101,7 +101,7 @@ class Stream:
         early: bytes = b"",
         put: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Do the handshake, its octets sent by ``put``; ``early`` goes along with the last of them."""
+        """Do the handshake, its bytes sent by ``put``; ``early`` goes along with the last of them."""
         name = None if server_side else MAIL_HOST
         tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side, server_hostname=name)
         done = False
@@ -119,12 +119,12 @@ class Stream:
                 self._incoming.write(self._get())
         self.tls = tls
 
-    def drip(self, octets: bytes) -> None:
-        """Send octets, one now and then; under TLS they are one record, which takes its time."""
+    def drip(self, data: bytes) -> None:
+        """Send bytes, one now and then; under TLS they are one record, which takes its time."""
         if self.tls is not None:
-            self.tls.write(octets)
-            octets = self._outgoing.read()
-        self.put_slowly(octets, DRIP_SECONDS)
+            self.tls.write(data)
+            data = self._outgoing.read()
+        self.put_slowly(data, DRIP_SECONDS)
 
     def half_close(self) -> None:
         """Say that nothing more comes, and go on listening."""
@@ -142,24 +142,24 @@ class Stream:
         while True:
             self._get()
 
-    def put_slowly(self, octets: bytes, pause: float = 0) -> None:
-        """Send octets as they are, one by one."""
-        for octet in octets:
-            self.put(bytes([octet]))
+    def put_slowly(self, data: bytes, pause: float = 0) -> None:
+        """Send bytes as they are, one by one."""
+        for byte in data:
+            self.put(bytes([byte]))
             time.sleep(pause)
 
-    def put(self, octets: bytes) -> None:
-        """Send octets as they are."""
+    def put(self, data: bytes) -> None:
+        """Send bytes as they are."""
         try:
-            self.socket.sendall(octets)
+            self.socket.sendall(data)
         except ConnectionError as error:
             raise self._left from error
 
     def _get(self) -> bytes:
         try:
-            octets = self.socket.recv(self.reads)
+            data = self.socket.recv(self.reads)
         except ConnectionError as error:
             raise self._left from error
-        if not octets:
+        if not data:
             raise self._left
-        return octets
+        return data

@@ -15,8 +15,8 @@ from tests.servers.scripted import (
     Step,
     close,
     expect,
+    expect_bytes,
     expect_content,
-    expect_octets,
     reset,
     say,
     scripted_peer,
@@ -34,15 +34,15 @@ def connect(peer: Peer) -> socket.socket:
 
 def read_to_end(client: socket.socket) -> bytes:
     received = b""
-    while octets := client.recv(100):
-        received += octets
+    while data := client.recv(100):
+        received += data
     return received
 
 
-def exchange(script: list[Step], octets: bytes, *, to_the_end: bool = True) -> None:
-    """Send octets, and take what comes until the first reply or the end."""
+def exchange(script: list[Step], data: bytes, *, to_the_end: bool = True) -> None:
+    """Send bytes, and take what comes until the first reply or the end."""
     with scripted_peer(script, to_the_end=to_the_end) as peer, connect(peer) as client:
-        client.sendall(octets)
+        client.sendall(data)
         client.recv(100)
 
 
@@ -69,7 +69,7 @@ def test_content_ends_with_a_lone_dot(content: bytes) -> None:
 
 
 def test_content_of_a_known_length() -> None:
-    with scripted_peer([expect_octets(5), expect("QUIT")]) as peer, connect(peer) as client:
+    with scripted_peer([expect_bytes(5), expect("QUIT")]) as peer, connect(peer) as client:
         client.sendall(b"\r\n.\r\nQUIT\r\n")
 
 
@@ -85,7 +85,7 @@ def test_tls_begins_where_the_script_says(certificates: Certificates) -> None:
     assert peer.received == b"STARTTLS\r\nEHLO me\r\n"
 
 
-def test_octets_ahead_of_tls_are_an_error(certificates: Certificates) -> None:
+def test_bytes_ahead_of_tls_are_an_error(certificates: Certificates) -> None:
     with pytest.raises(ScriptError, match="ahead of TLS"):
         exchange([expect("STARTTLS"), start_tls(certificates.server)], b"STARTTLS\r\nEHLO me\r\n")
 
@@ -97,7 +97,7 @@ def test_reset() -> None:
             client.recv(100)
 
 
-def test_close_is_orderly_even_with_unread_octets() -> None:
+def test_close_is_orderly_even_with_unread_bytes() -> None:
     with scripted_peer([expect("MAIL"), close()]) as peer, connect(peer) as client:
         client.sendall(b"MAIL\r\n" + b"x" * 1_000_000)
         assert read_to_end(client) == b""

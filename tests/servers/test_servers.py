@@ -232,7 +232,7 @@ class TestPostfix:
             smtp.send_message(message)
         delivered = postfix.wait_for_message(message["Message-ID"], user)
         assert delivered.get_content() == message.get_content()
-        assert postfix.wait_for_octets(message["Message-ID"], user).endswith(b"\nOff with her head!\n")
+        assert postfix.wait_for_bytes(message["Message-ID"], user).endswith(b"\nOff with her head!\n")
         assert message["Message-ID"] in [each["Message-ID"] for each in postfix.messages(user)]
 
     def test_a_wrong_password_is_refused(self, postfix: Postfix, certificates: Certificates) -> None:

@@ -25,7 +25,7 @@ def only_gss_spnego(monkeypatch):
     return block()
 
 
-@pytest.fixture(params=[1 << 20, 1], ids=["in one piece", "octet by octet"])
+@pytest.fixture(params=[1 << 20, 1], ids=["in one piece", "byte by byte"])
 def driver(request) -> Driver:
     """A server without sockets; however the network cuts what it says, the outcome is the same."""
     return Driver(piece=request.param)

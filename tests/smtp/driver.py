@@ -37,11 +37,11 @@ class Deadlock(AssertionError):
 class Driver:
     """A transport and a server in one.
 
-    What the server says is lines (``str``, CRLF is added to each), octets as they are, or several such things, one
+    What the server says is lines (``str``, CRLF is added to each), bytes as they are, or several such things, one
     after the other (a tuple). An ``SmtpError`` is what the transport reports when there is nothing more to read.
 
     Attributes:
-        piece: how many octets the client gets to see at once, at the most.
+        piece: how many bytes the client gets to see at once, at the most.
         writes: what the client said, one entry a write.
         traced: the dialogue as the client traced it.
         under_tls: what the server says as soon as TLS stands.
@@ -72,7 +72,7 @@ class Driver:
 
         Args:
             steps: what the client does.
-            answers: what the server says to each write; a function is given the octets and returns it, or None: then
+            answers: what the server says to each write; a function is given the bytes and returns it, or None: then
                 it is asked again at the next write. Writes beyond the answers get none.
         """
         waiting = list(answers)

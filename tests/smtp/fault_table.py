@@ -89,7 +89,7 @@ COLUMNS = (
     Fault.ENDLESS_LINE,
     Fault.ENDLESS_CONTINUATION,
     Fault.CODES,
-    Fault.OCTETS,
+    Fault.ONE_BYTE_AT_A_TIME,
     Fault.EARLY,
     Fault.DOUBLED,
 )
@@ -128,7 +128,7 @@ OPENING = Way(
     "ntlm_only",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 connect       |noconn|-     |noconn|-     |-     |-     |-     |-     |-     |-     |-     |-     |-     |-
 greeting      |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |-     |rules
 EHLO          |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
@@ -145,7 +145,7 @@ BDAT = Way(
     "default",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 MAIL          |maybe1|maybe1|maybe1|maybe1|bye   |later |never |maybe1|maybe1|maybe1|maybe1|ok    |ok 2nd|maybe1
 first RCPT    |maybe1|maybe1|maybe1|maybe1|bye   |other |other |maybe1|maybe1|maybe1|maybe1|ok    |ok    |maybe1
 last RCPT     |maybe1|maybe1|maybe1|maybe1|bye   |other |other |maybe1|maybe1|maybe1|maybe1|ok    |ok    |maybe1
@@ -161,7 +161,7 @@ DATA = Way(
     "no_chunking",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "DATA"), ("content",), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
 first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
 last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
@@ -177,7 +177,7 @@ ONE_BY_ONE = Way(
     "bare",
     (*_OPENING, ("MAIL",), ("RCPT",), ("RCPT",), ("DATA",), ("content",), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
 first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |rules |rules
 last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |rules |rules

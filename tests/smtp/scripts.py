@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from tests.servers.processes import PATIENCE_SECONDS
-from tests.servers.scripted import Step, expect, expect_content, expect_octets, say
+from tests.servers.scripted import Step, expect, expect_bytes, expect_content, say
 from tests.smtp.driver import ehlo
 from tests.smtp.outgoing import Note
 
@@ -57,12 +57,12 @@ UP_TO: dict[str, list[Step]] = {
     "greeting": [],
     "EHLO": hello()[:2],
     "STARTTLS": [*hello("STARTTLS"), expect("STARTTLS")],
-    "TLS handshake": [*hello("STARTTLS"), expect("STARTTLS"), say("220 go"), expect_octets(1)],
+    "TLS handshake": [*hello("STARTTLS"), expect("STARTTLS"), say("220 go"), expect_bytes(1)],
     "AUTH": [*hello("AUTH NTLM"), expect("AUTH NTLM")],
     "MAIL": [*hello(), expect("MAIL")],
     "RCPT": [*hello(), expect("MAIL"), say("250 ok"), expect("RCPT")],
     "DATA": [*hello(), expect("MAIL"), say("250 ok"), expect("RCPT"), say("250 ok"), expect("DATA")],
     "QUIT": [*hello(), expect("QUIT")],
 }
-UP_TO["content"] = [*UP_TO["DATA"], say("354 go"), expect_octets(50_000)]
+UP_TO["content"] = [*UP_TO["DATA"], say("354 go"), expect_bytes(50_000)]
 UP_TO["final reply"] = [*UP_TO["DATA"], say("354 go"), expect_content()]

@@ -81,7 +81,7 @@ def test_a_certificate_that_is_not_good_is_refused(postfix, submission, port):
         send(submission(postfix.port(port)))
 
 
-def test_octets_before_tls_begins_are_refused():
+def test_bytes_before_tls_begins_are_refused():
     """In the same packet as the 220, or right behind it."""
     script = [say("220 hi"), expect("EHLO"), say("250-hi", "250 STARTTLS"), expect("STARTTLS")]
     with scripted_peer([*script, say("220 go", "250 injected"), wait_for_close()]) as peer:

@@ -115,10 +115,10 @@ def test_a_short_token_goes_with_the_command_and_each_challenge_is_answered(driv
     assert str(session.login) == "GSSAPI with Kerberos"
 
 
-@pytest.mark.parametrize(("octets", "together"), [(372, True), (373, False)])
-def test_the_first_token_goes_with_the_command_if_it_fits_in_512_octets(driver, exchanges, log_in, octets, together):
+@pytest.mark.parametrize(("length", "together"), [(372, True), (373, False)])
+def test_the_first_token_goes_with_the_command_if_it_fits_in_512_bytes(driver, exchanges, log_in, length, together):
     """RFC 4954, section 4."""
-    token = b"x" * octets
+    token = b"x" * length
     exchanges.tokens = (token,)
     log_in(*(["235 ok"] if together else ["334 ", "235 ok"]))
     lines = driver.writes[1:]
@@ -270,13 +270,13 @@ def test_a_connection_that_ends_during_auth_ends_the_login(exchanges, log_in, be
 
 
 @pytest.mark.parametrize(
-    ("octets", "code", "explained"),
+    ("length", "code", "explained"),
     [(20, 500, False), (1500, 500, True), (1500, 501, False), (9000, 501, True), (9000, 535, False)],
 )
-def test_a_token_that_may_be_too_long_is_explained(exchanges, log_in, octets, code, explained):
+def test_a_token_that_may_be_too_long_is_explained(exchanges, log_in, length, code, explained):
     """Some servers then read its rest as commands, so nothing more is said to them."""
-    exchanges.tokens = (b"x" * octets,)
-    long = octets > 372
+    exchanges.tokens = (b"x" * length,)
+    long = length > 372
     with pytest.raises(AuthenticationRefused) as raised:
         log_in(*(["334 "] if long else []), f"{code} no", offer="GSSAPI NTLM")
     assert ("hundreds of groups" in str(raised.value)) is explained

@@ -24,7 +24,7 @@ from airflow_smtp_cm.smtp.settings import Settings
 from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
-from tests.servers.scripted import expect, expect_content, expect_octets, reset, say, scripted_peer
+from tests.servers.scripted import expect, expect_bytes, expect_content, reset, say, scripted_peer
 from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import wait_until_the_peer_has_closed
@@ -141,7 +141,7 @@ def taken(note, *replies):
     """Return the steps that take a message by BDAT and answer with these replies, or as if all were well."""
     size = note.content(eight_bit=True, binary=False, utf8=False).size
     return [
-        *(expect("RSET"), expect("MAIL"), expect("RCPT"), expect(f"BDAT {size} LAST"), expect_octets(size)),
+        *(expect("RSET"), expect("MAIL"), expect("RCPT"), expect(f"BDAT {size} LAST"), expect_bytes(size)),
         *([say(*replies)] if replies else []),
     ]
 
@@ -172,7 +172,7 @@ def taken_alone(note):
     """Return the steps that accept a large message by BDAT."""
     size = note.content(eight_bit=True, binary=False, utf8=False).size
     envelope = [expect("MAIL"), expect("RCPT"), say("250 m", "250 t")]
-    return [*envelope, expect(f"BDAT {size} LAST"), expect_octets(size)]
+    return [*envelope, expect(f"BDAT {size} LAST"), expect_bytes(size)]
 
 
 def test_messages_stay_in_order_if_the_session_ends_before_a_large_one(send_all):
@@ -326,7 +326,7 @@ def test_messages_are_taken_as_they_are_needed(postfix, submission):
     assert kinds(given) == [SendResult] * (10 * GROUP)
 
 
-def test_a_group_is_bounded_in_octets(postfix, submission):
+def test_a_group_is_bounded_in_bytes(postfix, submission):
     ahead = []
 
     def notes():

@@ -124,7 +124,7 @@ def test_nothing_follows_in_clear_where_starttls_is_refused(driver, code):
 @pytest.mark.parametrize(
     "injected", ["250-mail.test\n250 AUTH NTLM", b"2", b"\r\n", "454 no", b"\x16\x03\x03\x00\x02"]
 )
-def test_octets_that_come_with_the_220_to_starttls_are_an_error(driver, injected):
+def test_bytes_that_come_with_the_220_to_starttls_are_an_error(driver, injected):
     """Somebody in between would inject text into the TLS session (plaintext injection)."""
     session = driver.session(**STARTTLS)
     driver.hear("220 hi")

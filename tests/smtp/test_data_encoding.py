@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from airflow_smtp_cm.smtp.data_encoding import DataLines
 from tests.fuzz.content import check, encode
 
-# Few different octets, so that the troublesome ones meet often.
-octets = st.text(alphabet="a.\r\n", max_size=30).map(str.encode)
+# Few different bytes, so that the troublesome ones meet often.
+raw = st.text(alphabet="a.\r\n", max_size=30).map(str.encode)
 
 
-@given(st.lists(octets))
+@given(st.lists(raw))
 def test_a_server_reads_what_was_meant_and_one_end_wherever_the_chunks_end(chunks):
     check(chunks)
 

@@ -31,8 +31,8 @@ from tests.servers.scripted import (
     Step,
     close,
     expect,
+    expect_bytes,
     expect_content,
-    expect_octets,
     reset,
     say,
     scripted_peer,
@@ -143,11 +143,11 @@ def test_a_reset_instead_of_a_greeting(open_client):
 
 @pytest.mark.parametrize("fault", ["silence", "reset", "close", "garbage", "endless line"])
 def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault):
-    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_octets(10)]
+    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_bytes(10)]
     with scripted_peer([*script, *FAULTS[fault]]) as peer:
         client = open_client(peer, ImpatientIn(Phase.MAIL) if fault == "silence" else PATIENT)
         with pytest.raises(DeliveryUncertain):
-            client.send(Note(octets=b"x" * 8 + b"\r\n"))
+            client.send(Note(raw=b"x" * 8 + b"\r\n"))
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault
 )
 @pytest.mark.parametrize("end", [close, reset])
 def test_replies_to_a_pipeline_that_breaks_off_count(open_client, said, error, transient, end):
-    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_octets(10)]
+    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_bytes(10)]
     with scripted_peer([*script, say(*said), end()]) as peer:
         client = open_client(peer)
         with pytest.raises(SmtpError) as raised:
-            client.send(Note(octets=b"x" * 8 + b"\r\n"))
+            client.send(Note(raw=b"x" * 8 + b"\r\n"))
     assert type(raised.value) is error
     assert raised.value.transient is transient
 
@@ -191,7 +191,7 @@ def test_a_server_that_refuses_in_the_middle_and_closes_has_refused(open_client,
         expect("RCPT"),
         say("250 ok"),
         *([expect("BDAT")] if offer == "BDAT" else [expect("DATA"), say("354 go")]),
-        expect_octets(50_000),
+        expect_bytes(50_000),
         say("552 5.3.4 too big"),
         *([tls_close()] if encrypted and end is close else []),
         end(),

@@ -20,7 +20,7 @@ DATA = ("PIPELINING",)
 class Hostile:
     """Content that yields something else than it says."""
 
-    octets: bytes
+    raw: bytes
     size: int
     error: Exception | None = None
     body: str = "7BIT"
@@ -31,8 +31,8 @@ class Hostile:
     def chunks(self):
         self.open_files.append("attachment")
         try:
-            for start in range(0, len(self.octets), 50_000):
-                yield self.octets[start : start + 50_000]
+            for start in range(0, len(self.raw), 50_000):
+                yield self.raw[start : start + 50_000]
             if self.error:
                 raise self.error
         finally:

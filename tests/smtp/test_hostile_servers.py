@@ -178,7 +178,7 @@ def test_whatever_a_server_says_and_when_the_rules_of_a_session_hold(wishes, sai
 
 @st.composite
 def changed_challenges(draw):
-    """Make challenges of real ones, with octets changed, left out or put in."""
+    """Make challenges of real ones, with bytes changed, left out or put in."""
     found = draw(st.sampled_from(sorted((CORPUS / "challenges").iterdir())))
     made = []
     for challenge in found.read_bytes()[1:].split(BORDER + b"then" + BORDER):

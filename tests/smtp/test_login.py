@@ -200,7 +200,7 @@ def test_a_service_name_that_the_server_does_not_use_is_refused(postfix, log_in,
 
 
 def test_a_token_longer_than_the_server_takes_is_explained(postfix, log_in, identities, monkeypatch):
-    """Postfix takes 12,288 octets; a ticket with hundreds of groups is longer."""
+    """Postfix takes 12,288 bytes; a ticket with hundreds of groups is longer."""
     start = Exchange.start
     monkeypatch.setattr(Exchange, "start", lambda exchange: start(exchange) + bytes(12_288))
     with pytest.raises(AuthenticationRefused, match="in hundreds of groups") as raised:

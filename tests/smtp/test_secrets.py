@@ -52,7 +52,7 @@ class Acceptor:
 def flip(said: str) -> str:
     """Change a challenge here and there."""
     token = bytearray(base64.b64decode(said.split()[1]))
-    token[12:40] = bytes(octet ^ 0xFF for octet in token[12:40])
+    token[12:40] = bytes(byte ^ 0xFF for byte in token[12:40])
     return f"334 {base64.b64encode(token).decode()}"
 
 

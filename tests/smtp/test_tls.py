@@ -63,7 +63,7 @@ def test_a_server_is_trusted_under_each_of_its_names(postfix, connect, port, nam
         assert client.tls.version == "TLSv1.3"
 
 
-def test_tls_from_the_first_octet(postfix, dovecot, connect):
+def test_tls_from_the_first_byte(postfix, dovecot, connect):
     for port in (postfix.port("smtps"), dovecot.tls_port):
         with connect(port, TlsMode.IMPLICIT) as client:
             assert client.tls.version == "TLSv1.3"
@@ -258,8 +258,8 @@ def test_a_file_that_is_missing_or_holds_something_else_is_an_error(certificates
     if content == "a folder":
         file.mkdir()
     elif content != "missing":
-        octets = {"empty": b"", "garbage": b"garbage", "another key": certificates.server.key.read_bytes()}
-        file.write_bytes(octets[content])
+        contents = {"empty": b"", "garbage": b"garbage", "another key": certificates.server.key.read_bytes()}
+        file.write_bytes(contents[content])
     with pytest.raises(SettingsError, match=r"The TLS files \(.*file\.pem.*\) cannot be used") as raised:
         context_for(Tls(**{**files, setting: str(file)}))
     assert not raised.value.transient

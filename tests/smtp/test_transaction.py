@@ -60,7 +60,7 @@ def test_chunking_without_pipelining_needs_no_data(driver, send):
 
 
 def test_a_large_message_waits_for_its_envelope_and_goes_in_blocks(driver, send):
-    note = Note(octets=LARGE)
+    note = Note(raw=LARGE)
     send(BDAT, "250 a\n250 b", _at_the_end("250 queued"), note=note)
     envelope, *blocks = driver.writes
     assert envelope.endswith(b"RCPT TO:<bob@corp.test>\r\n")
@@ -80,23 +80,23 @@ def _at_the_end(reply):
     return answer
 
 
-@pytest.mark.parametrize("octets", [INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 2 * BLOCK - 1, 2 * BLOCK])
-def test_messages_around_the_limits_arrive_whole(driver, send, octets):
-    rendering = b"x" * (octets - 2) + b"\r\n"
-    together = octets <= INLINE_LIMIT
-    left = [octets]
+@pytest.mark.parametrize("size", [INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 2 * BLOCK - 1, 2 * BLOCK])
+def test_messages_around_the_limits_arrive_whole(driver, send, size):
+    rendering = b"x" * (size - 2) + b"\r\n"
+    together = size <= INLINE_LIMIT
+    left = [size]
 
     def answer(block):
         left[0] -= len(block.partition(b"LAST\r\n")[2] or block)
         return None if left[0] else ("250 a\n250 b\n250 queued" if together else "250 queued")
 
-    send(BDAT, *([] if together else ["250 a\n250 b"]), answer, note=Note(octets=rendering))
-    assert b"".join(driver.writes).endswith(f"BDAT {octets} LAST\r\n".encode() + rendering)
+    send(BDAT, *([] if together else ["250 a\n250 b"]), answer, note=Note(raw=rendering))
+    assert b"".join(driver.writes).endswith(f"BDAT {size} LAST\r\n".encode() + rendering)
 
 
 @pytest.mark.parametrize("offer", [BDAT, DATA, ("CHUNKING",), ()])
 def test_all_or_nothing_lets_no_content_leave_before_every_recipient_is_accepted(driver, send, offer):
-    note = Note(recipients=TWO, octets=b"Hi\r\n")
+    note = Note(recipients=TWO, raw=b"Hi\r\n")
     replies = ["250 a\n250 b\n250 c"] if "PIPELINING" in offer else ["250 a", "250 b", "250 c"]
     rest = ["250 queued"] if "CHUNKING" in offer else ["354 go", "250 queued"]
     send(offer, *replies, *rest, note=note, all_or_nothing=True)
@@ -325,7 +325,7 @@ def test_a_reply_to_content_that_did_not_leave_whole_is_none(send):
 def test_a_server_that_closes_in_the_middle_of_the_content_has_said_why(send, offer, last_words, error, code):
     go = "250 a\n250 b" if offer is BDAT else "250 a\n250 b\n354 go"
     with pytest.raises(error) as raised:
-        send(offer, go, Breaks(last_words), note=Note(octets=LARGE))
+        send(offer, go, Breaks(last_words), note=Note(raw=LARGE))
     assert raised.value.code == code
     assert raised.value.transient is (code != 552)
     assert send.session.wire.closed
@@ -334,7 +334,7 @@ def test_a_server_that_closes_in_the_middle_of_the_content_has_said_why(send, of
 def test_after_a_refusal_in_the_middle_of_the_content_the_rest_does_not_leave(driver, send):
     """Without it the server would take whatever is said next for content, so that is the end of the session."""
     with pytest.raises(Refused, match="before its end: 552 too big") as raised:
-        send(BDAT, "250 a\n250 b", "552 too big", note=Note(octets=LARGE))
+        send(BDAT, "250 a\n250 b", "552 too big", note=Note(raw=LARGE))
     assert not raised.value.transient
     assert raised.value.phase is Phase.CONTENT
     assert len(b"".join(driver.writes)) < len(LARGE)
@@ -344,7 +344,7 @@ def test_after_a_refusal_in_the_middle_of_the_content_the_rest_does_not_leave(dr
 @pytest.mark.parametrize("said", ["250 queued", "354 go", "what?"])
 def test_whatever_else_is_said_in_the_middle_of_the_content_ends_it_before_its_end(driver, send, said):
     with pytest.raises(ProtocolError):
-        send(BDAT, "250 a\n250 b", said, note=Note(octets=LARGE))
+        send(BDAT, "250 a\n250 b", said, note=Note(raw=LARGE))
     assert len(b"".join(driver.writes)) < len(LARGE)
     assert send.session.wire.closed
 
