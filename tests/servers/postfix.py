@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.servers.kdc import Kdc
 
 SIZE_LIMIT = 20_000
-MESSAGES_A_SESSION = 20
+MESSAGES_PER_SESSION = 20
 # The last three get what would be in the way of whoever looks for his own: large messages, and very many.
 MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster", "first", "last", "many")
 # Answers to MAIL and RCPT, on every port.
@@ -73,7 +73,7 @@ PORTS = {
         "mynetworks=127.0.0.1 smtpd_relay_restrictions=permit_mynetworks,reject "
         "smtpd_sender_restrictions=check_sender_access,static:discard"
     ),
-    # MESSAGES_A_SESSION, then 421 at the next MAIL
+    # MESSAGES_PER_SESSION, then 421 at the next MAIL
     "throttled": "smtpd_sender_restrictions=check_policy_service,unix:private/throttle",
 }
 # Ports that show another certificate, named as in ``Certificates``.
@@ -276,5 +276,5 @@ def _master_cf(folder: Path, ports: Mapping[str, int], certificates: Certificate
         " ".join([f"{LOOPBACK}:{port} inet n - n - - smtpd", *(f"-o {option}" for option in options[name])])
         for name, port in ports.items()
     ]
-    throttle = f"argv=/bin/sh {folder}/etc/{_THROTTLE.name} {MESSAGES_A_SESSION}"
+    throttle = f"argv=/bin/sh {folder}/etc/{_THROTTLE.name} {MESSAGES_PER_SESSION}"
     return "\n".join([*lines, f"throttle unix - n n - 0 spawn user=nobody {throttle}", _SERVICES])

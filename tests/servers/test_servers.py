@@ -18,7 +18,7 @@ from spnego.channel_bindings import GssChannelBindings
 
 from tests.servers.kdc import KEYLESS_SERVICE, SERVICES
 from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, TRUDY, User
-from tests.servers.postfix import MESSAGES_A_SESSION, RECIPIENTS, SENDERS, SIZE_LIMIT
+from tests.servers.postfix import MESSAGES_PER_SESSION, RECIPIENTS, SENDERS, SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ class TestPostfix:
         for _ in range(2):
             with starttls_session(postfix.port("throttled"), certificates) as smtp:
                 log_in(smtp, "NTLM", ntlm())
-                for _ in range(MESSAGES_A_SESSION):
+                for _ in range(MESSAGES_PER_SESSION):
                     assert smtp.mail(ALICE.address)[0] == 250
                     smtp.rset()
                 assert smtp.mail(ALICE.address)[0] == 421
