@@ -1,8 +1,8 @@
 """Tens of thousands of messages to Postfix. Each must be delivered once, and neither memory nor open files may grow.
 
-Four cases: threads with a client each, and the same with sessions that the server ends with 421, in a process that does
-nothing else; one task that sends all, and mapped tasks, in a running Airflow with LocalExecutor. All log in with NTLM
-under STARTTLS. The exit status is 1 if a case failed.
+Four cases: threads with a client each, and the same with sessions that the server ends with 421, in a process that
+does nothing else; one task that sends all, and mapped tasks, in a running Airflow with LocalExecutor. All log in with
+NTLM under STARTTLS. The exit status is 1 if a case failed.
 
 Run: make load, as root; or .venv/bin/python -m benchmarks.load
 """
