@@ -1,4 +1,4 @@
-"""Delivered messages, read back from a Maildir."""
+"""Reads delivered messages from a Maildir."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 # A Message-ID, or a condition.
 Which = str | Callable[[EmailMessage], bool]
 
-_HEADERS = 10_000  # bytes that hold them
+_HEADERS = 10_000  # bytes; they contain the whole header
 
 
 @dataclass(frozen=True, slots=True)
 class Maildir:
-    """A Maildir that somebody else delivers to; it need not exist yet."""
+    """A Maildir that a server delivers to; it need not exist yet."""
 
     folder: Path
 
@@ -37,15 +37,15 @@ class Maildir:
         return Counter(_message_id(_beginning(file)) for file in self._files())
 
     def wait_for(self, which: Which) -> EmailMessage:
-        """Return the first message with this Message-ID, or that fulfils this condition, when it has arrived.
+        """Wait for the first message with this Message-ID, or one that fulfils this condition, and return it.
 
         Raises:
-            AssertionError: it does not arrive; with what did.
+            AssertionError: it did not arrive; with the Message-IDs that did.
         """
         return _parse(self.wait_for_bytes(which))
 
     def wait_for_bytes(self, which: Which) -> bytes:
-        """Like ``wait_for``, but as the bytes of the file: line ends are LF, trace headers stand on top."""
+        """Like ``wait_for``, but return the bytes of the file, with LF line ends and trace headers."""
         found: list[bytes] = []
         seen: set[Path] = set()
 

@@ -86,7 +86,7 @@ def test_tls_begins_where_the_script_says(certificates: Certificates) -> None:
 
 
 def test_bytes_ahead_of_tls_are_an_error(certificates: Certificates) -> None:
-    with pytest.raises(ScriptError, match="ahead of TLS"):
+    with pytest.raises(ScriptError, match="before TLS"):
         exchange([expect("STARTTLS"), start_tls(certificates.server)], b"STARTTLS\r\nEHLO me\r\n")
 
 
