@@ -122,8 +122,7 @@ class FaultyProxy:
     Attributes:
         client_is_connected: the test sets it when the client has connected; a reset instead of the greeting waits for
             it.
-        client_is_back: the test sets it when the client has returned; then the proxy reads the content that it has left
-            unread.
+        client_is_back: the test sets it when the client has returned; then the proxy reads the unread content.
         at_point: set when the client waits in vain: for a reply that was dropped, or for its content to be read.
         received: the commands of each connection: the first word of each command; ``response`` for a response during
             AUTH; ``content`` for complete content after DATA.

@@ -122,4 +122,4 @@ def as_played(played: Collection[Cell], wrong: Collection[Cell]) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201 - it is a script
+    print(page(), end="")  # noqa: T201 - a script prints

@@ -1,4 +1,4 @@
-"""The simplest message that the conversation takes: an envelope and bytes."""
+"""The simplest message that the conversation can send: an envelope and bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RawContent:
 
 @dataclass(frozen=True)
 class Note:
-    """A short plain message; ``raw`` replaces its rendering."""
+    """A short text message; ``raw`` replaces its content."""
 
     recipients: tuple[str, ...] = ("bob@corp.test",)
     sender: str = "alice@corp.test"

@@ -1,4 +1,4 @@
-"""Pieces of what a scripted peer plays, and what a client needs to talk to it."""
+"""Parts of scripts for a scripted peer, and settings of its clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NTLM = WindowsAuthentication(
 
 @dataclass(frozen=True)
 class Endless:
-    """Content that no network swallows before its reader has read some of it."""
+    """Content that is too large for the network buffers: it is never sent completely before the peer reads."""
 
     size: int = 64 * 1024 * 1024
     body: str = "7BIT"
@@ -52,7 +52,7 @@ def wait_until_the_peer_has_closed(client: SmtpClient) -> None:
 
 GOODBYE = [expect("QUIT"), say("221 bye")]
 
-# What the peer plays until something goes wrong at that point.
+# The script up to each point of a dialogue.
 UP_TO: dict[str, list[Step]] = {
     "greeting": [],
     "EHLO": hello()[:2],

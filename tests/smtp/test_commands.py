@@ -1,4 +1,4 @@
-"""The envelope's commands, and what never becomes part of one."""
+"""The commands of the envelope, and input that must not become part of one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EVERYTHING = Extensions({"SIZE": "", "8BITMIME": "", "SMTPUTF8": "", "DSN": "", 
         "",
     ],
 )
-def test_what_is_no_address_is_refused_before_it_becomes_a_command(address):
+def test_an_invalid_address_is_rejected_before_it_becomes_a_command(address):
     with pytest.raises(MessageError):
         rcpt_command(address, None)
     with pytest.raises(MessageError):
@@ -39,22 +39,22 @@ def test_what_is_no_address_is_refused_before_it_becomes_a_command(address):
 
 
 @pytest.mark.parametrize("address", ["a@b.test", '"a b"@c.test', r'"a\"b>"@c.test', "a@[127.0.0.1]", "bøb@corp.test"])
-def test_an_address_goes_into_the_command_as_it_is(address):
+def test_an_address_is_unchanged_in_the_command(address):
     assert rcpt_command(address, None).line == f"RCPT TO:<{address}>"
 
 
-def test_mail_names_what_the_message_needs():
+def test_mail_has_the_parameters_that_the_message_needs():
     content = RawContent(b"x" * 10, body="8BITMIME", utf8=True)
     assert mail_command("a@b.test", content, EVERYTHING, None).line == (
         "MAIL FROM:<a@b.test> SIZE=10 BODY=8BITMIME SMTPUTF8"
     )
 
 
-def test_mail_says_nothing_to_a_server_that_offers_nothing():
+def test_mail_has_no_parameters_without_extensions():
     assert mail_command("a@b.test", RawContent(b"x"), Extensions.none(), None).line == "MAIL FROM:<a@b.test>"
 
 
-def test_delivery_notifications_are_asked_for_in_xtext():
+def test_delivery_notifications_are_requested_in_xtext():
     notification = DeliveryNotification(notify=("SUCCESS", "FAILURE"), full=True, envelope_id="a+b = c")
     assert mail_command("a@b.test", RawContent(b""), EVERYTHING, notification).line.endswith(
         " RET=FULL ENVID=a+2Bb+20+3D+20c"

@@ -1,4 +1,4 @@
-"""How the server's replies are read, and how far it may go."""
+"""Parsing of the server's replies, and their limits."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def test_a_reply_has_one_code_and_its_lines(raw, code, lines):
 
 @pytest.mark.parametrize("raw", [b"\r", b"\0", b"\x1b", b"\x7f", b"\x9b", b"\xc2\x9b", "\u2028".encode()])
 def test_control_characters_are_not_passed_on(raw):
-    """In a log they would forge lines, or give a terminal orders; a message that reports them could not be sent."""
+    """They could forge lines of a log, or control a terminal; a mail that contains them could not be sent."""
     assert read(b"550 5.1.1 a" + raw + b"b\r\n") == [Reply(550, ("5.1.1 a\N{REPLACEMENT CHARACTER}b",))]
 
 
-def test_pipelined_replies_come_one_by_one():
+def test_pipelined_replies_are_returned_one_by_one():
     assert [reply.code for reply in read(b"250 a\r\n550-b\r\n550 c\r\n354 d\r\n")] == [250, 550, 354]
 
 
@@ -79,7 +79,7 @@ def test_an_enhanced_code_counts_only_in_its_own_class(line, enhanced):
         b"\x16\x03\x01\x02\x00\n",
     ],
 )
-def test_what_is_no_reply_is_a_protocol_error(raw):
+def test_data_that_is_not_a_reply_is_a_protocol_error(raw):
     with pytest.raises(ProtocolError):
         read(raw)
 
@@ -95,12 +95,12 @@ def test_what_is_no_reply_is_a_protocol_error(raw):
         ),
     ],
 )
-def test_a_server_that_does_not_stop_talking_is_cut_off(raw):
+def test_an_endless_reply_is_a_protocol_error(raw):
     with pytest.raises(ProtocolError):
         read(raw)
 
 
-def test_an_error_shows_what_came_but_not_all_of_it():
+def test_an_error_shows_the_beginning_of_the_data():
     with pytest.raises(ProtocolError, match=r"xxx…$") as raised:
         read(b"x" * 5000 + b"\r\n")
     assert len(str(raised.value)) < 300
@@ -116,7 +116,7 @@ replies = st.lists(
 
 
 @given(replies, st.data())
-def test_replies_are_the_same_however_the_network_cuts_them(written, data):
+def test_replies_do_not_depend_on_how_the_network_splits_them(written, data):
     raw = b"".join(
         f"{code}{' ' if number == len(lines) else '-'}{line}\r\n".encode()
         for code, lines in written

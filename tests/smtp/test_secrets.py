@@ -1,4 +1,4 @@
-"""What belongs to a login never gets out: not into the trace, a log, an error or a repr."""
+"""Secrets of a login never leak: not into the trace, a log, an error or a repr."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.smtp.driver import END, ehlo
 
 
 class Acceptor:
-    """The server's side of AUTH NTLM, by pyspnego: a function for the driver; answers can be distorted.
+    """The server's side of AUTH NTLM, by pyspnego: a function for the driver; its challenges can be distorted.
 
     Attributes:
         secrets: every token that was exchanged.
@@ -50,7 +50,7 @@ class Acceptor:
 
 
 def flip(said: str) -> str:
-    """Change a challenge here and there."""
+    """Change some bytes of a challenge."""
     token = bytearray(base64.b64decode(said.split()[1]))
     token[12:40] = bytes(byte ^ 0xFF for byte in token[12:40])
     return f"334 {base64.b64encode(token).decode()}"
@@ -80,14 +80,14 @@ def ntlm_users(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("ntlm_users")
 @pytest.mark.parametrize("password", [ALICE.password, "another-password-7"], ids=["right", "wrong"])
 @pytest.mark.parametrize("distortion", DISTORTIONS)
-def test_a_login_leaves_no_secret_behind(driver, caplog, distortion, password):
+def test_a_login_leaks_no_secret(driver, caplog, distortion, password):
     caplog.set_level(logging.DEBUG)
     acceptor = Acceptor(DISTORTIONS[distortion])
     answer = acceptor if "repeats" not in distortion else _repeating(acceptor)
     identity = Identity(username=ALICE.down_level, password=password)
     windows = WindowsAuthentication(identity=identity, mechanism=MechanismChoice.NTLM)
     session = driver.session(authentication=windows)
-    # The same again by the logger that serves where nobody asks for a trace.
+    # Again with the logger that is used without a trace function.
     to_log = Trace()
     session.wire.trace.sink = lambda event: (driver.traced.append(event), to_log(event.direction, event.text))
     driver.hear("220 hi")
@@ -110,7 +110,7 @@ def _repeating(acceptor):
     return answer
 
 
-def test_what_carries_secrets_does_not_show_them():
+def test_objects_with_secrets_do_not_show_them():
     assert "secret" not in repr(Write(b"secret", Phase.AUTH))
     assert "secret" not in repr(Command(Phase.FINAL, "BDAT 6 LAST", b"secret"))
     assert "secret" not in repr(Call(partial(print, b"secret")))
