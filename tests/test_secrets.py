@@ -31,7 +31,7 @@ from airflow_smtp_cm.smtp.errors import Phase
 from airflow_smtp_cm.smtp.transport import SocketTransport
 from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import to_postfix
-from tests.hidden import assert_hidden, told_by
+from tests.hidden import assert_hidden, texts_of
 from tests.servers.people import ALICE, DOMAIN
 
 WRONG = "Not-Her-Password-9"
@@ -260,7 +260,7 @@ def run(way) -> tuple[bool, list[str]]:
     try:
         shown = way()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is looked through
-        return False, told_by(error)
+        return False, texts_of(error)
     return not shown or not shown[0].startswith("(False"), shown
 
 

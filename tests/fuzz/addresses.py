@@ -1,4 +1,4 @@
-"""Whatever stands in a line of addresses: what is read can be written, read again and given to a server."""
+"""Any line of addresses: a parsed address can be written, parsed again and sent to a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fuzz import inputs
 
 
 def check(line: str) -> None:
-    """Read a line."""
+    """Check a line."""
     try:
         read = parse_line(line)
     except InvalidAddress as error:

@@ -1,4 +1,4 @@
-"""Whatever stands in a connection string: it is read and can be written, or everything wrong is said."""
+"""Any connection string: it is parsed and can be written, or all its problems are reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.fuzz import inputs
 
 
 def check(text: str) -> None:
-    """Read a text."""
+    """Check a text."""
     try:
         said = ConnectionString.parse(text)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Whatever a file name is: refused, or read back the same, beside no other header."""
+"""Any file name: it is rejected, or read back the same, without another header."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.mail.reading import bytes_of, seen_by_python, seen_by_rust
 
 
 def check(name: str, content: bytes) -> None:
-    """Attach bytes under this name."""
+    """Check an attachment with this name."""
     try:
         attachment = Attachment(content, name)
     except InvalidAttachment as error:

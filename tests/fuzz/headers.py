@@ -1,4 +1,4 @@
-"""Whatever a header's name and value are: refused, or read back the same, beside no other header."""
+"""Any header: it is rejected, or read back the same, without another header."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OTHERS = ["date", "from", "to", "message-id", "mime-version", "content-type", "
 
 
 def check(name: str, value: str) -> None:
-    """Write a message with this header, and with this value as its subject."""
+    """Check a message with this header, and with this value as its subject."""
     try:
         message = MailMessage(from_email="a@x", to="b@y", subject=value, headers={name: value})
     except InvalidMessage:

@@ -1,4 +1,4 @@
-"""Whatever a message is made of: refused, or bytes that keep the rules of the wire and are read back the same."""
+"""Any message: it is rejected, or its bytes follow the rules of SMTP, and are read back the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HIDDEN = "only-in-bcc@nowhere.example"
 
 
 def check(message: MailMessage, *, eight_bit: bool) -> None:
-    """Write a message; its recipients, but for ``HIDDEN`` in Bcc, are such as the parser in Rust reads."""
+    """Check a message; the parser in Rust supports its recipients, except ``HIDDEN`` in Bcc."""
     rendered = message.content(eight_bit=eight_bit, binary=False, utf8=False)
     chunks = list(rendered.chunks())
     raw = b"".join(chunks)
@@ -28,7 +28,7 @@ def check(message: MailMessage, *, eight_bit: bool) -> None:
 
 
 def header_names(raw: bytes) -> list[str]:
-    """Return the names of the header's fields, lower case, in order."""
+    """Return the names of the headers, in lower case and in order."""
     head = raw.partition(b"\r\n\r\n")[0].decode()
     return [line.partition(":")[0].lower() for line in head.split("\r\n") if not line.startswith((" ", "\t"))]
 
@@ -70,7 +70,7 @@ def _meant(known: Iterable[Address]) -> list[tuple[str, str]]:
 
 
 def _without_spaces(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Python 3.11's email puts a space between two encoded words of a name, and makes one space of several."""
+    """Remove spaces: Python 3.11's ``email`` changes the spaces between the encoded words of a name."""
     return [("".join(name.split()), address) for name, address in pairs]
 
 
@@ -81,7 +81,7 @@ def _with_lf(texts: dict[str, str]) -> dict[str, str]:
 def _texts_meant(message: MailMessage) -> dict[str, str]:
     texts = {"plain": message.text, "html": message.html}
     texts = _with_lf({subtype: text for subtype, text in texts.items() if text}) or {"plain": ""}
-    if len(texts) == 1 and not message.attachments:  # nothing follows, so the last line gets an end
+    if len(texts) == 1 and not message.attachments:  # the last line gets a line end, because nothing follows
         texts = {subtype: text if not text or text.endswith("\n") else f"{text}\n" for subtype, text in texts.items()}
     return texts
 

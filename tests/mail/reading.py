@@ -1,4 +1,4 @@
-"""Two parsers that share no code, to say what a recipient would see: Python's ``email`` and Rust's ``mailparse``."""
+"""Two independent parsers that show what a recipient sees: Python's ``email`` and Rust's ``mailparse``."""
 
 import email
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import fast_mail_parser
 
 @dataclass
 class Seen:
-    """A message as somebody else reads it."""
+    """A message as a parser reads it."""
 
     senders: list
     to: list

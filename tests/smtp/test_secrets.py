@@ -15,7 +15,7 @@ from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from airflow_smtp_cm.smtp.trace import Trace
 from airflow_smtp_cm.smtp.wire import Command
-from tests.hidden import assert_hidden, told_by
+from tests.hidden import assert_hidden, texts_of
 from tests.servers.people import ALICE, NTLM_USERS
 from tests.smtp.driver import END, ehlo
 
@@ -95,7 +95,7 @@ def test_a_login_leaks_no_secret(driver, caplog, distortion, password):
     try:
         driver.run(session.open("me.test"), ehlo("AUTH NTLM"), answer, answer)
     except SmtpError as error:
-        shown += told_by(error)
+        shown += texts_of(error)
     assert (session.login is not None) is (distortion == "nothing" and password == ALICE.password)
     shown += [*driver.trace, caplog.text, repr(session), repr(session.wire), repr(session.wire.settings)]
     assert "C: AUTH NTLM ********" in driver.trace
