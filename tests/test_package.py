@@ -117,9 +117,9 @@ def test_wheel_has_the_package_and_nothing_else(installed, distribution):
 
 
 def test_version_is_that_of_the_module(distribution, run):
-    said = run(sys.executable, "-c", "import airflow_smtp_cm; print(airflow_smtp_cm.__version__)").stdout
+    outcome = run(sys.executable, "-c", "import airflow_smtp_cm; print(airflow_smtp_cm.__version__)").stdout
 
-    assert said.strip() == distribution.version
+    assert outcome.strip() == distribution.version
 
 
 def test_licence_is_included(distribution):
@@ -168,33 +168,33 @@ def test_readme_names_the_wheel(built):
 # --- in Airflow
 
 
-def airflow_says(run, *arguments):
+def airflow_json(run, *arguments):
     """Return the JSON output of an airflow command, after a check that it has no warnings."""
-    said = run(AIRFLOW, *arguments, "--output", "json")
-    *log, result = said.stdout.splitlines()
+    outcome = run(AIRFLOW, *arguments, "--output", "json")
+    *log, result = outcome.stdout.splitlines()
     # Python 3.14 warns about Airflow's own definitions of its commands; findings/ has it.
-    log = [line for line in (*log, *said.stderr.splitlines()) if "FileType is deprecated" not in line]
+    log = [line for line in (*log, *outcome.stderr.splitlines()) if "FileType is deprecated" not in line]
     complaints = [word for word in ("traceback", "warn", "error", "smtp") if word in "\n".join(log).lower()]
     assert not complaints, log
     return json.loads(result)
 
 
 def test_airflow_lists_the_provider(run, distribution):
-    listed = {row["package_name"]: row for row in airflow_says(run, "providers", "list")}
+    listed = {row["package_name"]: row for row in airflow_json(run, "providers", "list")}
 
     assert listed["airflow-smtp-cm"]["version"] == distribution.version
     assert "Send Mail task" in listed["airflow-smtp-cm"]["description"]
 
 
 def test_airflow_shows_the_provider(run):
-    (provider,) = airflow_says(run, "providers", "get", "airflow-smtp-cm", "--full")
+    (provider,) = airflow_json(run, "providers", "get", "airflow-smtp-cm", "--full")
 
     (connection_type,) = provider["connection-types"]
     assert connection_type["connection-type"] == "smtp_cm"
 
 
 def test_airflow_lists_the_hook(run):
-    hooks = {row["connection_type"]: row for row in airflow_says(run, "providers", "hooks")}
+    hooks = {row["connection_type"]: row for row in airflow_json(run, "providers", "hooks")}
 
     assert hooks["smtp_cm"] == {
         "connection_type": "smtp_cm",
@@ -217,10 +217,10 @@ bag = DagBag(paths["airflow-smtp-cm-example-dags"])
 files = {dag.fileloc for dag in bag.dags.values()}
 print(len(files), bag.import_errors, paths["airflow-smtp-cm-example-dags"])
 """
-    said = run(sys.executable, "-c", code)
+    outcome = run(sys.executable, "-c", code)
 
-    assert said.stdout.splitlines()[-1] == f"{len(EXAMPLES)} {{}} {installed}/airflow_smtp_cm/example_dags"
-    assert "Could not load provider module" not in said.stdout + said.stderr
+    assert outcome.stdout.splitlines()[-1] == f"{len(EXAMPLES)} {{}} {installed}/airflow_smtp_cm/example_dags"
+    assert "Could not load provider module" not in outcome.stdout + outcome.stderr
 
 
 def test_examples_cause_no_warnings(run):

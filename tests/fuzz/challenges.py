@@ -25,14 +25,14 @@ MECHANISMS: tuple[MechanismName, ...] = ("NTLM", "GSS-SPNEGO", "GSSAPI")
 def check(mechanism: MechanismName, challenges: Sequence[bytes]) -> None:
     """Check an exchange with NTLM (Kerberos would need a KDC)."""
     exchange = Exchange(Attempt(mechanism, "ntlm"), WINDOWS, "mail.test", b"tls-server-end-point:" + bytes(32))
-    said = [exchange.start()]
-    assert said[0]
+    tokens = [exchange.start()]
+    assert tokens[0]
     assert not exchange.established
     for challenge in challenges:
         try:
-            said.append(exchange.respond(challenge))
+            tokens.append(exchange.respond(challenge))
         except AuthenticationError as error:
-            assert_hidden(texts_of(error), PASSWORD.encode(), *said, challenge)
+            assert_hidden(texts_of(error), PASSWORD.encode(), *tokens, challenge)
             return
         assert exchange.password_used
         assert isinstance(exchange.established, bool)

@@ -10,12 +10,12 @@ from tests.fuzz import inputs
 def check(text: str) -> None:
     """Check a text."""
     try:
-        said = ConnectionString.parse(text)
+        parsed = ConnectionString.parse(text)
     except SettingsError as error:
         assert error.problems
         return
     silent = {"use_windows_authentication": False, "enable_ssl": False}
-    assert ConnectionString.parse(str(said)).properties() == silent | said.properties()
+    assert ConnectionString.parse(str(parsed)).properties() == silent | parsed.properties()
 
 
 def one_input(data: bytes) -> None:

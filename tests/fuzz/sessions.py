@@ -38,15 +38,15 @@ class _Server(Driver):
         in_clear: number of writes before TLS; None if there was no TLS.
     """
 
-    def __init__(self, said: Iterable[bytes], *, implicit: bool) -> None:
+    def __init__(self, pieces: Iterable[bytes], *, implicit: bool) -> None:
         super().__init__()
         self.in_clear: int | None = None
-        self._said = iter(said)
+        self._pieces = iter(pieces)
         if not implicit:
             self._send_next()
 
     def _send_next(self) -> None:
-        self.hear(next(self._said, END))
+        self.feed(next(self._pieces, END))
 
     def _perform(self, effect: Effect, waiting: list[object]) -> Any:
         outcome = super()._perform(effect, waiting)
@@ -66,15 +66,15 @@ class _Server(Driver):
         return super()._read()
 
 
-def check(wishes: Container[str], said: Sequence[bytes]) -> None:
+def check(wishes: Container[str], pieces: Sequence[bytes]) -> None:
     """Check a session that sends a message.
 
     Args:
         wishes: some of ``WISHES``.
-        said: the server's data, piece by piece.
+        pieces: the server's data, piece by piece.
     """
     mode = TlsMode.STARTTLS if "starttls" in wishes else TlsMode.IMPLICIT if "implicit" in wishes else TlsMode.NONE
-    server = _Server(said, implicit=mode is TlsMode.IMPLICIT)
+    server = _Server(pieces, implicit=mode is TlsMode.IMPLICIT)
     session = server.session(
         tls=Tls(mode=mode), authentication=_WINDOWS if "ntlm" in wishes else None, pipelining="slow" not in wishes
     )
@@ -107,5 +107,5 @@ def _tokens(writes: Iterable[bytes]) -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    wishes, *said = inputs.pieces(data)
-    check(set(inputs.text(wishes).split()), said)
+    wishes, *pieces = inputs.pieces(data)
+    check(set(inputs.text(wishes).split()), pieces)

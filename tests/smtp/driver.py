@@ -61,7 +61,7 @@ class Driver:
     def opened(self, *extensions: str, **settings: Any) -> Session:
         """Return an open session with a server that offers these extensions; the writes and the trace are cleared."""
         session = self.session(**settings)
-        self.hear("220 hi")
+        self.feed("220 hi")
         self.run(session.open("me.test"), ehlo(*extensions))
         self.writes.clear()
         self.traced.clear()
@@ -91,20 +91,20 @@ class Driver:
         assert not waiting, f"the client did not wait for {waiting}"
         return result
 
-    def hear(self, said: object) -> None:
+    def feed(self, data: object) -> None:
         """Send data from the server."""
-        if isinstance(said, tuple):
-            for part in said:
-                self.hear(part)
-        elif isinstance(said, str):
-            self._arrived += "".join(f"{line}\r\n" for line in said.splitlines()).encode()
-        elif isinstance(said, bytes):
-            self._arrived += said
+        if isinstance(data, tuple):
+            for part in data:
+                self.feed(part)
+        elif isinstance(data, str):
+            self._arrived += "".join(f"{line}\r\n" for line in data.splitlines()).encode()
+        elif isinstance(data, bytes):
+            self._arrived += data
         else:
-            self._end = said
+            self._end = data
 
     @property
-    def said(self) -> list[str]:
+    def sent(self) -> list[str]:
         """The lines that the client has sent."""
         return b"".join(self.writes).decode().splitlines()
 
@@ -124,20 +124,20 @@ class Driver:
             return effect.function()
         assert isinstance(effect, StartTls)
         assert not self._arrived, "unencrypted data would become part of the TLS session"
-        self.hear(self.under_tls)
+        self.feed(self.under_tls)
         return TlsSession(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", certificate=b"", tls_unique=None)
 
     def _write(self, data: bytes, waiting: list[object]) -> None:
         answer = waiting.pop(0) if waiting else ()
         if isinstance(answer, Breaks):
-            self.hear((answer.last_words, END))
+            self.feed((answer.last_words, END))
             raise Disconnected("The connection was lost.")
         self.writes.append(data)
-        said = answer(data) if callable(answer) else answer
-        if said is None:
+        reply = answer(data) if callable(answer) else answer
+        if reply is None:
             waiting.insert(0, answer)
         else:
-            self.hear(said)
+            self.feed(reply)
 
     def _read(self) -> bytes:
         if self._arrived:

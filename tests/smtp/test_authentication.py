@@ -93,7 +93,7 @@ def log_in(driver):
     def log_in(*answers, offer="GSSAPI GSS-SPNEGO NTLM", identity=TICKET, mechanism="auto", **options):
         windows = WindowsAuthentication(identity=identity, mechanism=MechanismChoice(mechanism), **options)
         session = driver.session(authentication=windows)
-        driver.hear("220 hi")
+        driver.feed("220 hi")
         driver.run(session.open("me.test"), ehlo(f"AUTH {offer}") if offer else ehlo(), *answers)
         return session
 
@@ -110,7 +110,7 @@ def b64(token: bytes) -> str:
 def test_a_short_token_is_sent_with_the_command_and_each_challenge_is_answered(driver, exchanges, log_in):
     exchanges.tokens = (b"first", b"second", b"")
     session = log_in(f"334 {b64(b'challenge')}", "334 ", "235 2.7.0 welcome")
-    assert driver.said[1:] == [f"AUTH GSSAPI {b64(b'first')}", b64(b"second"), ""]
+    assert driver.sent[1:] == [f"AUTH GSSAPI {b64(b'first')}", b64(b"second"), ""]
     assert exchanges.challenges == [b"challenge", b""]
     assert str(session.login) == "GSSAPI with Kerberos"
 
@@ -133,7 +133,7 @@ def test_text_after_the_first_334_is_not_a_challenge(driver, exchanges, log_in, 
     exchanges.tokens = (b"x" * 1000,)
     log_in(f"334 {text}", "235 ok")
     assert exchanges.challenges == []
-    assert driver.said[-1] == b64(b"x" * 1000)
+    assert driver.sent[-1] == b64(b"x" * 1000)
 
 
 @pytest.mark.parametrize("challenge", ["YQ", "YQ=", "Y Q==", "YQ==YQ==", "=", "*", "ntlm supported", "YQ==\x00", "Ä"])
@@ -141,7 +141,7 @@ def test_a_challenge_that_is_not_base64_ends_the_exchange(driver, exchanges, log
     with pytest.raises(AuthenticationError, match="not base64"):
         log_in(f"334 {challenge}", "501 cancelled")
     assert exchanges.challenges == []
-    assert driver.said[-1] == "*"
+    assert driver.sent[-1] == "*"
 
 
 @pytest.mark.parametrize("answer", ["501 cancelled", "500 what?", "235 ok", "421 bye", END, "what"])
@@ -150,7 +150,7 @@ def test_a_challenge_that_the_mechanism_does_not_allow_ends_the_exchange(driver,
     exchanges.tokens = (b"first", AuthenticationError("The server's part cannot be used."))
     with pytest.raises(AuthenticationError, match="cannot be used") as raised:
         log_in("334 YQ==", answer)
-    assert driver.said[-1] == "*"
+    assert driver.sent[-1] == "*"
     assert not raised.value.transient
 
 
@@ -158,7 +158,7 @@ def test_an_exchange_has_at_most_ten_rounds(driver, exchanges, log_in):
     with pytest.raises(AuthenticationError, match=r"did not finish the .* exchange within 10 rounds"):
         log_in(*["334 YQ=="] * 11, "501 cancelled")
     assert len(exchanges.challenges) == 10
-    assert driver.said[-2:] == [b64(b"answer"), "*"]
+    assert driver.sent[-2:] == [b64(b"answer"), "*"]
 
 
 @pytest.mark.parametrize("answers", [["235 welcome"], ["334 YQ==", "235 welcome"]])
@@ -166,7 +166,7 @@ def test_a_server_that_accepts_the_login_too_early_is_not_trusted(driver, exchan
     exchanges.complete = False
     with pytest.raises(AuthenticationError, match="before authenticating itself"):
         log_in(*answers)
-    assert driver.said[-1] in (f"AUTH GSSAPI {b64(b'first')}", b64(b"answer"))
+    assert driver.sent[-1] in (f"AUTH GSSAPI {b64(b'first')}", b64(b"answer"))
 
 
 def test_a_challenge_may_be_as_long_as_a_ticket(exchanges, log_in):
@@ -212,14 +212,14 @@ def test_ntlm_is_tried_if_kerberos_cannot_start(driver, exchanges, log_in):
     session = log_in("235 ok", identity=USER)
     assert str(session.login) == "NTLM"
     assert exchanges.tried == ["GSSAPI with Kerberos", "NTLM"]
-    assert driver.said[-1] == f"AUTH NTLM {b64(b'first')}"
+    assert driver.sent[-1] == f"AUTH NTLM {b64(b'first')}"
 
 
 def test_if_no_mechanism_can_start_every_reason_is_reported(driver, exchanges, log_in):
     exchanges.unable = {"kerberos": CredentialError("There is no ticket."), "ntlm": CredentialError("No NTLM.")}
     with pytest.raises(CredentialError, match=r"No NTLM\. Earlier attempts: There is no ticket\."):
         log_in(identity=USER)
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
 def test_the_password_of_a_refused_account_is_not_tried_with_ntlm(driver, exchanges, log_in):
@@ -229,7 +229,7 @@ def test_the_password_of_a_refused_account_is_not_tried_with_ntlm(driver, exchan
     with pytest.raises(CredentialError, match="refused the password"):
         log_in(identity=USER)
     assert exchanges.tried == ["GSSAPI with Kerberos"]
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
 def test_after_a_refused_ticket_another_mechanism_is_tried_but_never_ntlm(exchanges, log_in):
@@ -244,7 +244,7 @@ def test_a_password_is_tried_once(driver, exchanges, log_in, code):
     with pytest.raises(AuthenticationRefused, match="Check the user, the password") as raised:
         log_in("334 YQ==", f"{code} 5.7.8 no", identity=USER, mechanism="ntlm")
     assert exchanges.tried == ["NTLM"]
-    assert driver.said[-1] == b64(b"answer")
+    assert driver.sent[-1] == b64(b"answer")
     assert not raised.value.transient
 
 
@@ -288,7 +288,7 @@ def test_nothing_is_sent_if_windows_authentication_is_not_offered(driver, exchan
     with pytest.raises(AuthenticationNotOffered, match=f"it offers {', '.join(offer.split()) or 'no auth'}"):
         log_in(offer=offer, identity=USER, mechanism=mechanism)
     assert exchanges.tried == []
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
 def test_anonymous_if_not_offered_continues_with_a_warning(driver, exchanges, log_in, caplog):
@@ -296,7 +296,7 @@ def test_anonymous_if_not_offered_continues_with_a_warning(driver, exchanges, lo
     assert session.login is None
     assert exchanges.tried == []
     assert "the session is anonymous" in caplog.text
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
 @pytest.mark.parametrize("answers", [["535 no", "535 no"], ["334 YQ==", "454 later"]])
@@ -304,4 +304,4 @@ def test_a_refused_login_is_never_followed_by_anonymous_mail(driver, exchanges, 
     with pytest.raises(AuthenticationRefused):
         log_in(*answers, anonymous_if_not_offered=True)
     assert exchanges.tried
-    assert not any(line.startswith("MAIL") for line in driver.said)
+    assert not any(line.startswith("MAIL") for line in driver.sent)

@@ -33,7 +33,7 @@ def send(session, note=None, **options):
 
 def test_a_session_begins_with_the_greeting_and_ehlo(driver):
     session = driver.session()
-    driver.hear("220-mail.test\n220 ESMTP")
+    driver.feed("220-mail.test\n220 ESMTP")
     driver.run(session.open("me.test"), ehlo("PIPELINING", "SIZE 1000"))
     assert driver.writes == [b"EHLO me.test\r\n"]
     assert session.wire.extensions.size_limit == 1000
@@ -47,32 +47,32 @@ def test_a_session_begins_with_the_greeting_and_ehlo(driver):
 @pytest.mark.parametrize("code", [500, 502, 504])
 def test_helo_is_sent_if_ehlo_is_not_implemented(driver, code):
     session = driver.session()
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     driver.run(session.open("me.test"), f"{code} what?", "250-mail.test\n250 PIPELINING")
-    assert driver.said == ["EHLO me.test", "HELO me.test"]
+    assert driver.sent == ["EHLO me.test", "HELO me.test"]
     assert "PIPELINING" not in session.wire.extensions
 
 
 @pytest.mark.parametrize("code", [421, 450, 451, 501, 503, 535, 550, 554])
 def test_helo_is_not_sent_if_ehlo_is_refused_for_another_reason(driver, code):
     session = driver.session()
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     with pytest.raises(Refused) as raised:
         driver.run(session.open("me.test"), f"{code} no")
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
     assert raised.value.code == code
     assert raised.value.transient is (code < 500)
 
 
 def test_a_server_that_accepts_neither_ehlo_nor_helo_is_an_error(driver):
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     with pytest.raises(Refused, match=r"refused EHLO and HELO: 550 5\.7\.1 no"):
         driver.run(driver.session().open("me.test"), "502 what?", "550 5.7.1 no")
 
 
 @pytest.mark.parametrize("code", [421, 450, 521, 554])
 def test_nothing_is_sent_to_a_server_that_rejects_the_connection(driver, code):
-    driver.hear(f"{code} no")
+    driver.feed(f"{code} no")
     with pytest.raises(Refused, match=f"{code} no") as raised:
         driver.run(driver.session().open("me.test"))
     assert raised.value.phase is Phase.GREETING
@@ -85,11 +85,11 @@ def test_nothing_is_sent_to_a_server_that_rejects_the_connection(driver, code):
 
 def test_extensions_offered_before_tls_are_forgotten(driver):
     session = driver.session(**STARTTLS)
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     driver.run(
         session.open("me.test"), ehlo("AUTH NTLM", "STARTTLS", "PIPELINING", "SIZE 1"), "220 go", ehlo("CHUNKING")
     )
-    assert driver.said == ["EHLO me.test", "STARTTLS", "EHLO me.test"]
+    assert driver.sent == ["EHLO me.test", "STARTTLS", "EHLO me.test"]
     assert session.wire.extensions.keywords == {"CHUNKING": ""}
     assert session.wire.extensions.mechanisms == ()
     assert session.wire.tls is not None
@@ -97,27 +97,27 @@ def test_extensions_offered_before_tls_are_forgotten(driver):
 
 def test_extensions_offered_before_tls_are_forgotten_even_if_only_helo_succeeds_under_tls(driver):
     session = driver.session(**STARTTLS)
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     driver.run(session.open("me.test"), ehlo("STARTTLS", "PIPELINING"), "220 go", "502 what?", "250 hi")
-    assert driver.said[-2:] == ["EHLO me.test", "HELO me.test"]
+    assert driver.sent[-2:] == ["EHLO me.test", "HELO me.test"]
     assert session.wire.extensions.keywords == {}
 
 
 @pytest.mark.parametrize("hello", [(ehlo("AUTH NTLM"),), ("502 what?", "250 hi")])
 def test_nothing_is_sent_unencrypted_if_starttls_is_not_offered(driver, hello):
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     with pytest.raises(StartTlsNotOffered, match=r"not offer STARTTLS\. Enable SSL makes TLS mandatory") as raised:
         driver.run(driver.session(**STARTTLS).open("me.test"), *hello)
     assert not raised.value.transient
-    assert driver.said[-1] in ("EHLO me.test", "HELO me.test")
+    assert driver.sent[-1] in ("EHLO me.test", "HELO me.test")
 
 
 @pytest.mark.parametrize("code", [421, 454, 501, 502, 554])
 def test_nothing_is_sent_unencrypted_if_starttls_is_refused(driver, code):
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     with pytest.raises(StartTlsNotOffered, match=f'refused STARTTLS: "{code} no" Enable SSL makes') as raised:
         driver.run(driver.session(**STARTTLS).open("me.test"), ehlo("STARTTLS"), f"{code} no")
-    assert driver.said[-1] == "STARTTLS"
+    assert driver.sent[-1] == "STARTTLS"
     assert raised.value.transient is (code < 500)
 
 
@@ -127,18 +127,18 @@ def test_nothing_is_sent_unencrypted_if_starttls_is_refused(driver, code):
 def test_bytes_that_come_with_the_220_to_starttls_are_an_error(driver, injected):
     """Otherwise, an attacker could inject plaintext into the TLS session."""
     session = driver.session(**STARTTLS)
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     with pytest.raises(ProtocolError) as raised:
         driver.run(session.open("me.test"), ehlo("STARTTLS"), ("220 go", injected))
     assert not raised.value.transient
     assert session.wire.closed
-    assert driver.said[-1] == "STARTTLS"
+    assert driver.sent[-1] == "STARTTLS"
 
 
 def test_implicit_tls_begins_before_the_greeting(driver):
     driver.under_tls = "220 hi"
     driver.run(driver.session(tls=Tls(mode=TlsMode.IMPLICIT)).open("me.test"), ehlo("STARTTLS"))
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
     assert driver.trace[:2] == ["*: TLSv1.3, TLS_AES_256_GCM_SHA384", "S: 220 hi"]
 
 
@@ -163,18 +163,18 @@ def test_an_unsolicited_reply_is_an_error_before_the_next_command(driver, comman
         driver.run(commands_of(session)[command])
     assert raised.value.phase in (Phase.MAIL, Phase.NOOP)
     assert session.wire.closed
-    assert driver.said == ["NOOP"]
+    assert driver.sent == ["NOOP"]
 
 
 @pytest.mark.parametrize("command", ["MAIL", "NOOP", "nothing"])
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("data", "error"),
     [("421 4.4.2 idle for too long", Refused), (END, Disconnected), (("421 4.4.2 bye", END), Refused)],
 )
-def test_a_closed_connection_is_noticed_before_the_next_command(driver, command, said, error):
+def test_a_closed_connection_is_noticed_before_the_next_command(driver, command, data, error):
     """A message that is not even sent cannot be uncertain."""
     session = driver.opened("PIPELINING", "CHUNKING")
-    driver.hear(said)
+    driver.feed(data)
     with pytest.raises(error) as raised:
         driver.run(commands_of(session)[command])
     assert type(raised.value) is error
@@ -203,7 +203,7 @@ def test_every_end_of_the_conversation_has_its_error_at_every_command(driver, wh
     answer, error, transient = ENDS[end]
     if when in ("EHLO", "STARTTLS"):
         session = driver.session(**STARTTLS)
-        driver.hear("220 hi")
+        driver.feed("220 hi")
         steps = session.open("me.test")
         answers = [answer] if when == "EHLO" else [ehlo("STARTTLS"), answer]
     else:
@@ -218,7 +218,7 @@ def test_every_end_of_the_conversation_has_its_error_at_every_command(driver, wh
     assert type(raised.value) is error
     assert raised.value.transient is transient
     assert session.wire.closed
-    assert driver.said[-1].startswith(when)
+    assert driver.sent[-1].startswith(when)
 
 
 def test_a_protocol_error_has_its_phase(driver):
@@ -253,4 +253,4 @@ def test_quit_is_sent_once_and_ends_the_session_whatever_the_reply(driver, answe
     with suppress(SmtpError):
         driver.run(session.quit(), answer)
     assert session.wire.closed
-    assert driver.said == ([] if isinstance(answer, Breaks) else ["QUIT"])
+    assert driver.sent == ([] if isinstance(answer, Breaks) else ["QUIT"])

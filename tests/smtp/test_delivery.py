@@ -30,14 +30,14 @@ def connect(postfix, submission):
 @pytest.fixture
 def round_trips(monkeypatch) -> list[int]:
     """Count how often the client waited after it had sent something; the list has this number."""
-    count, said = [0], [False]
+    count, has_written = [0], [False]
     perform = SocketTransport._perform
 
     def counting(self, effect):
         if isinstance(effect, Write):
-            said[0] = True
-        elif isinstance(effect, Read) and said[0]:
-            said[0] = False
+            has_written[0] = True
+        elif isinstance(effect, Read) and has_written[0]:
+            has_written[0] = False
             count[0] += 1
         return perform(self, effect)
 
@@ -162,7 +162,7 @@ def test_refused_recipients_are_named_after_the_others_have_the_message(postfix,
 
 
 @pytest.mark.parametrize("port", PARTIAL_PORTS)
-def test_all_or_nothing_sends_to_nobody_if_anybody_is_refused(postfix, connect, port):
+def test_all_or_nothing_sends_to_nobody_if_a_recipient_is_refused(postfix, connect, port):
     note, later = Note(recipients=MIXED), Note()
     with connect(port) as client:
         with pytest.raises(RecipientsRefused, match="not sent to anybody, since all_or_nothing") as raised:

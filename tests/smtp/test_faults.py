@@ -151,7 +151,7 @@ def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "transient"),
+    ("replies", "error", "transient"),
     [
         (["550 5.7.1 no"], Refused, False),
         (["450 4.7.1 later"], Refused, True),
@@ -163,9 +163,9 @@ def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault
     ],
 )
 @pytest.mark.parametrize("end", [close, reset])
-def test_replies_before_the_end_of_a_connection_count(open_client, said, error, transient, end):
+def test_replies_before_the_end_of_a_connection_count(open_client, replies, error, transient, end):
     script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_bytes(10)]
-    with scripted_peer([*script, say(*said), end()]) as peer:
+    with scripted_peer([*script, say(*replies), end()]) as peer:
         client = open_client(peer)
         with pytest.raises(SmtpError) as raised:
             client.send(Note(raw=b"x" * 8 + b"\r\n"))

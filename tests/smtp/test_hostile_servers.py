@@ -64,8 +64,8 @@ def hello(*extensions: str) -> list[Step]:
 STRIPPED = {
     "left out": hello(),
     "masked": hello("XXXXXXXA"),
-    "said in the greeting only": [say("220 hi STARTTLS"), *hello()[1:]],
-    "said of a mechanism only": hello("AUTH STARTTLS"),
+    "offered in the greeting only": [say("220 hi STARTTLS"), *hello()[1:]],
+    "offered as a mechanism only": hello("AUTH STARTTLS"),
     "no EHLO": [say("220 hi"), expect("EHLO"), say("502 what?"), expect("HELO"), say("250 STARTTLS")],
     "refused": [*hello("STARTTLS"), expect("STARTTLS"), say("454 4.7.0 not now")],
     "not known after all": [*hello("STARTTLS"), expect("STARTTLS"), say("500 what?")],
@@ -167,13 +167,13 @@ lines = st.sampled_from(
         *(ehlo(), ehlo("STARTTLS", "AUTH NTLM"), ehlo("PIPELINING", "CHUNKING"), ehlo("PIPELINING", "SIZE 99")),
         *("250 ok\n250 ok\n250 ok", "250 ok\n550 no\n354 go", "garbage", ""),
     ]
-).map(lambda said: "".join(f"{line}\r\n" for line in said.splitlines()).encode())
+).map(lambda text: "".join(f"{line}\r\n" for line in text.splitlines()).encode())
 
 
 @settings(max_examples=2 * settings().max_examples)
 @given(st.sets(st.sampled_from(sessions.WISHES)), st.lists(lines | st.binary(max_size=20), max_size=12))
-def test_the_rules_of_a_session_hold_for_any_data_from_the_server(wishes, said):
-    sessions.check(wishes, said)
+def test_the_rules_of_a_session_hold_for_any_data_from_the_server(wishes, received):
+    sessions.check(wishes, received)
 
 
 @st.composite
@@ -189,5 +189,5 @@ def changed_challenges(draw):
 
 
 @given(st.sampled_from(challenges.MECHANISMS), changed_challenges() | st.lists(st.binary(), max_size=3))
-def test_a_login_with_any_challenges_ends_with_its_own_error(mechanism, said):
-    challenges.check(mechanism, said)
+def test_a_login_with_any_challenges_ends_with_its_own_error(mechanism, received):
+    challenges.check(mechanism, received)

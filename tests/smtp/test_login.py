@@ -237,11 +237,11 @@ def test_a_password_that_the_kdc_refuses_is_not_tried_with_ntlm(acceptor, log_in
 
 
 @pytest.mark.parametrize(
-    ("user", "said"),
+    ("user", "reason"),
     [(MALLORY, "disabled or locked"), (TRUDY, "password of trudy@CORP.TEST has expired")],
 )
-def test_a_disabled_account_and_an_expired_password_are_explained(postfix, log_in, user, said):
-    with pytest.raises(CredentialError, match=said):
+def test_a_disabled_account_and_an_expired_password_are_explained(postfix, log_in, user, reason):
+    with pytest.raises(CredentialError, match=reason):
         log_in(postfix.port(), Identity(username=user.principal, password=user.password))
 
 

@@ -42,30 +42,30 @@ class Acceptor:
         try:
             answer = self._context.step(token)
         except spnego.exceptions.SpnegoError:
-            said = "535 5.7.8 Authentication failed"
+            reply = "535 5.7.8 Authentication failed"
         else:
             self.secrets += [answer] if answer else []
-            said = "235 2.7.0 Welcome" if self._context.complete else f"334 {base64.b64encode(answer).decode()}"
-        return self._distort(self._round, said)
+            reply = "235 2.7.0 Welcome" if self._context.complete else f"334 {base64.b64encode(answer).decode()}"
+        return self._distort(self._round, reply)
 
 
-def flip(said: str) -> str:
+def flip(reply: str) -> str:
     """Change some bytes of a challenge."""
-    token = bytearray(base64.b64decode(said.split()[1]))
+    token = bytearray(base64.b64decode(reply.split()[1]))
     token[12:40] = bytes(byte ^ 0xFF for byte in token[12:40])
     return f"334 {base64.b64encode(token).decode()}"
 
 
 DISTORTIONS = {
     "nothing": None,
-    "the challenge is changed": lambda number, said: flip(said) if number == 1 else said,
-    "the challenge is no challenge": lambda number, said: said[:36] if number == 1 else said,
-    "the challenge is not base64": lambda number, said: f"{said[:-8]}?{said[-8:]}" if number == 1 else said,
-    "the challenge has no code": lambda number, said: said[4:] if number == 1 else said,
-    "the challenge changes its code": lambda _, said: f"334-{said[4:]}\n235 {said[4:]}",
-    "the challenge has no end": lambda _, said: said.encode() * 100,
-    "the challenge comes twice": lambda number, said: (said, said) if number == 1 else said,
-    "the challenge is the end": lambda _, said: (said.encode(), END),
+    "the challenge is changed": lambda number, reply: flip(reply) if number == 1 else reply,
+    "the challenge is no challenge": lambda number, reply: reply[:36] if number == 1 else reply,
+    "the challenge is not base64": lambda number, reply: f"{reply[:-8]}?{reply[-8:]}" if number == 1 else reply,
+    "the challenge has no code": lambda number, reply: reply[4:] if number == 1 else reply,
+    "the challenge changes its code": lambda _, reply: f"334-{reply[4:]}\n235 {reply[4:]}",
+    "the challenge has no end": lambda _, reply: reply.encode() * 100,
+    "the challenge comes twice": lambda number, reply: (reply, reply) if number == 1 else reply,
+    "the challenge is the end": lambda _, reply: (reply.encode(), END),
     "the server repeats what it does not understand": None,
 }
 
@@ -90,7 +90,7 @@ def test_a_login_leaks_no_secret(driver, caplog, distortion, password):
     # Again with the logger that is used without a trace function.
     to_log = Trace()
     session.wire.trace.sink = lambda event: (driver.traced.append(event), to_log(event.direction, event.text))
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     shown: list[str] = []
     try:
         driver.run(session.open("me.test"), ehlo("AUTH NTLM"), answer, answer)

@@ -248,7 +248,7 @@ def test_an_interruption_ends_the_session_without_another_command(open_client, i
 
 
 @pytest.mark.parametrize(
-    ("host_name", "full_name", "address", "said"),
+    ("host_name", "full_name", "address", "expected"),
     [
         ("worker.corp.test", None, "10.0.0.1", "worker.corp.test"),
         ("worker", "worker.corp.test", "10.0.0.1", "worker.corp.test"),
@@ -261,10 +261,12 @@ def test_an_interruption_ends_the_session_without_another_command(open_client, i
         ("worker.test\r\nRSET", None, "10.0.0.1", "[10.0.0.1]"),
     ],
 )
-def test_the_name_for_ehlo_is_the_machines_full_name_or_its_address(monkeypatch, host_name, full_name, address, said):
+def test_the_name_for_ehlo_is_the_machines_full_name_or_its_address(
+    monkeypatch, host_name, full_name, address, expected
+):
     """The DNS, which may be slow, is asked only if the machine's own name is not fully qualified."""
     monkeypatch.setattr(socket, "gethostname", lambda: host_name)
     monkeypatch.setattr(socket, "getfqdn", lambda _: full_name or pytest.fail("the DNS was asked"))
     _host_name.cache_clear()
-    assert ehlo_name(address) == said
+    assert ehlo_name(address) == expected
     _host_name.cache_clear()

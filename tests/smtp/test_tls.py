@@ -395,6 +395,6 @@ def test_tls_unique_does_not_exist_in_tls_1_3(postfix, connect):
 def test_an_unreadable_certificate_does_not_hide_why_it_is_not_trusted(certificate):
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "self-signed certificate"
-    said = handshake_error(error, Settings(host="mail.test"), certificate)
-    assert isinstance(said, CertificateError)
-    assert "self-signed certificate" in str(said)
+    explained = handshake_error(error, Settings(host="mail.test"), certificate)
+    assert isinstance(explained, CertificateError)
+    assert "self-signed certificate" in str(explained)

@@ -109,8 +109,8 @@ def test_all_or_nothing_sends_no_content_if_a_recipient_is_refused(driver, send,
     replies = ["250 a\n250 b\n550 c"] if "PIPELINING" in offer else ["250 a", "250 b", "550 c"]
     with pytest.raises(RecipientsRefused, match="not sent to anybody, since all_or_nothing"):
         send(offer, *replies, "250 reset", note=Note(recipients=TWO), all_or_nothing=True)
-    assert driver.said[-1] == "RSET"
-    assert not any(re.match("DATA|BDAT", line) for line in driver.said)
+    assert driver.sent[-1] == "RSET"
+    assert not any(re.match("DATA|BDAT", line) for line in driver.sent)
     assert not send.session.wire.closed
 
 
@@ -147,7 +147,7 @@ def test_the_senders_refusal_is_the_error_not_the_503s_after_it(driver, send, of
         send(offer, *answers, "250 reset", note=Note(recipients=TWO))
     assert type(raised.value) is Refused
     assert (raised.value.phase, raised.value.command) == (Phase.MAIL, "MAIL FROM:<alice@corp.test>")
-    assert driver.said[-1] == "RSET"
+    assert driver.sent[-1] == "RSET"
     assert not send.session.wire.closed
 
 
@@ -183,7 +183,7 @@ def test_after_a_refusal_the_session_is_reset_and_if_that_fails_closed(driver, s
     assert raised.value.code == 550
     assert send.session.wire.closed is (answer != "250 reset")
     if not isinstance(answer, Breaks):
-        assert driver.said[-1] == "RSET"
+        assert driver.sent[-1] == "RSET"
 
 
 @pytest.mark.parametrize("answer", ["451 4.3.0 later", "550 5.7.1 no"])
@@ -194,7 +194,7 @@ def test_if_data_is_refused_no_content_is_sent(driver, send, offer, answer):
         send(OFFERS[offer], *answers, "250 reset")
     assert raised.value.transient is answer.startswith("4")
     assert raised.value.phase is Phase.DATA
-    assert driver.said[-1] == "RSET"
+    assert driver.sent[-1] == "RSET"
 
 
 @pytest.mark.parametrize("answer", ["250 what?", "334 what?"])
@@ -204,7 +204,7 @@ def test_an_unexpected_reply_to_data_is_a_protocol_error(driver, send, offer, an
     with pytest.raises(ProtocolError, match=f"unexpected reply to DATA \\({re.escape(answer)}\\)") as raised:
         send(OFFERS[offer], *answers)
     assert raised.value.phase is Phase.DATA
-    assert driver.said[-1] == "DATA"
+    assert driver.sent[-1] == "DATA"
     assert send.session.wire.closed
 
 
@@ -339,10 +339,10 @@ def test_after_a_refusal_during_the_content_the_rest_is_not_sent(driver, send):
     assert send.session.wire.closed
 
 
-@pytest.mark.parametrize("said", ["250 queued", "354 go", "what?"])
-def test_any_other_reply_during_the_content_stops_it(driver, send, said):
+@pytest.mark.parametrize("reply", ["250 queued", "354 go", "what?"])
+def test_any_other_reply_during_the_content_stops_it(driver, send, reply):
     with pytest.raises(ProtocolError):
-        send(BDAT, "250 a\n250 b", said, note=Note(raw=LARGE))
+        send(BDAT, "250 a\n250 b", reply, note=Note(raw=LARGE))
     assert len(b"".join(driver.writes)) < len(LARGE)
     assert send.session.wire.closed
 
