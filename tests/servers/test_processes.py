@@ -78,7 +78,7 @@ def test_a_server_that_does_not_start_shows_its_logs(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def lame_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def machine_without_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PACKAGES, "postfix", "nowhere/*")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
@@ -86,7 +86,7 @@ def lame_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 REASON = r"not installed: postfix \(tests/install_servers\.sh .*; Python modules missing: nomodule .*root only"
 
 
-@pytest.mark.usefixtures("lame_machine")
+@pytest.mark.usefixtures("machine_without_postfix")
 @pytest.mark.parametrize("ci", [None, "", "0", "False"])
 def test_a_server_that_cannot_run_skips_the_test(monkeypatch: pytest.MonkeyPatch, ci: str | None) -> None:
     if ci is None:
@@ -97,7 +97,7 @@ def test_a_server_that_cannot_run_skips_the_test(monkeypatch: pytest.MonkeyPatch
         require("postfix", modules=["nomodule"], root=True)
 
 
-@pytest.mark.usefixtures("lame_machine")
+@pytest.mark.usefixtures("machine_without_postfix")
 def test_a_server_that_cannot_run_fails_the_test_if_ci_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=REASON):

@@ -231,7 +231,7 @@ def test_a_missing_client_certificate_is_an_error_if_it_is_required(connect, cer
 
 
 @pytest.mark.parametrize("password", ["wrong", "", None, "x" * 2000])
-def test_a_wrong_password_of_a_key_is_an_error_without_a_prompt(certificates, tmp_path, password, monkeypatch):
+def test_a_key_with_another_password_is_an_error_without_a_prompt(certificates, tmp_path, password, monkeypatch):
     given = []
     load = ssl.SSLContext.load_cert_chain
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda *args, **kw: (given.append(kw), load(*args, **kw)))
