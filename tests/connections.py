@@ -16,13 +16,13 @@ _STANDARD_FIELDS = ("conn_type", "description", "host", "port", "login", "passwo
 
 
 def connection(**given: Any) -> str:
-    """Return a connection of type smtp_cm; arguments that are not standard fields become its extra."""
+    """Return a connection of type smtp_cm; what is no standard field goes into its extra."""
     standard = {name: given.pop(name) for name in _STANDARD_FIELDS if name in given}
     return json.dumps({"conn_type": "smtp_cm", **standard, "extra": given})
 
 
 def to_postfix(postfix: Postfix, certificates: Certificates, port: str = "default", **changes: Any) -> str:
-    """Return a connection that logs in to a port of Postfix as alice, with NTLM."""
+    """Return a connection by which alice logs in to one of Postfix's ports, by NTLM."""
     given = {
         "host": LOOPBACK,
         "port": postfix.port(port),
@@ -39,5 +39,5 @@ def to_postfix(postfix: Postfix, certificates: Certificates, port: str = "defaul
 
 
 def anonymous(port: int, **changes: Any) -> str:
-    """Return a connection to a port, without TLS and login."""
+    """Return a connection without TLS and login, to a server that plays a script."""
     return connection(**{"host": LOOPBACK, "port": port, "from_email": "alice@corp.test"} | changes)

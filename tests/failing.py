@@ -1,4 +1,4 @@
-"""Checks that a task fails permanently."""
+"""What it means that a task fails for good."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def fails_for_good(match: str | None = None) -> Iterator[pytest.ExceptionInfo[Exception]]:
-    """Expect an error after which the task is not retried, because of its class or the operator's retry policy."""
+    """Expect an error after which Airflow does not try the task again, by its own or by the operator's verdict."""
     with pytest.raises(Exception, match=match) as caught:
         yield caught
     if not isinstance(caught.value, AirflowFailException):

@@ -96,7 +96,7 @@ def test_sdist_has_all_that_the_tests_and_the_documentation_need(sdist):
     assert files_in(sdist, *needed) == files_in(ROOT, *needed)
 
 
-def test_sdist_has_nothing_that_tools_leave_in_a_checkout(sdist):
+def test_sdist_has_no_files_that_tools_create_in_a_checkout(sdist):
     files = {path.relative_to(sdist) for path in sdist.rglob("*") if path.is_file()}
 
     assert files - files_in(sdist, ".") == {Path(".gitignore")}

@@ -18,5 +18,5 @@ def test_a_text_that_fits_is_unchanged_and_a_longer_one_is_cut_with_an_ellipsis(
         assert text.startswith(short[:-1])
 
 
-def test_no_space_is_left_before_the_ellipsis():
+def test_there_is_no_space_before_the_ellipsis():
     assert shorten("one two three", 9) == "one two…"

@@ -1,4 +1,4 @@
-"""DAGs that are retried after they have sent, or may have sent, a message; the tests define ``mail``."""
+"""DAGs that are tried again after they have sent, or may have; the tests play the server of ``mail``."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PARAMS = {
 
 
 class FailingAfterSending(SendMailOperator):
-    """Sends a message, and fails its first tries afterwards, like a worker that is killed after sending."""
+    """Sends, and fails its first tries, as a worker does that is killed right after the message has left."""
 
     def post_execute(self, context: Any, result: Any = None) -> None:
-        """Fail as often as the parameter of the run says."""
+        """Fail, as often as the run's parameter says."""
         super().post_execute(context, result)
         if context["ti"].try_number <= context["params"]["failures"]:
             raise RuntimeError("The message was sent, and the task fails all the same.")
@@ -48,26 +48,26 @@ def failing_after_sending() -> None:
 
 @dag(schedule=None, params=PARAMS)
 def impatient() -> None:
-    """Send a message; Airflow ends the task if that takes too long."""
+    """Send a message, and be ended by Airflow if that takes too long."""
     SendMailOperator(task_id="send", execution_timeout=timedelta(hours=1), **MESSAGE)
 
 
 @dag(schedule=None, params=PARAMS)
 def forgetful() -> None:
-    """The same without a record."""
+    """The same, without a record."""
     FailingAfterSending(task_id="send", durable=False, **MESSAGE)
 
 
 @dag(schedule=None, params=PARAMS)
 def failing_after_sending_to_each() -> None:
-    """The same in a mapped task."""
+    """The same, for a mapped task."""
     message = {name: value for name, value in MESSAGE.items() if name != "to"}
     FailingAfterSending.partial(task_id="send", **message).expand(to=["bob@corp.test", "carol@corp.test"])
 
 
 @dag(schedule=None, params=PARAMS)
 def all_or_nothing() -> None:
-    """Send to all recipients or none."""
+    """Send to everybody or nobody."""
     SendMailOperator(task_id="send", all_or_nothing=True, **MESSAGE)
 
 

@@ -1,4 +1,4 @@
-"""DAGs that send mail through the connection ``mail``, which the tests define."""
+"""DAGs that mail, through the connection ``mail``; the tests define it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_files() -> list[str]:
 
 @task
 def find_recipients() -> list[str]:
-    """Return a list of lines, like a query."""
+    """Return a list of lines, as a query might."""
     return ["Bob <bob@corp.test>", "carol@corp.test; dave@corp.test"]
 
 
@@ -47,7 +47,7 @@ def retried() -> None:
 
 @dag(schedule=None)
 def mapped() -> None:
-    """Send each recipient a message in a mapped task."""
+    """Send a message of its own to everybody."""
     SendMailOperator.partial(task_id="send", smtp_conn_id="mail", subject="For you alone").expand(
         to=["bob@corp.test", "carol@corp.test", "dave@corp.test"]
     )
@@ -55,7 +55,7 @@ def mapped() -> None:
 
 @dag(schedule=None)
 def mapped_over_a_task() -> None:
-    """The same, with the recipients that another task returns."""
+    """The same, to those whom another task finds."""
     SendMailOperator.partial(task_id="send", smtp_conn_id="mail", subject="For you alone").expand(
         to=find_recipients()
     )
@@ -76,7 +76,7 @@ def composed() -> None:
 
 @dag(schedule=None, render_template_as_native_obj=True)
 def native() -> None:
-    """Send with fields that native templates render to lists, numbers and None."""
+    """Send what native templates make of the fields: lists, numbers, None."""
     found, written = find_recipients(), write_files()
     send = SendMailOperator(
         task_id="send",
@@ -117,7 +117,7 @@ from_variable()
 
 @dag(schedule=None)
 def decorated() -> None:
-    """Send what functions return."""
+    """Mail what functions return."""
 
     @task.send_mail(smtp_conn_id="mail", to="bob@corp.test", subject="A text from {{ run_id }}")
     def text(name: str) -> str:
@@ -142,7 +142,7 @@ def decorated() -> None:
 
 
 def disabled_tasks() -> None:
-    """Send nothing, because templates disable the tasks; functions are not called."""
+    """Send nothing, since templates say so; nor ask a function for anything."""
     SendMailOperator(task_id="operator", smtp_conn_id="nowhere", disable="{{ 1 < 2 }}")
 
     @task.send_mail(smtp_conn_id="nowhere", disable="{{ 1 < 2 }}")
@@ -164,7 +164,7 @@ for name, native in {"disabled": False, "disabled_natively": True}.items():
 
 @dag(schedule=None)
 def failing() -> None:
-    """Notify about a failure, with a notifier of the task and one of the run."""
+    """Tell about a failure: by a notifier of the task, and of the run."""
 
     @task(on_failure_callback=SendMailNotifier(smtp_conn_id="mail", to="ops@corp.test"))
     def fail() -> None:
@@ -175,13 +175,13 @@ def failing() -> None:
 
 @task
 def find_customers() -> list[dict[str, str]]:
-    """Return the fields of a message for each customer, like a query; they are not templates."""
+    """Return the fields of a message for each, as a query might; they are no templates."""
     return [{"to": f"{name}@corp.test", "subject": f"Hello {name} {{{{ 1 / 0 }}}}"} for name in ("ann", "ben")]
 
 
 @dag(schedule=None)
 def merged() -> None:
-    """Send many messages in one task, as returned by another task."""
+    """Send many messages in one task: those that another task returns."""
     SendMailOperator(
         task_id="send", smtp_conn_id="mail", message_source="Run {{ run_id }}", messages=find_customers(), **AT_ONCE
     )
@@ -204,7 +204,7 @@ def merged_templates() -> None:
 
 @dag(schedule=None)
 def merged_function() -> None:
-    """The same, with the result of a function."""
+    """The same, with what a function returns."""
 
     @task.send_mail(smtp_conn_id="mail", subject="Hello")
     def send() -> list[dict[str, str]]:
@@ -215,7 +215,7 @@ def merged_function() -> None:
 
 @dag(schedule=None)
 def merged_and_mapped() -> None:
-    """Send many messages in each of several mapped tasks."""
+    """Send many messages in each of some tasks."""
     SendMailOperator.partial(task_id="send", smtp_conn_id="mail", subject="Hello").expand(
         messages=[[{"to": "ann@corp.test"}], [{"to": "ben@corp.test"}, {"to": "cleo@corp.test"}]]
     )

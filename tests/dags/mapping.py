@@ -1,4 +1,4 @@
-"""DAGs whose mapped tasks have labels from their fields; the tests define the connection ``mail``."""
+"""DAGs whose mapped tasks are shown by what they send; the tests define the connection ``mail``."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MESSAGES = [
 
 @dag(schedule=None)
 def mapped_by_kwargs() -> None:
-    """Send a message for each item of a list of fields."""
+    """Send what a list of fields says."""
     SendMailOperator.partial(task_id="send", smtp_conn_id="mail").expand_kwargs(MESSAGES)
 
 
 @dag(schedule=None, render_template_as_native_obj=True)
 def mapped_natively() -> None:
-    """The same with native templates; a label must not become a number or a dict."""
+    """The same; and no label may turn into a number or a dict."""
     SendMailOperator.partial(task_id="send", smtp_conn_id="mail").expand_kwargs(MESSAGES)
 
 
 @dag(schedule=None)
 def mapped_under_names() -> None:
-    """Send to several recipients; the DAG has its own labels."""
+    """Send to some, whom the UI shows as the DAG's author says."""
     SendMailOperator.partial(
         task_id="send", smtp_conn_id="mail", subject="Hello", map_index_template="Mail for {{ task.to }}"
     ).expand(to=["bob@corp.test", "carol@corp.test"])
@@ -42,7 +42,7 @@ def mapped_under_names() -> None:
 
 @dag(schedule=None)
 def mapped_function() -> None:
-    """Send what a function returns for each of several names."""
+    """Send what a function returns for each of some names."""
 
     @task.send_mail(smtp_conn_id="mail", to="bob@corp.test", subject="Hello")
     def send(name: str) -> str | MailMessage:

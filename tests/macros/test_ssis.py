@@ -42,7 +42,7 @@ def test_every_function_is_documented():
 
 
 @given(st.text(), st.integers(1, 9), st.integers(0, 9))
-def test_substring_is_left_of_right(text, position, length):
+def test_substring_equals_left_of_right(text, position, length):
     rest = ssis.right(text, max(len(text) - position + 1, 0))
     assert ssis.substring(text, position, length) == ssis.left(rest, length)
 

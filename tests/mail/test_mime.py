@@ -72,7 +72,7 @@ def test_every_byte_of_a_small_message():
     )
 
 
-def test_empty_fields_are_left_out():
+def test_empty_fields_are_omitted():
     data = bytes_of(message(to="", bcc="b@y", message_id="<1@x>", date=WHEN))
     assert data == (
         b"Date: Sun, 01 Mar 2026 09:05:07 +0100\r\nFrom: a@x\r\nMessage-ID: <1@x>\r\nMIME-Version: 1.0\r\n"

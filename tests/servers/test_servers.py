@@ -121,7 +121,7 @@ class TestKdc:
         assert self.kvno(cache, *SERVICES, KEYLESS_SERVICE).returncode == 0
         assert "not found in Kerberos database" in self.kvno(cache, "SMTPSVC/nowhere.corp.test").stderr
 
-    def test_an_expired_ticket_gets_none(self, kdc: Kdc) -> None:
+    def test_an_expired_ticket_gets_no_service_ticket(self, kdc: Kdc) -> None:
         assert "Ticket expired" in self.kvno(kdc.expired_ticket(), SERVICES[0]).stderr
 
     @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ class TestKdc:
         assert KEYLESS_SERVICE not in keys
 
     @pytest.mark.usefixtures("kdc")
-    def test_without_a_named_cache_there_is_no_ticket(self) -> None:
+    def test_without_krb5ccname_there_is_no_ticket(self) -> None:
         """Even if the user who runs the tests has a ticket."""
         assert subprocess.run(["klist", "-s"], check=False).returncode == 1
 

@@ -56,7 +56,7 @@ BODIES = {
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("body", BODIES)
-def test_what_arrives_is_what_was_sent(postfix, connect, port, body):
+def test_a_message_arrives_unchanged(postfix, connect, port, body):
     lines = [BODIES[body][start : start + 900] for start in range(0, len(BODIES[body]), 900)]
     note = Note(text="\r\n".join(lines))
     with connect(port) as client:
@@ -128,7 +128,7 @@ def test_pipelining_can_be_turned_off(connect, round_trips):
         assert round_trips[0] - before == 4
 
 
-def test_several_messages_go_over_one_connection(postfix, connect):
+def test_several_messages_are_sent_over_one_connection(postfix, connect):
     notes = [Note() for _ in range(5)]
     with connect() as client:
         for note in notes:
@@ -229,7 +229,7 @@ def test_delivery_notifications_are_an_error_if_they_are_not_offered(connect):
         client.send(Note(), notification=DeliveryNotification(notify=("SUCCESS",)))
 
 
-def test_mail_goes_through_dovecot(dovecot, kdc, submission):
+def test_mail_is_sent_through_dovecot(dovecot, kdc, submission):
     note = Note()
     with SmtpClient.open(submission(dovecot.port, kerberos=kdc.ticket())) as client:
         assert client.send(note).reply.code == 250

@@ -189,7 +189,7 @@ def test_a_wrong_password_is_not_tried_with_the_next_mechanism(acceptor, log_in)
     assert len(acceptor.logins()) == before + 1
 
 
-def test_a_service_whose_key_the_server_lacks_is_refused_and_named(dovecot, log_in, identities):
+def test_a_service_without_a_key_on_the_server_is_an_error_with_its_name(dovecot, log_in, identities):
     with pytest.raises(AuthenticationRefused, match=f"SPN {KEYLESS_SERVICE}"):
         log_in(dovecot.port, identities("own ticket"), spn=KEYLESS_SERVICE)
 

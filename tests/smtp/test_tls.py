@@ -365,7 +365,7 @@ def test_an_unreadable_certificate_is_an_error_if_the_login_must_be_bound_to_it(
         channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT)
 
 
-def test_without_a_channel_binding_setting_none_is_computed():
+def test_without_channel_binding_none_is_computed():
     assert channel_binding(session(b"", b"finished"), ChannelBinding.NONE) is None
 
 
