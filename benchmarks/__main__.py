@@ -1,4 +1,4 @@
-"""Measures this project's clients beside their peers.
+"""Compare this project's clients with other clients.
 
 Run by ``make bench``: python -m benchmarks [--quick] [CASE ...]
 """
@@ -31,11 +31,13 @@ CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="measure these cases only, and print only")
-    parser.add_argument("--quick", action="store_true", help="take a minute, not ten")
+    parser.add_argument(
+        "cases", nargs="*", metavar="CASE", help="measure only these cases, and only print the results"
+    )
+    parser.add_argument("--quick", action="store_true", help="run for one minute instead of ten")
     given = parser.parse_args()
     if unknown := set(given.cases) - {case.name for case in CASES}:
-        parser.error(f"no such case: {' '.join(unknown)}; there are {' '.join(case.name for case in CASES)}")
+        parser.error(f"unknown case: {' '.join(unknown)}; the cases are {' '.join(case.name for case in CASES)}")
     with Bed(quick=given.quick) as bed:
         succeeded = [_measure(case, bed) for case in CASES if _is_due(case, given)]
     results = bed.results.as_json()
@@ -51,17 +53,17 @@ def _is_due(case: Case, given: argparse.Namespace) -> bool:
 
 
 def _measure(case: Case, bed: Bed) -> bool:
-    """Measure a case, and say how that went; return False if it failed, which must not take the others along."""
+    """Measure a case, and log the result; return False if it failed. The other cases are measured all the same."""
     started = time.perf_counter()
     try:
         case.measure(bed)
     except Unavailable as error:
-        bed.say(f"{case.name}: not measured, for want of {error}")
+        bed.log(f"{case.name}: not measured; missing: {error}")
     except RuntimeError as error:
-        bed.say(f"{case.name}: FAILED: {error}")
+        bed.log(f"{case.name}: FAILED: {error}")
         return False
     else:
-        bed.say(f"{case.name}: {time.perf_counter() - started:.1f} s")
+        bed.log(f"{case.name}: {time.perf_counter() - started:.1f} s")
     return True
 
 

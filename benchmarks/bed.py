@@ -1,4 +1,4 @@
-"""What the cases share: the sinks and the clients, each started when it is first asked for, and how long to take."""
+"""What the cases share: sinks and clients, each started at its first use, and the duration of a measurement."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _SINKS: dict[str, Callable[[], AbstractContextManager[int]]] = {
 
 
 class Bed:
-    """A running bed; it ends all that it started at the end of the ``with`` block.
+    """The running sinks and clients; at the end of the ``with`` block, they are stopped.
 
     Args:
-        quick: take a minute for all cases, not ten.
+        quick: measure all cases in one minute instead of ten.
 
     Attributes:
-        rounds: how often every client has its turn.
-        few_rounds: the same where a turn takes seconds.
-        seconds: how long a turn takes where the number of messages is free.
-        results: what has been measured so far.
-        folder: for files; any user may read there.
-        environment: of the clients.
+        rounds: number of turns of each client.
+        few_rounds: number of turns of each client if a turn takes seconds.
+        seconds: duration of a turn if its number of messages is free.
+        results: the results so far.
+        folder: a temporary folder that every user may read.
+        environment: the clients' environment variables.
     """
 
     def __init__(self, *, quick: bool) -> None:
@@ -61,10 +61,10 @@ class Bed:
         self.environment = {"AIRFLOW_HOME": str(self.folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
     def sink(self, name: str) -> int:
-        """Return the port of a sink.
+        """Return the port of a sink; start it if necessary.
 
         Raises:
-            Unavailable: the machine lacks what it needs.
+            Unavailable: a program that the sink needs is not installed.
         """
         if name == "postfix":
             return self.servers.postfix.port("discarding")
@@ -77,12 +77,12 @@ class Bed:
         """Postfix and the KDC of its realm.
 
         Raises:
-            Unavailable: the machine lacks one of them, or this is not root.
+            Unavailable: one of them is not installed, or the user is not root.
         """
         return self._serve(servers(self.folder))
 
     def clients(self, names: Iterable[str]) -> dict[str, Runner]:
-        """Return those of the clients that this machine has, by name; each is started once, and stays warm."""
+        """Return the installed ones of these clients by name; each is started once, and continues to run."""
         for name in names:
             if name not in self._clients:
                 runner = self._clients[name] = start(name, self.environment)
@@ -90,8 +90,8 @@ class Bed:
                     self._started.callback(runner.close)
         return {name: runner for name in names if (runner := self._clients[name])}
 
-    def say(self, text: str) -> None:
-        """Tell who waits."""
+    def log(self, text: str) -> None:
+        """Write a line of progress to standard error."""
         print(text, file=sys.stderr, flush=True)
 
     def _serve(self, server: AbstractContextManager[T]) -> T:

@@ -1,4 +1,4 @@
-"""Counts the instructions of a process outside the kernel, by valgrind: no load of the machine changes them."""
+"""Count the user-space instructions of a process with valgrind: the count does not depend on the machine's load."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class CountedWorker:
-    """A worker under valgrind, which counts only while it answers: a start would take minutes otherwise.
+    """A worker under valgrind. It counts only during ``count``: otherwise, the start would take minutes.
 
     Args:
         name: the worker's name.
-        command: what answers lines.
-        environment: set on top of the harness's own.
+        command: the program; it answers each line of its input with a line.
+        environment: added to the harness's own environment.
 
     Raises:
-        Unavailable: the machine has no valgrind.
+        Unavailable: valgrind is not installed.
     """
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -34,29 +34,29 @@ class CountedWorker:
         self._counts = 0
 
     def count(self, line: str) -> int:
-        """Have the worker answer a line, and return how many instructions that took.
+        """Send a line to the worker, and return the number of instructions until its answer.
 
-        It must have answered one before: valgrind takes no orders while it starts.
+        The worker must have answered a line before: valgrind accepts no commands while it starts.
 
         Raises:
-            RuntimeError: valgrind takes none now either; with what was said.
+            RuntimeError: valgrind did not accept a command; with its output.
         """
-        self._tell("instrumentation", "on")
+        self._control("instrumentation", "on")
         self._worker.ask(line)
-        self._tell("instrumentation", "off")
-        self._tell("dump")
+        self._control("instrumentation", "off")
+        self._control("dump")
         self._counts += 1
         return _total(self._file.with_name(f"{self._file.name}.{self._counts}"))
 
     def ask(self, line: str) -> None:
-        """Have the worker answer a line without counting."""
+        """Send a line to the worker, and wait for its answer, without counting."""
         self._worker.ask(line)
 
-    def _tell(self, *command: str) -> None:
+    def _control(self, *command: str) -> None:
         vgdb = ["vgdb", f"--pid={self._worker.pid}", *command]
-        told = subprocess.run(vgdb, capture_output=True, text=True, check=False)
-        if told.returncode:
-            raise RuntimeError(f"{' '.join(vgdb)} failed:\n{told.stderr}")
+        outcome = subprocess.run(vgdb, capture_output=True, text=True, check=False)
+        if outcome.returncode:
+            raise RuntimeError(f"{' '.join(vgdb)} failed:\n{outcome.stderr}")
 
     def __enter__(self) -> Self:
         return self
@@ -66,10 +66,10 @@ class CountedWorker:
 
 
 def count(command: Sequence[str]) -> int:
-    """Run a program to its end, and return how many instructions that took.
+    """Run a program to its end, and return the number of its instructions.
 
     Raises:
-        Unavailable: the machine has no valgrind.
+        Unavailable: valgrind is not installed.
     """
     file = FOLDER / "program.callgrind"
     subprocess.run([*_callgrind(file), *command], cwd=ROOT, capture_output=True, check=True)

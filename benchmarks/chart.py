@@ -1,4 +1,4 @@
-"""The chart of the documentation: how many times as fast as the official hook each client is, as SVG."""
+"""The chart in the documentation: the speed of each client relative to the hook of Airflow's provider, as SVG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAME = "Times as fast as the hook of Airflow's own SMTP provider"
 _NAMES = {HOOK: "Airflow's hook"}
 _COLUMNS = 2
 
-# Pixels, before the reader's program scales them.
+# Pixels, before the viewer scales the image.
 _MARGIN = 16
 _HEAD = 48
 _PANEL_WIDTH = 424
@@ -36,7 +36,7 @@ _NAMES_WIDTH = 190
 _BARS_WIDTH = 170
 _GAP = 16
 
-# The background comes along, so that it can be read whatever stands around it.
+# With its own background, so that the text is readable on any page.
 _STYLE = """\
 svg { --back: #ffffff; --text: #24292f; --faint: #57606a; --other: #b1b8c0; --own: #1f6feb; }
 @media (prefers-color-scheme: dark) {
@@ -51,7 +51,7 @@ text { fill: var(--text); font: 12px system-ui, sans-serif; }
 
 
 def svg(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return the chart of rows of ``results.json``; cases that were not measured are left out."""
+    """Return the chart of rows of ``results.json``, without cases that were not measured."""
     panels = [(title, bars) for case, title in _PANELS.items() if (bars := _bars(case, rows))]
     lines = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]
     drawn, top = [], _HEAD

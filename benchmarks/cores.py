@@ -1,4 +1,4 @@
-"""A core for the client and another for the server, so that neither waits for the other's turn."""
+"""One core for the client and another for the server, so that they do not compete for one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLIENTS = _ALL[-1]
 
 @contextmanager
 def on(core: int) -> Iterator[None]:
-    """Start processes on the core: what is started in the block stays there."""
+    """Pin to the core all processes that the block starts."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:

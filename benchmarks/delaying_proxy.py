@@ -1,7 +1,7 @@
-"""A proxy that makes loopback as slow as a network, and counts round trips: the kernel's netem is not everywhere.
+"""A proxy that delays loopback like a network, and counts round trips: not every kernel has netem.
 
-A thread waits for what comes from each side, and another one passes it on when its time has come: half a round-trip
-time later, in the order in which it came, as much at once as anybody likes to send.
+For each direction, one thread receives data, and another delivers it half a round-trip time later, in order. The
+bandwidth is not limited.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _END_SECONDS = 1.0
 
 
 class DelayingProxy:
-    """A proxy before a server.
+    """A proxy between the clients and a server.
 
     Args:
         server: the server's port.
@@ -43,31 +43,31 @@ class DelayingProxy:
 
     @property
     def round_trips(self) -> int:
-        """How many the newest connection has had so far, QUIT left out.
+        """The number of round trips of the newest connection so far, without QUIT.
 
-        It is the length of the longest chain of question and answer: what the client sends counts one more than the
-        last answer that it may have waited for. All that is under way together is one round trip.
+        It is the length of the longest chain of requests and replies: data from the client counts one more than the
+        last reply that was delivered to it before. Data that is in transit at the same time shares a round trip.
         """
         return self._newest.round_trips if self._newest else 0
 
     @property
-    def octets(self) -> int:
-        """How many octets the client of the newest connection has sent so far."""
-        return self._newest.octets if self._newest else 0
+    def bytes_sent(self) -> int:
+        """The number of bytes that the client of the newest connection has sent so far."""
+        return self._newest.bytes_sent if self._newest else 0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Wakes the thread that waits for connections, which close() alone does not.
+        # Wakes the thread in accept(); close() alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         if self._newest:
             self._newest.wait(_END_SECONDS)
 
     def _accept(self) -> None:
-        with suppress(OSError):  # it has been closed
+        with suppress(OSError):  # the listener was closed
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection((LOOPBACK, self._server))
@@ -75,19 +75,19 @@ class DelayingProxy:
 
 
 class _Connection:
-    """Both directions of a connection; each knows how many round trips led to what it has delivered so far."""
+    """Both directions of a connection; each has the number of the latest round trip that it has delivered."""
 
     def __init__(self, client: socket.socket, server: socket.socket, delay: float) -> None:
         self.round_trips = 0
-        self.octets = 0
+        self.bytes_sent = 0
         self._closed = threading.Event()
-        self._to_server = _Direction(client, server, delay, self._asked)
-        self._to_client = _Direction(server, client, delay, self._answered)
+        self._to_server = _Direction(client, server, delay, self._from_client)
+        self._to_client = _Direction(server, client, delay, self._from_server)
         self._passing = [*self._to_server.start(), *self._to_client.start()]
         threading.Thread(target=self._close, args=(client, server), daemon=True).start()
 
     def wait(self, seconds: float) -> None:
-        """Wait until both sides have ended it, at most so long."""
+        """Wait until both sides have closed the connection, at most this long."""
         self._closed.wait(seconds)
 
     def _close(self, *sockets: socket.socket) -> None:
@@ -97,28 +97,28 @@ class _Connection:
             each.close()
         self._closed.set()
 
-    def _asked(self, data: bytes) -> int:
-        self.octets += len(data)
+    def _from_client(self, data: bytes) -> int:
+        self.bytes_sent += len(data)
         number = self._to_client.delivered + 1
         if data and not data.startswith(b"QUIT"):
             self.round_trips = max(self.round_trips, number)
         return number
 
-    def _answered(self, _: bytes) -> int:
+    def _from_server(self, _: bytes) -> int:
         return self._to_server.delivered
 
 
 class _Direction:
-    """What passes on the octets from one side to the other.
+    """One direction of a connection: passes the bytes from one side to the other.
 
     Args:
-        source: where they come from.
-        target: where they go.
-        delay: seconds that they are under way.
-        number: tells the round trip to which belongs what has just come.
+        source: the socket to read from.
+        target: the socket to write to.
+        delay: seconds between receipt and delivery.
+        number: returns the number of the round trip to which the received data belongs.
 
     Attributes:
-        delivered: the latest round trip of which something has been passed on.
+        delivered: the latest round trip of which data has been delivered.
     """
 
     def __init__(
@@ -126,11 +126,11 @@ class _Direction:
     ) -> None:
         self._source, self._target = source, target
         self._delay, self._number = delay, number
-        self._under_way: SimpleQueue[tuple[float, int, bytes]] = SimpleQueue()
+        self._in_transit: SimpleQueue[tuple[float, int, bytes]] = SimpleQueue()
         self.delivered = 0
 
     def start(self) -> list[threading.Thread]:
-        """Pass on what comes, until the source ends it; return the threads that do."""
+        """Pass data on until the source closes the connection; return the threads that do so."""
         self._target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         threads = [threading.Thread(target=work, daemon=True) for work in (self._receive, self._deliver)]
         for thread in threads:
@@ -141,23 +141,23 @@ class _Direction:
         ended = False
         while not ended:
             try:
-                # Else whoever writes twice waits for 40 ms, which no network has; the kernel forgets it again.
+                # Otherwise the second of two writes waits 40 ms for the delayed ACK. The kernel resets the option.
                 self._source.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 data = self._source.recv(_BLOCK)
             except OSError:
                 data = b""
-            self._under_way.put((time.monotonic() + self._delay, self._number(data), data))
+            self._in_transit.put((time.monotonic() + self._delay, self._number(data), data))
             ended = not data
 
     def _deliver(self) -> None:
         while True:
-            due, number, data = self._under_way.get()
+            due, number, data = self._in_transit.get()
             time.sleep(max(0, due - time.monotonic()))
-            self.delivered = number  # whoever gets it may answer before sendall() returns
+            self.delivered = number  # the target may reply before sendall() returns
             try:
                 if not data:
                     self._target.shutdown(socket.SHUT_WR)
                     return
                 self._target.sendall(data)
-            except OSError:  # gone; so nothing more comes of it
+            except OSError:  # the target has closed the connection
                 return

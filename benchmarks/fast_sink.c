@@ -1,7 +1,7 @@
-/* An SMTP server that throws mail away as fast as it comes, with PIPELINING and CHUNKING, so that the client is what
- * takes the time. It answers all that one read brought with one write, and accepts everything.
+/* An SMTP server that discards mail as fast as it arrives, with PIPELINING and CHUNKING: the time is that of the client.
+ * It accepts everything, and replies with one write to all commands of one read.
  *
- * fast_sink PORT KEYWORD...: listens on 127.0.0.1, and EHLO lists the keywords.
+ * fast_sink PORT KEYWORD...: listens on 127.0.0.1; the reply to EHLO lists the keywords.
  */
 
 #define _GNU_SOURCE
@@ -51,8 +51,8 @@ static int is(const char *command, const char *name)
 
 static void serve(void)
 {
-    size_t start = 0, end = 0; /* what has been read and not yet used */
-    size_t chunk = 0;          /* octets of a BDAT chunk still to come */
+    size_t start = 0, end = 0; /* input that has been read, but not processed */
+    size_t chunk = 0;          /* bytes of a BDAT chunk that are still missing */
     int in_chunk = 0, in_data = 0;
 
     answer("220 fast-sink ESMTP\r\n");
@@ -74,7 +74,7 @@ static void serve(void)
                 continue;
             }
             if (end - start >= END)
-                start = end - (END - 1); /* the beginning of the end may be among them */
+                start = end - (END - 1); /* they may contain the beginning of the end */
         } else {
             char *line = input + start, *newline = memchr(line, '\n', end - start);
             if (newline) {

@@ -1,4 +1,4 @@
-"""The connection of Airflow's own provider; a module of its own, since the hook's loads Airflow."""
+"""The connection for Airflow's own provider; a separate module, because the hook's module loads Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is told to do, and what that cost: the lines that the harness and its workers exchange, as JSON."""
+"""The jobs of the clients and their costs: the lines that the harness and its workers exchange, as JSON."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TEXT = "".join(f"{line:3d} All work and no play makes Jack a dull boy, says the 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """Where to send.
+    """The server to send to.
 
     Attributes:
         port: TCP port of 127.0.0.1.
         starttls: whether to use STARTTLS.
-        login: how to log in: "ntlm", "kerberos", or not at all.
+        login: "ntlm", "kerberos", or None for no login.
     """
 
     port: int
@@ -30,7 +30,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """What to send: the fields from which each client makes its message."""
+    """A mail: the fields from which each client builds its message."""
 
     recipients: list[str]
     subject: str
@@ -42,12 +42,12 @@ class Job:
     """What a client does in a round.
 
     Attributes:
-        server: where to send.
-        messages: how many.
-        recipients: how many a message has.
+        server: the server to send to.
+        messages: number of messages.
+        recipients: number of recipients of each message.
         attachment: path of a file to attach.
-        bulk: whether the client may have several messages under way; else each waits for the one before.
-        reconnect: whether each message has a connection of its own, which then is part of the cost.
+        bulk: whether the client may send further messages before the reply to the previous one.
+        reconnect: whether each message gets its own connection, which is then part of the cost.
     """
 
     server: Server
@@ -58,29 +58,29 @@ class Job:
     reconnect: bool = False
 
     def mails(self) -> Iterator[Mail]:
-        """Return the messages; no two have the same subject."""
+        """Yield the mails; each has a different subject."""
         recipients = [f"reader{number}@bench.test" for number in range(self.recipients)]
         for number in range(self.messages):
             yield Mail(recipients=recipients, subject=f"Report {number}", attachment=self.attachment)
 
     def as_line(self) -> str:
-        """Return the job as ``from_line`` and the worker for Node read it."""
+        """Return the job as a line for ``from_line`` and for the worker in JavaScript."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_line(cls, line: str) -> Job:
-        """Read what ``as_line`` wrote."""
+        """Return the job that ``as_line`` has written."""
         read: Mapping[str, Any] = json.loads(line)
         return cls(**{**read, "server": Server(**read["server"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a job cost.
+    """The cost of a job.
 
     Attributes:
         seconds: from the first message, or connection, to the last reply.
-        cpu: seconds of CPU that the client's process took meanwhile.
+        cpu: CPU seconds of the client's process in that time.
     """
 
     seconds: float

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from tests.live.standalone import Standalone
 
-PARALLELISM = 8  # tasks at once, a process each
+PARALLELISM = 8  # tasks at the same time, each in its own process
 
 
 @contextmanager
 def local_executor(connections: Mapping[str, str]) -> Iterator[Standalone]:
-    """Run it for the block.
+    """Run Airflow for the block.
 
     Args:
-        connections: the connections that the DAGs name, as environment variables.
+        connections: the DAGs' connections, as environment variables.
     """
     environment = {
         **connections,

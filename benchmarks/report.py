@@ -1,4 +1,4 @@
-"""The results in words: Markdown tables."""
+"""The results as Markdown tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("case", "client", ">median", ">min", ">max", "unit", ">to the hook", ">to smtp-source")
 
-_WHOLE = 100  # from here on without decimals
+_WHOLE = 100  # numbers from here on have no decimals
 
 
 def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -21,7 +21,7 @@ def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table with a line for each case: the clients' medians, and in brackets their ratios to the hook."""
+    """Return a table with a line for each case: the clients' medians, with their ratios to the hook in brackets."""
     clients = list(dict.fromkeys(row["client"] for row in rows))
     lines = []
     for (case, unit), of_case in groupby(rows, key=lambda row: (row["case"], row["unit"])):
@@ -34,8 +34,8 @@ def table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown.
 
     Args:
-        columns: what stands above them; those that begin with ">" are flush right.
-        lines: what stands in them.
+        columns: the headings; columns whose heading begins with ">" are right-aligned.
+        lines: the cells, line by line.
     """
     head = [name.removeprefix(">") for name in columns]
     rule = ["---:" if name.startswith(">") else "---" for name in columns]
@@ -43,7 +43,7 @@ def table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with as many digits as it is worth."""
+    """Return a number with three significant digits, or as a whole number from 100 on."""
     return f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}"
 
 

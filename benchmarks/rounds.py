@@ -1,4 +1,4 @@
-"""Rounds: every client in turn, again and again, so that what disturbs the machine disturbs all of them alike."""
+"""Rounds: the clients take turns, so that the load of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ OURS = "airflow-smtp-cm"
 HOOK = "hook"
 SMTP_SOURCE = "smtp-source"
 
-MESSAGES_A_SECOND = "messages/s"  # the one unit of which more is better
+MESSAGES_PER_SECOND = "messages/s"  # the only unit where more is better
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one client did in one case, a value a round."""
+    """The results of one client in one case, one value per round."""
 
     case: str
     client: str
@@ -28,13 +28,13 @@ class Row:
     values: tuple[float, ...]
 
     def times_faster_than(self, other: Row) -> float:
-        """Return the median of the rounds' ratios; above 1 this one is faster, or takes less.
+        """Return the median of the rounds' ratios; above 1, this client is faster, or takes less.
 
-        What was measured only once is compared with every round.
+        A client that was measured only once is compared with every round of the other.
         """
         rounds = max(len(self.values), len(other.values))
         pairs = list(zip(self._repeated(rounds), other._repeated(rounds), strict=True))
-        if self.unit == MESSAGES_A_SECOND:
+        if self.unit == MESSAGES_PER_SECOND:
             return median(own / others for own, others in pairs)
         return median(others / own if own else float("inf") for own, others in pairs)
 
@@ -59,7 +59,7 @@ class Results:
 
         Args:
             rows: their cases and units.
-            measured: for each client, the values for the rows in every round; a client that has fewer lacks the last
+            measured: for each client and round, the values for these rows; a client with fewer values lacks the last
                 rows.
         """
         for number, (case, unit) in enumerate(rows.items()):
@@ -71,12 +71,12 @@ class Results:
         return next((row for row in self.rows if (row.case, row.client) == (case, client)), None)
 
     def ratio(self, row: Row, to: str) -> float | None:
-        """Return how much faster the row is than another client in the same case, if that was measured."""
+        """Return the ratio of the row to another client in the same case, if that client was measured."""
         other = self.find(row.case, to)
         return row.times_faster_than(other) if other else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the rows as plain texts and numbers, significant digits only."""
+        """Return the rows as texts and numbers, rounded to four significant digits."""
         return {"rows": list(map(self._row_as_json, self.rows))}
 
     def _row_as_json(self, row: Row) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Results:
 
 
 def alternate(runs: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Run all in turn, ``rounds`` times; each round begins with another one. Return what each run returned."""
+    """Run all in turn, ``rounds`` times; each round begins with another one. Return the results of each."""
     outcomes: dict[str, list[T]] = {name: [] for name in runs}
     for number in range(rounds):
         for name in _rotated(list(runs), number):

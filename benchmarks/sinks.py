@@ -1,4 +1,4 @@
-"""The servers that are sent to: Postfix, its smtp-sink, and our own fast one; all throw the mail away."""
+"""The servers that the clients send to: Postfix, its smtp-sink, and our own fast sink; they discard the mail."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ HERE = Path(__file__).parent
 
 
 class Unavailable(Exception):
-    """The machine lacks what a case needs."""
+    """A program that a case needs is not installed."""
 
 
 @contextmanager
 def smtp_sink(*options: str) -> Iterator[int]:
-    """Run smtp-sink, which offers PIPELINING and 8BITMIME and throws the mail away; yield its port."""
+    """Run smtp-sink, which offers PIPELINING and 8BITMIME and discards the mail; yield its port."""
     if not SMTP_SINK.exists():
-        raise Unavailable("smtp-sink (tests/install_servers.sh installs Postfix where it is root)")
+        raise Unavailable("smtp-sink (as root, tests/install_servers.sh installs Postfix)")
     (port,) = free_ports(1)
     command: list[str | Path] = [SMTP_SINK, *options, "-u", getpass.getuser(), f"{LOOPBACK}:{port}", "100"]
     with running(command, port=port, env={}, output=FOLDER / "sinks.log"):
@@ -55,7 +55,7 @@ def fast_sink(*keywords: str) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The real ones, running."""
+    """The running Postfix and KDC."""
 
     kdc: Kdc
     postfix: Postfix
@@ -64,7 +64,7 @@ class Servers:
 
 @contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
-    """Run Postfix and a KDC, with files in the folder; any user must be able to read there."""
+    """Run Postfix and a KDC, with files in the folder, which every user must be able to read."""
     if os.geteuid() != 0 or not all(file.exists() for file in _SERVERS):
         raise Unavailable("Postfix and krb5-kdc, which run as root (tests/install_servers.sh installs them)")
     certificates = make_certificates(folder / "certificates")

@@ -1,6 +1,6 @@
-"""How fast SSIS packages are read: `python -m benchmarks.ssis_reader [MB]`.
+"""The speed at which SSIS packages are read: `python -m benchmarks.ssis_reader [MB]`.
 
-The packages of the tests, each with as much data flow as makes up a package of that size; processor time of one core.
+The packages are those of the tests, extended with data flow to the given size. The time is CPU time.
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 from airflow_smtp_cm.ssis.reading.reader import read
 
 PACKAGES = Path(__file__).parents[1] / "tests" / "ssis" / "packages"
-#: Data flow as formats 2, 3 and 6 write it, and as format 8 does.
+#: A data flow component in the syntax of formats 2, 3 and 6, and in that of format 8.
 COMPONENTS = {
     "finance_2008/MonthEnd.dtsx": """<component id="{n}" name="Lookup {n}" componentClassID="{{27648839}}">
 <properties><property id="{n}" name="SqlCommand" dataType="System.String" state="default" isArray="false"
@@ -53,9 +53,7 @@ def main(megabytes: int) -> None:
             list(read([path], on_file=lambda _: None))
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
-            print(
-                f"{source}: {size / seconds(path) / 1e6:.0f} MB/s, at most {peak / size:.1f} times its size in memory"
-            )
+            print(f"{source}: {size / seconds(path) / 1e6:.0f} MB/s, peak memory {peak / size:.1f} times its size")
 
 
 def write(path: Path, package: str, component: str, size: int) -> int:
@@ -65,7 +63,7 @@ def write(path: Path, package: str, component: str, size: int) -> int:
 
 
 def seconds(path: Path) -> float:
-    """Processor time, the best of three."""
+    """Return the CPU time, the best of three."""
     times = []
     for _ in range(3):
         start = time.process_time()

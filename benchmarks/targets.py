@@ -1,4 +1,4 @@
-"""What this project has set itself, and whether a run met it."""
+"""The targets of this project, and whether a run met them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BULK = f"{OURS}-bulk"
 _BINARYMIME = f"{OURS}-binarymime"
 _MAPPED = f"{OURS}-mapped"
-_LEVEL = 0.95  # as fast as another, but for what varies
+_LEVEL = 0.95  # as fast as the other client, within the variation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +23,11 @@ class Target:
     """A target.
 
     Attributes:
-        case: what it is about.
-        client: who has to meet it.
-        to: the client that it is to be so many times as fast as; None where the value itself must not exceed it.
-        must: what has to be reached.
-        stretch: what would be better still.
+        case: the case.
+        client: the client that must meet the target.
+        to: the client to compare with; the target is a minimum for the ratio. None: it is a maximum for the value.
+        must: the level that is required.
+        stretch: a better level that is desired.
     """
 
     case: str
@@ -37,14 +37,14 @@ class Target:
     stretch: float | None = None
 
     def measured(self, results: Results) -> float | None:
-        """Return the ratio, or the value; None if it was not measured."""
+        """Return the measured ratio or value; None if it was not measured."""
         row = results.find(self.case, self.client)
         if row is None:
             return None
         return median(row.values) if self.to is None else results.ratio(row, self.to)
 
     def verdict(self, measured: float) -> str:
-        """Return whether it is met, in a word or two."""
+        """Return "MISSED", "met" or "stretch met"."""
         if self._reaches(measured, self.stretch):
             return "stretch met"
         return "met" if self._reaches(measured, self.must) else "MISSED"
@@ -85,7 +85,7 @@ TARGETS = (
             Target(case=f"{case}/memory", to=None, must=8, stretch=4),
         )
     ),
-    Target(case="octets", client=_BINARYMIME, to=None, must=1.01),  # no base64
+    Target(case="wire-bytes", client=_BINARYMIME, to=None, must=1.01),  # no base64
     Target(case="connect/starttls/cpu", must=8),
     Target(case="import/operator", to=None, must=1, stretch=0.3),
     Target(case="import/operator/instructions", to=None, must=2_500_000),
@@ -94,7 +94,7 @@ TARGETS = (
 
 
 def compared(results: Results) -> str:
-    """Return the targets that the run can tell of, as a Markdown table."""
+    """Return the targets whose cases were measured, as a Markdown table."""
     lines = [
         [
             target.case,

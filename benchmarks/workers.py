@@ -1,4 +1,4 @@
-"""The clients' processes: started once, kept warm, and given one job after the other."""
+"""The processes of the clients: each is started once, and does one job after the other."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _PYTHON = {
 
 
 class Runner(Protocol):
-    """What does jobs."""
+    """A client that does jobs."""
 
     def run(self, job: Job) -> Cost:
         """Do the job, and return its cost."""
 
     def close(self) -> None:
-        """End it."""
+        """End the client."""
 
 
 def start(name: str, environment: Mapping[str, str]) -> Runner | None:
-    """Start a client; None if this machine does not have it."""
+    """Start a client, and return it; None if it is not installed."""
     if name == "smtp-source":
         return SmtpSource() if SMTP_SOURCE.exists() else None
     if name == "nodemailer":
@@ -67,12 +67,12 @@ def python_client(name: str) -> list[str]:
 
 
 class Worker:
-    """A client that runs all the time.
+    """A client in a process that does many jobs.
 
     Args:
         name: the client's name.
-        command: what takes jobs on standard input.
-        environment: set on top of the harness's own.
+        command: the program, which reads jobs from standard input.
+        environment: added to the harness's own environment.
     """
 
     def __init__(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
@@ -94,15 +94,15 @@ class Worker:
         """Do the job, and return its cost.
 
         Raises:
-            RuntimeError: it failed; with what the client wrote.
+            RuntimeError: the job failed; with the client's output.
         """
         return Cost(**json.loads(self.ask(job.as_line())))
 
     def ask(self, line: str) -> str:
-        """Write a line to the process, and return the line with which it answers.
+        """Write a line to the process, and return its answer, a line.
 
         Raises:
-            RuntimeError: it has ended instead; with what it wrote.
+            RuntimeError: the process has ended instead; with its output.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -121,12 +121,12 @@ class Worker:
         return self._process.pid
 
     def reset_peak(self) -> int:
-        """Forget the highest use of memory so far; return the present one, in KiB."""
+        """Reset the peak memory of the process; return its current memory, in KiB."""
         (self._proc / "clear_refs").write_text("5")  # proc(5): resets VmHWM
         return self._kib("VmRSS")
 
     def peak(self) -> int:
-        """Return the highest use of memory since ``reset_peak``, in KiB."""
+        """Return the peak memory since ``reset_peak``, in KiB."""
         return self._kib("VmHWM")
 
     @property
@@ -151,7 +151,7 @@ class Worker:
 
 
 def smtp_source(job: Job) -> list[str]:
-    """Return the command by which smtp-source does a job."""
+    """Return the command with which smtp-source does a job."""
     length = Path(job.attachment).stat().st_size * 4 // 3 if job.attachment else len(TEXT)
     command = [str(SMTP_SOURCE), "-m", str(job.messages), "-r", str(job.recipients), "-l", str(length)]
     command += ["-f", SENDER, "-t", "reader@bench.test", "-M", "bench.test"]
@@ -162,7 +162,7 @@ class SmtpSource:
     """Postfix's smtp-source: a program in C that does one job and ends."""
 
     def run(self, job: Job) -> Cost:
-        """Do the job, and return its cost, which includes the program's start."""
+        """Do the job, and return its cost, which includes the start of the program."""
         with cores.on(cores.CLIENTS):
             started = time.perf_counter()
             process = subprocess.Popen(smtp_source(job))
@@ -174,4 +174,4 @@ class SmtpSource:
         return Cost(seconds=seconds, cpu=usage.ru_utime + usage.ru_stime)
 
     def close(self) -> None:
-        """Do nothing: it has ended."""
+        """Do nothing: the program has ended."""

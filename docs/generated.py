@@ -1,7 +1,7 @@
-"""What MkDocs takes from the code when it builds the pages: fields of the connection, DAGs, what was measured.
+"""Generates the parts of the pages that come from the code: fields of the connection, DAGs, benchmark results.
 
-A page asks for it with a link such as ``[Generated: connection_fields TLS](...)`` on a line of its own: whoever reads
-the page unbuilt gets to the source.
+A page marks such a part with a link on a line of its own, such as ``[Generated: connection_fields TLS](...)``. In the
+unbuilt page, the link leads to the source.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DEFAULTS = {item.name: item.default for item in fields(SmtpConnectionManager)}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put what is generated in place of the links (MkDocs calls this for each page)."""
+    """Replace the links by the generated parts (MkDocs calls this for each page)."""
     return _MARK.sub(lambda mark: _GENERATORS[mark[1]](mark[2]), markdown)
 
 
@@ -39,7 +39,7 @@ def connection_fields(section: str) -> str:
     """Return a section of the connection's form as a table.
 
     Raises:
-        ValueError: there is no such section.
+        ValueError: the form has no such section.
     """
     rows = [_row(item) for item in CONNECTION_FIELDS if item.section == section]
     if not rows:
@@ -48,27 +48,27 @@ def connection_fields(section: str) -> str:
 
 
 def example_dags(_: str) -> str:
-    """Return the example DAGs, each under the first line of its docstring."""
+    """Return the example DAGs, each with the first line of its docstring as the heading."""
     return "\n\n".join(map(_example, sorted((_ROOT / "example_dags").glob("*.py"))))
 
 
 def measured(cases: str) -> str:
-    """Return what the last benchmarks measured as a table: of the cases whose names begin with one of the words."""
+    """Return the benchmark results as a table, for the cases whose names begin with one of the words."""
     results = json.loads((_ROOT / "benchmarks" / "results.json").read_text())
     rows = [row for row in results["rows"] if row["case"].startswith(tuple(cases.split()))]
-    return summary(rows) if rows else "The last run did not measure it."
+    return summary(rows) if rows else "The last run did not measure this."
 
 
 def imported_dag(name: str) -> str:
-    """Return a DAG that the import makes of the tests' packages."""
+    """Return a DAG that the import generates from the packages of the tests."""
     return f'```python title="{name}"\n{(_GOLDEN / name).read_text()}```'
 
 
 def imported_report(package: str) -> str:
-    """Return the lines of the import's report about a package.
+    """Return the part of the import's report about a package.
 
     Raises:
-        ValueError: there is no such package.
+        ValueError: the report has no such package.
     """
     sections = (_GOLDEN / "report.txt").read_text().split("\n\n")
     section = next((one for one in sections if one.startswith(f"Package {package} ")), None)

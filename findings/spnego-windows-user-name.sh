@@ -5,7 +5,7 @@
 # Behaviour: the user name is parsed as a Kerberos principal, where a backslash quotes what follows: \a is a, while \b,
 #   \n, \t and \0 are backspace, line feed, tab and NUL. With NTLM, the same call takes CORP for the domain.
 # Why it matters: DOMAIN\user is how Windows users write their name. The KDC does not know the user that is asked for;
-#   with protocol "negotiate" pyspnego then goes on with NTLM, without an error. user@REALM works.
+#   with protocol "negotiate" pyspnego then continues with NTLM, without an error. user@REALM works.
 # Seen, as the principal for which a ticket is requested (a KDC is not needed to see it):
 #   alice@CORP.EXAMPLE: user b'alice', realm b'CORP.EXAMPLE'
 #   CORP\alice: user b'CORPalice', realm b'CORP.EXAMPLE'

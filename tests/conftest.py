@@ -1,4 +1,4 @@
-"""What must stand before a test module is imported: Airflow's environment, and the fixtures of the real servers."""
+"""Sets Airflow's environment before a test module is imported, and has the fixtures that many modules use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.servers.people import ALICE
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# The tests try the same examples every time, and none fails for being slow. ``make fuzz`` searches at random.
+# The tests use the same examples every time, without a deadline. ``make fuzz`` uses random ones.
 settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -26,7 +26,7 @@ settings.load_profile("repeatable")
 
 _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-", ignore_cleanup_errors=True)
 
-# Airflow reads these once, when it is first imported.
+# Airflow reads these once, when it is imported.
 os.environ["AIRFLOW_HOME"] = _airflow_home.name
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
@@ -37,7 +37,7 @@ for _name in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy"):
 
 pytest_plugins = ["tests.servers.fixtures"]
 
-# The property of a test whose value stands at the end of pytest's output.
+# The property of a test whose value is shown at the end of pytest's output.
 SHOWN_AT_THE_END = "shown at the end"
 
 
@@ -53,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def define(monkeypatch):
-    """Return a function that defines an Airflow connection, by default the default one."""
+    """Return a function that defines an Airflow connection; without an id, the default connection."""
 
     def define(text: str, conn_id: str = "smtp_cm_default") -> None:
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", text)
@@ -63,8 +63,8 @@ def define(monkeypatch):
 
 @pytest.fixture
 def server(define):
-    """A server in this process, where alice has an account; the connections smtp_cm_default and mail lead to it."""
-    from airflow_smtp_cm.testing import SmtpTestServer  # noqa: PLC0415 - most tests need none of it
+    """A server in this process, with an account of alice; the connections smtp_cm_default and mail point to it."""
+    from airflow_smtp_cm.testing import SmtpTestServer  # noqa: PLC0415 - most tests do not need it
 
     with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
         for conn_id in ("smtp_cm_default", "mail"):
@@ -74,7 +74,7 @@ def server(define):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what was logged and printed so that pytest-xdist can hand it on, which takes UTF-8 only."""
+    """Escape captured output that is not UTF-8, because pytest-xdist cannot transfer it."""
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
@@ -82,7 +82,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 def airflow_db() -> Path:
-    """Airflow's database, new; and the DAGs where Airflow looks for them."""
+    """A new database of Airflow, and the DAGs in its DAG folder."""
     home, root = Path(_airflow_home.name), Path(__file__).parent.parent
     (home / "dags").mkdir(exist_ok=True)
     for folder in ("tests/dags", "example_dags"):
@@ -94,14 +94,14 @@ def airflow_db() -> Path:
 
 @pytest.fixture(scope="session")
 def dags(airflow_db):
-    """Those DAGs, by id."""
-    from tests.airflow_versions import load_dags  # noqa: PLC0415 - when its environment stands
+    """The DAGs of that folder, by id."""
+    from tests.airflow_versions import load_dags  # noqa: PLC0415 - after the environment is set
 
     return load_dags(airflow_db.parent / "dags")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Kerberos bindings, which are not installed beside every Airflow."""
+    """Mark the tests that need Kerberos bindings, which are not installed with every Airflow."""
     for item in items:
         if "kdc" in getattr(item, "fixturenames", ()):
             item.add_marker("kerberos")

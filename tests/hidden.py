@@ -1,4 +1,4 @@
-"""Every way in which a secret might get out, so that a test can look for all of them."""
+"""Searches output for secrets, in all forms in which they could leak."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Octets of a token that are enough to tell it from chance, and so many that parts of it are found, too.
+# Bytes of a piece of a token: enough to exclude a coincidence, and so few that parts of a token are found, too.
 _PIECE = 24
 
 
 def assert_hidden(shown: Iterable[str], *secrets: bytes) -> None:
-    """See that none of the secrets stands in what was shown, in no spelling.
+    """Assert that none of the secrets is in the output, in any encoding.
 
     Args:
-        shown: logs, errors, reprs and whatever else people get to see.
-        secrets: passwords, keys, tokens; of long ones each piece that says something.
+        shown: logs, errors, reprs and all other output.
+        secrets: passwords, keys, tokens; long ones are searched for piece by piece.
     """
     everything = "\n".join(shown)
     for secret in secrets:
@@ -26,16 +26,16 @@ def assert_hidden(shown: Iterable[str], *secrets: bytes) -> None:
             assert form not in everything, f"{secret!r} is shown as {form!r}"
 
 
-def told_by(error: BaseException) -> list[str]:
-    """Return all that an error tells: itself and what led to it, each as text, repr, attributes and traceback."""
-    told = ["".join(traceback.format_exception(error))]
+def texts_of(error: BaseException) -> list[str]:
+    """Return all texts of an error and its causes: message, repr, attributes, notes and traceback."""
+    texts = ["".join(traceback.format_exception(error))]
     for each in _chain(error):
-        told += [str(each), repr(each), repr(getattr(each, "__dict__", None)), *getattr(each, "__notes__", ())]
-    return told
+        texts += [str(each), repr(each), repr(getattr(each, "__dict__", None)), *getattr(each, "__notes__", ())]
+    return texts
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what led to it, as far as Python shows it."""
+    """Yield an error and its causes, as Python shows them."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -44,11 +44,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _forms(secret: bytes) -> set[str]:
     forms = {base64.b64encode(secret).decode()}
     if len(secret) > _PIECE:
-        # In base64, pieces of three octets stand for themselves.
+        # In base64, each group of three bytes is encoded separately.
         forms |= {base64.b64encode(piece).decode() for piece in _pieces(secret)}
     for piece in _pieces(secret):
         forms |= {repr(piece)[2:-1], piece.hex(), piece.hex().upper(), piece.decode("latin-1")}
-    # Runs of the same octet, as in padding, are nobody's secret.
+    # Repetitions of a byte, as in padding, are not secret.
     return {form for form in forms if len(form) >= 8 and len(set(form)) > 5}
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of the servers and the browser that the tests start for themselves, and those that are
-# named; nothing is started here.
-# Run it as root on Debian. Elsewhere it says what is missing, and succeeds: the tests in question are skipped.
+# Installs the Debian packages of the servers and the browser that the tests start, and the packages named as arguments.
+# It starts nothing.
+# Run it as root on Debian. Otherwise it lists what is missing, and succeeds: the tests that need it are skipped.
 set -euo pipefail
 
 packages=(
@@ -9,11 +9,11 @@ packages=(
     postfix sasl2-bin libsasl2-modules libsasl2-modules-gssapi-mit      # Postfix with Cyrus SASL
     dovecot-core dovecot-submissiond dovecot-gssapi                     # Dovecot's submission service
     gss-ntlmssp                                                         # NTLM inside GSS-API
-    chromium                                                            # the browser before Airflow's UI
+    chromium                                                            # the browser for Airflow's UI
     libkrb5-dev gcc libc6-dev                                           # to build pyspnego[kerberos]
 )
 packages+=("$@")
-# Another Python than Debian's brings its own headers.
+# A Python that is not Debian's has its own headers.
 if [ "$(python3 -c 'import sys; print(sys.base_prefix)' 2>/dev/null)" = /usr ]; then
     packages+=(python3-dev)
 fi
@@ -33,7 +33,7 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     exit 0
 fi
 
-# Debian starts a server when it is installed, unless this file says no.
+# Debian starts a server when it is installed, unless this file forbids it.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT

@@ -1,4 +1,4 @@
-"""Very many messages to Postfix: sent, counted, and what they cost the process that sends them."""
+"""Send many messages to Postfix, count the delivered ones, and measure the cost for the sending process."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 MAILBOX = "many"
 MAY_GROW_KIB = 2048
 
-# To each message; so large that whoever keeps what it was sent as needs more memory than that.
+# Attached to each message: so large that a client that keeps the sent messages exceeds MAY_GROW_KIB.
 _ATTACHED = b"0123456789,0123456789,0123456789\n" * 300
 _SESSION_ENDED = 421
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What some messages cost the process that sent them.
+    """The cost of some messages for the process that sent them.
 
     Attributes:
-        messages: how many they were.
-        put_off: how many of them had to be sent again, because the server ended the session with 421 instead.
-        seconds: how long it took.
-        early_kib: the process's largest memory until each thread had sent a tenth of its share.
-        peak_kib: the same, to the end.
-        files_before: files and sockets that it had open before.
-        files_after: and after.
+        messages: number of messages.
+        resent: how many of them had to be sent again, because the server ended the session with 421.
+        seconds: duration.
+        early_kib: peak memory of the process when each thread had sent a tenth of its share.
+        peak_kib: peak memory at the end.
+        files_before: number of open files and sockets before.
+        files_after: the same number after.
     """
 
     messages: int
-    put_off: int
+    resent: int
     seconds: float
     early_kib: int
     peak_kib: int
@@ -63,34 +63,34 @@ class Cost:
 
 
 def send(open_client: Callable[[], SmtpClient], case: str, messages: int, *, threads: int = 1) -> Cost:
-    """Send messages by threads that have a client each.
+    """Send messages from threads that have a client each.
 
     Args:
-        open_client: what opens one.
-        case: tells these messages from others, as the extension of the recipient.
-        messages: how many, all threads together.
-        threads: how many.
+        open_client: opens a client.
+        case: distinguishes these messages from others; it is the extension of the recipient.
+        messages: number of messages of all threads together.
+        threads: number of threads.
 
     Raises:
-        SmtpError: a message was refused, and not by a 421 that another session made up for.
+        SmtpError: a message was refused; a 421 counts only if a new session did not help.
     """
     files_before, started = open_files(), time.perf_counter()
     early_kib: list[int] = []
-    # Before that, a thread that has not had its turn needs the memory of a session later.
+    # A thread that starts later would otherwise need the memory of its session after the first measurement.
     all_have_sent_a_tenth = Barrier(threads, action=lambda: early_kib.append(peak_kib()))
 
     def send_share(message_ids: list[str]) -> int:
-        put_off = 0
+        resent = 0
         try:
             with open_client() as client:
                 for number, message_id in enumerate(message_ids, 1):
-                    put_off += _send(client, _message(message_id, case, attachment))
+                    resent += _send(client, _message(message_id, case, attachment))
                     if number == len(message_ids) // 10:
                         all_have_sent_a_tenth.wait()
         except BaseException:
             all_have_sent_a_tenth.abort()
             raise
-        return put_off
+        return resent
 
     with tempfile.NamedTemporaryFile() as attachment_file:
         attachment_file.write(_ATTACHED)
@@ -98,10 +98,10 @@ def send(open_client: Callable[[], SmtpClient], case: str, messages: int, *, thr
         attachment = attachment_file.name
         ids = message_ids(case, messages)
         with ThreadPoolExecutor(threads) as pool:
-            put_off = sum(pool.map(send_share, [ids[thread::threads] for thread in range(threads)]))
+            resent = sum(pool.map(send_share, [ids[thread::threads] for thread in range(threads)]))
     return Cost(
         messages=messages,
-        put_off=put_off,
+        resent=resent,
         seconds=time.perf_counter() - started,
         early_kib=early_kib[0],
         peak_kib=peak_kib(),
@@ -111,13 +111,13 @@ def send(open_client: Callable[[], SmtpClient], case: str, messages: int, *, thr
 
 
 def send_from_new_process(manager: SmtpConnectionManager, case: str, messages: int, *, threads: int = 1) -> Cost:
-    """Do the same in a process that has done nothing else, so that its memory tells of this alone."""
+    """Like ``send``, but in a new process, so that its memory is that of sending alone."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(send, manager.acquire, case, messages, threads=threads).result()
 
 
 def to_postfix(postfix: Postfix, certificates: Certificates, port: str = "default") -> SmtpConnectionManager:
-    """Return a connection manager by which alice logs in to one of Postfix's ports, by NTLM under STARTTLS."""
+    """Return a connection manager that logs in to a port of Postfix as alice, with NTLM under STARTTLS."""
     return SmtpConnectionManager(
         smtp_server=LOOPBACK,
         port=postfix.port(port),
@@ -137,21 +137,21 @@ def message_ids(case: str, messages: int) -> list[str]:
 
 
 def copies(postfix: Postfix, ids: list[str]) -> dict[int, int]:
-    """Count the delivered copies of each message; ``{1: 200}`` says that each of 200 was delivered once."""
+    """Count the delivered copies of each message; ``{1: 200}`` means that each of 200 was delivered once."""
     delivered = postfix.copies(MAILBOX)
     return dict(Counter(delivered[message_id] for message_id in ids))
 
 
 def peak_kib() -> int:
-    """Return the largest memory that the process has needed."""
-    # Not getrusage's, which a process inherits from the one that started it.
+    """Return the peak memory of the process."""
+    # Not that of getrusage, which a process inherits from its parent.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def open_files() -> int:
     """Count the files and sockets that the process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))  # one of them is the listing's own
+    return len(list(Path("/proc/self/fd").iterdir()))  # including the folder that is listed
 
 
 def _message(message_id: str, case: str, attachment: str) -> MailMessage:
@@ -166,7 +166,7 @@ def _message(message_id: str, case: str, attachment: str) -> MailMessage:
 
 
 def _send(client: SmtpClient, message: MailMessage) -> bool:
-    """Send a message, again if the session was over; return whether that was so."""
+    """Send a message; if the session has ended, send it again. Return whether that was necessary."""
     try:
         client.send(message)
     except Refused as error:

@@ -1,6 +1,6 @@
-"""How long clients wait in the tests: hardly at all for what never comes, and without an end for all that does come.
+"""Timeouts of clients in tests: very short for data that never arrives, practically unlimited for all other data.
 
-So no test depends on how fast the machine is.
+Therefore no test depends on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SOON = 0.3
 
 @dataclass(frozen=True)
 class Patient(Timeouts):
-    """Timeouts of a client that gives up no wait, nor that for the answer to QUIT."""
+    """Timeouts of a client that never gives up, not even at QUIT."""
 
-    def of(self, phase: Phase) -> float:  # noqa: ARG002 - it is alike in all
+    def of(self, phase: Phase) -> float:  # noqa: ARG002 - the same in all phases
         return PATIENCE_SECONDS
 
 
@@ -30,7 +30,7 @@ PATIENT = Patient()
 
 @dataclass(frozen=True)
 class ImpatientIn(Patient):
-    """Timeouts of a client that gives up soon in one phase, in which nothing comes, and in no other."""
+    """Timeouts of a client that soon gives up in one phase, in which no data arrives, and never in another."""
 
     phase: Phase
 

@@ -1,4 +1,4 @@
-"""The benchmarks: what they compute of what they measure."""
+"""The benchmarks: the results that are computed from the measurements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def row(of: Results, client: str = OURS) -> dict:
 # --- rounds
 
 
-def test_each_client_has_its_turn_in_every_round_and_each_round_begins_with_another():
+def test_each_client_has_a_turn_in_every_round_and_each_round_begins_with_another():
     turns = []
     runs = {name: lambda name=name: turns.append(name) or len(turns) for name in "abc"}
 
@@ -44,27 +44,27 @@ def test_each_client_has_its_turn_in_every_round_and_each_round_begins_with_anot
 
 
 def test_ratio_is_the_median_of_the_rounds_ratios():
-    """Not the ratio of the medians, which here would be 20 / 5: a slow round is slow for both."""
+    """Not the ratio of the medians, here 20 / 5: a slow round is slow for both."""
     found = results("c", "messages/s", airflow_smtp_cm=[10, 20, 90], hook=[5, 1, 90])
 
     assert row(found)["ratio_to_hook"] == 2
 
 
 @pytest.mark.parametrize("unit", ["s", "us", "MiB", "instructions", "round trips"])
-def test_of_what_is_a_cost_less_is_faster(unit):
+def test_a_lower_cost_is_faster(unit):
     found = results("c", unit, airflow_smtp_cm=[2, 2], hook=[8, 8])
 
     assert row(found)["ratio_to_hook"] == 4
     assert row(found, HOOK)["ratio_to_hook"] == 1
 
 
-def test_what_was_measured_once_is_compared_with_every_round():
+def test_a_client_measured_once_is_compared_with_every_round():
     found = results("c", "s", airflow_smtp_cm=[1, 2, 4], hook=[8])
 
     assert row(found)["ratio_to_hook"] == 4
 
 
-def test_row_has_median_min_and_max_and_no_ratio_to_who_was_not_measured():
+def test_row_has_median_min_and_max_and_no_ratio_to_a_client_that_was_not_measured():
     found = results("c", "s", airflow_smtp_cm=[3, 1, 2], hook=[4, 2, 3])
 
     assert row(found) == {
@@ -79,7 +79,7 @@ def test_row_has_median_min_and_max_and_no_ratio_to_who_was_not_measured():
     }
 
 
-def test_what_costs_nothing_has_no_ratio_that_json_could_not_tell():
+def test_a_cost_of_zero_has_no_ratio_because_json_has_no_infinity():
     found = results("c", "MiB", airflow_smtp_cm=[0, 0], hook=[4, 4])
 
     assert json.loads(json.dumps(found.as_json(), allow_nan=False))["rows"][0]["ratio_to_hook"] is None
@@ -133,7 +133,7 @@ def test_verdict_on_a_value(value, verdict):
     assert target.verdict(measured) == verdict
 
 
-def test_comparison_tells_of_the_measured_only():
+def test_comparison_has_only_the_measured_targets():
     found = results("bulk/chunking", "messages/s", airflow_smtp_cm=[21], hook=[1])
 
     assert compared(found).splitlines()[2:] == [
@@ -141,7 +141,7 @@ def test_comparison_tells_of_the_measured_only():
     ]
 
 
-def test_every_target_is_about_a_case_that_there_is():
+def test_every_target_is_about_an_existing_case():
     names = [case.name for case in CASES]
 
     assert [target.case for target in TARGETS if not target.case.startswith(tuple(names))] == []
@@ -150,7 +150,7 @@ def test_every_target_is_about_a_case_that_there_is():
 # --- chart
 
 
-def test_chart_shows_each_measured_client_by_a_bar_as_long_as_it_is_fast():
+def test_chart_has_a_bar_for_each_measured_client_in_proportion_to_its_speed():
     found = results("single/chunking", "messages/s", airflow_smtp_cm=[60], hook=[10], smtp_source=[20])
 
     root = ET.fromstring(svg(found.as_json()["rows"]))
@@ -161,21 +161,21 @@ def test_chart_shows_each_measured_client_by_a_bar_as_long_as_it_is_fast():
     assert texts[2:] == [OURS, "6", "Airflow's hook", "1", SMTP_SOURCE, "2"]
 
 
-def test_chart_fetches_nothing_and_brings_its_colours_for_light_and_dark():
+def test_chart_loads_nothing_and_has_colours_for_light_and_dark():
     drawn = svg(results("single/chunking", "messages/s", airflow_smtp_cm=[6], hook=[1]).as_json()["rows"])
 
     assert re.findall(r"https?://[^\"]+|url\(|@import", drawn) == ["http://www.w3.org/2000/svg"]
     assert "prefers-color-scheme: dark" in drawn
 
 
-def test_chart_of_nothing_is_well_formed():
+def test_chart_without_results_is_well_formed():
     assert ET.fromstring(svg([])).tag == f"{SVG}svg"
 
 
 # --- the published results
 
 
-def test_published_results_are_of_cases_that_there_are_and_the_chart_is_theirs():
+def test_published_results_are_of_existing_cases_and_the_chart_shows_them():
     rows = json.loads(RESULTS.read_text())["rows"]
 
     assert [row["case"] for row in rows if not row["case"].startswith(tuple(case.name for case in CASES))] == []
@@ -195,21 +195,21 @@ def test_page_shows_every_case():
 # --- the proxy
 
 
-def test_proxy_counts_octets_and_how_often_a_question_waited_for_an_answer():
+def test_proxy_counts_bytes_and_round_trips():
     with (
         socket.create_server((LOOPBACK, 0)) as server,
         DelayingProxy(server.getsockname()[1], rtt=0.02) as proxy,
         socket.create_connection((LOOPBACK, proxy.port)) as client,
         server.accept()[0] as peer,
     ):
-        for question in (b"one", b"two", b"three"):
-            client.sendall(question)
-            assert peer.recv(100) == question
-            peer.sendall(b"answer")
-            assert client.recv(100) == b"answer"
+        for request in (b"one", b"two", b"three"):
+            client.sendall(request)
+            assert peer.recv(100) == request
+            peer.sendall(b"reply")
+            assert client.recv(100) == b"reply"
         client.sendall(b"without")
         client.sendall(b"waiting")
         assert peer.recv(14, socket.MSG_WAITALL) == b"withoutwaiting"
 
     assert proxy.round_trips == 4
-    assert proxy.octets == len(b"onetwothreewithoutwaiting")
+    assert proxy.bytes_sent == len(b"onetwothreewithoutwaiting")

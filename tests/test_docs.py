@@ -1,4 +1,4 @@
-"""The documentation: its code is right, its references are complete, its errors are those that are raised."""
+"""The documentation: its code is correct, its references are complete, its errors are those of the source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGES = sorted((ROOT / "README.md", *DOCS.rglob("*.md")))
 SOURCES = sorted((ROOT / "airflow_smtp_cm").rglob("*.py"))
 GENERATED = runpy.run_path(str(DOCS / "generated.py"))
 
-# Each block of Python in the pages, named after its place.
+# The blocks of Python in the pages; their ids are their places.
 BLOCKS = [
     pytest.param(block[1], id=f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, block.start()) + 2}")
     for page in PAGES
@@ -37,7 +37,7 @@ BLOCKS = [
 
 
 def rendered(page: str) -> str:
-    """Return a page as MkDocs gets it: with what the code contributes."""
+    """Return a page as MkDocs gets it, with the generated parts."""
     return GENERATED["on_page_markdown"]((DOCS / page).read_text())
 
 
@@ -50,24 +50,24 @@ def run(statements: list[ast.stmt], namespace: dict[str, object]) -> None:
 
 
 def arguments(function) -> set[str]:
-    """Return the names of the arguments that are not handed on to Airflow."""
+    """Return the names of the arguments, without those that are passed on to Airflow."""
     parameters = inspect.signature(function).parameters.values()
     return {item.name for item in parameters if item.kind is item.KEYWORD_ONLY}
 
 
-# --- its code
+# --- code
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_python_compiles_and_imports_what_there_is(code):
+def test_python_compiles_and_its_imports_exist(code):
     tree = ast.parse(code)
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     run(imports, {})
 
 
 @pytest.mark.parametrize("code", [block for block in BLOCKS if "@dag" in block.values[0]])
-def test_dag_is_one(code):
-    """Whoever copies it gets a DAG with a task, without an error from Airflow."""
+def test_dag_is_valid(code):
+    """Airflow accepts a copy of it as a DAG with tasks."""
     *definitions, call = ast.parse(code).body
     namespace = {"__name__": "documentation"}
     run(definitions, namespace)
@@ -79,12 +79,12 @@ def test_dag_is_one(code):
 
 @pytest.mark.parametrize("code", [block for block in BLOCKS if "with SmtpTestServer(" in block.values[0]])
 def test_mail_to_the_test_server_arrives(code):
-    """The block says what has arrived."""
+    """The block asserts what has arrived."""
     assert "assert received." in code
     run(ast.parse(code).body, {})
 
 
-# --- its references
+# --- references
 
 
 def test_connection_page_has_every_property():
@@ -110,8 +110,8 @@ def test_ssis_page_has_every_argument_of_the_operator():
     assert arguments(SendMailOperator.__init__) - set(code_spans("from-ssis.md")) == set()
 
 
-def test_notifier_takes_the_arguments_of_the_operator():
-    """The page says so."""
+def test_notifier_has_the_arguments_of_the_operator():
+    """The page claims it."""
     of_the_operator = arguments(SendMailOperator.__init__)
 
     assert of_the_operator - arguments(SendMailNotifier.__init__) == {
@@ -127,8 +127,8 @@ def test_notifier_takes_the_arguments_of_the_operator():
 # --- the API
 
 
-def test_the_pages_on_the_api_show_what_is_exported():
-    """A module exports what its ``__all__`` names; generated DAGs alone use ``macros``, the command line ``ssis``."""
+def test_the_api_pages_show_all_exports():
+    """A module exports its ``__all__``; ``macros`` and ``ssis`` are for generated DAGs and the command line only."""
     targets = [target for page in PAGES for target in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)]
     shown = set()
     for found in map(pkgutil.resolve_name, targets):
@@ -142,11 +142,11 @@ def test_the_pages_on_the_api_show_what_is_exported():
     assert shown == {getattr(module, name) for module in modules for name in getattr(module, "__all__", ())}
 
 
-# --- the errors it quotes
+# --- quoted errors
 
 
-def said_by(path: Path) -> list[str]:
-    """Return the texts in a module, with a dot-dot-dot for what is put in when it runs."""
+def texts_in(path: Path) -> list[str]:
+    """Return the string literals of a module, with an ellipsis for each inserted value."""
     texts = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.JoinedStr):
@@ -157,20 +157,20 @@ def said_by(path: Path) -> list[str]:
 
 
 def quoted_errors() -> list[str]:
-    """Return what the tables quote in their first columns, but for that of what Exchange says."""
+    """Return the texts in the first columns of the tables, except those under "What Exchange says"."""
     page = re.sub(r"^## What Exchange says$.*?(?=^## )", "", rendered("errors.md"), flags=re.DOTALL | re.MULTILINE)
     return re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
 
 
-def test_quoted_errors_are_those_that_are_raised():
-    said = [text for path in SOURCES for text in said_by(path)]
+def test_quoted_errors_are_in_the_source():
+    texts = [text for path in SOURCES for text in texts_in(path)]
     quotes = quoted_errors()
 
     assert len(quotes) > 50
-    assert [quote for quote in quotes if not any(quote in text for text in said)] == []
+    assert [quote for quote in quotes if not any(quote in text for text in texts)] == []
 
 
-# --- its files
+# --- files
 
 
 def test_every_picture_is_shown():
@@ -179,8 +179,8 @@ def test_every_picture_is_shown():
     assert {path.name for path in (DOCS / "images").iterdir()} == shown
 
 
-def test_links_of_the_readme_lead_somewhere():
-    """MkDocs checks those of the pages."""
+def test_links_of_the_readme_exist():
+    """MkDocs checks the links of the other pages."""
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
 
     assert len(links) > 5

@@ -1,4 +1,4 @@
-"""The example DAGs do what they say. That of the deadline runs in tests/live: only a scheduler looks at deadlines."""
+"""The example DAGs do what they describe. The one with a deadline is in tests/live: it needs a scheduler."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_a_report_is_mailed_with_its_file(dags, smtp_cm_server):
     assert result["size"] == len(received.content)
 
 
-def test_a_failure_is_told_without_any_template(dags, smtp_cm_server):
+def test_a_failure_is_reported_without_any_template(dags, smtp_cm_server):
     run = dags["failure_alert"].test()
 
     (received,) = smtp_cm_server.outbox
@@ -39,7 +39,7 @@ def test_a_failure_is_told_without_any_template(dags, smtp_cm_server):
 
 
 @pytest.mark.parametrize("dag", ["mail_merge", "mail_merge_mapped"])
-def test_every_customer_gets_an_invoice_of_their_own(dags, smtp_cm_server, dag):
+def test_every_customer_gets_their_own_invoice(dags, smtp_cm_server, dag):
     assert dags[dag].test().state == "success"
 
     by_customer = {received.recipients[0]: received for received in smtp_cm_server.outbox}

@@ -1,4 +1,4 @@
-"""Fields that templates fill with what somebody else wrote: refused before anybody is connected to."""
+"""Fields that templates fill with hostile text: rejected before the client connects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.connections import anonymous
 from tests.servers.processes import LOOPBACK
 
 CONTROLS = ["\r\n", "\n", "\r", "\0", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"]
-UNSENDABLE = ["\0", "\ud800"]  # all that a body may not hold
+UNSENDABLE = ["\0", "\ud800"]  # the characters that a body must not contain
 FINE = {
     "smtp_conn_id": "smtp_cm_default",
     "from_email": "alice@corp.test",
@@ -34,7 +34,7 @@ FINE = {
     "reply_to": "alice@corp.test",
     "headers": "value",
 }
-# Where a field stands in what is given; by default the field itself.
+# For each place of a text, the fields that have it there; by default the field of that name.
 PLACES = {
     **{field: lambda text, field=field: {field: text} for field in FINE},
     "headers": lambda text: {"headers": {"X-Own": text}},
@@ -90,20 +90,20 @@ WAYS = [operator, one_of_several, decorator, notifier, notifier_on_asyncio]
 
 @pytest.fixture
 def never_connected(monkeypatch):
-    """The default connection leads to a server that nobody must come to."""
+    """Let the default connection point to a server, and assert that nothing connects to it."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(listener.getsockname()[1], timeout=0.5))
         yield
         assert select.select([listener], [], [], 0)[0] == []
 
 
-def test_every_templated_field_is_looked_at():
+def test_every_templated_field_is_tested():
     fields = {*SendMailOperator.template_fields, *SendMailNotifier.template_fields}
     assert fields - {"disable", "messages"} == FINE.keys() <= PLACES.keys()
 
 
 @pytest.mark.usefixtures("never_connected")
-def test_switch_shows_no_control_characters():
+def test_error_of_a_switch_shows_no_control_characters():
     with pytest.raises(AirflowFailException) as caught:
         operator({"to": "bob@corp.test", "disable": "{{ text }}"}, {"text": "no\r\nBcc: eve@evil.test"})
     assert not forbidden(str(caught.value))
@@ -112,11 +112,11 @@ def test_switch_shows_no_control_characters():
 @pytest.mark.usefixtures("never_connected")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_control_characters_are_refused_before_anybody_is_connected_to(way, place):
+def test_control_characters_are_rejected_before_the_client_connects(way, place):
     fine = "/etc/hostname" if "attach" in place or "file" in place else FINE.get(place, "bob@corp.test")
     for control in UNSENDABLE if place in BODIES else CONTROLS:
         texts = [f"{fine}{control}Bcc: eve@evil.test"]
-        if control == "\n" and "attach" not in place:  # where white space around a path is dropped
+        if control == "\n" and "attach" not in place:  # white space around a path is removed
             texts += [f"{fine}{control}", f"{control}{fine}"]
         for text in texts:
             fields = {"to": "bob@corp.test", "subject": "Hello"} | PLACES[place]("{{ text }}")

@@ -1,4 +1,4 @@
-"""What a target of the Makefile needs and does not find, it says in one line, and fails."""
+"""A target of the Makefile that lacks something reports it in one line, and fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT_ONLY = "root only, since Postfix runs as root only"
 
 @pytest.fixture
 def machine(tmp_path):
-    """A folder to be PATH: with few programs, and a user with this id."""
+    """Return a function that makes a folder for PATH, with few programs and an ``id`` that prints the given user."""
 
     def make_machine(user: int) -> Path:
         for program in ("bash", "dirname"):
@@ -28,7 +28,7 @@ def machine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "user", "said"),
+    ("arguments", "user", "message"),
     [
         (["test-debian"], 0, RELEASES),
         (["test-debian", "RELEASE=sid"], 0, RELEASES),
@@ -48,11 +48,11 @@ def machine(tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_says_what_it_lacks(machine, arguments, user, said):
+def test_reports_what_is_missing(machine, arguments, user, message):
     command = [shutil.which("make"), *arguments]
     environment = {"PATH": str(machine(user))}
     made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert made.returncode == 2
     first, makes_own = made.stderr.splitlines()
-    assert first == said
+    assert first == message
     assert makes_own.startswith("make: *** ")

@@ -1,4 +1,4 @@
-"""Too much of everything: an error before anything is sent; memory and work that grow no faster than the input."""
+"""Oversized input: an error before anything is sent; memory and work grow at most in proportion to the input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-import airflow_smtp_cm.smtp.authentication  # noqa: F401 - the first login imports it, at a cost that is not the server's
+import airflow_smtp_cm.smtp.authentication  # noqa: F401 - the first login imports it, which must not count here
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.connection_string import ConnectionString
 from airflow_smtp_cm.mail import Attachment, InvalidMessage, MailMessage
@@ -32,7 +32,7 @@ LARGE = 10 * MEGABYTE
 
 @contextmanager
 def memory_below(limit: int):
-    """See that no more octets than these are allocated at once beyond those that there are."""
+    """Assert that the block allocates less memory than this, at any time."""
     tracemalloc.start()
     try:
         yield
@@ -43,7 +43,7 @@ def memory_below(limit: int):
 
 
 def work(function, *arguments) -> int:
-    """Count the calls that a call makes: unlike seconds, they are the same at every time."""
+    """Count the function calls inside a call: unlike the time, the number is reproducible."""
     calls = 0
 
     def count(_frame, event, _argument):
@@ -62,10 +62,10 @@ def message(**fields):
     return MailMessage(**{"from_email": "a@x", "to": "b@y"} | fields)
 
 
-# What people give.
+# --- input of users
 
-# Where each shape is awkward for somebody: nothing to break a line at, white space only, half of an encoded word,
-# characters of four octets, and what cannot be told apart.
+# Each is difficult for some algorithm: no place to break a line, white space only, a part of an encoded word,
+# characters of four bytes, and characters with a meaning in addresses.
 SHAPES = ["x", " ", "=? ", "\N{SLIGHTLY SMILING FACE}", '"', "(", ";", "["]
 
 
@@ -92,7 +92,7 @@ SHAPES = ["x", " ", "=? ", "\N{SLIGHTLY SMILING FACE}", '"', "(", ";", "["]
         *("priority", "message id", "path", "pattern"),
     ],
 )
-def test_a_field_of_ten_megabytes_is_refused_in_a_few_words(write, shape):
+def test_a_field_of_ten_megabytes_is_rejected_with_a_short_error(write, shape):
     fields = write(shape * (LARGE // len(shape.encode())))
     with memory_below(16 * LARGE), pytest.raises(InvalidMessage) as caught:
         message(**fields)
@@ -100,23 +100,23 @@ def test_a_field_of_ten_megabytes_is_refused_in_a_few_words(write, shape):
 
 
 @pytest.mark.parametrize("shape", ["x", "\N{SLIGHTLY SMILING FACE}", "日", "=?", " "])
-def test_the_longest_text_stays_below_what_servers_cut_off(shape):
-    """Postfix keeps 102,400 octets of a header field, and drops the rest without a word."""
+def test_the_longest_header_stays_below_the_limit_of_servers(shape):
+    """Postfix keeps 102,400 bytes of a header, and silently drops the rest."""
     text = shape * (MAX_TEXT // len(shape.encode()))
-    octets = b"".join(message(subject=text).content(eight_bit=False, binary=False, utf8=False).chunks())
-    assert octets.index(b"Message-ID: ") - octets.index(b"Subject: ") < 102_400
+    data = b"".join(message(subject=text).content(eight_bit=False, binary=False, utf8=False).chunks())
+    assert data.index(b"Message-ID: ") - data.index(b"Subject: ") < 102_400
     with pytest.raises(InvalidMessage, match="truncate or refuse more than 32,768"):
         message(subject=text + shape)
 
 
 @pytest.mark.parametrize("shape", ["x", "\N{SLIGHTLY SMILING FACE}", "."])
-def test_a_file_name_of_a_megabyte_is_refused(shape):
+def test_a_file_name_of_a_megabyte_is_rejected(shape):
     with memory_below(16 * MEGABYTE), pytest.raises(InvalidMessage, match="longer than 1,024 characters") as caught:
         Attachment(b"", shape * MEGABYTE)
     assert len(str(caught.value)) < 1000
 
 
-def test_many_recipients_cost_no_more_each_than_a_few():
+def test_the_cost_per_recipient_does_not_grow_with_their_number():
     def make(count: int) -> MailMessage:
         made = message(to=[f"Somebody <user{number}@example.com>" for number in range(count)])
         assert len(made.recipients) == count
@@ -131,7 +131,7 @@ def test_many_recipients_cost_no_more_each_than_a_few():
     assert header_names(head).count("to") == 1
 
 
-def test_a_large_body_takes_a_few_times_its_size_and_is_sent_in_pieces():
+def test_a_large_body_needs_a_few_times_its_size_and_is_sent_in_pieces():
     text, html = "x" * MEGABYTE, "<p>Größe\r\n" * (MEGABYTE // 12)
     made = message(text=text, html=html)
     with memory_below(8 * (len(text) + len(html))):
@@ -155,7 +155,7 @@ def test_a_large_body_takes_a_few_times_its_size_and_is_sent_in_pieces():
     ],
     ids=lambda text: text[:12],
 )
-def test_a_connection_string_of_ten_megabytes_is_refused(text):
+def test_a_connection_string_of_ten_megabytes_is_rejected(text):
     with memory_below(MEGABYTE), pytest.raises(SettingsError, match="longer than 1,000 characters"):
         ConnectionString.parse(text)
 
@@ -164,7 +164,7 @@ def test_a_connection_string_of_ten_megabytes_is_refused(text):
     "name",
     ["smtp_server", "server_name", "username", "password", "keytab", "ca_bundle", "spn", "from_email", "ehlo_name"],
 )
-def test_a_connection_with_ten_megabytes_in_a_field_is_refused(name):
+def test_a_connection_with_ten_megabytes_in_a_field_is_rejected(name):
     given = {"smtp_server": "mail.test", "use_windows_authentication": True, "username": "alice", "password": "x"}
     manager = SmtpConnectionManager(**given | {name: "x" * LARGE})
     with memory_below(LARGE), pytest.raises(SettingsError) as caught:
@@ -172,11 +172,11 @@ def test_a_connection_with_ten_megabytes_in_a_field_is_refused(name):
     assert str(caught.value) == f"{name} is longer than 4,096 characters."
 
 
-# What servers say.
+# --- data from servers
 
 
 def endless(piece: bytes) -> Step:
-    """Say the same until the client closes the connection."""
+    """Return a step that sends the same data until the client closes the connection."""
 
     def play(connection):
         for _ in range(64 * MEGABYTE // len(piece)):
@@ -204,7 +204,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_a_server_without_end_is_cut_off(what):
+def test_endless_data_from_a_server_is_an_error(what):
     with (
         scripted_peer(ENDLESS[what], to_the_end=False) as peer,
         memory_below(3 * MEGABYTE),
@@ -214,7 +214,7 @@ def test_a_server_without_end_is_cut_off(what):
     assert len(str(caught.value)) < 500
 
 
-def test_many_replies_at_once_cost_no_more_each_than_a_few():
+def test_the_cost_per_reply_does_not_grow_with_their_number():
     def read(count: int) -> None:
         parser = ReplyParser()
         parser.feed(b"250 2.1.5 Ok\r\n" * count)
@@ -224,15 +224,15 @@ def test_many_replies_at_once_cost_no_more_each_than_a_few():
     assert work(read, 40_000) < 4.5 * work(read, 10_000)
 
 
-def test_a_reply_octet_by_octet_costs_no_more_than_its_length():
+def test_the_cost_of_a_reply_byte_by_byte_is_proportional_to_its_length():
     def read(length: int) -> None:
         parser = ReplyParser()
-        for octet in b"250 " + b"x" * length:
-            parser.feed(bytes([octet]))
+        for byte in b"250 " + b"x" * length:
+            parser.feed(bytes([byte]))
             assert parser.next_reply() is None
 
     assert work(read, 4000) < 4.5 * work(read, 1000)
 
 
-def test_what_arrives_while_we_write_is_bounded():
+def test_data_that_arrives_while_the_client_writes_is_limited():
     assert MAX_REPLY < MAX_UNREAD <= 16 * MEGABYTE

@@ -1,4 +1,4 @@
-"""Sdist and wheel: what is in them, what Airflow makes of the wheel once it is installed, what its imports cost."""
+"""Sdist and wheel: their content, the installed wheel in Airflow and pytest, and the cost of imports."""
 
 import json
 import os
@@ -21,7 +21,7 @@ EXAMPLES = sorted(ROOT.glob("example_dags/*.py"))
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder with the sdist, and the wheel as built from the sdist: what `make dist` builds."""
+    """The folder with the sdist, and the wheel that was built from it, as by `make dist`."""
     folder = tmp_path_factory.mktemp("dist")
     build = ["build", "--no-isolation", "--outdir", folder, ROOT]
     subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
@@ -30,7 +30,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sdist(built, tmp_path_factory):
-    """The folder that the sdist is unpacked in."""
+    """The folder of the unpacked sdist."""
     (file,) = built.glob("*.tar.gz")
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(file) as files:
@@ -40,7 +40,7 @@ def sdist(built, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory):
-    """The folder that the wheel is unpacked in."""
+    """The folder of the unpacked wheel."""
     (wheel,) = built.glob("*.whl")
     folder = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as files:
@@ -56,7 +56,7 @@ def distribution(installed):
 
 @pytest.fixture(scope="module")
 def run(installed, tmp_path_factory):
-    """Return a function that runs a command where the wheel is installed, in an Airflow of its own."""
+    """Return a function that runs a command with the installed wheel, in its own Airflow home."""
     home = tmp_path_factory.mktemp("home")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     environment |= {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(installed)}
@@ -69,7 +69,7 @@ def run(installed, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def new_modules(run):
-    """Return a function that tells which modules some code imports, beyond those that other code does."""
+    """Return a function that returns the modules that some code imports in addition to those of other code."""
 
     def new_modules(code, *, after="pass") -> set[str]:
         script = f"{after}\nimport sys\nbefore = set(sys.modules)\n{code}\nprint(*sorted(set(sys.modules) - before))"
@@ -78,25 +78,25 @@ def new_modules(run):
     return new_modules
 
 
-# --- what is in them
+# --- content
 
 
 def files_in(folder, *places):
-    """Return the files of some files and folders in a folder, without what tools keep beside them."""
+    """Return the files in some places of a folder, without files that tools create there."""
     paths = (path for place in places for path in (folder / place, *(folder / place).rglob("*")) if path.is_file())
     files = {path.relative_to(folder) for path in paths}
     return {path for path in files if not any(part.startswith((".", "__pycache__")) for part in path.parts)}
 
 
 def test_sdist_has_all_that_the_tests_and_the_documentation_need(sdist):
-    """Those who build packages of their own, as Debian does, begin with it."""
+    """Distributions such as Debian build their packages from it."""
     needed = ("airflow_smtp_cm", "benchmarks", "demo", "docs", "example_dags", "findings", "tests")
     needed += ("CHANGELOG.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "mkdocs.yml", "pyproject.toml")
 
     assert files_in(sdist, *needed) == files_in(ROOT, *needed)
 
 
-def test_sdist_has_nothing_that_tools_leave_in_a_checkout(sdist):
+def test_sdist_has_no_files_that_tools_create_in_a_checkout(sdist):
     files = {path.relative_to(sdist) for path in sdist.rglob("*") if path.is_file()}
 
     assert files - files_in(sdist, ".") == {Path(".gitignore")}
@@ -116,18 +116,18 @@ def test_wheel_has_the_package_and_nothing_else(installed, distribution):
     }
 
 
-def test_version_is_the_modules(distribution, run):
-    said = run(sys.executable, "-c", "import airflow_smtp_cm; print(airflow_smtp_cm.__version__)").stdout
+def test_version_is_that_of_the_module(distribution, run):
+    outcome = run(sys.executable, "-c", "import airflow_smtp_cm; print(airflow_smtp_cm.__version__)").stdout
 
-    assert said.strip() == distribution.version
+    assert outcome.strip() == distribution.version
 
 
-def test_licence_comes_along(distribution):
+def test_licence_is_included(distribution):
     assert distribution.metadata["License-Expression"] == "Apache-2.0"
     assert "Apache License" in distribution.read_text("licenses/LICENSE")
 
 
-def test_it_is_found_among_airflows_providers(distribution):
+def test_the_provider_entry_point_exists(distribution):
     classifiers = distribution.metadata.get_all("Classifier")
 
     assert "Framework :: Apache Airflow :: Provider" in classifiers
@@ -165,36 +165,36 @@ def test_readme_names_the_wheel(built):
     assert f"pip install dist/{wheel.name}\n" in (ROOT / "README.md").read_text()
 
 
-# --- what Airflow makes of it
+# --- in Airflow
 
 
-def airflow_says(run, *arguments):
-    """Return what an airflow command prints as JSON, and make sure that it complains about nothing."""
-    said = run(AIRFLOW, *arguments, "--output", "json")
-    *log, result = said.stdout.splitlines()
+def airflow_json(run, *arguments):
+    """Return the JSON output of an airflow command, after a check that it has no warnings."""
+    outcome = run(AIRFLOW, *arguments, "--output", "json")
+    *log, result = outcome.stdout.splitlines()
     # Python 3.14 warns about Airflow's own definitions of its commands; findings/ has it.
-    log = [line for line in (*log, *said.stderr.splitlines()) if "FileType is deprecated" not in line]
+    log = [line for line in (*log, *outcome.stderr.splitlines()) if "FileType is deprecated" not in line]
     complaints = [word for word in ("traceback", "warn", "error", "smtp") if word in "\n".join(log).lower()]
     assert not complaints, log
     return json.loads(result)
 
 
 def test_airflow_lists_the_provider(run, distribution):
-    listed = {row["package_name"]: row for row in airflow_says(run, "providers", "list")}
+    listed = {row["package_name"]: row for row in airflow_json(run, "providers", "list")}
 
     assert listed["airflow-smtp-cm"]["version"] == distribution.version
     assert "Send Mail task" in listed["airflow-smtp-cm"]["description"]
 
 
-def test_airflow_knows_the_provider(run):
-    (provider,) = airflow_says(run, "providers", "get", "airflow-smtp-cm", "--full")
+def test_airflow_shows_the_provider(run):
+    (provider,) = airflow_json(run, "providers", "get", "airflow-smtp-cm", "--full")
 
     (connection_type,) = provider["connection-types"]
     assert connection_type["connection-type"] == "smtp_cm"
 
 
 def test_airflow_lists_the_hook(run):
-    hooks = {row["connection_type"]: row for row in airflow_says(run, "providers", "hooks")}
+    hooks = {row["connection_type"]: row for row in airflow_json(run, "providers", "hooks")}
 
     assert hooks["smtp_cm"] == {
         "connection_type": "smtp_cm",
@@ -206,7 +206,7 @@ def test_airflow_lists_the_hook(run):
 
 
 def test_airflow_finds_the_examples(run, installed):
-    """Where examples are loaded, with those of its own providers."""
+    """If examples are loaded, together with those of other providers."""
     code = """
 import os
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "True"
@@ -217,21 +217,21 @@ bag = DagBag(paths["airflow-smtp-cm-example-dags"])
 files = {dag.fileloc for dag in bag.dags.values()}
 print(len(files), bag.import_errors, paths["airflow-smtp-cm-example-dags"])
 """
-    said = run(sys.executable, "-c", code)
+    outcome = run(sys.executable, "-c", code)
 
-    assert said.stdout.splitlines()[-1] == f"{len(EXAMPLES)} {{}} {installed}/airflow_smtp_cm/example_dags"
-    assert "Could not load provider module" not in said.stdout + said.stderr
+    assert outcome.stdout.splitlines()[-1] == f"{len(EXAMPLES)} {{}} {installed}/airflow_smtp_cm/example_dags"
+    assert "Could not load provider module" not in outcome.stdout + outcome.stderr
 
 
-def test_examples_warn_of_nothing(run):
-    """Such as of what the next Airflow will have removed."""
+def test_examples_cause_no_warnings(run):
+    """For example, about names that the next Airflow removes."""
     modules = ", ".join(f"airflow_smtp_cm.example_dags.{path.stem}" for path in EXAMPLES)
     code = f"import airflow.sdk, warnings; warnings.simplefilter('error'); import {modules}"
 
     assert run(sys.executable, "-c", code).stderr == ""
 
 
-# --- what pytest makes of it
+# --- in pytest
 
 USERS_DAG = """
 from airflow.sdk import DAG
@@ -259,7 +259,7 @@ def test_that_mails_nothing():
 
 @pytest.fixture
 def users_pytest(installed, airflow_db, tmp_path):
-    """Return a function that runs pytest on a user's test of a DAG, after a line of Python."""
+    """Return a function that runs pytest with a user's test of a DAG; a line of Python can precede it."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "report.py").write_text(USERS_DAG)
     (tmp_path / "test_report.py").write_text(USERS_TEST)
@@ -278,26 +278,26 @@ def users_pytest(installed, airflow_db, tmp_path):
     return users_pytest
 
 
-@pytest.mark.parametrize("arguments", [[], ["-p", "airflow_smtp_cm.pytest_plugin"]], ids=["by itself", "by -p"])
-def test_users_test_their_dags_mail(users_pytest, arguments):
+@pytest.mark.parametrize("arguments", [[], ["-p", "airflow_smtp_cm.pytest_plugin"]], ids=["entry point", "-p"])
+def test_users_can_test_the_mail_of_their_dags(users_pytest, arguments):
     outcome = users_pytest(*arguments)
 
     assert "2 passed" in outcome.stdout, outcome.stdout
 
 
 @pytest.mark.parametrize("missing", ["aiosmtpd", "trustme"])
-def test_without_the_extra_a_test_that_needs_it_says_so_and_others_run(users_pytest, missing):
+def test_without_the_extra_a_test_that_needs_it_reports_that_and_others_run(users_pytest, missing):
     outcome = users_pytest(before=f"sys.modules['{missing}'] = None")
 
     assert "1 passed, 1 error" in outcome.stdout, outcome.stdout
     assert "The fixture smtp_cm_server needs the extra: pip install 'airflow-smtp-cm[testing]'" in outcome.stdout
 
 
-# --- what its imports cost
+# --- cost of imports
 
 
-def test_dag_file_pays_for_the_operator_and_its_retry_policy_alone(new_modules):
-    """Airflow parses every DAG file again and again."""
+def test_dag_file_imports_only_the_operator_and_its_retry_policy(new_modules):
+    """Airflow imports every DAG file again and again."""
     code = (
         "from airflow_smtp_cm.operators.send_mail import SendMailOperator; SendMailOperator(task_id='send', to='a@x')"
     )
@@ -313,13 +313,13 @@ def test_dag_file_pays_for_the_operator_and_its_retry_policy_alone(new_modules):
     assert roots <= {"airflow", "airflow_smtp_cm"}
 
 
-def test_every_start_of_pytest_pays_next_to_nothing(new_modules):
+def test_the_pytest_plugin_imports_almost_nothing(new_modules):
     added = new_modules("import airflow_smtp_cm.pytest_plugin", after="import pytest")
 
     assert added == {"airflow_smtp_cm", "airflow_smtp_cm.pytest_plugin"}
 
 
-def test_discovery_needs_nothing_of_airflow(new_modules):
+def test_discovery_imports_nothing_of_airflow(new_modules):
     """Every start of every Airflow component calls it."""
     added = new_modules("from airflow_smtp_cm.get_provider_info import get_provider_info; get_provider_info()")
 
@@ -327,7 +327,7 @@ def test_discovery_needs_nothing_of_airflow(new_modules):
     assert {"airflow", "ssl", "socket", "spnego", "cryptography"}.isdisjoint(added)
 
 
-def test_mail_and_its_conversation_need_no_airflow_and_what_logs_in_waits_until_somebody_does(new_modules):
+def test_mail_and_smtp_need_no_airflow_and_authentication_is_imported_at_the_first_login(new_modules):
     added = new_modules(
         "import airflow_smtp_cm.connection_manager, airflow_smtp_cm.smtp.client, airflow_smtp_cm.mail"
     )

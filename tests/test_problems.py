@@ -13,7 +13,7 @@ def read(text: str) -> list[str]:
     return text.split()
 
 
-def test_what_is_right_is_returned():
+def test_valid_values_are_returned():
     problems = Problems()
 
     assert problems.attempt(read, "a b") == ["a", "b"]
@@ -31,16 +31,16 @@ def test_all_problems_are_raised_together_and_name_their_fields():
     assert caught.value.problems == ("One more.", "to: a is wrong.", "to: b is wrong.", "c is wrong.")
 
 
-def test_other_errors_are_no_problems_of_the_input():
+def test_other_exceptions_are_not_collected():
     with pytest.raises(ZeroDivisionError):
         Problems().attempt(lambda: 1 / 0)
 
 
-def test_each_item_is_read_and_what_is_found_stands_together():
+def test_the_problems_of_all_items_are_collected():
     assert read_each(read, ["a b", "", "c"], InvalidAddress) == ("a", "b", "c")
 
 
-def test_after_so_many_problems_the_rest_is_not_read():
+def test_after_the_limit_of_problems_further_items_are_not_read():
     items = iter(["wrong!"] * (MAX_PROBLEMS + 5))
 
     with pytest.raises(InvalidAddress) as caught:

@@ -1,4 +1,4 @@
-"""No secret gets out: real logins, right and wrong, by every way into the provider, with every log at its loudest."""
+"""No secret leaks: successful and failed logins through every entry point, with all logs at the lowest level."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from airflow_smtp_cm.smtp.errors import Phase
 from airflow_smtp_cm.smtp.transport import SocketTransport
 from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import to_postfix
-from tests.hidden import assert_hidden, told_by
+from tests.hidden import assert_hidden, texts_of
 from tests.servers.people import ALICE, DOMAIN
 
 WRONG = "Not-Her-Password-9"
-# Whose objects are asked for their repr.
+# The repr of each object of these packages is checked.
 PACKAGES = ("airflow_smtp_cm.", "spnego.")
 KEY_PASSWORD = "Open-Sesame-77"
 
-# --- what is said on the wire, and all that is shown
+# --- data on the wire, and all output
 
 
 class Tap:
-    """What goes over the wires of all clients in this process, and what their objects say of themselves meanwhile.
+    """Records the AUTH data of all clients in this process, and the repr of their objects.
 
     Attributes:
-        login: octets of AUTH exchanges, of both sides.
-        shown: the repr of each effect, and in the middle of the login that of every object of ``PACKAGES``.
+        login: bytes of AUTH exchanges, of both sides.
+        shown: the repr of each effect, and during the login that of every object of ``PACKAGES``.
     """
 
     def __init__(self) -> None:
@@ -58,10 +58,10 @@ class Tap:
         self.shown.append(repr(effect))
         if getattr(effect, "phase", None) is not Phase.AUTH:
             return
-        octets = effect.data if isinstance(effect, Write) else outcome
-        if octets:
-            self.login.append(octets)
-        if isinstance(effect, Write) and len(self.login) == 3:  # a proof, after AUTH and a challenge
+        raw = effect.data if isinstance(effect, Write) else outcome
+        if raw:
+            self.login.append(raw)
+        if isinstance(effect, Write) and len(self.login) == 3:  # the third message: the response to the challenge
             ours = _classes()
             for item in [item for item in gc.get_objects() if type(item) in ours]:
                 with suppress(AttributeError):  # a client that is being opened has no session yet
@@ -108,16 +108,16 @@ def tap(monkeypatch):
 
 @contextmanager
 def loud_logs():
-    """Turn every logger there is up to level 1; yield what they write, tracebacks and all."""
+    """Set every logger to level 1; yield their output, with tracebacks."""
     written: list[str] = []
     formatter = logging.Formatter("%(name)s %(levelname)s %(message)s")
 
     class Keeper(logging.Handler):
         def emit(self, record):
-            if not record.name.startswith("mail.log"):  # aiosmtpd's: it is the server's own
+            if not record.name.startswith("mail.log"):  # of aiosmtpd, the server
                 written.extend([formatter.format(record), repr(record.args)])
 
-    # The database's log is long, and the database is looked at itself.
+    # The log of the database is long, and the database itself is searched.
     names = [name for name in logging.root.manager.loggerDict if not name.startswith("sqlalchemy")]
     loggers = [logging.root, *map(logging.getLogger, names)]
     before = [(logger, logger.level, logger.disabled) for logger in loggers]
@@ -138,11 +138,11 @@ def loud_logs():
             logger.removeHandler(keeper)
 
 
-# --- ways into the provider; each returns what it leaves for people to see
+# --- entry points of the provider; each returns its visible result
 
 
 class TaskInstance(SimpleNamespace):
-    """What the operator uses of Airflow's."""
+    """The attributes of Airflow's task instance that the operator uses."""
 
     def __init__(self) -> None:
         super().__init__(dag_id="d", run_id="r", task_id="send", map_index=-1, max_tries=0, pushed=[])
@@ -225,7 +225,7 @@ def encrypted_key(certificates, tmp_path):
     return {"client_certificate": str(certificates.alice.chain), "client_key": str(file)}
 
 
-# What alice's connection says instead, and whether it lets her in.
+# Changes of alice's connection, and whether the login succeeds.
 CONNECTIONS = {
     "NTLM": ({}, True),
     "NTLM, wrong password": ({"password": WRONG}, False),
@@ -247,7 +247,7 @@ CONNECTIONS = {
 
 
 def secrets_of(*passwords: str) -> list[bytes]:
-    """Return all that a password is turned into and can be used instead of it."""
+    """Return a password in its encodings, and the hashes that can be used instead of it."""
     found = []
     for password in passwords:
         nt_hash = ntowfv1(password)
@@ -256,18 +256,18 @@ def secrets_of(*passwords: str) -> list[bytes]:
 
 
 def run(way) -> tuple[bool, list[str]]:
-    """Go this way; return whether it came to its end, and what was shown."""
+    """Call an entry point; return whether it succeeded, and its output."""
     try:
         shown = way()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is looked through
-        return False, told_by(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - every exception is searched
+        return False, texts_of(error)
     return not shown or not shown[0].startswith("(False"), shown
 
 
 @pytest.mark.parametrize("kind", CONNECTIONS)
 @pytest.mark.parametrize("way", [operator, command_line], ids=lambda way: way.__name__)
-def test_no_secret_gets_out(postfix, kdc, certificates, encrypted_key, monkeypatch, capfd, tap, way, kind):
-    changes, lets_in = CONNECTIONS[kind]
+def test_no_secret_leaks(postfix, kdc, certificates, encrypted_key, monkeypatch, capfd, tap, way, kind):
+    changes, succeeds = CONNECTIONS[kind]
     given = dict(changes)
     if "keytab" in given:
         given["keytab"] = str(kdc.alice_keytab)
@@ -277,20 +277,20 @@ def test_no_secret_gets_out(postfix, kdc, certificates, encrypted_key, monkeypat
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", to_postfix(postfix, certificates, port, **given))
     with loud_logs() as log:
         succeeded, shown = run(way)
-    assert succeeded is lets_in
+    assert succeeded is succeeds
     out, err = capfd.readouterr()
     everything = [*shown, *log, *tap.shown, out, err]
     assert "\n".join(everything).strip()
     secrets = [*secrets_of(ALICE.password, WRONG), KEY_PASSWORD.encode(), kdc.alice_keytab.read_bytes(), *tap.tokens]
     assert_hidden(everything, *secrets)
     assert not re.search(r"C: AUTH \S+ (?!\*{8})", "\n".join(everything))
-    assert bool(tap.tokens) or not lets_in
+    assert bool(tap.tokens) or not succeeds
 
 
 @pytest.mark.parametrize("password", [ALICE.password, WRONG], ids=["right", "wrong"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_no_secret_gets_out_of_what_tries_a_dag(monkeypatch, capfd, tap, way, password):
-    """The server in this process."""
+def test_no_secret_leaks_from_the_entry_points_of_dags(monkeypatch, capfd, tap, way, password):
+    """With the server in this process."""
     with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection(password=password))
         with loud_logs() as log:
@@ -301,10 +301,10 @@ def test_no_secret_gets_out_of_what_tries_a_dag(monkeypatch, capfd, tap, way, pa
     assert_hidden(everything, *secrets_of(ALICE.password, WRONG), *tap.tokens)
 
 
-def test_the_password_is_not_in_airflows_database_nor_in_what_its_tasks_print(
+def test_the_password_is_neither_in_airflows_database_nor_in_the_output_of_tasks(
     dags, airflow_db, monkeypatch, capfd, tap
 ):
-    """Neither in rendered templates nor in XCom nor anywhere else, whether the login succeeds or not."""
+    """Neither in rendered templates nor in XCom nor elsewhere, whether the login succeeds or not."""
     states = []
     with SmtpTestServer(users={ALICE.down_level: ALICE.password}) as server, loud_logs() as log:
         for password in (ALICE.password, WRONG):

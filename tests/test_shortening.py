@@ -1,4 +1,4 @@
-"""A shortened text fits, shows that it goes on, and is the beginning of the whole."""
+"""A shortened text fits, ends with an ellipsis, and is the beginning of the whole text."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from airflow_smtp_cm.shortening import shorten
 
 
 @given(st.text(), st.integers(1, 100))
-def test_a_text_that_fits_stays_and_another_is_cut_with_an_ellipsis(text, limit):
+def test_a_text_that_fits_is_unchanged_and_a_longer_one_is_cut_with_an_ellipsis(text, limit):
     short = shorten(text, limit)
 
     assert len(short) <= limit
@@ -18,5 +18,5 @@ def test_a_text_that_fits_stays_and_another_is_cut_with_an_ellipsis(text, limit)
         assert text.startswith(short[:-1])
 
 
-def test_no_space_is_left_before_the_ellipsis():
+def test_there_is_no_space_before_the_ellipsis():
     assert shorten("one two three", 9) == "one two…"

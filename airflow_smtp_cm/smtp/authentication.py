@@ -41,7 +41,7 @@ SUCCESS = 235
 _KERBEROS_MECHANISMS: tuple[MechanismName, ...] = ("GSSAPI", "GSS-SPNEGO")
 _NTLM_MECHANISMS: tuple[MechanismName, ...] = ("NTLM", "GSS-SPNEGO", "GSSAPI")
 
-_MAX_COMMAND = 512  # octets, CRLF included (RFC 4954, section 4)
+_MAX_COMMAND = 512  # bytes, CRLF included (RFC 4954, section 4)
 _MAX_ROUNDS = 10  # Windows needs at most 4
 # Reply codes for a line that is too long, with the size of the token above which the code has this meaning: 500 is
 # the code of RFC 4954; 501 is that of Exim, whose limit is the largest of all servers.

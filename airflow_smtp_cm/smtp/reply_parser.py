@@ -10,8 +10,8 @@ from airflow_smtp_cm.smtp.errors import ProtocolError
 from airflow_smtp_cm.smtp.reply import CONTINUE, Reply
 from airflow_smtp_cm.smtp.trace import REDACTED
 
-# RFC 5321 (4.5.3.1.5) allows lines of 512 octets; Exchange and Postfix send longer ones. These limits are larger than
-# any reply of a correct server. A challenge during AUTH may contain a ticket (RFC 4954, section 4: 12,288 octets).
+# RFC 5321 (4.5.3.1.5) allows lines of 512 bytes; Exchange and Postfix send longer ones. These limits are larger than
+# any reply of a correct server. A challenge during AUTH may contain a ticket (RFC 4954, section 4: 12,288 bytes).
 MAX_LINE = 8 * 1024
 MAX_CHALLENGE_LINE = 12 * 1024
 MAX_REPLY = 64 * 1024

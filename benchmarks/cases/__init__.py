@@ -1,4 +1,4 @@
-"""What is measured: a module a subject, each with its ``CASES``."""
+"""The cases: one module for each subject, with its ``CASES``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case, or several that are measured together.
+    """A case, or several cases that are measured together.
 
     Attributes:
         name: the beginning of the names of its rows.
-        measure: adds them to the bed's results.
-        in_quick: whether it belongs to the run of one minute.
+        measure: measures them, and adds the rows to the bed's results.
+        in_quick: whether ``--quick`` includes it.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Mails through a running Airflow with LocalExecutor: one, and a hundred in one task and in mapped tasks.
+"""Mails through a running Airflow with LocalExecutor: one mail; a hundred in one task; a hundred in mapped tasks.
 
-How long the tasks take, by Airflow's own account; and the whole run, most of which is the scheduler's once the tasks
-are short.
+Two durations are measured, as Airflow recorded them: that of the tasks, and that of the whole run. If the tasks are
+short, the scheduler takes most of the run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _measure(bed: Bed) -> None:
     }
     with local_executor(speed) as airflow:
         for dag_id in (*_ONE_MAIL.values(), *_IN_ONE_TASK.values()):
-            _costs(airflow, dag_id)  # loads what the executor's processes keep
+            _costs(airflow, dag_id)  # warm-up: the executor's processes load their modules
         rounds = bed.few_rounds
         _add(bed, "airflow/1-mail", _alternate(airflow, _ONE_MAIL, rounds))
         of_one_task = _alternate(airflow, _IN_ONE_TASK, rounds)
@@ -56,7 +56,7 @@ def _alternate(airflow: Standalone, dags: Mapping[str, str], rounds: int) -> dic
 
 
 def _costs(airflow: Standalone, dag_id: str) -> tuple[float, float]:
-    """Return the seconds from the first task's start to the last one's end, and those of the whole run."""
+    """Return the seconds from the start of the first task to the end of the last, and those of the whole run."""
     run_id = airflow.succeed(dag_id, _RUN_SECONDS)
     path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
     (first,), (last,) = (

@@ -1,6 +1,6 @@
-"""Large attachments: time, CPU, and memory over the idle process, each time in a new process.
+"""Large attachments: time, CPU time and additional memory, each time in a new process.
 
-And how many octets go out for each octet of the file.
+And the number of bytes sent for each byte of the file.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _CLIENTS = (OURS, _BINARYMIME, "hook", "smtplib", "aiosmtplib", "nodemailer", "s
 _FOR_THE_LARGEST = (OURS, _BINARYMIME, "hook", "nodemailer", "smtp-source")
 
 _MEGABYTE = 1_000_000
-_KIB_A_MIB = 1024
-_SMALL = 1_000  # octets; then a client has loaded all that it needs, and no large buffer yet
+_KIB_PER_MIB = 1024
+_SMALL = 1_000  # bytes: enough for a client to load its modules, and too few for a large buffer
 
 
 def _measure(megabytes: int, clients: tuple[str, ...], name: str, bed: Bed) -> None:
@@ -42,31 +42,31 @@ def _measure(megabytes: int, clients: tuple[str, ...], name: str, bed: Bed) -> N
     large.unlink()
 
 
-def _count_octets(bed: Bed) -> None:
-    file = _write(bed.folder / "octets.bin", _MEGABYTE)
+def _count_wire_bytes(bed: Bed) -> None:
+    file = _write(bed.folder / "counted.bin", _MEGABYTE)
     counted = {}
     for client, runner in bed.clients(_CLIENTS).items():
-        if client != SMTP_SOURCE:  # which does not send the file
+        if client != SMTP_SOURCE:  # it does not send the file
             with DelayingProxy(_port(client, bed), 0) as proxy:
                 runner.run(Job(server=Server(port=proxy.port), attachment=str(file)))
-                counted[client] = [proxy.octets / _MEGABYTE]
-    bed.results.add("octets", "octets", counted)
+                counted[client] = [proxy.bytes_sent / _MEGABYTE]
+    bed.results.add("wire-bytes", "bytes", counted)
 
 
 def _port(client: str, bed: Bed) -> int:
     return bed.sink("binarymime" if client == _BINARYMIME else "chunking")
 
 
-def _write(file: Path, octets: int) -> Path:
+def _write(file: Path, size: int) -> Path:
     block = bytes(range(256)) * 4096
     with file.open("wb") as target:
-        while octets:
-            octets -= target.write(block[:octets])
+        while size:
+            size -= target.write(block[:size])
     return file
 
 
 def _cost(bed: Bed, client: str, job: Job, small: Path) -> tuple[float, ...]:
-    """Return seconds, seconds of CPU and, if it is known, MiB; () if this machine does not have the client."""
+    """Return seconds, CPU seconds and, if known, MiB; () if the client is not installed."""
     runner = start(client, bed.environment)
     if runner is None:
         return ()
@@ -77,7 +77,7 @@ def _cost(bed: Bed, client: str, job: Job, small: Path) -> tuple[float, ...]:
         runner.run(replace(job, attachment=str(small)))
         idle = runner.reset_peak()
         cost = runner.run(job)
-        return cost.seconds, cost.cpu, (runner.peak() - idle) / _KIB_A_MIB
+        return cost.seconds, cost.cpu, (runner.peak() - idle) / _KIB_PER_MIB
 
 
 def _case(megabytes: int, clients: tuple[str, ...], *, in_quick: bool = False) -> Case:
@@ -90,5 +90,5 @@ CASES = (
     _case(10, _CLIENTS),
     _case(50, _CLIENTS, in_quick=True),
     _case(200, _FOR_THE_LARGEST),
-    Case("octets", _count_octets),
+    Case("wire-bytes", _count_wire_bytes),
 )

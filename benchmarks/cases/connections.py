@@ -1,4 +1,4 @@
-"""A new connection for every message, to Postfix: in clear, by STARTTLS, and logged in by NTLM or Kerberos."""
+"""A new connection to Postfix for every message: unencrypted, with STARTTLS, and with NTLM or Kerberos login."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.workers import start
 if TYPE_CHECKING:
     from benchmarks.bed import Bed
 
-_WITH_LOGIN = (OURS, f"{OURS}-async")  # the others have no such login
+_WITH_LOGIN = (OURS, f"{OURS}-async")  # the other clients do not support these logins
 _ALL = (*_WITH_LOGIN, "hook", "smtplib", "aiosmtplib", "nodemailer")
 
 _FEWEST = 10
@@ -37,7 +37,10 @@ def _measure(name: str, clients: tuple[str, ...], bed: Bed) -> None:
 
 
 def _environment(bed: Bed) -> dict[str, str]:
-    """Return where the clients find a ticket, and whom they trust: the system's authorities, too, which take time."""
+    """Return the clients' environment, with a Kerberos ticket and a trust store.
+
+    The store includes the system's authorities, because loading them takes time.
+    """
     authority = bed.servers.certificates.authority
     trusted = bed.folder / "trusted.pem"
     of_system = ssl.get_default_verify_paths().cafile

@@ -1,7 +1,7 @@
-"""What importing a module costs a DAG file over airflow.sdk, each time in a new process.
+"""The cost of importing a module in a DAG file, in addition to airflow.sdk, each time in a new process.
 
-Milliseconds, modules and, of the operator, instructions outside the kernel. Beside each of our modules stands that of
-Airflow's own provider.
+Milliseconds, number of modules and, for the operator, user-space instructions. Each of our modules is compared with
+its counterpart in Airflow's own provider.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MODULES = {
 def _measure(kind: str, bed: Bed) -> None:
     runs = {client: partial(_cost, module, bed) for client, module in _by_client(kind)}
     for run in runs.values():
-        run()  # compiles what is not yet compiled
+        run()  # compiles the bytecode
     bed.results.add_costs(
         {f"import/{kind}": "ms", f"import/{kind}/modules": "modules"}, alternate(runs, bed.few_rounds)
     )
@@ -57,10 +57,10 @@ def _measure(kind: str, bed: Bed) -> None:
 def _count(bed: Bed) -> None:
     counted = {}
     for client, module in _by_client("operator"):
-        _cost(module, bed)  # compiles what is not yet compiled
+        _cost(module, bed)  # compiles the bytecode
         command = [sys.executable, "-c", _COUNTED]
         with CountedWorker(f"{client}-import", command, bed.environment) as worker:
-            worker.ask("sys")  # is imported already
+            worker.ask("sys")  # already imported
             loop = worker.count("sys")
             counted[client] = [worker.count(module) - loop]
     bed.results.add("import/operator/instructions", "instructions", counted)

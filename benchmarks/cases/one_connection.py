@@ -1,4 +1,4 @@
-"""Messages of 1 kB to one recipient on one connection: each after the one before, and in bulk."""
+"""Messages of 1 kB to one recipient on one connection: one after the other, and in bulk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many recipients, far away: what a message takes at several round-trip times, and how many round trips it is."""
+"""Many recipients: the time of a message at several round-trip times, and the number of its round trips."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TIMED = (OURS, _BULK, "hook", "nodemailer")
 _COUNTED = (*_TIMED, "smtplib", "aiosmtplib", "smtp-source")
 
 _WARM_UP = 5
-_MESSAGES = 10  # if each goes to one
+_MESSAGES = 10  # with one recipient; fewer with more recipients
 _BULK_MESSAGES = 20
-_BULK_COUNTED = 200  # so many that the first ones, for which nobody waits, do not matter
-_LONG = 1.0  # seconds for who waits after every command; then it hardly varies
-_OTHERS = 3  # MAIL, DATA and the content, beside a RCPT for each recipient
-_COUNTING_RTT = 0.005  # much longer than a server's answer takes
+_BULK_COUNTED = 200  # so many that the first ones, which are sent without waiting, do not matter
+_LONG = 1.0  # seconds for a client that waits after each command; such times hardly vary, and one round is enough
+_OTHERS = 3  # MAIL, DATA and the content, in addition to RCPT for each recipient
+_COUNTING_RTT = 0.005  # seconds, much longer than a server needs for a reply
 
 
 def _measure_time(recipients: int, rtt: float, name: str, bed: Bed) -> None:
@@ -59,7 +59,7 @@ def _count(recipients: int, sink: str, name: str, bed: Bed) -> None:
 
 
 def _round_trips(client: Runner, job: Job, proxy: DelayingProxy) -> float:
-    """Return how many round trips a further message takes: opening and ending the session are left out."""
+    """Return the number of round trips for one more message, without those that open and end the session."""
     client.run(job)
     first = proxy.round_trips
     further = _BULK_COUNTED if job.bulk else 1

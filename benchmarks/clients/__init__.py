@@ -1,4 +1,4 @@
-"""The clients that are compared: each makes its message from the same fields, in the way its documentation shows."""
+"""The clients to compare. Each builds its message from the same fields, as its documentation shows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class Client(ABC):
-    """A Python client; what it imports is loaded before any clock starts."""
+    """A Python client; its modules are imported before a measurement starts."""
 
     @abstractmethod
     def open(self, server: Server) -> None:
-        """Connect, and log in where the server says so."""
+        """Connect, and log in if ``server.login`` is set."""
 
     @abstractmethod
     def send(self, mails: Iterable[Mail]) -> None:
-        """Send one after the other."""
+        """Send the mails one after the other."""
 
     def send_bulk(self, mails: Iterable[Mail]) -> None:
-        """Send them all as fast as the client can on one connection."""
+        """Send the mails as fast as the client can on one connection."""
         self.send(mails)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""A worker: takes jobs by lines of standard input, and answers each with a line that tells its cost.
+"""A worker: reads jobs from standard input, one per line, and answers each with a line that contains its cost.
 
 Run by the harness: python -m benchmarks.clients CLIENT
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main(name: str) -> None:
-    # Whatever a library prints goes with the errors.
+    # Output of libraries goes to standard error.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     client = import_module(f"benchmarks.clients.{name}").client()

@@ -1,4 +1,4 @@
-"""aiosmtplib, with the message of Python's email."""
+"""aiosmtplib, with messages of Python's ``email``."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.job import Mail, Server
 
 
-@cache  # as a hook has one for all its clients
+@cache  # as a hook keeps one for all its clients
 def connection_manager(server: Server) -> SmtpConnectionManager:
     by_password = server.login == "ntlm"
     return SmtpConnectionManager(

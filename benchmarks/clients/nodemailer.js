@@ -1,4 +1,4 @@
-// A worker as in __main__.py, for nodemailer: takes jobs by lines of standard input, and answers with their costs.
+// A worker like __main__.py, for nodemailer: reads jobs from standard input, one per line, and answers with their costs.
 
 const readline = require("node:readline");
 const nodemailer = require("nodemailer");

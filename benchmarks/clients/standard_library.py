@@ -1,4 +1,4 @@
-"""Python's smtplib and email."""
+"""Python's ``smtplib`` and ``email``."""
 
 from __future__ import annotations
 

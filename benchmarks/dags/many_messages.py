@@ -1,4 +1,4 @@
-"""DAGs that send very many messages through the connection ``load``; ``make load`` defines it and runs them."""
+"""DAGs that send thousands of messages through the connection ``load``; ``make load`` defines it and runs them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MeasuredSendMailOperator(SendMailOperator):
-    """Returns, too, what the task cost its process."""
+    """Also returns the open files and the peak memory of the task's process."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         before = open_files()
@@ -26,7 +26,7 @@ class MeasuredSendMailOperator(SendMailOperator):
 
 @dag(schedule=None, params={"case": "one-task", "messages": 10_000})
 def load_in_one_task() -> None:
-    """Send all in one session."""
+    """Send all messages in one session."""
 
     @task
     def send_all(**context: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def load_in_one_task() -> None:
 
 @dag(schedule=None, params={"to": "many+mapped@corp.test", "tasks": 200})
 def load_in_mapped_tasks() -> None:
-    """Send each in a task of its own, and return what they returned."""
+    """Send each message in its own task, and return their results."""
 
     @task
     def write(**context: Any) -> list[dict[str, str]]:

@@ -15,19 +15,19 @@ _SUBJECTS = [{"subject": f"Report {number}"} for number in range(100)]
 
 @dag(schedule=None)
 def speed_operator() -> None:
-    """Send one by the operator."""
+    """Send one message with our operator."""
     SendMailOperator(task_id="send", smtp_conn_id="speed", to=_READER, subject="Report", message_source=TEXT)
 
 
 @dag(schedule=None)
 def speed_operator_of_hook() -> None:
-    """Send one by the operator of Airflow's own provider."""
+    """Send one message with the operator of Airflow's own provider."""
     EmailOperator(task_id="send", conn_id="speed_hook", to=_READER, subject="Report", html_content=TEXT)
 
 
 @dag(schedule=None)
 def speed_one_task() -> None:
-    """Send all by one task."""
+    """Send all messages in one task."""
     SendMailOperator(
         task_id="send",
         smtp_conn_id="speed",
@@ -40,7 +40,7 @@ def speed_one_task() -> None:
 
 @dag(schedule=None)
 def speed_one_task_of_hook() -> None:
-    """Send all in one session of one task, by the hook of Airflow's own provider."""
+    """Send all messages in one session of one task, with the hook of Airflow's own provider."""
 
     @task
     def send() -> None:
@@ -53,7 +53,7 @@ def speed_one_task_of_hook() -> None:
 
 @dag(schedule=None)
 def speed_mapped_tasks() -> None:
-    """Send each in a task of its own."""
+    """Send each message in its own task."""
     send = SendMailOperator.partial(task_id="send", smtp_conn_id="speed", to=_READER, message_source=TEXT)
     send.expand_kwargs(_SUBJECTS)
 

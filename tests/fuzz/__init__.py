@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing: a module a target, each with what must hold for any input, and how octets become one.
+"""Coverage-guided fuzzing: each module is a target, with a check for any input, and a function from bytes to input.
 
 What must hold is a function that hypothesis calls, too, in the tests of the module that it is about. The corpus of a
 target is read by ``test_fuzz.py`` at every run of the tests; ``make fuzz`` looks for more.

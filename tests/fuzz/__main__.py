@@ -11,7 +11,7 @@ import atheris
 
 def main() -> None:
     program, target, *options = sys.argv
-    # What parses the server's tokens counts, too: it is what they are to get through.
+    # Coverage includes pyspnego, because it parses the server's tokens.
     with atheris.instrument_imports(include=["airflow_smtp_cm", "spnego"]):
         harness = import_module(f"tests.fuzz.{target}")
     logging.disable()

@@ -1,4 +1,4 @@
-"""Whatever stands in a line of addresses: what is read can be written, read again and given to a server."""
+"""Any line of addresses: a parsed address can be written, parsed again and sent to a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fuzz import inputs
 
 
 def check(line: str) -> None:
-    """Read a line."""
+    """Check a line."""
     try:
         read = parse_line(line)
     except InvalidAddress as error:
@@ -19,11 +19,11 @@ def check(line: str) -> None:
         return
     assert parse_line("; ".join(map(str, read))) == read
     for address in read:
-        octets = rcpt_command(address.addr_spec, None).encode()
-        assert octets.isascii() or not address.local_part.isascii()
-        assert octets.startswith(b"RCPT TO:<")
-        assert octets.endswith(b"@" + address.domain.encode() + b">\r\n")
-        assert not forbidden(octets.decode().removesuffix("\r\n"))
+        raw = rcpt_command(address.addr_spec, None).encode()
+        assert raw.isascii() or not address.local_part.isascii()
+        assert raw.startswith(b"RCPT TO:<")
+        assert raw.endswith(b"@" + address.domain.encode() + b">\r\n")
+        assert not forbidden(raw.decode().removesuffix("\r\n"))
 
 
 def one_input(data: bytes) -> None:

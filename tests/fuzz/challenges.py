@@ -1,4 +1,4 @@
-"""Whatever a server's challenges are: the login's own error, and nothing that was said in it shows."""
+"""Any challenges of a server: the login ends with its own error, which contains no token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_smtp_cm.smtp.errors import AuthenticationError
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from tests.fuzz import inputs
-from tests.hidden import assert_hidden, told_by
+from tests.hidden import assert_hidden, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +23,16 @@ MECHANISMS: tuple[MechanismName, ...] = ("NTLM", "GSS-SPNEGO", "GSSAPI")
 
 
 def check(mechanism: MechanismName, challenges: Sequence[bytes]) -> None:
-    """Carry out an exchange, with NTLM inside: Kerberos needs a KDC to begin."""
+    """Check an exchange with NTLM (Kerberos would need a KDC)."""
     exchange = Exchange(Attempt(mechanism, "ntlm"), WINDOWS, "mail.test", b"tls-server-end-point:" + bytes(32))
-    said = [exchange.start()]
-    assert said[0]
+    tokens = [exchange.start()]
+    assert tokens[0]
     assert not exchange.established
     for challenge in challenges:
         try:
-            said.append(exchange.respond(challenge))
+            tokens.append(exchange.respond(challenge))
         except AuthenticationError as error:
-            assert_hidden(told_by(error), PASSWORD.encode(), *said, challenge)
+            assert_hidden(texts_of(error), PASSWORD.encode(), *tokens, challenge)
             return
         assert exchange.password_used
         assert isinstance(exchange.established, bool)
@@ -40,5 +40,5 @@ def check(mechanism: MechanismName, challenges: Sequence[bytes]) -> None:
 
 def one_input(data: bytes) -> None:
     number, rest = data[:1] or b"\0", data[1:]
-    # The octets of a border are frequent in tokens: two of them, and a word between.
+    # Tokens contain the byte of a border, so here a border is two of them with a word between.
     check(MECHANISMS[number[0] % 3], rest.split(inputs.BORDER + b"then" + inputs.BORDER))

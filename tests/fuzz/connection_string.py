@@ -1,4 +1,4 @@
-"""Whatever stands in a connection string: it is read and can be written, or everything wrong is said."""
+"""Any connection string: it is parsed and can be written, or all its problems are reported."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tests.fuzz import inputs
 
 
 def check(text: str) -> None:
-    """Read a text."""
+    """Check a text."""
     try:
-        said = ConnectionString.parse(text)
+        parsed = ConnectionString.parse(text)
     except SettingsError as error:
         assert error.problems
         return
     silent = {"use_windows_authentication": False, "enable_ssl": False}
-    assert ConnectionString.parse(str(said)).properties() == silent | said.properties()
+    assert ConnectionString.parse(str(parsed)).properties() == silent | parsed.properties()
 
 
 def one_input(data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Whatever the content is and wherever its chunks end: a server reads what was meant, and one end."""
+"""Any content in any chunks: a server reads the same content, with one end."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def encode(encoder: DataLines | LineEnds, chunks: Sequence[bytes]) -> bytes:
 
 
 def decode(wire: bytes) -> bytes:
-    """Read content as a server does (RFC 5321, section 4.5.2)."""
+    """Decode content like a server (RFC 5321, section 4.5.2)."""
     lines = wire.removesuffix(b".\r\n").split(b"\r\n")
     return b"\r\n".join(line.removeprefix(b".") for line in lines)
 
 
 def check(chunks: Sequence[bytes]) -> None:
-    """Encode for DATA and for BDAT."""
+    """Check the encodings for DATA and for BDAT."""
     meant = re.sub(rb"\r\n|\r|\n", b"\r\n", b"".join(chunks))
     data, bdat = encode(DataLines(), chunks), encode(LineEnds(), chunks)
     assert bdat == meant

@@ -1,4 +1,4 @@
-"""Whatever a server says to EHLO: it offers what its words say, and nothing breaks."""
+"""Any reply to EHLO: the extensions are those of its keywords, and no other exception is raised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check(lines: Sequence[str]) -> None:
-    """Read the lines after the greeting."""
+    """Check the lines after the greeting."""
     offered = Extensions.from_ehlo(Reply(250, ("mail.test", *lines)))
     written = " ".join(lines).upper()
     words = {*written.split(), *written.replace("=", " ").split()}
@@ -23,7 +23,7 @@ def check(lines: Sequence[str]) -> None:
         assert (keyword in offered) <= (keyword in words)
     limit = offered.size_limit
     assert limit is None or limit > 0
-    # More lines take nothing back.
+    # Further lines do not remove an extension.
     fewer = Extensions.from_ehlo(Reply(250, ("mail.test", *lines[:-1])))
     assert fewer.keywords.items() <= offered.keywords.items()
     assert offered.mechanisms[: len(fewer.mechanisms)] == fewer.mechanisms

@@ -1,21 +1,21 @@
-"""Whatever a file name is: refused, or read back the same, beside no other header."""
+"""Any file name: it is rejected, or read back the same, without another header."""
 
 from __future__ import annotations
 
 from airflow_smtp_cm.mail import Attachment, InvalidAttachment, MailMessage
 from tests.fuzz import inputs
-from tests.mail.reading import octets_of, seen_by_python, seen_by_rust
+from tests.mail.reading import bytes_of, seen_by_python, seen_by_rust
 
 
 def check(name: str, content: bytes) -> None:
-    """Attach octets under this name."""
+    """Check an attachment with this name."""
     try:
         attachment = Attachment(content, name)
     except InvalidAttachment as error:
         assert name not in str(error) or name.isprintable()
         return
-    octets = octets_of(MailMessage(from_email="a@x", to="b@y", attachments=attachment))
-    for seen in (seen_by_python(octets), seen_by_rust(octets)):
+    raw = bytes_of(MailMessage(from_email="a@x", to="b@y", attachments=attachment))
+    for seen in (seen_by_python(raw), seen_by_rust(raw)):
         assert seen.attachments == [(name, attachment.media_type, content)]
 
 

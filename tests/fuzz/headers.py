@@ -1,24 +1,24 @@
-"""Whatever a header's name and value are: refused, or read back the same, beside no other header."""
+"""Any header: it is rejected, or read back the same, without another header."""
 
 from __future__ import annotations
 
 from airflow_smtp_cm.mail import InvalidMessage, MailMessage
 from tests.fuzz import inputs
 from tests.fuzz.messages import header_names
-from tests.mail.reading import octets_of, seen_by_python, seen_by_rust
+from tests.mail.reading import bytes_of, seen_by_python, seen_by_rust
 
 _OTHERS = ["date", "from", "to", "message-id", "mime-version", "content-type", "content-transfer-encoding"]
 
 
 def check(name: str, value: str) -> None:
-    """Write a message with this header, and with this value as its subject."""
+    """Check a message with this header, and with this value as its subject."""
     try:
         message = MailMessage(from_email="a@x", to="b@y", subject=value, headers={name: value})
     except InvalidMessage:
         return
-    octets = octets_of(message)
-    assert sorted(header_names(octets)) == sorted([*_OTHERS, *(["subject"] if value else []), name.lower()])
-    for seen in (seen_by_python(octets, name), seen_by_rust(octets, name)):
+    raw = bytes_of(message)
+    assert sorted(header_names(raw)) == sorted([*_OTHERS, *(["subject"] if value else []), name.lower()])
+    for seen in (seen_by_python(raw, name), seen_by_rust(raw, name)):
         assert seen.own_header == value
         assert seen.subject == value
 

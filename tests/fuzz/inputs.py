@@ -1,15 +1,15 @@
-"""How octets become the input of a target: readable ones, so that a corpus can be written and read by hand."""
+"""Converts bytes to the input of a target, in a readable form, so that a corpus can be edited by hand."""
 
 from __future__ import annotations
 
-BORDER = b"\xff"  # no UTF-8 has it
+BORDER = b"\xff"  # not a byte of UTF-8
 
 
 def pieces(data: bytes) -> list[bytes]:
-    """Cut at each border; there is at least one piece."""
+    """Split at each border; return at least one piece."""
     return data.split(BORDER)
 
 
 def text(data: bytes) -> str:
-    """Read UTF-8; what is none becomes lone surrogates, as with file names that are not Unicode."""
+    """Decode UTF-8; other bytes become lone surrogates, as in file names that are not Unicode."""
     return data.decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Whatever octets a server sends: replies within their limits, or one protocol error that shows little of them."""
+"""Any bytes from a server: replies within their limits, or one protocol error that shows only their beginning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check(received: Sequence[bytes], *, secret: bool) -> None:
-    """Read what arrived in these pieces."""
+    """Check data that arrives in these pieces."""
     replies, error = read(received, secret=secret)
     for reply in replies:
         assert 200 <= reply.code <= 599
@@ -44,7 +44,7 @@ def read(received: Sequence[bytes], *, secret: bool = False) -> tuple[list[Reply
                 replies.append(reply)
         except ProtocolError as error:
             return replies, error
-        assert len(parser._buffer) <= MAX_CHALLENGE_LINE  # all that is kept of a line without end
+        assert len(parser._buffer) <= MAX_CHALLENGE_LINE  # the limit applies to an endless line
     return replies, None
 
 

@@ -1,4 +1,4 @@
-"""Whatever a server says, and when: a result or an SmtpError, nothing in clear that TLS was to hide, no secret."""
+"""Any data from a server at any time: a result or an SmtpError, nothing unencrypted before TLS, no secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_smtp_cm.smtp.settings import ChannelBinding, Tls, TlsMode
 from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.fuzz import inputs
 from tests.fuzz.challenges import PASSWORD, WINDOWS
-from tests.hidden import assert_hidden, told_by
+from tests.hidden import assert_hidden, texts_of
 from tests.smtp.driver import END, Driver
 from tests.smtp.outgoing import Note
 
@@ -24,41 +24,41 @@ if TYPE_CHECKING:
 
 _SMUGGLED = b"From: a@b.test\r\n\r\nHi\n.\nMAIL FROM:<eve@evil.test>\r\n.\rRCPT TO:<x@y>\r\n.\r\nDATA\r\n"
 _BEFORE_TLS = re.compile(rb"(?:EHLO|HELO) me\.test\r\n|STARTTLS\r\n")
-# The driver's TLS has no certificate to bind to.
+# The driver's TLS has no certificate for a channel binding.
 _WINDOWS = replace(WINDOWS, channel_binding=ChannelBinding.NONE)
 
 WISHES = ("starttls", "implicit", "ntlm", "slow", "all", "long")
-"""How the client may be set: TLS, a login, no PIPELINING, all or nothing, a message of more than one block."""
+"""Settings of the client: TLS, login, no PIPELINING, all or nothing, a message of more than one block."""
 
 
 class _Server(Driver):
-    """Says the next piece at its beginning, when TLS stands, and after every write; in the end it goes away.
+    """Sends the next piece at the beginning, after the TLS handshake, and after each write; then closes.
 
     Attributes:
-        in_clear: how many writes came before TLS; None if it never began.
+        in_clear: number of writes before TLS; None if there was no TLS.
     """
 
-    def __init__(self, said: Iterable[bytes], *, implicit: bool) -> None:
+    def __init__(self, pieces: Iterable[bytes], *, implicit: bool) -> None:
         super().__init__()
         self.in_clear: int | None = None
-        self._said = iter(said)
+        self._pieces = iter(pieces)
         if not implicit:
-            self._go_on()
+            self._send_next()
 
-    def _go_on(self) -> None:
-        self.hear(next(self._said, END))
+    def _send_next(self) -> None:
+        self.feed(next(self._pieces, END))
 
     def _perform(self, effect: Effect, waiting: list[object]) -> Any:
         outcome = super()._perform(effect, waiting)
         if isinstance(effect, StartTls):
             self.in_clear = len(self.writes)
-            self._go_on()
+            self._send_next()
         return outcome
 
     def _write(self, data: bytes, waiting: list[object]) -> None:
         del waiting
         self.writes.append(data)
-        self._go_on()
+        self._send_next()
 
     def _read(self) -> bytes:
         if not self._arrived and self._end is None:
@@ -66,20 +66,20 @@ class _Server(Driver):
         return super()._read()
 
 
-def check(wishes: Container[str], said: Sequence[bytes]) -> None:
-    """Open a session, and send a message.
+def check(wishes: Container[str], pieces: Sequence[bytes]) -> None:
+    """Check a session that sends a message.
 
     Args:
         wishes: some of ``WISHES``.
-        said: what the server says, piece by piece.
+        pieces: the server's data, piece by piece.
     """
     mode = TlsMode.STARTTLS if "starttls" in wishes else TlsMode.IMPLICIT if "implicit" in wishes else TlsMode.NONE
-    server = _Server(said, implicit=mode is TlsMode.IMPLICIT)
+    server = _Server(pieces, implicit=mode is TlsMode.IMPLICIT)
     session = server.session(
         tls=Tls(mode=mode), authentication=_WINDOWS if "ntlm" in wishes else None, pipelining="slow" not in wishes
     )
-    octets = _SMUGGLED + (b"x" * 70 + b"\n") * (INLINE_LIMIT // 70 if "long" in wishes else 1)
-    note = Note(octets=octets.replace(b"\n", b"\r\n") if "long" in wishes else octets)
+    raw = _SMUGGLED + (b"x" * 70 + b"\n") * (INLINE_LIMIT // 70 if "long" in wishes else 1)
+    note = Note(raw=raw.replace(b"\n", b"\r\n") if "long" in wishes else raw)
     shown: list[str] = []
     delivered = False
     try:
@@ -89,7 +89,7 @@ def check(wishes: Container[str], said: Sequence[bytes]) -> None:
         shown.append(repr(result))
     except SmtpError as error:
         delivered = isinstance(error, RecipientsRefused) and error.result is not None
-        shown += told_by(error)
+        shown += texts_of(error)
     written = b"".join(server.writes)
     if mode is not TlsMode.NONE:
         in_clear = server.writes if server.in_clear is None else server.writes[: server.in_clear]
@@ -107,5 +107,5 @@ def _tokens(writes: Iterable[bytes]) -> list[bytes]:
 
 
 def one_input(data: bytes) -> None:
-    wishes, *said = inputs.pieces(data)
-    check(set(inputs.text(wishes).split()), said)
+    wishes, *pieces = inputs.pieces(data)
+    check(set(inputs.text(wishes).split()), pieces)

@@ -1,4 +1,4 @@
-"""What fuzzing has found so far holds, and a short run of the fuzzer finds nothing new."""
+"""All inputs of the corpus pass, and a short run of the fuzzer finds nothing new."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_input_of_the_corpus_passes(file):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_short_run_finds_nothing(target, tmp_path):
-    """The same at every time: so many inputs, from the same seed."""
+    """It is reproducible: a fixed number of inputs, from a fixed seed."""
     require(modules=["atheris"])
     found = tmp_path / "found"
     found.mkdir()

@@ -1,4 +1,4 @@
-"""SSIS's functions as DAGs call them: what they give beyond the examples that expressions show."""
+"""SSIS's functions as generated DAGs call them, in addition to the examples in the tests of expressions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_NULL = {"is_null", "replace_null", "logical_and", "logical_or", "token_count"
 
 @pytest.fixture
 def tokyo(monkeypatch):
-    """Let this machine be in Tokyo, where it is nine hours later than in UTC."""
+    """Set the time zone of this machine to Tokyo, nine hours ahead of UTC."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         clock.tzset()
@@ -30,25 +30,25 @@ def tokyo(monkeypatch):
 
 
 @pytest.mark.parametrize("name", sorted(set(ssis.__all__) - NO_NULL - {"getdate", "getutcdate"}))
-def test_null_in_is_null_out(name):
+def test_null_arguments_yield_null(name):
     function = getattr(ssis, name)
     parameters = inspect.signature(function).parameters.values()
     count = 1 if name == "concatenate" else len(parameters)
     assert function(*[None] * count) is None
 
 
-def test_everything_is_documented():
+def test_every_function_is_documented():
     assert [name for name in ssis.__all__ if not inspect.getdoc(getattr(ssis, name))] == []
 
 
 @given(st.text(), st.integers(1, 9), st.integers(0, 9))
-def test_substring_is_left_of_right(text, position, length):
+def test_substring_equals_left_of_right(text, position, length):
     rest = ssis.right(text, max(len(text) - position + 1, 0))
     assert ssis.substring(text, position, length) == ssis.left(rest, length)
 
 
 @given(st.text("ab, ;", max_size=20), st.sampled_from([",", ", ;", ""]))
-def test_tokens_are_counted_as_they_are_given(text, delimiters):
+def test_tokencount_is_the_number_of_tokens(text, delimiters):
     count = ssis.token_count(text, delimiters)
     tokens = [ssis.token(text, delimiters, number) for number in range(1, count + 1)]
     assert all(tokens)
@@ -57,7 +57,7 @@ def test_tokens_are_counted_as_they_are_given(text, delimiters):
 
 
 @given(st.integers(), st.integers().filter(bool))
-def test_quotient_and_remainder_make_up_the_dividend(dividend, divisor):
+def test_quotient_and_remainder_yield_the_dividend(dividend, divisor):
     quotient, remainder = ssis.divide(dividend, divisor), ssis.modulo(dividend, divisor)
     assert quotient * divisor + remainder == dividend
     assert abs(remainder) < abs(divisor)
@@ -102,12 +102,12 @@ def test_datediff_counts_boundaries(part, start, end, result):
 
 
 @given(st.sampled_from(PARTS), naive_datetimes, naive_datetimes)
-def test_datediff_changes_its_sign_with_its_arguments(part, start, end):
+def test_datediff_with_swapped_arguments_has_the_opposite_sign(part, start, end):
     assert ssis.datediff(part, start, end) == -ssis.datediff(part, end, start)
 
 
 @given(st.sampled_from(PARTS), st.integers(-1000, 1000), naive_datetimes)
-def test_datediff_finds_what_dateadd_added(part, number, start):
+def test_datediff_returns_what_dateadd_added(part, number, start):
     assert ssis.datediff(part, start, ssis.dateadd(part, number, start)) == number
 
 
@@ -130,7 +130,7 @@ def test_datepart(part, moment, result):
     assert ssis.datepart(part, STAMP(moment)) == result
 
 
-def test_dates_without_a_time_begin_at_midnight():
+def test_dates_without_a_time_are_at_midnight():
     assert ssis.dateadd("hour", 1, date(2024, 1, 1)) == STAMP("2024-01-01 01:00")
     assert ssis.datepart("hour", date(2024, 1, 1)) == 0
 
@@ -162,13 +162,13 @@ def test_the_start_of_a_run_is_local_time():
         " 2024-02-29  23:05:09.000 ",
     ],
 )
-def test_ways_to_write_a_moment(text):
+def test_accepted_forms_of_a_timestamp(text):
     assert ssis.dt_dbtimestamp(text) == ssis.dt_date(text) == STAMP("2024-02-29 23:05:09")
 
 
 @pytest.mark.usefixtures("tokyo")
 @pytest.mark.parametrize("text", ["2024-02-29T23:05:09Z", "2024-02-29T23:05:09+00:00", "2024-03-01 01:05:09 +02:00"])
-def test_a_moment_with_a_time_zone_is_in_local_time(text):
+def test_a_timestamp_with_a_time_zone_becomes_local_time(text):
     local = STAMP("2024-03-01 08:05:09")
     assert ssis.dt_date(text) == ssis.dt_dbtimestamp(text) == local
     assert (ssis.dt_dbdate(text), ssis.dt_dbtime(text)) == (local.date(), local.time())
@@ -189,14 +189,14 @@ def test_the_iso_text_of_a_param_is_its_date(moment):
 
 
 @given(naive_datetimes)
-def test_what_timestamp_text_writes_is_read_again(moment):
+def test_a_timestamp_is_read_back_from_its_text(moment):
     milliseconds = ssis.dt_dbtimestamp(moment)
     assert ssis.dt_dbtimestamp(ssis.timestamp_text(milliseconds)) == milliseconds
     assert ssis.dt_filetime(ssis.filetime_text(milliseconds)) == milliseconds
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-1000, max_value=1000))
-def test_what_numeric_text_writes_is_read_again(number):
+def test_a_numeric_is_read_back_from_its_text(number):
     assert ssis.dt_numeric(ssis.numeric_text(number), 10, 3) == number
 
 
@@ -208,7 +208,7 @@ def test_a_numeric_has_no_zero_before_its_point(number, text):
     assert ssis.numeric_text(number) == text
 
 
-def test_numbers_that_dt_numeric_cannot_hold():
+def test_numbers_out_of_the_range_of_dt_numeric_are_an_error():
     digits = Decimal("9" * 38)
     with pytest.raises(OverflowError, match="39 digits"):
         ssis.add(digits, digits)
@@ -220,7 +220,7 @@ def test_numbers_that_dt_numeric_cannot_hold():
     ("exception", "code"),
     [(OSError(28, "No space"), 28), (ValueError("x"), -1), (None, -1), ("text", -1)],
 )
-def test_the_number_of_an_error_is_what_it_carries(exception, code):
+def test_the_error_code_is_the_number_in_the_exception(exception, code):
     assert ssis.error_code(exception) == code
 
 
@@ -235,7 +235,7 @@ def test_the_number_of_an_error_is_what_it_carries(exception, code):
         (lambda: ssis.dt_date(5), "it does not have the format"),
     ],
 )
-def test_what_cannot_be_computed_says_why(call, reason):
+def test_an_impossible_computation_has_an_error_with_the_reason(call, reason):
     with pytest.raises(ValueError, match=reason):
         call()
 
@@ -251,10 +251,10 @@ def test_what_cannot_be_computed_says_why(call, reason):
         (None, False, False, None),
     ],
 )
-def test_the_logic_of_three_values(left, right, conjunction, disjunction):
+def test_logical_operators_with_null_follow_three_valued_logic(left, right, conjunction, disjunction):
     assert ssis.logical_and(left, right) is ssis.logical_and(right, left) is conjunction
     assert ssis.logical_or(left, right) is ssis.logical_or(right, left) is disjunction
 
 
-def test_a_time_on_a_date():
+def test_a_time_is_set_on_a_date():
     assert ssis.on_date(time(1, 2, 3), STAMP("2024-05-06 07:08:09")) == STAMP("2024-05-06 01:02:03")

@@ -1,1 +1,1 @@
-"""Messages: made, refused, written and read back."""
+"""Tests of messages: built, rejected, rendered and parsed again."""

@@ -1,4 +1,4 @@
-"""Two parsers that share no code, to say what a recipient would see: Python's ``email`` and Rust's ``mailparse``."""
+"""Two independent parsers that show what a recipient sees: Python's ``email`` and Rust's ``mailparse``."""
 
 import email
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import fast_mail_parser
 
 @dataclass
 class Seen:
-    """A message as somebody else reads it."""
+    """A message as a parser reads it."""
 
     senders: list
     to: list
@@ -21,16 +21,16 @@ class Seen:
     attachments: list
 
 
-def octets_of(message, *, eight_bit=False, binary=False, utf8=False):
-    """Render a message as one string of octets, and see that its size was announced exactly."""
+def bytes_of(message, *, eight_bit=False, binary=False, utf8=False):
+    """Render a message as bytes, and check that its announced size is exact."""
     content = message.content(eight_bit=eight_bit, binary=binary, utf8=utf8)
-    octets = b"".join(content.chunks())
-    assert len(octets) == content.size
-    return octets
+    data = b"".join(content.chunks())
+    assert len(data) == content.size
+    return data
 
 
-def seen_by_python(octets, own_header="X-Own"):
-    message = email.message_from_bytes(octets, policy=policy.default)
+def seen_by_python(data, own_header="X-Own"):
+    message = email.message_from_bytes(data, policy=policy.default)
     leaves = [part for part in message.walk() if not part.is_multipart()]
     assert not [defect for part in message.walk() for defect in part.defects]
     texts = [part for part in leaves if part.get_content_disposition() != "attachment"]
@@ -54,10 +54,10 @@ def _addresses(header):
     return [(address.display_name, address.addr_spec) for address in header.addresses] if header else []
 
 
-def seen_by_rust(octets, own_header="X-Own"):
-    message = fast_mail_parser.parse_email(octets)
+def seen_by_rust(data, own_header="X-Own"):
+    message = fast_mail_parser.parse_email(data)
     assert not message.warnings
-    leaves = [part for part in fast_mail_parser.walk(fast_mail_parser.parse_email_tree(octets)) if not part.children]
+    leaves = [part for part in fast_mail_parser.walk(fast_mail_parser.parse_email_tree(data)) if not part.children]
     texts = [part for part in leaves if part.disposition != "attachment"]
 
     def pairs(addresses):

@@ -1,4 +1,4 @@
-"""What hypothesis makes messages of."""
+"""Hypothesis strategies for the parts of messages."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""Lines of addresses: what people write is read without guessing, and what cannot be read is named."""
+"""Lines of addresses: usual spellings are parsed without guessing, and malformed items are reported."""
 
 import pytest
 from hypothesis import example, given
@@ -82,8 +82,8 @@ def test_reads(line, expected):
         ("a@-ü.example", "a@-ü.example", "IDNA 2008"),
     ],
 )
-def test_refuses_and_names_the_item(line, item, reason):
-    """The text has the sense of SSIS's own warning."""
+def test_rejects_a_malformed_item_and_names_it(line, item, reason):
+    """The text has the meaning of SSIS's own warning."""
     with pytest.raises(InvalidAddress) as caught:
         parse_line(line)
     (problem,) = caught.value.problems
@@ -99,13 +99,13 @@ def test_names_every_malformed_item_of_every_line():
     assert [problem.split('"')[1] for problem in caught.value.problems] == ["b", "d", "f@"]
 
 
-def test_several_lines_and_addresses_are_one_list():
+def test_several_lines_and_addresses_become_one_list():
     known = Address("B", "b", "y")
     assert parse_lines(["a@x; c@z", known]) == (Address("", "a", "x"), Address("", "c", "z"), known)
 
 
 @pytest.mark.parametrize("nothing", [None, "", [], [""], ["", " ; "]])
-def test_no_line_is_no_address(nothing):
+def test_no_line_yields_no_address(nothing):
     assert parse_lines(nothing) == ()
 
 
@@ -114,7 +114,7 @@ def test_no_line_is_no_address(nothing):
     [
         ("münchen.de", "xn--mnchen-3ya.de"),
         ("MÜNCHEN.de", "xn--mnchen-3ya.de"),
-        ("straße.example", "xn--strae-oqa.example"),  # IDNA 2003 made strasse of it
+        ("straße.example", "xn--strae-oqa.example"),  # in IDNA 2003, it was strasse
         ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
         ("\N{FULLWIDTH LATIN SMALL LETTER A}b.com", "ab.com"),
         ("Example.COM", "Example.COM"),
@@ -125,12 +125,12 @@ def test_a_unicode_domain_becomes_ascii(domain, ascii_domain):
     assert address.addr_spec == f"a@{ascii_domain}"
 
 
-def test_lengths_are_those_of_rfc_5321():
+def test_lengths_are_limited_as_in_rfc_5321():
     with pytest.raises(InvalidAddress, match="longer than 64 bytes"):
         parse_line(f"{'a' * 65}@x")
     with pytest.raises(InvalidAddress, match="longer than 64 bytes"):
         parse_line(f"{'ü' * 33}@x")
-    assert parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 45])}")  # 254 octets
+    assert parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 45])}")  # 254 bytes
     with pytest.raises(InvalidAddress, match="longer than 254 bytes"):
         parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 46])}")
     with pytest.raises(InvalidAddress, match="is not valid"):
@@ -138,13 +138,13 @@ def test_lengths_are_those_of_rfc_5321():
 
 
 @pytest.mark.parametrize("domain", ["d." * 128, "ü" * 1_000_000, "exa" + "\N{SOFT HYPHEN}" * 256 + "mple.com"])
-def test_a_domain_that_is_too_long_is_refused_before_it_is_converted(domain):
-    """Conversion takes a time that grows with the square, and drops characters that are not shown."""
+def test_a_domain_that_is_too_long_is_rejected_before_its_conversion(domain):
+    """The time of the conversion grows with the square of the length, and it drops invisible characters."""
     with pytest.raises(InvalidAddress, match="longer than 255 bytes"):
         parse_line(f"a@{domain}")
 
 
-def test_an_address_made_by_hand_obeys_the_same_rules():
+def test_an_address_built_from_its_parts_follows_the_same_rules():
     for parts in [
         ("", "a", "x> SIZE=1"),
         ("", "a\r\nRCPT TO:<b@y>", "x"),
@@ -159,18 +159,18 @@ def test_an_address_made_by_hand_obeys_the_same_rules():
 @example('"\\"' * 1000)
 @example("(" * 1000)
 @example("<" * 1000)
-def test_a_line_is_read_or_refused_and_nothing_else(line):
-    """Whatever is written, no other exception escapes; what was read can be written, read again and sent."""
+def test_any_line_is_parsed_or_rejected(line):
+    """No other exception is raised; a parsed address can be written, parsed again and sent."""
     check(line)
 
 
 @given(st.lists(addresses), st.sampled_from([";", ",", " ; ", ", ", ";;"]))
-def test_what_is_written_is_read_again(known, separator):
+def test_a_written_address_is_parsed_as_the_same(known, separator):
     assert parse_line(separator.join(map(str, known)) + separator) == tuple(known)
 
 
 @given(addresses, controls, st.data())
-def test_a_control_character_is_refused_wherever_it_stands(address, control, data):
+def test_a_control_character_is_rejected_in_any_place(address, control, data):
     line = str(address)
     place = data.draw(st.integers(0, len(line)))
     with pytest.raises(InvalidAddress, match=f"U\\+{ord(control):04X}"):

@@ -1,4 +1,4 @@
-"""Attachments: found, named and measured when they are made; opened only while they are read."""
+"""Attachments: found, named and measured when they are created; opened only while they are read."""
 
 import io
 import os
@@ -16,10 +16,10 @@ from tests.mail.strategies import controls
 
 
 class StoredObject:
-    """A file in an object storage, as Airflow's ObjectStoragePath shows it; it counts how often it is open."""
+    """A file in object storage, like Airflow's ObjectStoragePath; it records each opening."""
 
-    def __init__(self, octets, *, name="report.csv", most=None):
-        self.octets = octets
+    def __init__(self, data, *, name="report.csv", most=None):
+        self.data = data
         self.name = name
         self.most = most
         self.opened = []
@@ -28,11 +28,11 @@ class StoredObject:
         return f"store://bucket/{self.name}"
 
     def stat(self):
-        return SimpleNamespace(st_size=len(self.octets))
+        return SimpleNamespace(st_size=len(self.data))
 
     def open(self, mode):
         assert mode == "rb"
-        file = io.BytesIO(self.octets)
+        file = io.BytesIO(self.data)
         if self.most:
             read = file.read
             file.read = lambda count: read(min(count, self.most))
@@ -67,14 +67,14 @@ def names(items):
     return [attachment.name for attachment in expand(items)]
 
 
-def test_a_path_brings_name_size_and_media_type(folder):
+def test_a_path_determines_name_size_and_media_type(folder):
     for source in (str(folder / "a.csv"), folder / "a.csv", "a.csv"):
         attachment = Attachment(source)
         assert (attachment.name, attachment.size, attachment.media_type) == ("a.csv", 5, "text/csv")
         assert b"".join(attachment.blocks(2)) == b"a.csv"
 
 
-def test_a_path_like_object_is_taken_for_its_path(folder):
+def test_a_path_like_object_is_used_as_its_path(folder):
     class OnlyAPath(os.PathLike):
         def __fspath__(self):
             return str(folder / "a.csv")
@@ -88,13 +88,13 @@ def test_name_and_media_type_can_be_given():
     assert (attachment.name, attachment.media_type) == ("Bericht.txt", "text/csv; charset=utf-8")
 
 
-def test_octets_need_a_name():
+def test_bytes_need_a_name():
     assert b"".join(Attachment(b"12345", "x.bin").blocks(2)) == b"12345"
     assert problems_of(Attachment, b"12345") == ("An attachment has no name; set one.",)
 
 
 def test_a_stored_object_is_read_in_full_blocks_and_closed():
-    """A remote file may return less than it is asked for."""
+    """A remote file may return fewer bytes than requested."""
     stored = StoredObject(b"0123456789", most=3)
     attachment = Attachment(stored)
     assert not stored.is_open
@@ -113,10 +113,10 @@ def test_a_file_is_closed_when_reading_stops_early():
     assert not stored.is_open
 
 
-def test_a_file_that_shrank_is_an_error():
+def test_a_file_that_has_become_shorter_is_an_error():
     stored = StoredObject(b"0123456789")
     blocks = Attachment(stored).blocks(4)
-    stored.octets = b"012345"
+    stored.data = b"012345"
     assert next(blocks) == b"0123"
     assert next(blocks) == b"45"
     with pytest.raises(SourceChanged, match=r'"report\.csv" had 10 bytes .* and has 6 now'):
@@ -124,15 +124,15 @@ def test_a_file_that_shrank_is_an_error():
     assert not stored.is_open
 
 
-def test_a_file_that_grew_is_cut_at_its_announced_size():
+def test_a_file_that_has_grown_is_cut_at_its_announced_size():
     stored = StoredObject(b"0123456789")
     attachment = Attachment(stored)
-    stored.octets = b"0123456789ABC"
+    stored.data = b"0123456789ABC"
     assert b"".join(attachment.blocks(4)) == b"0123456789"
 
 
-def test_a_network_fault_says_nothing_about_the_message():
-    """It is not turned into a problem of the message, which would never be tried again."""
+def test_a_network_fault_is_not_an_error_of_the_message():
+    """It must not become an error of the message, which would never be retried."""
 
     class Unreachable(StoredObject):
         def stat(self):
@@ -142,7 +142,7 @@ def test_a_network_fault_says_nothing_about_the_message():
         Attachment(Unreachable(b""))
 
 
-def test_a_missing_file_is_refused_in_the_words_of_ssis(folder):
+def test_a_missing_file_is_rejected_with_the_text_of_ssis(folder):
     assert problems_of(Attachment, "x.csv") == (missing("x.csv"),)
     assert problems_of(Attachment, folder / "a.csv" / "x") == (missing(folder / "a.csv" / "x"),)
 
@@ -156,8 +156,8 @@ def test_an_unreadable_file_is_refused():
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_is_no_file_is_refused():
-    """Opening a pipe would wait for somebody to write into it."""
+def test_a_folder_or_pipe_is_rejected():
+    """Opening a pipe would block until a process writes into it."""
     os.mkfifo("pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
@@ -216,7 +216,7 @@ def test_a_media_type_that_base64_is_not_allowed_for_is_refused(media_type):
     assert "RFC 2046" in problem
 
 
-def test_everything_wrong_with_an_attachment_is_said_at_once():
+def test_all_problems_of_an_attachment_are_reported_together():
     assert len(problems_of(Attachment, "/missing", "a\n", "x")) == 3
 
 
@@ -227,11 +227,11 @@ def test_a_line_holds_several_paths():
 
 
 @pytest.mark.parametrize("nothing", [None, "", [], " | "])
-def test_nothing_is_no_attachment(nothing):
+def test_an_empty_value_yields_no_attachment(nothing):
     assert expand(nothing) == ()
 
 
-def test_a_list_may_mix_everything(folder):
+def test_a_list_may_contain_all_kinds_of_sources(folder):
     stored = StoredObject(b"")
     known = Attachment(b"", "known")
     items = ["c.txt|a.csv", folder / "b.csv", stored, known]
@@ -241,7 +241,7 @@ def test_a_list_may_mix_everything(folder):
     assert expand(known) == (known,)
 
 
-def test_patterns_give_files_in_sorted_order(folder):
+def test_a_pattern_yields_files_in_sorted_order(folder):
     assert names("*.csv") == ["a.csv", "b.csv"]
     assert names("?.csv|[c].txt") == ["a.csv", "b.csv", "c.txt"]
     assert names(f"{folder}/*") == ["a.csv", "b.csv", "c.txt"]
@@ -249,24 +249,24 @@ def test_patterns_give_files_in_sorted_order(folder):
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_file_with_the_very_name_of_a_pattern_is_meant_itself():
+def test_a_file_whose_name_looks_like_a_pattern_is_attached():
     Path("[a].csv").write_text("")
     assert names("[a].csv") == ["[a].csv"]
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_path_object_is_no_pattern():
+def test_a_path_object_is_not_a_pattern():
     assert problems_of(expand, Path("*.csv")) == (missing("*.csv"),)
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_broken_link_that_a_pattern_finds_is_not_passed_over():
+def test_a_broken_link_that_a_pattern_finds_is_an_error():
     Path("z.csv").symlink_to("nowhere")
     assert problems_of(expand, "*.csv") == (missing("z.csv"),)
 
 
 @pytest.mark.usefixtures("folder")
-def test_every_file_that_cannot_be_attached_is_named():
+def test_every_invalid_attachment_is_reported():
     assert problems_of(expand, ["x.csv|*.pdf", "a.csv", "y.csv"]) == (
         missing("x.csv"),
         'No file matches the pattern "*.pdf".',
@@ -275,5 +275,5 @@ def test_every_file_that_cannot_be_attached_is_named():
 
 
 @pytest.mark.parametrize("path", ["a\0b", "a\0/*", "*\0"])
-def test_a_path_that_no_file_can_have_is_refused(path):
+def test_a_path_that_no_file_can_have_is_rejected(path):
     assert "U+0000" in problems_of(expand, path)[0]

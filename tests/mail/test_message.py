@@ -1,4 +1,4 @@
-"""A message is right as a whole, or it is refused with everything that is wrong with it."""
+"""A message is valid as a whole, or it is rejected with all its problems."""
 
 import dataclasses
 import subprocess
@@ -23,7 +23,7 @@ def problems_with(**fields):
     return caught.value.problems
 
 
-def test_the_least_that_makes_a_message():
+def test_a_message_needs_only_a_sender_and_a_recipient():
     made = MailMessage(from_email="a@x", to="b@y")
     assert made.sender == "a@x"
     assert made.recipients == ("b@y",)
@@ -31,15 +31,15 @@ def test_the_least_that_makes_a_message():
     assert (made.subject, made.text, made.html, made.priority) == ("", None, None, Priority.NORMAL)
 
 
-def test_lines_are_read():
+def test_lines_of_addresses_are_parsed():
     made = message(from_email="Robot <r@x>", to=["A <a@x>; b@y", "c@z"], cc="d@x", bcc=["e@x"], reply_to="f@x,g@x")
     assert made.from_email == Address("Robot", "r", "x")
     assert made.to == (Address("A", "a", "x"), Address("", "b", "y"), Address("", "c", "z"))
     assert made.reply_to == (Address("", "f", "x"), Address("", "g", "x"))
 
 
-def test_recipients_are_those_of_to_cc_and_bcc_each_mailbox_once():
-    """Only the domain ignores case (RFC 5321, section 2.4)."""
+def test_recipients_are_those_of_to_cc_and_bcc_without_duplicates():
+    """Only the domain is case-insensitive (RFC 5321, section 2.4)."""
     made = message(to="b@y; a@x; b@Y", cc="A@x; c@z", bcc="d@z; c@Z; N <a@x>; jo@münchen.de; jo@MÜNCHEN.de")
     assert made.recipients == ("b@y", "a@x", "A@x", "c@z", "d@z", "jo@xn--mnchen-3ya.de")
 
@@ -49,11 +49,11 @@ def test_to_may_be_empty_if_there_is_another_recipient(line):
     assert message(**{"to": "", line: "c@z"}).recipients == ("c@z",)
 
 
-def test_no_recipient_at_all_is_refused():
+def test_a_message_without_recipients_is_rejected():
     assert problems_with(to="; ", cc=[], bcc=None) == ("to: No recipient is specified. Give one in to, cc or bcc.",)
 
 
-def test_a_recipient_that_cannot_be_read_is_not_also_called_missing():
+def test_a_malformed_recipient_is_not_also_reported_as_missing():
     (problem,) = problems_with(to="john")
     assert problem.startswith('to: The address "john" is malformed.')
 
@@ -63,7 +63,7 @@ def test_a_message_has_one_sender():
     assert problems_with(from_email="a@x; b@x") == ("from_email: 2 senders are specified; a message has one.",)
 
 
-def test_all_problems_are_said_at_once_each_with_its_field():
+def test_all_problems_are_reported_together_each_with_its_field():
     problems = problems_with(
         from_email="a",
         to="b; c@y; d",
@@ -105,7 +105,7 @@ def test_all_problems_are_said_at_once_each_with_its_field():
         lambda text: {"attachments": f"{text}.csv"},
     ],
 )
-def test_a_control_character_is_refused_in_every_field(fields, control, before, after):
+def test_a_control_character_is_rejected_in_every_field(fields, control, before, after):
     given_fields = fields(before + control + after)
     for problem in problems_with(**given_fields):
         assert problem.startswith(f"{next(iter(given_fields))}: ")
@@ -120,12 +120,12 @@ def test_a_control_character_is_refused_in_every_field(fields, control, before, 
         *[(value, Priority.LOW) for value in (Priority.LOW, "Low", "low", 5, "5")],
     ],
 )
-def test_priority_takes_names_and_numbers_of_ssis(value, priority):
+def test_priority_accepts_the_names_and_numbers_of_ssis(value, priority):
     assert message(priority=value).priority is priority
 
 
 @pytest.mark.parametrize("value", ["", "urgent", 2, -1, None])
-def test_any_other_priority_is_refused(value):
+def test_any_other_priority_is_rejected(value):
     (problem,) = problems_with(priority=value)
     assert problem == f'priority: "{value}" is none of High, Normal, Low, 1, 3 and 5.'
 
@@ -150,26 +150,26 @@ def test_any_other_priority_is_refused(value):
         ("content-anything", "text, html and attachments"),
     ],
 )
-def test_a_header_that_has_its_own_field_is_refused(name, instead):
+def test_a_header_that_has_its_own_field_is_rejected(name, instead):
     assert problems_with(headers={name: "x"}) == (
         f'headers: The header "{name}" is built from the field {instead}; use that instead.',
     )
 
 
 @pytest.mark.parametrize("name", ["", "X:", "X Y", "X-É", "X" * 77])
-def test_a_malformed_header_name_is_refused(name):
+def test_a_malformed_header_name_is_rejected(name):
     (problem,) = problems_with(headers={name: "x"})
     assert "is not a header name" in problem
 
 
-def test_a_message_id_is_made_in_the_sender_s_domain():
+def test_a_generated_message_id_has_the_senders_domain():
     first, second = message(from_email="a@münchen.de"), message(from_email="a@münchen.de")
     assert first.message_id != second.message_id
     assert first.message_id.startswith("<")
     assert first.message_id.endswith("@xn--mnchen-3ya.de>")
 
 
-def test_every_message_id_that_is_made_may_also_be_given():
+def test_a_generated_message_id_is_accepted_as_an_argument():
     for sender in ("a@x", "a@my_host.local", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]"):
         made = message(from_email=sender)
         assert message(message_id=made.message_id).message_id == made.message_id
@@ -178,7 +178,7 @@ def test_every_message_id_that_is_made_may_also_be_given():
 @pytest.mark.parametrize(
     "message_id", ["a@x", "<a>", "<@x>", "<a@>", "<a b@x>", "<a@x> <b@x>", "<ä@x>", "<a..b@x>", f"<a@{'x' * 1000}>"]
 )
-def test_a_malformed_message_id_is_refused(message_id):
+def test_a_malformed_message_id_is_rejected(message_id):
     (problem,) = problems_with(message_id=message_id)
     assert problem.endswith("is not of the form <unique@example.com>.")
 
@@ -191,7 +191,7 @@ def test_the_date_is_now_unless_given():
 
 
 def test_a_naive_date_is_local_time():
-    naive = datetime(2024, 2, 29, 12, 0)  # noqa: DTZ001  # that is the point
+    naive = datetime(2024, 2, 29, 12, 0)  # noqa: DTZ001  # a naive date is what is tested
     assert message(date=naive).date == naive.astimezone()
 
 
@@ -202,13 +202,13 @@ def test_a_message_can_be_made_from_another():
     assert dataclasses.replace(changed, subject="") == made
 
 
-def test_bodies_and_attachments_do_not_show_in_a_repr():
+def test_a_repr_does_not_contain_bodies_and_attachments():
     shown = repr(message(text="secret", html="secret", attachments=Attachment(b"secret", "name")))
     assert "secret" not in shown
 
 
 @pytest.mark.parametrize("line", ["from_email", "to", "cc", "bcc", "reply_to"])
-def test_an_address_that_needs_smtputf8_is_named_where_it_is_not_offered(line):
+def test_an_address_that_needs_smtputf8_is_an_error_without_it(line):
     made = message(**{line: "jürgen@münchen.de"})
     with pytest.raises(Smtputf8Needed, match=r'"jürgen@xn--mnchen-3ya\.de" .* SMTPUTF8'):
         made.content(eight_bit=True, binary=True, utf8=False)
@@ -222,8 +222,8 @@ def test_smtputf8_is_not_used_without_need():
     assert b"".join(content.chunks()).isascii()
 
 
-def test_a_message_is_what_the_conversation_sends(tmp_path):
-    """The two packages share no code, only the shape that is written down in smtp/outgoing.py."""
+def test_a_message_can_be_sent_by_the_smtp_package(tmp_path):
+    """The two packages share no code, only the protocol in smtp/interfaces.py."""
     program = (
         "from airflow_smtp_cm.mail import MailMessage\n"
         "from airflow_smtp_cm.smtp.interfaces import Content, Outgoing\n"
@@ -235,7 +235,7 @@ def test_a_message_is_what_the_conversation_sends(tmp_path):
     assert checked.returncode == 0, checked.stdout
 
 
-def test_the_package_imports_neither_the_conversation_nor_airflow():
+def test_the_package_imports_neither_smtp_nor_airflow():
     program = "import sys, airflow_smtp_cm.mail; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

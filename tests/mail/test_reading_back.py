@@ -1,4 +1,4 @@
-"""Whatever is written, two independent parsers read what was meant."""
+"""Two independent parsers read any rendered message as it was meant."""
 
 import email
 from email import policy
@@ -10,13 +10,13 @@ from airflow_smtp_cm.mail import Attachment, MailMessage
 from tests.fuzz import file_names as attached
 from tests.fuzz import headers
 from tests.fuzz import messages as whole
-from tests.mail.reading import octets_of
+from tests.mail.reading import bytes_of
 from tests.mail.strategies import addresses, bodies, controls, file_names, lines, plain_addresses
 
 
 @st.composite
 def messages(draw):
-    recipients = st.lists(plain_addresses, max_size=3)  # the parser in Rust reads no others
+    recipients = st.lists(plain_addresses, max_size=3)  # the parser in Rust supports no others
     return MailMessage(
         from_email=draw(plain_addresses),
         to=draw(recipients),
@@ -35,7 +35,7 @@ def messages(draw):
 
 @settings(max_examples=3 * settings().max_examples)
 @given(message=messages(), eight_bit=st.booleans())
-def test_what_is_read_is_what_was_meant_and_its_octets_keep_to_the_rules_of_the_wire(message, eight_bit):
+def test_any_message_is_read_back_and_its_bytes_follow_the_rules_of_smtp(message, eight_bit):
     whole.check(message, eight_bit=eight_bit)
 
 
@@ -43,19 +43,19 @@ header_names = st.sampled_from(["X-Own", "x-a", "Bcc", "Content-Type", "X-", "Su
 
 
 @given(header_names, lines | st.text(controls | st.characters()))
-def test_a_header_is_refused_or_read_back_beside_no_other(name, value):
+def test_any_header_is_rejected_or_read_back_without_another_one(name, value):
     headers.check(name, value)
 
 
 @given(file_names | st.text(controls | st.characters()), st.binary(max_size=100))
-def test_a_file_name_is_refused_or_read_back(name, content):
+def test_any_file_name_is_rejected_or_read_back(name, content):
     attached.check(name, content)
 
 
 @given(st.lists(addresses, min_size=1, max_size=3))
 def test_quoted_local_parts_and_literals_are_read_back(recipients):
-    octets = octets_of(MailMessage(from_email="a@x", to=recipients))
-    read = email.message_from_bytes(octets, policy=policy.default)["To"].addresses
+    data = bytes_of(MailMessage(from_email="a@x", to=recipients))
+    read = email.message_from_bytes(data, policy=policy.default)["To"].addresses
     assert [(address.username, address.domain) for address in read] == [
         (address.local_part, address.domain) for address in recipients
     ]

@@ -1,1 +1,1 @@
-"""Real servers for the tests, each on 127.0.0.1, on ports of its own, in a temporary folder of its own."""
+"""Real servers for the tests: each has its own ports of 127.0.0.1, and its own temporary folder."""

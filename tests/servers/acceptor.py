@@ -1,4 +1,4 @@
-"""A small SMTP server whose AUTH is the system's GSS-API: MIT's Kerberos and SPNEGO, gss-ntlmssp's NTLM.
+"""A small SMTP server whose AUTH uses the system's GSS-API: Kerberos and SPNEGO of MIT, NTLM of gss-ntlmssp.
 
 So it is independent of the client's libraries, and it is the one server here that enforces channel bindings, which
 Exchange calls Extended Protection. Its SMTP is only what a login and a message need; messages are thrown away.
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 _NTLM = gssapi.OID.from_int_seq("1.3.6.1.4.1.311.2.2.10")
 _KERBEROS = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2")
 _SPNEGO = gssapi.OID.from_int_seq("1.3.6.1.5.5.2")
-# As Exchange does it, GSSAPI carries SPNEGO as well as plain Kerberos.
+# As on Exchange, GSSAPI carries SPNEGO as well as plain Kerberos.
 MECHANISMS = {"NTLM": [_NTLM], "GSSAPI": [_KERBEROS, _SPNEGO], "GSS-SPNEGO": [_SPNEGO]}
-# GSS_C_CHANNEL_BOUND_FLAG of krb5 1.19 and later: the client sent bindings, and they were the right ones.
+# GSS_C_CHANNEL_BOUND_FLAG of krb5 1.19 and later: the client sent the right bindings.
 _CHANNEL_BOUND = 0x800
 _NO_LAYER = b"\x01\x00\x00\x00"
 
@@ -47,7 +47,7 @@ class Options(NamedTuple):
 
 
 class Cancelled(Exception):
-    """The client gave up this AUTH."""
+    """The client cancelled this AUTH."""
 
 
 class Conversation(socketserver.BaseRequestHandler):
@@ -59,17 +59,17 @@ class Conversation(socketserver.BaseRequestHandler):
     tls = False
 
     def handle(self) -> None:
-        """Talk until the client has had enough."""
+        """Serve the connection until the client ends it."""
         self.lines = self.request.makefile("rb")
         self.say("220 acceptor ESMTP")
         try:
             while self.answer(*self.read().partition(" ")[::2]):
                 pass
         except OSError:
-            pass  # the client has gone; ssl.SSLError is one of these too
+            pass  # the client has closed the connection; ssl.SSLError is an OSError, too
 
     def finish(self) -> None:
-        """Close what STARTTLS has put in place of the accepted socket."""
+        """Close the socket; after STARTTLS, it is not the one that was accepted."""
         self.lines.close()
         self.request.close()
 
@@ -78,14 +78,14 @@ class Conversation(socketserver.BaseRequestHandler):
         self.request.sendall("".join(f"{line}\r\n" for line in lines).encode())
 
     def read(self) -> str:
-        """Wait for a line."""
+        """Wait for a line, and return it."""
         line = self.lines.readline()
         if not line.endswith(b"\n"):
             raise ConnectionAbortedError
         return line.decode().rstrip("\r\n")
 
     def answer(self, verb: str, argument: str) -> bool:
-        """Carry out a command; False after QUIT."""
+        """Execute a command; return False after QUIT."""
         match verb.upper():
             case "EHLO":
                 starttls = [] if self.tls else ["250-STARTTLS"]
@@ -101,7 +101,7 @@ class Conversation(socketserver.BaseRequestHandler):
                 self.say("354 Go ahead")
                 while self.read() != ".":
                     pass
-                self.say("250 2.0.0 Thrown away")
+                self.say("250 2.0.0 Discarded")
             case "MAIL" | "RCPT" | "RSET" | "NOOP":
                 self.say("250 2.0.0 Ok")
             case "QUIT":
@@ -112,14 +112,14 @@ class Conversation(socketserver.BaseRequestHandler):
         return True
 
     def start_tls(self) -> None:
-        """Begin TLS with the certificate that the program was given."""
+        """Start TLS with the certificate of the options."""
         self.lines.close()
         self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         self.lines = self.request.makefile("rb")
         self.tls = True
 
     def authenticate(self, mechanism: str, initial: str) -> None:
-        """Carry out AUTH and log it, before the client hears of the end."""
+        """Execute AUTH, and log it before the final reply is sent."""
         if mechanism not in MECHANISMS:
             self.say("504 5.5.4 Unrecognized authentication type")
             return
@@ -132,7 +132,7 @@ class Conversation(socketserver.BaseRequestHandler):
         except (GSSError, ValueError) as error:
             note["error"] = " ".join(str(error).split())
         else:
-            # inquire_context() would say more, but crashes on a context of gss-ntlmssp
+            # not inquire_context(): it does not support contexts of gss-ntlmssp
             note["bound"] = bool(int(context.actual_flags) & _CHANNEL_BOUND)
             note["user"] = str(context.initiator_name).rstrip("\0")
             note["inner"] = context.mech.dotted_form
@@ -145,11 +145,11 @@ class Conversation(socketserver.BaseRequestHandler):
         self.say(reply)
 
     def negotiate(self, mechanism: str, initial: str) -> gssapi.SecurityContext:
-        """Exchange tokens until the GSS-API is satisfied.
+        """Exchange tokens until the security context is complete.
 
         Raises:
             GSSError: it is not.
-            ValueError: the client broke the rules of the mechanism.
+            ValueError: the client violated the protocol of the mechanism.
         """
         context = gssapi.SecurityContext(
             usage="accept",
@@ -159,13 +159,13 @@ class Conversation(socketserver.BaseRequestHandler):
         if initial:
             token = b"" if initial == "=" else base64.b64decode(initial, validate=True)
         else:
-            # Exchange's text for NTLM is no base64.
+            # Exchange's text for NTLM is not base64.
             token = self.exchange("NTLM supported" if mechanism == "NTLM" else "")
         output = context.step(token)
         while not context.complete:
             output = context.step(self.exchange(_encode(output)))
         if output:
-            self.exchange(_encode(output))  # a last token, to which the client has nothing to add
+            self.exchange(_encode(output))  # a last token; the response to it is empty
         if mechanism == "GSSAPI":  # RFC 4752, section 3.1
             offer = gssapi.raw.wrap(context, _NO_LAYER, False).message  # noqa: FBT003 - the binding takes it by position
             chosen = gssapi.raw.unwrap(context, self.exchange(_encode(offer))).message
@@ -183,7 +183,7 @@ class Conversation(socketserver.BaseRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Takes connections, one thread each."""
+    """Serves each connection in a thread."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -194,7 +194,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(options.certificate, options.key)
         end_point = b"tls-server-end-point:" + end_point_hash(options.certificate.read_bytes())
-        # Given any, the GSS-API refuses wrong bindings; whether missing ones will do is up to us.
+        # With bindings set, the GSS-API rejects wrong ones; missing ones must be rejected here.
         self.bindings = None if options.bindings == "off" else gssapi.raw.ChannelBindings(application_data=end_point)
 
     def log(self, note: dict[str, Any]) -> None:
@@ -204,7 +204,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def end_point_hash(pem: bytes) -> bytes:
-    """Hash the certificate as RFC 5929, section 4.1, asks: with its signature's hash, but never with MD5 or SHA-1."""
+    """Hash the certificate as in RFC 5929, section 4.1: with its signature's hash, but never with MD5 or SHA-1."""
     certificate = x509.load_pem_x509_certificate(pem)
     algorithm = certificate.signature_hash_algorithm
     name = "sha256" if algorithm is None or algorithm.name in {"md5", "sha1"} else algorithm.name

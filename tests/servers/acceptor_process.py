@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from tests.servers.certificates import Certificate
     from tests.servers.kdc import Kdc
 
-# What becomes of channel bindings: "off" never looks at them, "allow" refuses wrong ones, "require" missing ones too.
+# Channel bindings: "off" ignores them, "allow" rejects wrong ones, "require" rejects missing ones, too.
 Bindings = Literal["off", "allow", "require"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """One AUTH, as the acceptor saw it.
+    """One AUTH, as the acceptor logged it.
 
     Attributes:
         mechanism: NTLM, GSSAPI or GSS-SPNEGO.
-        ok: whether it was let in.
-        user: who logged in, once that is known.
-        inner: object identifier of the mechanism that did the work, once that is known.
-        bound: whether the right channel bindings came with it.
-        error: why it was not let in.
+        ok: whether the login was accepted.
+        user: the user, if known.
+        inner: object identifier of the mechanism that was negotiated, if known.
+        bound: whether the client sent the right channel bindings.
+        error: why the login was rejected.
     """
 
     mechanism: str
@@ -51,13 +51,13 @@ class Acceptor:
     log: Path
 
     def logins(self) -> list[Login]:
-        """Return all logins so far, good and bad."""
+        """Return all logins so far, accepted and rejected."""
         return [Login(**json.loads(line)) for line in self.log.read_text().splitlines()]
 
 
 @contextmanager
 def running_acceptor(folder: Path, kdc: Kdc, certificate: Certificate, bindings: Bindings) -> Iterator[Acceptor]:
-    """Run an acceptor for the duration of the block, with a folder of its own for its files."""
+    """Run an acceptor during the block, with its own folder for its files."""
     folder.mkdir(exist_ok=True)
     users = folder / "users"
     users.write_text(NTLM_USERS)
@@ -73,7 +73,7 @@ def running_acceptor(folder: Path, kdc: Kdc, certificate: Certificate, bindings:
     }
     program = Path(__file__).with_name("acceptor.py")
     with running(
-        # -P: its neighbours are not to be found as top-level modules
+        # -P: modules beside it must not be importable as top-level modules
         [sys.executable, "-P", program, *(str(part) for pair in arguments.items() for part in pair)],
         port=port,
         env={"NTLM_USER_FILE": str(users), **kdc.acceptor_environment},

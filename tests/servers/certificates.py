@@ -1,4 +1,4 @@
-"""A certificate authority and what it signed, the good and the bad."""
+"""A certificate authority, and its valid and invalid certificates."""
 
 from __future__ import annotations
 
@@ -52,23 +52,23 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """All certificates of the tests. Names are mail.corp.test, localhost and 127.0.0.1 unless said otherwise.
+    """All certificates of the tests. Unless noted, their names are mail.corp.test, localhost and 127.0.0.1.
 
     Attributes:
         authority: PEM file of the authority to trust.
-        server: a good one, ECDSA key and SHA-256 signature.
+        server: a valid one, with an ECDSA key and a SHA-256 signature.
         rsa_sha384: a good one, RSA key and SHA-384 signature.
         expired: no longer valid.
-        wrong_name: made out to elsewhere.test.
-        untrusted: signed by an authority that nobody trusts.
+        wrong_name: its name is elsewhere.test.
+        untrusted: signed by an authority that is not trusted.
         alice: a client's, common name alice.
         intermediate: an authority below ``authority``.
-        below_intermediate: signed by it; the chain ends with the intermediate.
+        below_intermediate: signed by ``intermediate``, which is included in the chain.
         old_authority: an authority without key identifier, key usage and critical extensions.
-        below_old_authority: signed by it, and without Authority Key Identifier.
+        below_old_authority: signed by ``old_authority``, without Authority Key Identifier.
         expired_authority: an authority that is no longer valid.
-        below_expired_authority: signed by it.
-        self_signed: a server's own, which says that it is no authority.
+        below_expired_authority: signed by ``expired_authority``.
+        self_signed: a self-signed server certificate, which is not marked as an authority.
         self_signed_expired: the same, no longer valid.
         below_self_signed: signed with the key of ``self_signed``.
     """
@@ -151,13 +151,13 @@ def _sign(
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None,
     algorithm: hashes.SHA256 | hashes.SHA384 | None = None,
 ) -> Certificate:
-    """Do what trustme cannot: these extensions and no other, any kind of key and signature, and self-signed servers.
+    """Make a certificate that trustme cannot make: other extensions, keys and signatures, or self-signed.
 
     Args:
-        stem: where to write it, without suffix; its name is the common name.
+        stem: path of the file without suffix; its name is the common name.
         extensions: none of them is critical.
-        issuer: whose key signs it, an ECDSA key; its own if there is none.
-        not_after: a month from now by default.
+        issuer: the certificate whose ECDSA key signs it; its own key by default.
+        not_after: in a month by default.
         key: an ECDSA key by default.
         algorithm: SHA-256 by default.
     """

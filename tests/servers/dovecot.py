@@ -38,8 +38,8 @@ class Dovecot:
     """A running Dovecot.
 
     Attributes:
-        port: TCP port with STARTTLS; as on all loopback addresses, Dovecot lets log in without TLS too.
-        tls_port: TCP port with TLS from the first octet.
+        port: TCP port with STARTTLS; on loopback, Dovecot also allows logins without TLS.
+        tls_port: TCP port with TLS from the first byte.
     """
 
     folder: Path
@@ -47,11 +47,11 @@ class Dovecot:
     tls_port: int
 
     def messages(self) -> list[EmailMessage]:
-        """Return what has been passed on; X-MailFrom and X-RcptTo show the envelope."""
+        """Return the relayed messages; X-MailFrom and X-RcptTo show the envelope."""
         return self._passed_on.messages()
 
     def wait_for_message(self, which: Which) -> EmailMessage:
-        """Wait for the first message with this Message-ID, or that fulfils this condition."""
+        """Wait for the first message with this Message-ID, or one that fulfils this condition."""
         return self._passed_on.wait_for(which)
 
     @property
@@ -61,7 +61,7 @@ class Dovecot:
 
 @contextmanager
 def running_dovecot(folder: Path, kdc: Kdc, certificates: Certificates) -> Iterator[Dovecot]:
-    """Set up Dovecot in a new folder and run it for the duration of the block."""
+    """Set up Dovecot in a new folder, and run it during the block."""
     (folder / "home").mkdir(parents=True)
     (folder / "home").chmod(0o777)
     users = "".join(f"{user.name}:{user.password}::::::\n" for user in (ALICE, BOB))
@@ -101,12 +101,12 @@ log_path = {folder}/dovecot.log
 auth_verbose = yes
 ssl = yes
 auth_ssl_username_from_cert = yes
-# the plugin that brings gss-spnego is loaded by the name gssapi, so that stands before it
+# the plugin with gss-spnego is loaded as gssapi, so gssapi must come first
 auth_mechanisms = plain login gssapi gss-spnego external
 auth_krb5_keytab = {kdc.server_keytab}
 auth_gssapi_hostname = "$ALL"
 auth_realms = {REALM}
-# tests want the answer at once, however often they fail
+# no delay after failed logins, which tests cause on purpose
 auth_failure_delay = 0
 service anvil {{
   unix_listener anvil-auth-penalty {{
@@ -129,7 +129,7 @@ first_valid_uid = 0
 
 
 def _in_2_3(folder: Path, kdc: Kdc, certificates: Certificates) -> str:
-    """Say in the configuration language of Dovecot 2.3 what 2.4 says in another."""
+    """Return the settings whose syntax differs in Dovecot 2.4, in that of 2.3."""
     uid, gid = _mail_owner()
     return f"""\
 ssl_cert = <{certificates.server.chain}
@@ -148,7 +148,7 @@ passdb {{
   args = scheme=PLAIN {folder}/users
 }}
 passdb {{
-  # the ticket or the certificate proves who the user is; this only says that everybody may come in
+  # the ticket or the certificate identifies the user; this only accepts every user
   driver = static
   mechanisms = gssapi gss-spnego external
   args = nopassword=y
@@ -161,7 +161,7 @@ userdb {{
 
 
 def _in_2_4(folder: Path, kdc: Kdc, certificates: Certificates) -> str:
-    """Say the same to Dovecot 2.4, whose first setting must be the version of its language."""
+    """Return the same settings for Dovecot 2.4, where the first one must be the version of the syntax."""
     uid, gid = _mail_owner()
     environment = "\n  ".join(f"{name} = {value}" for name, value in kdc.acceptor_environment.items())
     return f"""\
@@ -183,7 +183,7 @@ passdb passwd-file {{
   passwd_file_path = {folder}/users
 }}
 passdb static {{
-  # the ticket or the certificate proves who the user is; this only says that everybody may come in
+  # the ticket or the certificate identifies the user; this only accepts every user
   mechanisms_filter = gssapi gss-spnego external
   fields {{
     nopassword = yes
@@ -200,12 +200,12 @@ userdb static {{
 
 
 def _mail_owner() -> tuple[int, int]:
-    """Return the user and group of the mail folders: nobody's where root may say so, else the tests' own."""
+    """Return the user and group of the mail folders: for root those of ``nobody``, otherwise those of the tests."""
     return (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
 
 def _one_user() -> str:
-    """Let everything run as the tests' own user, where that is not root."""
+    """Return the settings that run everything as the user of the tests, if it is not root."""
     user, group = getpass.getuser(), grp.getgrgid(os.getegid()).gr_name
     return f"""\
 default_login_user = {user}

@@ -1,4 +1,4 @@
-"""A proxy between a client and a real server that breaks their dialogue at one point, in one way.
+"""A proxy between a client and a real server that injects one fault into their dialogue, at one point.
 
 ::
 
@@ -8,10 +8,10 @@
         proxy.client_is_back.set()
     assert proxy.received[0][-1] == "MAIL"
 
-It has a TLS session with each of them, so it reads every command and every reply. The first connection is the one
-that breaks. What takes the place of a reply is the worst case: the server has carried out the command and all that
-had come with it, and only the client does not learn of it. A refusal takes the place of the command, which never
-reaches the server; so does whatever happens at ``Point.DATA`` where the content comes by BDAT.
+It has a TLS session with each of them, so that it can read every command and every reply. The fault is in the first
+connection. A fault that replaces a reply is the worst case: the server has executed the command, and everything that
+was sent with it, and the client does not know it. A refusal replaces the command, which never reaches the server; so
+does every fault at ``Point.DATA`` if the content is sent with BDAT.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS
 from tests.servers.scripted import ScriptError, Step
-from tests.servers.streams import BLOCK, DRIP_SECONDS, Left, Stream
+from tests.servers.streams import BLOCK, DRIP_SECONDS, Closed, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from tests.servers.certificates import Certificates
     from tests.servers.scripted import Connection
 
-_BEGINNING = 40_000  # octets of the content that come before it breaks
-_LONG = 16_000  # octets of a drip: one TLS record holds them, and they last longer than any test
+_BEGINNING = 40_000  # bytes of the content before the fault
+_LONG = 16_000  # bytes of a drip: they fit into one TLS record, and take longer than any test
 _CLIENT_HELLO = 1
 
 _END_OF_DATA = b"\r\n.\r\n"
@@ -41,7 +41,7 @@ _OK = b"250 2.0.0 Ok\r\n"
 
 
 class Point(StrEnum):
-    """Where the dialogue breaks: at the answer to this."""
+    """Where the fault is: in the reply to this."""
 
     CONNECT = "connect"
     GREETING = "greeting"
@@ -61,7 +61,7 @@ class Point(StrEnum):
 
 
 class Fault(StrEnum):
-    """How it breaks."""
+    """What happens there."""
 
     SILENCE = "silence"
     RESET = "reset"
@@ -72,7 +72,7 @@ class Fault(StrEnum):
     GARBAGE = "garbage"
     ENDLESS_LINE = "endless line"
     ENDLESS_CONTINUATION = "endless continuation"
-    OCTETS = "one octet at a time"
+    ONE_BYTE_AT_A_TIME = "one byte at a time"
     DRIP = "endless drip"
     EARLY = "reply before command"
     DOUBLED = "doubled reply"
@@ -86,10 +86,10 @@ _REFUSALS = {
 }
 _NONSENSE = {Fault.GARBAGE: b"HTTP/1.1 400 Bad Request\r\n", Fault.CODES: b"250-Yes\r\n550 No\r\n"}
 _ENDLESS = {Fault.ENDLESS_LINE: b"250 " + b"x" * BLOCK, Fault.ENDLESS_CONTINUATION: b"250-more\r\n" * 1000}
-# These take the place of a reply, and nothing comes after them.
+# These replace a reply, and nothing follows them.
 _LAST = {Fault.SILENCE, Fault.RESET, Fault.HALF_CLOSE, Fault.DRIP, *_NONSENSE, *_ENDLESS}
 
-# What a server says that answers before it was asked, and to what it adds that.
+# For a reply before its command: the earlier reply that it is sent with, and its text.
 _EARLY = {
     Point.EHLO: (Point.GREETING, b"250 early\r\n"),
     Point.STARTTLS: (Point.EHLO, b"220 early\r\n"),
@@ -110,22 +110,23 @@ _POINTS = {"STARTTLS": Point.STARTTLS, "AUTH": Point.AUTH, "MAIL": Point.MAIL, "
 
 
 class FaultyProxy:
-    """What the connections of one client have in common.
+    """The proxy of one client, for all its connections.
 
     Args:
-        port: where the server listens, on 127.0.0.1.
-        certificates: the server's, which the proxy shows, too, and whom to trust.
-        point: where the first connection breaks.
-        fault: how it breaks.
-        message: in which of its messages it breaks.
+        port: the server's port on 127.0.0.1.
+        certificates: the server's certificate, which the proxy uses, too, and the authority to trust.
+        point: the point of the fault in the first connection.
+        fault: the fault.
+        message: the number of the message in which it occurs.
 
     Attributes:
-        client_is_connected: to be set when the client knows it; a reset instead of the greeting comes then.
-        client_is_back: to be set when the client is done; content that nobody was to read is read then.
-        at_point: set when the client waits in vain: for a reply that was swallowed, or for its content to be read.
-        received: what the client said, connection after connection: the first word of each command, ``response`` for
-            its part in AUTH, ``content`` for what DATA announced if it came to its end.
-        left: whether the client has been seen to close each connection; after a reset there is nothing to see.
+        client_is_connected: the test sets it when the client has connected; a reset instead of the greeting waits for
+            it.
+        client_is_back: the test sets it when the client has returned; then the proxy reads the unread content.
+        at_point: set when the client waits in vain: for a reply that was dropped, or for its content to be read.
+        received: the commands of each connection: the first word of each command; ``response`` for a response during
+            AUTH; ``content`` for complete content after DATA.
+        left: for each connection, whether the client has closed it; after a reset, this cannot be observed.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class FaultyProxy:
 
     @property
     def step(self) -> Step:
-        """The proxy as a script that ``scripted_peer`` plays."""
+        """Return the proxy as a step for ``scripted_peer``."""
         return Step(f"{self.fault} at {self.point}", self._play)
 
     def _play(self, connection: Connection) -> None:
@@ -153,7 +154,7 @@ class FaultyProxy:
         self.left.append(False)
         try:
             dialogue.run()
-        except Left:
+        except Closed:
             self.left[-1] = True
 
 
@@ -161,12 +162,12 @@ class _Reset(ConnectionError):
     """The proxy has reset the connection itself."""
 
 
-class _ServerLeft(ScriptError):
-    """The server has closed the connection, which is not what the proxy is for."""
+class _ServerClosed(ScriptError):
+    """The server has closed the connection, which no test expects."""
 
 
 class _Dialogue:
-    """One connection of the client, and the proxy's own to the server."""
+    """One connection of the client, and the proxy's connection to the server."""
 
     def __init__(self, proxy: FaultyProxy, connection: Connection, *, first: bool) -> None:
         self.received: list[str] = []
@@ -179,13 +180,13 @@ class _Dialogue:
         if proxy.message == 1:
             self._break_now()
         self._client = Stream(connection.socket)
-        self._server = Stream(socket.create_connection((LOOPBACK, proxy.port)), _ServerLeft)
+        self._server = Stream(socket.create_connection((LOOPBACK, proxy.port)), _ServerClosed)
         self._early = _EARLY
         self._recipients = 0
         self._in_auth = False
-        self._swallows = False  # replies, since the one that was to break
-        self._answered = False  # the next command was, before it came
-        self._alone = False  # the server was left in the middle of the content
+        self._drops = False  # whether replies are dropped, from the fault on
+        self._answered = False  # whether the next command was answered before it arrived
+        self._alone = False  # whether the connection to the server was closed during the content
 
     def _break_now(self) -> None:
         if self._first:
@@ -195,7 +196,7 @@ class _Dialogue:
         with self._server.socket:
             self._pass_on(Point.GREETING, self._server.reply)
             while True:
-                if self._swallows and not self._client.buffer:
+                if self._drops and not self._client.buffer:
                     self._break()
                 self._command(self._client.line())
 
@@ -225,20 +226,20 @@ class _Dialogue:
         self._in_auth = reply.startswith(b"334")
         if word == "EHLO" and b"CHUNKING" in reply:
             self._early = _EARLY_WITH_BDAT
-        if word == "STARTTLS" and reply.startswith(b"220") and not self._swallows:
+        if word == "STARTTLS" and reply.startswith(b"220") and not self._drops:
             self._start_tls()
 
     def _pass_on(self, point: Point | None, ask: Callable[[], bytes]) -> bytes:
-        """Let the client have the server's answer, unless this is where the dialogue breaks; return the answer."""
+        """Pass the server's reply on to the client, with the fault if this is its point; return the reply."""
         fault = self._fault if point and point is self._point else None
         if fault in _REFUSALS:
             self._refuse()
             return b""
         reply = ask()
         if fault in _LAST:
-            self._swallows = True
+            self._drops = True
             self._proxy.at_point.set()
-        if self._swallows:
+        if self._drops:
             return reply
         if self._answered:
             self._answered = False
@@ -247,7 +248,7 @@ class _Dialogue:
         return reply
 
     def _early_after(self, point: Point | None) -> bytes:
-        """Return what is said too early, together with the answer at this point."""
+        """Return the early reply that is sent together with the reply at this point, if any."""
         if self._fault is not Fault.EARLY or self._point not in self._early:
             return b""
         after, early = self._early[self._point]
@@ -256,12 +257,12 @@ class _Dialogue:
 
     @staticmethod
     def _piece(fault: Fault | None) -> int:
-        return 1 if fault is Fault.OCTETS else BLOCK
+        return 1 if fault is Fault.ONE_BYTE_AT_A_TIME else BLOCK
 
-    def _ask(self, octets: bytes) -> bytes:
+    def _ask(self, data: bytes) -> bytes:
         if self._alone:
             return _OK
-        self._server.send(octets)
+        self._server.send(data)
         return self._server.reply()
 
     def _start_tls(self) -> None:
@@ -271,12 +272,12 @@ class _Dialogue:
         context.load_cert_chain(certificates.server.chain, certificates.server.key)
         fault = self._fault if self._point is Point.TLS else None
         if self._fault is Fault.EARLY and self._point is Point.EHLO_UNDER_TLS:
-            context.maximum_version = ssl.TLSVersion.TLSv1_2  # there, the server has the last word of the handshake
+            context.maximum_version = ssl.TLSVersion.TLSv1_2  # there, the server ends the handshake
         put = (
             {
-                Fault.DOUBLED: lambda octets: self._client.put(octets * 2),
-                Fault.OCTETS: self._client.put_slowly,
-                Fault.DRIP: lambda octets: self._client.put_slowly(octets, DRIP_SECONDS),
+                Fault.DOUBLED: lambda data: self._client.put(data * 2),
+                Fault.ONE_BYTE_AT_A_TIME: self._client.put_slowly,
+                Fault.DRIP: lambda data: self._client.put_slowly(data, DRIP_SECONDS),
             }.get(fault)
             if fault
             else None
@@ -291,7 +292,7 @@ class _Dialogue:
 
     def _data(self, line: bytes) -> None:
         reply = self._pass_on(Point.DATA, lambda: self._ask(line))
-        if not reply.startswith(b"354") or self._swallows:
+        if not reply.startswith(b"354") or self._drops:
             return
         self._break_content()
         while not self._client.buffer.endswith(_END_OF_DATA):
@@ -306,17 +307,17 @@ class _Dialogue:
         point = Point.DATA if self._point is Point.DATA else Point.FINAL
         self._finish(point, rest if beginning else line + rest)
 
-    def _finish(self, point: Point, octets: bytes) -> None:
-        """Let the server have the content's last octets, if it is to have them."""
+    def _finish(self, point: Point, data: bytes) -> None:
+        """Send the last bytes of the content to the server, unless the fault prevents it."""
         if self._point is point and self._fault in _REFUSALS:
             self._leave_server()
         if point is Point.DATA and self._fault in _LAST:
             self._pass_on(point, lambda: b"")
         else:
-            self._pass_on(point, lambda: self._ask(octets))
+            self._pass_on(point, lambda: self._ask(data))
 
     def _break_content(self, command: bytes = b"") -> int:
-        """Break the content, if that is to be, and return how many of its octets have come."""
+        """If the fault is in the content, inject it; return the number of bytes that were received."""
         if self._point is not Point.CONTENT:
             return 0
         client, fault = self._client, self._fault
@@ -326,7 +327,7 @@ class _Dialogue:
         client.reads = BLOCK
         count = len(client.buffer)
         self._server.send(command + client.take(count))
-        said = {
+        replies = {
             Fault.EARLY: b"250 2.0.0 early\r\n",
             Fault.DOUBLED: b"250 2.1.5 Ok\r\n" if command else b"354 go on\r\n",
             **_NONSENSE,
@@ -334,16 +335,16 @@ class _Dialogue:
         if fault in _REFUSALS:
             self._leave_server()
             self._refuse()
-        elif fault in said:
-            client.send(said[fault])
+        elif fault in replies:
+            client.send(replies[fault])
         elif fault in (Fault.SILENCE, Fault.DRIP):
             self._stop_reading()
-        elif fault is not Fault.OCTETS:
+        elif fault is not Fault.ONE_BYTE_AT_A_TIME:
             self._break()
         return count
 
     def _stop_reading(self) -> None:
-        """Take nothing, or an octet now and then, until the client has given up."""
+        """Read nothing, or a byte from time to time, until the client has returned."""
         self._proxy.at_point.set()
         if self._fault is Fault.SILENCE:
             self._proxy.client_is_back.wait(PATIENCE_SECONDS)
@@ -352,7 +353,7 @@ class _Dialogue:
         self._client.read_to_end()
 
     def _leave_server(self) -> None:
-        """Go away from the server, so that it gets no end of the content; and answer in its place."""
+        """Close the connection to the server, so that the content has no end there; the proxy replies from now on."""
         self._server.socket.close()
         self._alone = True
 
@@ -364,7 +365,7 @@ class _Dialogue:
             self._client.read_to_end()
 
     def _break(self) -> None:
-        """Do what comes last; return never."""
+        """Do what ends the connection; never return."""
         client, fault = self._client, self._fault
         if fault is Fault.RESET:
             if self._point is Point.GREETING:

@@ -1,4 +1,4 @@
-"""The servers as fixtures: each starts when a test first asks for it, and runs until the last test is done."""
+"""The servers as fixtures: each starts when the first test uses it, and runs until the last test has ended."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the servers keep their files; afterwards the folder is among pytest's own, as ``servers``."""
-    # The servers' users cannot reach into pytest's folders, and every start of pytest sees to that.
+    """The folder of the servers' files; after the tests, it is the folder ``servers`` in pytest's folder."""
+    # Not in pytest's folder, which other users cannot read: pytest sets its permissions at each start.
     folder = Path(tempfile.mkdtemp(prefix="servers-"))
     folder.chmod(0o755)
     yield folder
@@ -39,13 +39,13 @@ def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def certificates(servers_folder: Path) -> Certificates:
-    """A certificate authority and what it signed."""
+    """A certificate authority and its certificates."""
     return make_certificates(servers_folder / "certificates")
 
 
 @pytest.fixture(scope="session")
 def realm(servers_folder: Path) -> Iterator[Kdc]:
-    """The KDC as the other servers need it, whether or not the tests' own process can speak Kerberos."""
+    """The KDC for the other servers; it does not need Kerberos bindings in the process of the tests."""
     require("krb5-kdc", "krb5-admin-server", "krb5-user")
     with running_kdc(servers_folder / "kdc") as kdc, pytest.MonkeyPatch.context() as environment:
         environment.setenv("KRB5_CONFIG", str(kdc.krb5_conf))
@@ -56,14 +56,14 @@ def realm(servers_folder: Path) -> Iterator[Kdc]:
 
 @pytest.fixture(scope="session")
 def kdc(realm: Kdc) -> Kdc:
-    """The KDC of the realm CORP.TEST; the tests' process uses it, and has no ticket unless KRB5CCNAME is set."""
+    """The KDC of the realm CORP.TEST for the process of the tests, which has no ticket unless KRB5CCNAME is set."""
     require(modules=["gssapi", "krb5"])
     return realm
 
 
 @pytest.fixture(scope="session")
 def postfix(servers_folder: Path, realm: Kdc, certificates: Certificates) -> Iterator[Postfix]:
-    """Postfix: every mechanism and extension, and mailboxes to read back; see its module for the ports."""
+    """Postfix with every mechanism and extension, and mailboxes to read; its module lists the ports."""
     require(
         "postfix",
         "sasl2-bin",
@@ -78,23 +78,23 @@ def postfix(servers_folder: Path, realm: Kdc, certificates: Certificates) -> Ite
 
 @pytest.fixture(scope="session")
 def dovecot(servers_folder: Path, realm: Kdc, certificates: Certificates) -> Iterator[Dovecot]:
-    """Dovecot's submission service: another dialect of GSS-SPNEGO, EXTERNAL, lines of at most 8,192 octets."""
+    """Dovecot's submission service: another variant of GSS-SPNEGO, EXTERNAL, lines of at most 8,192 bytes."""
     require("dovecot-core", "dovecot-submissiond", "dovecot-gssapi")
     with running_dovecot(servers_folder / "dovecot", realm, certificates) as dovecot:
         yield dovecot
 
 
 class StartAcceptor(Protocol):
-    """What ``start_acceptor`` returns."""
+    """The function that ``start_acceptor`` returns."""
 
     def __call__(self, bindings: Bindings, certificate: Certificate | None = None) -> Acceptor: ...
 
 
 @pytest.fixture(scope="session")
 def start_acceptor(servers_folder: Path, realm: Kdc, certificates: Certificates) -> Iterator[StartAcceptor]:
-    """A function that returns an acceptor with this treatment of channel bindings and this certificate.
+    """A function that starts an acceptor with this treatment of channel bindings and this certificate.
 
-    Equal ones are started once; the certificate is ``certificates.server`` unless given.
+    Equal acceptors are started once; the default certificate is ``certificates.server``.
     """
     require("gss-ntlmssp", modules=["gssapi"])
     with ExitStack() as running:
@@ -112,5 +112,5 @@ def start_acceptor(servers_folder: Path, realm: Kdc, certificates: Certificates)
 
 @pytest.fixture(scope="session")
 def acceptor(start_acceptor: StartAcceptor) -> Acceptor:
-    """The acceptor that lets nobody in without the right channel bindings."""
+    """The acceptor that requires the right channel bindings."""
     return start_acceptor("require")

@@ -1,4 +1,4 @@
-"""A Kerberos realm of its own: MIT's KDC, its accounts, keytabs and ticket caches. Any user may run it."""
+"""A Kerberos realm for the tests: MIT's KDC, its accounts, keytabs and ticket caches. Any user may run it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERVICES = tuple(f"{service}/{MAIL_HOST}" for service in ("SMTPSVC", "smtp", "host"))
-# The KDC gives out tickets for it, and no server has its key.
+# The KDC issues tickets for it, and no server has its key.
 KEYLESS_SERVICE = f"SMTPSVC/other.{MAIL_DOMAIN}"
 
-# How a ticket cache holds a ticket's times: of login, start, end, end of renewal.
+# The times of a ticket in a ticket cache: login, start, end, end of renewal.
 _TIMES = struct.Struct(">4I")
 _LONG_AGO = 1_000_000_000  # 9 Sep 2001
 
@@ -31,7 +31,7 @@ class Kdc:
     """A running KDC.
 
     Attributes:
-        folder: where everything of it is kept.
+        folder: the folder of all its files.
         krb5_conf: what KRB5_CONFIG must name; without KRB5CCNAME, a process that uses it has no ticket.
         server_keytab: the keys of ``SERVICES``.
         alice_keytab: alice's keys; her password stays valid.
@@ -45,7 +45,7 @@ class Kdc:
 
     @property
     def acceptor_environment(self) -> dict[str, str]:
-        """What a server's environment needs so that it can check tickets."""
+        """The environment variables that a server needs to check tickets."""
         return {
             "KRB5_CONFIG": str(self.krb5_conf),
             "KRB5_KTNAME": str(self.server_keytab),
@@ -53,10 +53,10 @@ class Kdc:
         }
 
     def ticket(self, user: User = ALICE, *, lifetime: str = "1h") -> str:
-        """Log in with the user's password; return the name of a new ticket cache, ``FILE:/...``.
+        """Log in with the user's password, and return the name of a new ticket cache, ``FILE:/...``.
 
         Raises:
-            subprocess.CalledProcessError: the KDC refuses; ``stderr`` says why.
+            subprocess.CalledProcessError: the KDC refused; ``stderr`` has the reason.
         """
         cache = f"FILE:{self.folder / f'{user.name}-{next(self._numbers)}.ccache'}"
         subprocess.run(
@@ -70,8 +70,8 @@ class Kdc:
         return cache
 
     def expired_ticket(self, user: User = ALICE) -> str:
-        """Return the name of a new ticket cache whose ticket has expired, as far as its owner can see."""
-        import krb5  # noqa: PLC0415 - comes with an extra, which not every test needs
+        """Return the name of a new ticket cache whose ticket has expired, by the times in the cache."""
+        import krb5  # noqa: PLC0415 - part of an extra that most tests do not need
 
         name = self.ticket(user)
         cache = krb5.cc_resolve(krb5.init_context(), name.encode())
@@ -84,7 +84,7 @@ class Kdc:
 
 @contextmanager
 def running_kdc(folder: Path) -> Iterator[Kdc]:
-    """Set up the realm in a new folder and serve it for the duration of the block."""
+    """Set up the realm in a new folder, and run its KDC during the block."""
     folder.mkdir()
     kdc = Kdc(folder, folder / "krb5.conf", folder / "server.keytab", folder / "alice.keytab")
     (port,) = free_ports(1)
@@ -94,7 +94,7 @@ def running_kdc(folder: Path) -> Iterator[Kdc]:
     _administer(["kdb5_util", "-r", REALM, "create", "-s", "-P", "master-key"], env)
     _administer(["kadmin.local", "-r", REALM], env, "\n".join(_accounts(kdc)))
     for keytab in (kdc.server_keytab, kdc.alice_keytab):
-        keytab.chmod(0o644)  # the mail servers run as users of their own
+        keytab.chmod(0o644)  # the mail servers run as other users
     with running(
         ["/usr/sbin/krb5kdc", "-r", REALM, "-P", folder / "pid", "-n"],
         port=port,
@@ -134,13 +134,13 @@ def _krb5_conf(folder: Path, port: int) -> str:
     default_realm = {REALM}
     dns_lookup_kdc = false
     dns_lookup_realm = false
-    # names are taken as given: no forward and no reverse lookup of the host in a service principal
+    # no forward and no reverse lookup of the host in a service principal
     dns_canonicalize_hostname = false
     rdns = false
-    # a server takes any host for which its keytab has a key
+    # a server accepts any host for which its keytab has a key
     ignore_acceptor_hostname = true
     udp_preference_limit = 1
-    # nobody's own tickets or keys play a part in a test
+    # the tests must not use tickets or keys of the user who runs them
     default_ccache_name = FILE:{folder}/none.ccache
     default_client_keytab_name = FILE:{folder}/none.keytab
 [realms]

@@ -1,4 +1,4 @@
-"""Delivered messages, read back from a Maildir."""
+"""Reads delivered messages from a Maildir."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 # A Message-ID, or a condition.
 Which = str | Callable[[EmailMessage], bool]
 
-_HEADERS = 10_000  # octets that hold them
+_HEADERS = 10_000  # bytes; they contain the whole header
 
 
 @dataclass(frozen=True, slots=True)
 class Maildir:
-    """A Maildir that somebody else delivers to; it need not exist yet."""
+    """A Maildir that a server delivers to; it need not exist yet."""
 
     folder: Path
 
@@ -37,22 +37,22 @@ class Maildir:
         return Counter(_message_id(_beginning(file)) for file in self._files())
 
     def wait_for(self, which: Which) -> EmailMessage:
-        """Return the first message with this Message-ID, or that fulfils this condition, when it has arrived.
+        """Wait for the first message with this Message-ID, or one that fulfils this condition, and return it.
 
         Raises:
-            AssertionError: it does not arrive; with what did.
+            AssertionError: it did not arrive; with the Message-IDs that did.
         """
-        return _parse(self.wait_for_octets(which))
+        return _parse(self.wait_for_bytes(which))
 
-    def wait_for_octets(self, which: Which) -> bytes:
-        """Like ``wait_for``, but as the octets of the file: line ends are LF, trace headers stand on top."""
+    def wait_for_bytes(self, which: Which) -> bytes:
+        """Like ``wait_for``, but return the bytes of the file, with LF line ends and trace headers."""
         found: list[bytes] = []
         seen: set[Path] = set()
 
         def look() -> bool:
             arrived = [file for file in self._in_order() if file not in seen]
             seen.update(arrived)
-            found.extend(octets for octets in map(Path.read_bytes, arrived) if _fits(octets, which))
+            found.extend(data for data in map(Path.read_bytes, arrived) if _fits(data, which))
             return bool(found)
 
         if wait_until(look):
@@ -67,18 +67,18 @@ class Maildir:
         return self.folder.glob("new/*")
 
 
-def _fits(octets: bytes, which: Which) -> bool:
-    return _message_id(octets[:_HEADERS]) == which if isinstance(which, str) else which(_parse(octets))
+def _fits(data: bytes, which: Which) -> bool:
+    return _message_id(data[:_HEADERS]) == which if isinstance(which, str) else which(_parse(data))
 
 
 def _beginning(file: Path) -> bytes:
-    with file.open("rb") as octets:
-        return octets.read(_HEADERS)
+    with file.open("rb") as opened:
+        return opened.read(_HEADERS)
 
 
 def _message_id(beginning: bytes) -> str:
     return str(BytesHeaderParser(EmailMessage, policy=default).parsebytes(beginning)["Message-ID"])
 
 
-def _parse(octets: bytes) -> EmailMessage:
-    return BytesParser(EmailMessage, policy=default).parsebytes(octets)
+def _parse(data: bytes) -> EmailMessage:
+    return BytesParser(EmailMessage, policy=default).parsebytes(data)

@@ -1,4 +1,4 @@
-"""Who lives in the realm, and what the mail server is called there."""
+"""The users of the realm, and the name of its mail server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAIL_HOST = "mail.corp.test"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with an account."""
+    """A user with an account."""
 
     name: str
     password: str = field(repr=False)
@@ -36,9 +36,9 @@ class User:
 ALICE = User("alice", "Wonder-Land-1!")
 BOB = User("bob", "Second-User-2!")
 
-# Known to the KDC alone: an account that is disabled, and one whose password has expired.
+# Only the KDC has these: a disabled account, and one whose password has expired.
 MALLORY = User("mallory", "Third-User-3!")
 TRUDY = User("trudy", "Fourth-User-4!")
 
-# The users of NTLM on the servers' side, as gss-ntlmssp reads them from NTLM_USER_FILE.
+# The users that servers accept with NTLM, in the format of NTLM_USER_FILE of gss-ntlmssp.
 NTLM_USERS = "".join(f"{DOMAIN}:{user.name}:{user.password}\n" for user in (ALICE, BOB))

@@ -1,4 +1,4 @@
-"""Postfix with Cyrus SASL: one instance, a port for each thing that servers differ in. It runs as root only.
+"""Postfix with Cyrus SASL: one instance, with a port for each variant of a server. It runs as root only.
 
 The machine's own /etc/postfix is neither read nor changed.
 """
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
     from tests.servers.kdc import Kdc
 
 SIZE_LIMIT = 20_000
-MESSAGES_A_SESSION = 20
-# The last three get what would be in the way of whoever looks for his own: large messages, and very many.
+MESSAGES_PER_SESSION = 20
+# The last three are for large messages and for many messages, which would disturb tests that read the others.
 MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster", "first", "last", "many")
-# Answers to MAIL and RCPT, on every port.
+# Replies to MAIL and RCPT, on every port.
 SENDERS = {f"blocked@{MAIL_DOMAIN}": "550 5.7.1 Not from you"}
 RECIPIENTS = {
     f"refused@{MAIL_DOMAIN}": "550 5.1.1 No such person",
     f"later@{MAIL_DOMAIN}": "451 4.3.0 Try again later",
 }
 
-# What each port does differently from "default", which offers all that Postfix has, takes the SPN SMTPSVC/... as
-# Exchange does, offers AUTH after STARTTLS only, and takes nothing from who has not logged in.
+# The differences of each port from "default". That port offers all extensions of Postfix, accepts the SPN SMTPSVC/...
+# like Exchange, offers AUTH only after STARTTLS, and accepts mail only after a login.
 PORTS = {
     "default": "",
-    # TLS from the first octet
+    # TLS from the first byte
     "smtps": "smtpd_tls_wrappermode=yes",
-    # the SPN that other servers than Exchange expect: smtp/...
+    # the SPN of servers other than Exchange: smtp/...
     "smtp_service": "smtpd_sasl_service=smtp",
-    # no login; anybody may write to corp.test, with STARTTLS or without
+    # no login; accepts anonymous mail to corp.test, with or without STARTTLS
     "no_auth": "smtpd_sasl_auth_enable=no smtpd_relay_restrictions=reject_unauth_destination",
-    # no TLS; login is offered in clear
+    # no TLS; the login is offered without it
     "no_starttls": "smtpd_tls_security_level=none smtpd_tls_auth_only=no",
-    # one kind of login only
+    # one mechanism only
     "ntlm_only": "smtpd_sasl_mechanism_filter=ntlm",
     "gssapi_only": "smtpd_sasl_mechanism_filter=gssapi",
     "gss_spnego_only": "smtpd_sasl_mechanism_filter=gss-spnego",
     "basic_only": "smtpd_sasl_mechanism_filter=plain,login",
-    # extensions left out of the EHLO reply
+    # extensions that the EHLO reply does not list
     "no_pipelining": "smtpd_discard_ehlo_keywords=pipelining",
     "no_chunking": "smtpd_discard_ehlo_keywords=chunking",
     "no_8bitmime": "smtpd_discard_ehlo_keywords=8bitmime,smtputf8",
@@ -65,18 +65,18 @@ PORTS = {
     # ends a session with 421 after some errors
     "few_errors": "smtpd_hard_error_limit=5",
     "few_errors_no_chunking": "smtpd_hard_error_limit=5 smtpd_discard_ehlo_keywords=chunking",
-    # SIZE_LIMIT octets a message, announced or not
+    # at most SIZE_LIMIT bytes per message, announced or not
     "small": f"message_size_limit={SIZE_LIMIT}",
     "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",
-    # takes any message from anybody, logged in or not, to anybody, and throws it away
+    # accepts every message, with or without a login, and discards it
     "discarding": (
         "mynetworks=127.0.0.1 smtpd_relay_restrictions=permit_mynetworks,reject "
         "smtpd_sender_restrictions=check_sender_access,static:discard"
     ),
-    # MESSAGES_A_SESSION, then 421 at the next MAIL
+    # MESSAGES_PER_SESSION, then 421 at the next MAIL
     "throttled": "smtpd_sender_restrictions=check_policy_service,unix:private/throttle",
 }
-# Ports that show another certificate, named as in ``Certificates``.
+# Ports with another certificate; they are named as in ``Certificates``.
 CERTIFICATES = ("rsa_sha384", "expired", "wrong_name", "untrusted")
 
 _SERVICES = """\
@@ -110,27 +110,27 @@ class Postfix:
     ports: Mapping[str, int]
 
     def port(self, name: str = "default") -> int:
-        """Return the TCP port that behaves as ``name`` says: a key of ``PORTS``, or one of ``CERTIFICATES``."""
+        """Return the TCP port of this name, a key of ``PORTS`` or one of ``CERTIFICATES``."""
         return self.ports[name]
 
     def messages(self, user: str = BOB.name) -> list[EmailMessage]:
-        """Return what has been delivered to the user, in order of arrival."""
+        """Return the messages delivered to the user, in order of arrival."""
         return self._mailbox(user).messages()
 
     def wait_for_message(self, which: Which, user: str = BOB.name) -> EmailMessage:
-        """Wait for the user's first message with this Message-ID, or that fulfils this condition."""
+        """Wait for the user's first message with this Message-ID, or one that fulfils this condition."""
         return self._mailbox(user).wait_for(which)
 
-    def wait_for_octets(self, which: Which, user: str = BOB.name) -> bytes:
-        """Wait for a message as ``wait_for_message`` does, and return it as Postfix wrote it, line ends LF."""
-        return self._mailbox(user).wait_for_octets(which)
+    def wait_for_bytes(self, which: Which, user: str = BOB.name) -> bytes:
+        """Like ``wait_for_message``, but return the bytes that Postfix wrote, with LF line ends."""
+        return self._mailbox(user).wait_for_bytes(which)
 
     def copies(self, user: str = BOB.name) -> Counter[str]:
-        """Count what has been delivered to the user, by Message-ID."""
+        """Count the messages delivered to the user, by Message-ID."""
         return self._mailbox(user).copies()
 
     def wait_until_idle(self) -> None:
-        """Wait until every message that was taken has been delivered.
+        """Wait until every accepted message has been delivered.
 
         Raises:
             AssertionError: some remain.
@@ -145,7 +145,7 @@ class Postfix:
 
 @contextmanager
 def running_postfix(folder: Path, kdc: Kdc, certificates: Certificates) -> Iterator[Postfix]:
-    """Set up Postfix in a new folder, which its own users must be able to reach, and run it for the block."""
+    """Set up Postfix in a new folder, which its users must be able to read, and run it during the block."""
     names = [*PORTS, *CERTIFICATES]
     postfix = Postfix(folder, dict(zip(names, free_ports(len(names)), strict=True)))
     _make_folders(folder)
@@ -155,13 +155,13 @@ def running_postfix(folder: Path, kdc: Kdc, certificates: Certificates) -> Itera
     _write_map(folder / "etc/recipients", RECIPIENTS)
     (folder / "etc/main.cf").write_text(_main_cf(folder, kdc, certificates))
     (folder / "etc/master.cf").write_text(_master_cf(folder, postfix.ports, certificates))
-    shutil.copy(_THROTTLE, folder / "etc")  # where nobody may read it
+    shutil.copy(_THROTTLE, folder / "etc")  # there, the user nobody can read it
     for file in (folder / "etc").iterdir():
-        os.utime(file, (0, 0))  # Postfix waits until a file is seconds old, lest somebody is still writing it
+        os.utime(file, (0, 0))  # Postfix does not read files that were written in the last seconds
     with running(
-        # Not by way of postfix(1): it runs in the background and checks a whole installation first.
+        # Not with postfix(1), which runs in the background, and checks the whole installation first.
         ["/usr/lib/postfix/sbin/master", "-c", folder / "etc"],
-        port=postfix.port(names[-1]),  # it opens them in this order
+        port=postfix.port(names[-1]),  # master opens the ports in this order
         env={},
         output=folder / "output.log",
         logs=[folder / "mail.log"],
@@ -197,7 +197,7 @@ keytab: {kdc.server_keytab}
             check=True,
         )
     shutil.chown(folder / "etc/sasldb2", group="postfix")
-    # GSS-SPNEGO with NTLM inside is gss-ntlmssp's, which reads this file.
+    # gss-ntlmssp, which serves NTLM inside GSS-SPNEGO, reads this file.
     (folder / "etc/ntlm-users").write_text(NTLM_USERS)
 
 
@@ -255,12 +255,12 @@ smtpd_recipient_restrictions = check_recipient_access texthash:{folder}/etc/reci
 smtpd_forbid_bare_newline = reject
 smtpd_forbid_unauth_pipelining = yes
 
-# tests make mistakes on purpose, and want the answer at once
+# no delay after errors, which tests cause on purpose
 smtpd_error_sleep_time = 0
 smtpd_soft_error_limit = 1000
 smtpd_hard_error_limit = 1000
 smtpd_client_connection_count_limit = 0
-# what is discarded is never delivered, and holds nobody up
+# no delay because of discarded messages, which are never delivered
 in_flow_delay = 0
 """
 
@@ -276,5 +276,5 @@ def _master_cf(folder: Path, ports: Mapping[str, int], certificates: Certificate
         " ".join([f"{LOOPBACK}:{port} inet n - n - - smtpd", *(f"-o {option}" for option in options[name])])
         for name, port in ports.items()
     ]
-    throttle = f"argv=/bin/sh {folder}/etc/{_THROTTLE.name} {MESSAGES_A_SESSION}"
+    throttle = f"argv=/bin/sh {folder}/etc/{_THROTTLE.name} {MESSAGES_PER_SESSION}"
     return "\n".join([*lines, f"throttle unix - n n - 0 spawn user=nobody {throttle}", _SERVICES])

@@ -1,4 +1,4 @@
-"""Server processes: free ports, start, wait until they listen, and an end without leftovers."""
+"""Server processes: choose free ports, start a server, wait until it listens, and stop it with its children."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-# How long to wait for what is to come: this limits a failure, and no machine is so slow that it decides a success.
+# The limit of a wait for something that must happen: no machine is so slow that a success takes longer.
 PATIENCE_SECONDS = 300.0
 
-# Below Linux's range for outgoing connections, so that none of those takes a port between choice and use.
+# Below the range that Linux uses for outgoing connections, which could otherwise take a chosen port.
 _PORTS = range(10_000, 32_768)
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose TCP ports of 127.0.0.1 that nobody listens on; no other process gets them while this one lives."""
+    """Return free TCP ports of 127.0.0.1; they are reserved for this process until it ends."""
     ports: list[int] = []
     while len(ports) < count:
         port = random.choice(_PORTS)
@@ -37,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _reserve(port: int) -> bool:
-    # A name in the abstract namespace has one owner, and is free again when its process ends, whatever ends it.
+    # A name in the abstract namespace has one owner, and is free again when its process ends in any way.
     with socket.socket(socket.AF_UNIX) as reservation, socket.socket() as probe:
         try:
             reservation.bind(f"\0tests.servers: port {port}")
@@ -49,7 +49,7 @@ def _reserve(port: int) -> bool:
 
 
 def wait_until(met: Callable[[], object], seconds: float = PATIENCE_SECONDS, pause: float = _POLL_SECONDS) -> bool:
-    """Look again after every pause until the condition is met; False if it still is not after ``seconds``."""
+    """Check the condition until it is met, with pauses; return False if it is not met within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not met():
         if time.monotonic() > deadline:
@@ -62,21 +62,21 @@ def wait_until(met: Callable[[], object], seconds: float = PATIENCE_SECONDS, pau
 def running(
     command: Sequence[str | Path], *, port: int, env: Mapping[str, str], output: Path, logs: Sequence[Path] = ()
 ) -> Iterator[None]:
-    """Run a server in the foreground for the duration of the block, from when it listens.
+    """Run a server in the foreground; the block begins when it listens.
 
     Args:
-        command: the server and its arguments; it must not put itself into the background.
-        port: the TCP port that shows that it is up.
-        env: set in its environment, on top of the tests' own.
-        output: where its standard output and error go.
+        command: the server and its arguments; it must not go to the background.
+        port: its TCP port; when it accepts connections, the server is ready.
+        env: added to the tests' own environment.
+        output: file for its standard output and error.
         logs: further files that explain a failure to start.
 
     Raises:
-        RuntimeError: it does not start; with what it wrote.
+        RuntimeError: it did not start; with its output.
     """
     with output.open("ab") as sink:
-        # A session of its own: Ctrl-C reaches the tests alone, which then stop the server; and whatever it starts
-        # is found by its process group, whose id is its own.
+        # In its own session: Ctrl-C reaches only the tests, which then stop the server. Its children are found by
+        # their process group, whose id is that of the server.
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -96,15 +96,15 @@ def running(
 
 
 def is_listening(port: int) -> bool:
-    """Tell whether somebody takes connections to the port."""
+    """Return whether a server accepts connections on the port."""
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 @contextmanager
 def _guarded(group: int) -> Iterator[None]:
-    """Have the process group ended if the tests are killed before the end of the block."""
-    # The pipe closes when they are gone, whatever ended them.
+    """End the process group if the tests are killed before the end of the block."""
+    # The pipe closes when the tests have ended in any way.
     wait_and_end = ["sh", "-c", 'read -r line; kill -TERM "-$1"', "guard", str(group)]
     with subprocess.Popen(wait_and_end, stdin=subprocess.PIPE, start_new_session=True) as guard:
         try:
@@ -129,7 +129,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _group_lives(group: int) -> bool:
-    """Tell whether the group has a process that is not merely a zombie, waiting for some parent's attention."""
+    """Return whether the group has a process that is not a zombie."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, _, of_group = stat.read_text().rpartition(")")[2].split()[:3]

@@ -1,4 +1,4 @@
-"""What the servers need from the machine: without it their tests are skipped, or fail where CI is set."""
+"""The packages that the servers need: without them, their tests are skipped, or fail if CI is set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Debian package: a file of it, as a pattern below /.
+# For each Debian package, a pattern for one of its files.
 PACKAGES = {
     "chromium": "usr/bin/chromium",
     "dovecot-core": "usr/sbin/dovecot",
@@ -30,7 +30,7 @@ PACKAGES = {
 
 
 def require(*packages: str, modules: Iterable[str] = (), root: bool = False) -> None:
-    """Skip the test that asks for a server which cannot run here; fail it where ``CI`` is set.
+    """Skip the test if its server cannot run here; fail it if ``CI`` is set.
 
     Args:
         packages: Debian packages, keys of ``PACKAGES``.

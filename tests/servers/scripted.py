@@ -1,4 +1,4 @@
-"""A server that plays a script: for faults that no real server makes on demand.
+"""A server that plays a script, for faults that no real server produces on demand.
 
 ::
 
@@ -31,20 +31,20 @@ _END_OF_CONTENT = re.compile(rb"(?:\A|\r\n)\.\r\n")
 
 
 class ScriptError(AssertionError):
-    """The client did not do what the script says."""
+    """The client deviated from the script."""
 
 
 class Step(NamedTuple):
-    """One step of a script: how an error names it, and what it does."""
+    """One step of a script: its name in errors, and its action."""
 
     name: str
     play: Callable[[Connection], object]
 
 
 def say(*parts: str | bytes) -> Step:
-    """Send lines (str, CRLF is added) or octets as they are (bytes), all in one write."""
-    octets = b"".join(part if isinstance(part, bytes) else f"{part}\r\n".encode() for part in parts)
-    return Step(f"say {octets[:60]!r}", lambda connection: connection.socket.sendall(octets))
+    """Send lines (``str``, CRLF is added) and raw ``bytes``, all in one write."""
+    data = b"".join(part if isinstance(part, bytes) else f"{part}\r\n".encode() for part in parts)
+    return Step(f"say {data[:60]!r}", lambda connection: connection.socket.sendall(data))
 
 
 def expect(pattern: str) -> Step:
@@ -57,9 +57,9 @@ def expect_content() -> Step:
     return Step("expect_content", lambda connection: connection.skip_to(_END_OF_CONTENT))
 
 
-def expect_octets(count: int) -> Step:
-    """Read that many octets, as after BDAT."""
-    return Step(f"expect_octets {count}", lambda connection: connection.skip(count))
+def expect_bytes(count: int) -> Step:
+    """Read that many bytes, as after BDAT."""
+    return Step(f"expect_bytes {count}", lambda connection: connection.skip(count))
 
 
 def start_tls(certificate: Certificate) -> Step:
@@ -68,22 +68,22 @@ def start_tls(certificate: Certificate) -> Step:
 
 
 def stop_reading() -> Step:
-    """Leave what the client sends where it is, until the block ends: it fills the buffers of the network."""
+    """Read nothing until the block ends, so that the client's data fills the network buffers."""
     return Step("stop_reading", lambda connection: connection.peer.wait_for_end_of_block())
 
 
 def wait_for_close() -> Step:
-    """Say nothing until the client closes the connection; whatever it sends is right."""
+    """Send nothing until the client closes the connection; accept everything that it sends."""
     return Step("wait_for_close", lambda connection: connection.wait_for_close())
 
 
 def close() -> Step:
-    """End the connection in the orderly way, as the end of a script does too; octets still to come do not matter."""
+    """Close the connection without a reset, as at the end of a script; further bytes from the client are ignored."""
     return Step("close", lambda connection: connection.close())
 
 
 def reset() -> Step:
-    """Break the connection: the client gets a TCP reset."""
+    """Reset the TCP connection."""
     return Step("reset", lambda connection: connection.reset())
 
 
@@ -91,8 +91,8 @@ class Peer:
     """The server.
 
     Attributes:
-        port: where it listens on 127.0.0.1.
-        received: all octets that came, after decryption, connection after connection.
+        port: its port on 127.0.0.1.
+        received: all received bytes, decrypted, of all connections.
         commands: the lines that ``expect`` read, without CRLF.
     """
 
@@ -109,16 +109,16 @@ class Peer:
         self._thread.start()
 
     def finish(self, *, to_the_end: bool) -> str | None:
-        """Take no more connections, wait until the script has ended, and return what was wrong with the client."""
+        """Accept no more connections, wait until the script has ended, and return the client's error, if any."""
         self._signal.close()
         self._thread.join()
         problem = self._deviation or (self._broken_off if to_the_end else None)
         return problem and f"{problem}; received {bytes(self.received)!r}"
 
     def wait_for_end_of_block(self) -> None:
-        """Return when the test has done its part."""
+        """Wait until the test has left the block."""
         if not select.select([self._end_of_block], [], [], PATIENCE_SECONDS)[0]:
-            raise TimeoutError("the block does not end")
+            raise TimeoutError("the block did not end in time")
 
     def _serve(self) -> None:
         with self._listener, self._end_of_block:
@@ -152,7 +152,7 @@ class Peer:
 
 
 class Connection:
-    """One accepted connection; ``OSError`` comes of its end and of the client's silence."""
+    """One accepted connection; if it ends or the client is silent, ``OSError`` is raised."""
 
     def __init__(self, peer: Peer, accepted: socket.socket) -> None:
         self.peer = peer
@@ -161,18 +161,18 @@ class Connection:
         self.buffer = bytearray()
 
     def fill(self) -> None:
-        octets = self.socket.recv(_BLOCK)
-        if not octets:
+        data = self.socket.recv(_BLOCK)
+        if not data:
             raise ConnectionAbortedError("the client closed the connection")
-        self.peer.received += octets
-        self.buffer += octets
+        self.peer.received += data
+        self.buffer += data
 
     def skip(self, count: int) -> bytes:
         while len(self.buffer) < count:
             self.fill()
-        octets = bytes(self.buffer[:count])
+        data = bytes(self.buffer[:count])
         del self.buffer[:count]
-        return octets
+        return data
 
     def skip_to(self, end: re.Pattern[bytes]) -> bytes:
         while (found := end.search(self.buffer)) is None:
@@ -187,21 +187,21 @@ class Connection:
 
     def start_tls(self, certificate: Certificate) -> None:
         if self.buffer:
-            raise ScriptError(f"the client sent {bytes(self.buffer)!r} ahead of TLS")
+            raise ScriptError(f"the client sent {bytes(self.buffer)!r} before TLS")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate.chain, certificate.key)
         self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def wait_for_close(self) -> None:
         with suppress(ConnectionError):
-            while octets := self.socket.recv(_BLOCK):
-                self.peer.received += octets
+            while data := self.socket.recv(_BLOCK):
+                self.peer.received += data
         self.socket.close()
 
     def close(self) -> None:
         if self.socket.fileno() < 0:
             return
-        # To close while octets of the client are still unread would reset the connection.
+        # close() with unread bytes would reset the connection.
         with suppress(ConnectionError), self.socket:
             with suppress(OSError):  # the client may have reset it
                 self.socket.shutdown(socket.SHUT_WR)
@@ -209,21 +209,21 @@ class Connection:
                 pass
 
     def reset(self) -> None:
-        # Linger on, for 0 seconds.
+        # SO_LINGER with 0 seconds: close() resets the connection.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
 
 @contextmanager
 def scripted_peer(*scripts: Sequence[Step], to_the_end: bool = True) -> Iterator[Peer]:
-    """Listen for the duration of the block, and play one script for each connection, one after another.
+    """Listen during the block, and play one script for each connection, one after the other.
 
     Args:
-        scripts: usually one; connections beyond them are refused.
-        to_the_end: False allows the client to leave before a script has ended, or not to come at all.
+        scripts: usually one; further connections are refused.
+        to_the_end: False allows the client to close a connection before the script has ended, or not to connect.
 
     Raises:
-        ScriptError: the client did not do what a script says.
+        ScriptError: the client deviated from a script.
     """
     peer = Peer(scripts)
     try:

@@ -1,4 +1,4 @@
-"""A connection as a faulty proxy needs it: TLS whose octets it can hold back, double and cut."""
+"""A connection of the faulty proxy, with TLS whose bytes the proxy can hold back, duplicate and cut."""
 
 from __future__ import annotations
 
@@ -21,74 +21,74 @@ BLOCK = 64 * 1024
 _END_OF_REPLY = re.compile(rb"^[0-9]{3}(?: .*)?\r\n", re.MULTILINE)
 
 
-class Left(Exception):
+class Closed(Exception):
     """The other side has closed the connection."""
 
 
 class Stream:
-    """A connection to somebody who speaks in lines.
+    """A connection with a line-based protocol.
 
     Args:
         sock: the connection.
-        left: what to raise when the other side has closed it.
+        closed: the exception to raise when the other side has closed it.
 
     Attributes:
-        buffer: what has come and was not yet taken.
-        reads: how many octets are read at once.
-        tls: the TLS session, once there is one.
+        buffer: bytes that were received, and not yet consumed.
+        reads: maximum number of bytes in one read.
+        tls: the TLS session, if there is one.
     """
 
-    def __init__(self, sock: socket.socket, left: type[Exception] = Left) -> None:
+    def __init__(self, sock: socket.socket, closed: type[Exception] = Closed) -> None:
         self.socket = sock
         self.socket.settimeout(PATIENCE_SECONDS)
         self.buffer = bytearray()
         self.reads = BLOCK
         self.tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._left = left
+        self._closed = closed
 
-    def send(self, octets: bytes, piece: int = BLOCK) -> None:
-        """Send octets in pieces, each a TLS record if there is TLS."""
-        for start in range(0, len(octets), piece):
-            part = octets[start : start + piece]
+    def send(self, data: bytes, piece: int = BLOCK) -> None:
+        """Send bytes in pieces; under TLS, each is a record."""
+        for start in range(0, len(data), piece):
+            part = data[start : start + piece]
             if self.tls is not None:
                 self.tls.write(part)
                 part = self._outgoing.read()
             self.put(part)
 
     def fill(self) -> None:
-        """Wait for octets; they are added to the buffer."""
+        """Wait for bytes, and add them to the buffer."""
         while self.tls is not None:
             try:
-                octets = self.tls.read(BLOCK)
+                data = self.tls.read(BLOCK)
             except ssl.SSLWantReadError:
                 self._incoming.write(self._get())
-            except ssl.SSLError:  # an alert: it does not like our octets, and leaves
+            except ssl.SSLError:  # an alert: the other side ends TLS because of our bytes
                 self.read_to_end()
             else:
                 break
         else:
-            octets = self._get()
-        if not octets:
-            raise self._left
-        self.buffer += octets
+            data = self._get()
+        if not data:
+            raise self._closed
+        self.buffer += data
 
     def take(self, count: int) -> bytes:
-        """Return so many octets when they have come."""
+        """Wait for this many bytes, and return them."""
         while len(self.buffer) < count:
             self.fill()
-        octets = bytes(self.buffer[:count])
+        data = bytes(self.buffer[:count])
         del self.buffer[:count]
-        return octets
+        return data
 
     def line(self) -> bytes:
-        """Return the next line, its end included, when it has come."""
+        """Wait for the next line, and return it with its end."""
         while (end := self.buffer.find(b"\n")) < 0:
             self.fill()
         return self.take(end + 1)
 
     def reply(self) -> bytes:
-        """Return the next reply, all its lines, when it has come."""
+        """Wait for the next reply, and return all its lines."""
         while (found := _END_OF_REPLY.search(self.buffer)) is None:
             self.fill()
         return self.take(found.end())
@@ -101,7 +101,7 @@ class Stream:
         early: bytes = b"",
         put: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Do the handshake, its octets sent by ``put``; ``early`` goes along with the last of them."""
+        """Do the handshake; ``put`` sends its bytes, and ``early`` is sent with the last of them."""
         name = None if server_side else MAIL_HOST
         tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side, server_hostname=name)
         done = False
@@ -119,47 +119,47 @@ class Stream:
                 self._incoming.write(self._get())
         self.tls = tls
 
-    def drip(self, octets: bytes) -> None:
-        """Send octets, one now and then; under TLS they are one record, which takes its time."""
+    def drip(self, data: bytes) -> None:
+        """Send bytes one by one, with pauses; under TLS they are one record, which is never complete in time."""
         if self.tls is not None:
-            self.tls.write(octets)
-            octets = self._outgoing.read()
-        self.put_slowly(octets, DRIP_SECONDS)
+            self.tls.write(data)
+            data = self._outgoing.read()
+        self.put_slowly(data, DRIP_SECONDS)
 
     def half_close(self) -> None:
-        """Say that nothing more comes, and go on listening."""
+        """Close our side of the connection, and continue to read."""
         if self.tls is not None:
-            with suppress(ssl.SSLError):  # the other side has its part in that, and has not played it
+            with suppress(ssl.SSLError):  # the other side has not sent its close_notify
                 self.tls.unwrap()
             self.put(self._outgoing.read())
         try:
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError as error:  # it has reset the connection
-            raise self._left from error
+        except OSError as error:  # the other side has reset the connection
+            raise self._closed from error
 
     def read_to_end(self) -> NoReturn:
-        """Read, and look at nothing, until the other side closes the connection."""
+        """Read and discard everything until the other side closes the connection."""
         while True:
             self._get()
 
-    def put_slowly(self, octets: bytes, pause: float = 0) -> None:
-        """Send octets as they are, one by one."""
-        for octet in octets:
-            self.put(bytes([octet]))
+    def put_slowly(self, data: bytes, pause: float = 0) -> None:
+        """Send bytes one by one, without TLS."""
+        for byte in data:
+            self.put(bytes([byte]))
             time.sleep(pause)
 
-    def put(self, octets: bytes) -> None:
-        """Send octets as they are."""
+    def put(self, data: bytes) -> None:
+        """Send bytes without TLS."""
         try:
-            self.socket.sendall(octets)
+            self.socket.sendall(data)
         except ConnectionError as error:
-            raise self._left from error
+            raise self._closed from error
 
     def _get(self) -> bytes:
         try:
-            octets = self.socket.recv(self.reads)
+            data = self.socket.recv(self.reads)
         except ConnectionError as error:
-            raise self._left from error
-        if not octets:
-            raise self._left
-        return octets
+            raise self._closed from error
+        if not data:
+            raise self._closed
+        return data

@@ -1,4 +1,4 @@
-"""Servers are waited for, stopped with all they have started, and asked for only where they can run."""
+"""Servers are started, stopped with their children, and required only if they can run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.servers.processes import LOOPBACK, _reserve, free_ports, is_listening, running, wait_until
 from tests.servers.requirements import PACKAGES, require
 
-# Listens, and has a child that does so too and does not mind SIGTERM.
+# Listens, and has a child that listens, too, and ignores SIGTERM.
 SERVER = """
 import os, signal, socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -30,12 +30,12 @@ def test_free_ports_are_distinct_and_free() -> None:
 
 
 def test_a_port_is_chosen_once() -> None:
-    """By whichever process: several test runs choose at the same time."""
+    """Also by several processes, because test runs can be parallel."""
     assert not any(map(_reserve, free_ports(20)))
 
 
 def test_a_server_listens_within_the_block_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its children end with it, even a stubborn one."""
+    """Its children end with it, even one that ignores SIGTERM."""
     monkeypatch.setattr("tests.servers.processes._STOP_SECONDS", 0.1)
     (port,) = free_ports(1)
     with running([sys.executable, "-c", SERVER, str(port)], port=port, env={}, output=tmp_path / "log"):
@@ -78,7 +78,7 @@ def test_a_server_that_does_not_start_shows_its_logs(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def lame_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def machine_without_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PACKAGES, "postfix", "nowhere/*")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
@@ -86,9 +86,9 @@ def lame_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 REASON = r"not installed: postfix \(tests/install_servers\.sh .*; Python modules missing: nomodule .*root only"
 
 
-@pytest.mark.usefixtures("lame_machine")
+@pytest.mark.usefixtures("machine_without_postfix")
 @pytest.mark.parametrize("ci", [None, "", "0", "False"])
-def test_what_cannot_run_is_skipped(monkeypatch: pytest.MonkeyPatch, ci: str | None) -> None:
+def test_a_server_that_cannot_run_skips_the_test(monkeypatch: pytest.MonkeyPatch, ci: str | None) -> None:
     if ci is None:
         monkeypatch.delenv("CI", raising=False)
     else:
@@ -97,14 +97,14 @@ def test_what_cannot_run_is_skipped(monkeypatch: pytest.MonkeyPatch, ci: str | N
         require("postfix", modules=["nomodule"], root=True)
 
 
-@pytest.mark.usefixtures("lame_machine")
-def test_what_cannot_run_is_a_failure_where_ci_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("machine_without_postfix")
+def test_a_server_that_cannot_run_fails_the_test_if_ci_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=REASON):
         require("postfix", modules=["nomodule"], root=True)
 
 
-def test_what_can_run_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_can_run_does_not_skip_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     monkeypatch.setitem(PACKAGES, "postfix", __file__.lstrip("/"))
     require("postfix", modules=["pytest"])

@@ -1,4 +1,4 @@
-"""The scripted peer plays its script, and tells when the client does not."""
+"""The scripted peer plays its script, and reports a client that deviates from it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.servers.scripted import (
     Step,
     close,
     expect,
+    expect_bytes,
     expect_content,
-    expect_octets,
     reset,
     say,
     scripted_peer,
@@ -34,15 +34,15 @@ def connect(peer: Peer) -> socket.socket:
 
 def read_to_end(client: socket.socket) -> bytes:
     received = b""
-    while octets := client.recv(100):
-        received += octets
+    while data := client.recv(100):
+        received += data
     return received
 
 
-def exchange(script: list[Step], octets: bytes, *, to_the_end: bool = True) -> None:
-    """Send octets, and take what comes until the first reply or the end."""
+def exchange(script: list[Step], data: bytes, *, to_the_end: bool = True) -> None:
+    """Send bytes, and read until the first reply or the end."""
     with scripted_peer(script, to_the_end=to_the_end) as peer, connect(peer) as client:
-        client.sendall(octets)
+        client.sendall(data)
         client.recv(100)
 
 
@@ -69,11 +69,11 @@ def test_content_ends_with_a_lone_dot(content: bytes) -> None:
 
 
 def test_content_of_a_known_length() -> None:
-    with scripted_peer([expect_octets(5), expect("QUIT")]) as peer, connect(peer) as client:
+    with scripted_peer([expect_bytes(5), expect("QUIT")]) as peer, connect(peer) as client:
         client.sendall(b"\r\n.\r\nQUIT\r\n")
 
 
-def test_tls_begins_where_the_script_says(certificates: Certificates) -> None:
+def test_tls_starts_at_its_step(certificates: Certificates) -> None:
     trust = ssl.create_default_context(cafile=certificates.authority)
     script = [expect("STARTTLS"), say("220 go"), start_tls(certificates.server), expect("EHLO"), say("250 hi")]
     with scripted_peer(script) as peer, connect(peer) as client:
@@ -85,8 +85,8 @@ def test_tls_begins_where_the_script_says(certificates: Certificates) -> None:
     assert peer.received == b"STARTTLS\r\nEHLO me\r\n"
 
 
-def test_octets_ahead_of_tls_are_an_error(certificates: Certificates) -> None:
-    with pytest.raises(ScriptError, match="ahead of TLS"):
+def test_bytes_before_tls_are_an_error(certificates: Certificates) -> None:
+    with pytest.raises(ScriptError, match="before TLS"):
         exchange([expect("STARTTLS"), start_tls(certificates.server)], b"STARTTLS\r\nEHLO me\r\n")
 
 
@@ -97,7 +97,7 @@ def test_reset() -> None:
             client.recv(100)
 
 
-def test_close_is_orderly_even_with_unread_octets() -> None:
+def test_close_is_orderly_even_with_unread_bytes() -> None:
     with scripted_peer([expect("MAIL"), close()]) as peer, connect(peer) as client:
         client.sendall(b"MAIL\r\n" + b"x" * 1_000_000)
         assert read_to_end(client) == b""
@@ -127,22 +127,22 @@ def test_the_wrong_command_is_an_error(*, to_the_end: bool) -> None:
         exchange([expect("EHLO")], b"HELO me\r\n", to_the_end=to_the_end)
 
 
-def test_leaving_early_is_an_error() -> None:
+def test_closing_early_is_an_error() -> None:
     with pytest.raises(ScriptError, match=r"^at expect 'QUIT': the client closed the connection; received b'EHLO"):
         exchange([expect("EHLO"), say("221 bye"), expect("QUIT")], b"EHLO me\r\n")
 
 
-def test_staying_away_is_an_error() -> None:
+def test_a_client_that_does_not_connect_is_an_error() -> None:
     with pytest.raises(ScriptError, match="made 0 of 1 connections"), scripted_peer([say("220 hi")]):
         pass
 
 
-def test_leaving_early_and_staying_away_can_be_allowed() -> None:
+def test_closing_early_and_not_connecting_can_be_allowed() -> None:
     with scripted_peer([expect("EHLO")], [say("220 hi")], to_the_end=False) as peer, connect(peer):
         pass
 
 
-def test_a_failure_of_the_test_itself_is_shown_with_the_peers() -> None:
+def test_a_failure_of_the_test_is_shown_with_that_of_the_peer() -> None:
     def fail() -> None:
         with scripted_peer([expect("EHLO")]) as peer, connect(peer) as client:
             client.sendall(b"HELO me\r\n")

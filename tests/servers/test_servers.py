@@ -1,4 +1,4 @@
-"""The servers do what other tests rely on; the product plays no part here: smtplib, pyspnego and kinit do."""
+"""The servers behave as other tests assume; checked with smtplib, pyspnego and kinit, not with this package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spnego.channel_bindings import GssChannelBindings
 
 from tests.servers.kdc import KEYLESS_SERVICE, SERVICES
 from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, TRUDY, User
-from tests.servers.postfix import MESSAGES_A_SESSION, RECIPIENTS, SENDERS, SIZE_LIMIT
+from tests.servers.postfix import MESSAGES_PER_SESSION, RECIPIENTS, SENDERS, SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def starttls_session(port: int, certificates: Certificates) -> Iterator[smtplib.
 
 
 def extensions(smtp: smtplib.SMTP) -> set[str]:
-    """Return what the server offers, but for REQUIRETLS (RFC 8689), which Postfix has from 3.11 on."""
+    """Return the server's extensions, except REQUIRETLS (RFC 8689), which Postfix offers from 3.11 on."""
     return smtp.esmtp_features.keys() - {"requiretls"}
 
 
 def log_in(smtp: smtplib.SMTP, mechanism: str, context: ContextProxy) -> int:
-    """Log in and return the reply code."""
+    """Log in, and return the reply code."""
     code, _ = smtp.docmd("AUTH", mechanism)
     token = context.step()
     while code == 334:
@@ -98,7 +98,7 @@ def kerberos(
 
 
 def end_point_bindings(certificate: Certificate, algorithm: str) -> bytes:
-    """Spell out tls-server-end-point (RFC 5929, section 4.1)."""
+    """Return the tls-server-end-point bindings (RFC 5929, section 4.1)."""
     der = ssl.PEM_cert_to_DER_cert(certificate.chain.read_text())
     return b"tls-server-end-point:" + hashlib.new(algorithm, der).digest()
 
@@ -116,12 +116,12 @@ class TestKdc:
         return subprocess.run(["kvno", "-c", cache, *services], text=True, capture_output=True, check=False)
 
     @pytest.mark.parametrize("user", [ALICE, BOB], ids=lambda user: user.name)
-    def test_gives_tickets_for_all_services_but_unknown_ones(self, kdc: Kdc, user: User) -> None:
+    def test_issues_tickets_for_all_services_except_unknown_ones(self, kdc: Kdc, user: User) -> None:
         cache = kdc.ticket(user)
         assert self.kvno(cache, *SERVICES, KEYLESS_SERVICE).returncode == 0
         assert "not found in Kerberos database" in self.kvno(cache, "SMTPSVC/nowhere.corp.test").stderr
 
-    def test_an_expired_ticket_gets_none(self, kdc: Kdc) -> None:
+    def test_an_expired_ticket_gets_no_service_ticket(self, kdc: Kdc) -> None:
         assert "Ticket expired" in self.kvno(kdc.expired_ticket(), SERVICES[0]).stderr
 
     @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ class TestKdc:
         assert reason in refusal.value.stdout + refusal.value.stderr
 
     def test_the_keytabs_hold_the_right_keys(self, kdc: Kdc, tmp_path: Path) -> None:
-        """The server's lacks the keyless service, and alice's password works beside her keytab."""
+        """The server's keytab lacks the keyless service, and alice's password stays valid beside her keytab."""
         kinit = ["kinit", "-c", f"FILE:{tmp_path}/ccache", "-k", "-t", str(kdc.alice_keytab), ALICE.name]
         assert subprocess.run(kinit, check=False).returncode == 0
         assert kdc.ticket(ALICE)
@@ -149,8 +149,8 @@ class TestKdc:
         assert KEYLESS_SERVICE not in keys
 
     @pytest.mark.usefixtures("kdc")
-    def test_without_a_named_cache_there_is_no_ticket(self) -> None:
-        """Whatever the person who runs the tests is logged in as."""
+    def test_without_krb5ccname_there_is_no_ticket(self) -> None:
+        """Even if the user who runs the tests has a ticket."""
         assert subprocess.run(["klist", "-s"], check=False).returncode == 1
 
 
@@ -196,13 +196,13 @@ class TestPostfix:
             smtp.ehlo()
             assert extensions(smtp) == POSTFIX_EXTENSIONS
 
-    def test_before_starttls_there_is_no_login(self, postfix: Postfix) -> None:
+    def test_login_is_not_offered_before_starttls(self, postfix: Postfix) -> None:
         with smtplib.SMTP(LOOPBACK, postfix.port()) as smtp:
             smtp.ehlo()
             assert extensions(smtp) == POSTFIX_EXTENSIONS - {"auth"} | {"starttls"}
 
     def test_no_starttls(self, postfix: Postfix) -> None:
-        """Login is offered all the same."""
+        """The login is offered nevertheless."""
         with smtplib.SMTP(LOOPBACK, postfix.port("no_starttls")) as smtp:
             smtp.ehlo()
             assert extensions(smtp) == POSTFIX_EXTENSIONS
@@ -232,7 +232,7 @@ class TestPostfix:
             smtp.send_message(message)
         delivered = postfix.wait_for_message(message["Message-ID"], user)
         assert delivered.get_content() == message.get_content()
-        assert postfix.wait_for_octets(message["Message-ID"], user).endswith(b"\nOff with her head!\n")
+        assert postfix.wait_for_bytes(message["Message-ID"], user).endswith(b"\nOff with her head!\n")
         assert message["Message-ID"] in [each["Message-ID"] for each in postfix.messages(user)]
 
     def test_a_wrong_password_is_refused(self, postfix: Postfix, certificates: Certificates) -> None:
@@ -261,7 +261,7 @@ class TestPostfix:
         service: str,
         code: int,
     ) -> None:
-        """It takes tickets for its own service name alone."""
+        """It accepts tickets only for its own service name."""
         with starttls_session(postfix.port(port), certificates) as smtp:
             assert log_in(smtp, mechanism, kerberos(kdc, protocol, service)) == code
 
@@ -307,7 +307,7 @@ class TestPostfix:
             (b"BDAT 19 LAST\r\nSubject: x\n\nbare LF", b"bare <LF> received"),
         ],
     )
-    def test_breaches_of_the_protocol_are_refused(self, postfix: Postfix, sent: bytes, error: bytes) -> None:
+    def test_protocol_violations_are_refused(self, postfix: Postfix, sent: bytes, error: bytes) -> None:
         with smtplib.SMTP(LOOPBACK, postfix.port("no_auth")) as smtp:
             smtp.ehlo()
             smtp.mail(ALICE.address)
@@ -317,7 +317,7 @@ class TestPostfix:
 
     @pytest.mark.parametrize("port", ["small", "small_unannounced"])
     def test_large_messages_are_refused(self, postfix: Postfix, certificates: Certificates, port: str) -> None:
-        """At MAIL where the limit is announced and the client says the size; else after the content."""
+        """At MAIL if the limit is announced and the client sends the size; otherwise after the content."""
         message = a_message()
         message.add_attachment(b"x" * SIZE_LIMIT, maintype="application", subtype="octet-stream")
         with starttls_session(postfix.port(port), certificates) as smtp:
@@ -330,11 +330,11 @@ class TestPostfix:
     def test_a_throttled_session_ends_after_so_many_messages(
         self, postfix: Postfix, certificates: Certificates
     ) -> None:
-        """However many it has taken in the sessions before."""
+        """Regardless of the messages in earlier sessions."""
         for _ in range(2):
             with starttls_session(postfix.port("throttled"), certificates) as smtp:
                 log_in(smtp, "NTLM", ntlm())
-                for _ in range(MESSAGES_A_SESSION):
+                for _ in range(MESSAGES_PER_SESSION):
                     assert smtp.mail(ALICE.address)[0] == 250
                     smtp.rset()
                 assert smtp.mail(ALICE.address)[0] == 421
@@ -426,7 +426,7 @@ class TestAcceptor:
         assert login.bound == (sent == "right")
         assert (login.error is None) == login.ok
 
-    def test_the_hash_is_that_of_the_certificates_signature(
+    def test_the_hash_algorithm_is_that_of_the_certificates_signature(
         self, start_acceptor: StartAcceptor, certificates: Certificates
     ) -> None:
         acceptor = start_acceptor("require", certificates.rsa_sha384)

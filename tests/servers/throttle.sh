@@ -1,7 +1,7 @@
 #!/bin/sh
-# A policy delegate of Postfix's: lets a session begin $1 messages, and ends it with 421 at the next.
-# Postfix asks at each MAIL: attributes, a line each, and an empty line. Each of its servers, which has one session at
-# a time, talks to a delegate of its own.
+# A policy server for Postfix: accepts $1 messages in a session, and ends the session with 421 at the next.
+# At each MAIL, Postfix sends attributes, one per line, and an empty line. Each smtpd process, which has one session at a
+# time, has its own policy server.
 session= begun=0
 while IFS='=' read -r name value; do
     case $name in

@@ -1,4 +1,4 @@
-"""Time that the tests pass."""
+"""A clock that the tests control."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.servers.scripted import Step
 
 
 class Clock:
-    """A clock that goes on when it is told to, and by this many seconds whenever somebody looks."""
+    """A clock that the test sets; each reading advances it by ``tick`` seconds."""
 
     def __init__(self, tick: float = 0) -> None:
         self.now = 0.0

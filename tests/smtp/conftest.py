@@ -15,7 +15,7 @@ from tests.smtp.outgoing import SHORT
 
 @pytest.fixture
 def only_gss_spnego(monkeypatch):
-    """A block in which the client knows GSS-SPNEGO only, for servers that do not offer it alone."""
+    """Restrict the client to GSS-SPNEGO, for servers that also offer other mechanisms."""
 
     @contextmanager
     def block():
@@ -25,15 +25,15 @@ def only_gss_spnego(monkeypatch):
     return block()
 
 
-@pytest.fixture(params=[1 << 20, 1], ids=["in one piece", "octet by octet"])
+@pytest.fixture(params=[1 << 20, 1], ids=["in one piece", "byte by byte"])
 def driver(request) -> Driver:
-    """A server without sockets; however the network cuts what it says, the outcome is the same."""
+    """A server without sockets; its data arrives in one piece, or byte by byte."""
     return Driver(piece=request.param)
 
 
 @pytest.fixture(scope="session")
 def submission(certificates):
-    """Return a function that makes settings to log in as alice: by NTLM, or by Kerberos with a ticket cache."""
+    """Return a function that makes settings to log in as alice: with NTLM, or with Kerberos and a ticket cache."""
 
     def settings(port: int, *, kerberos: str | None = None, mode=TlsMode.STARTTLS, **others) -> Settings:
         windows = (
@@ -66,7 +66,7 @@ def open_client(certificates):
 def send(driver):
     """Return a function that sends a message through the driver to a server with these extensions.
 
-    Its attribute ``session`` is the session that it used last.
+    Its attribute ``session`` is the last session.
     """
 
     def send(offer, *answers, note=SHORT, all_or_nothing=False, session=None, **settings):

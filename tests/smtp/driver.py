@@ -1,4 +1,4 @@
-"""Drives the conversation without sockets: records what it says, and feeds it what a server would answer."""
+"""Drives the conversation without sockets: records what the client sends, and feeds it a server's replies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-END = object()  # the server closes the connection in the orderly way
+END = object()  # the server closes the connection without a reset
 SILENCE = TimedOut("The server did not answer in time.")
 
 
 @dataclass(frozen=True)
 class Breaks:
-    """The connection breaks before the client has written all; these are the server's last words."""
+    """The connection breaks before the client has written everything; ``last_words`` is the server's last data."""
 
     last_words: str = ""
 
@@ -37,14 +37,14 @@ class Deadlock(AssertionError):
 class Driver:
     """A transport and a server in one.
 
-    What the server says is lines (``str``, CRLF is added to each), octets as they are, or several such things, one
-    after the other (a tuple). An ``SmtpError`` is what the transport reports when there is nothing more to read.
+    The server's data is lines (``str``, CRLF is added to each), ``bytes``, or a tuple of these. An ``SmtpError`` is
+    raised when the client reads and there is no more data.
 
     Attributes:
-        piece: how many octets the client gets to see at once, at the most.
-        writes: what the client said, one entry a write.
-        traced: the dialogue as the client traced it.
-        under_tls: what the server says as soon as TLS stands.
+        piece: maximum number of bytes that the client gets in one read.
+        writes: the client's writes.
+        traced: the trace of the client.
+        under_tls: the server's data right after the TLS handshake.
     """
 
     piece: int = 1 << 20
@@ -59,21 +59,21 @@ class Driver:
         return Session(Settings(host="mail.test", **settings), Trace(self.traced.append))
 
     def opened(self, *extensions: str, **settings: Any) -> Session:
-        """Return an open session with a server that offers these extensions; what was said so far is forgotten."""
+        """Return an open session with a server that offers these extensions; the writes and the trace are cleared."""
         session = self.session(**settings)
-        self.hear("220 hi")
+        self.feed("220 hi")
         self.run(session.open("me.test"), ehlo(*extensions))
         self.writes.clear()
         self.traced.clear()
         return session
 
     def run(self, steps: Steps[T], *answers: object) -> T:
-        """Carry out a piece of the conversation.
+        """Execute a part of the conversation.
 
         Args:
-            steps: what the client does.
-            answers: what the server says to each write; a function is given the octets and returns it, or None: then
-                it is asked again at the next write. Writes beyond the answers get none.
+            steps: the steps of the client.
+            answers: the server's data after each write. A function gets the bytes of the write, and returns the data;
+                if it returns None, it is called again for the next write. Further writes are not answered.
         """
         waiting = list(answers)
         with closing(steps):
@@ -82,35 +82,35 @@ class Driver:
                 while True:
                     try:
                         outcome = self._perform(effect, waiting)
-                    except Exception as error:  # noqa: BLE001 - as a transport does
+                    except Exception as error:  # noqa: BLE001 - like a transport
                         effect = steps.throw(error)
                     else:
                         effect = steps.send(outcome)
             except StopIteration as stop:
                 result: T = stop.value
-        assert not waiting, f"the client did not want to hear {waiting}"
+        assert not waiting, f"the client did not wait for {waiting}"
         return result
 
-    def hear(self, said: object) -> None:
-        """Let the server say something."""
-        if isinstance(said, tuple):
-            for part in said:
-                self.hear(part)
-        elif isinstance(said, str):
-            self._arrived += "".join(f"{line}\r\n" for line in said.splitlines()).encode()
-        elif isinstance(said, bytes):
-            self._arrived += said
+    def feed(self, data: object) -> None:
+        """Send data from the server."""
+        if isinstance(data, tuple):
+            for part in data:
+                self.feed(part)
+        elif isinstance(data, str):
+            self._arrived += "".join(f"{line}\r\n" for line in data.splitlines()).encode()
+        elif isinstance(data, bytes):
+            self._arrived += data
         else:
-            self._end = said
+            self._end = data
 
     @property
-    def said(self) -> list[str]:
-        """What the client said, line by line."""
+    def sent(self) -> list[str]:
+        """The lines that the client has sent."""
         return b"".join(self.writes).decode().splitlines()
 
     @property
     def trace(self) -> list[str]:
-        """The trace without its times."""
+        """The trace without times."""
         return [f"{event.direction}: {event.text}" for event in self.traced]
 
     def _perform(self, effect: Effect, waiting: list[object]) -> Any:
@@ -123,21 +123,21 @@ class Driver:
         if isinstance(effect, Call):
             return effect.function()
         assert isinstance(effect, StartTls)
-        assert not self._arrived, "said in clear, and about to be taken for part of the TLS session"
-        self.hear(self.under_tls)
+        assert not self._arrived, "unencrypted data would become part of the TLS session"
+        self.feed(self.under_tls)
         return TlsSession(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", certificate=b"", tls_unique=None)
 
     def _write(self, data: bytes, waiting: list[object]) -> None:
         answer = waiting.pop(0) if waiting else ()
         if isinstance(answer, Breaks):
-            self.hear((answer.last_words, END))
+            self.feed((answer.last_words, END))
             raise Disconnected("The connection was lost.")
         self.writes.append(data)
-        said = answer(data) if callable(answer) else answer
-        if said is None:
+        reply = answer(data) if callable(answer) else answer
+        if reply is None:
             waiting.insert(0, answer)
         else:
-            self.hear(said)
+            self.feed(reply)
 
     def _read(self) -> bytes:
         if self._arrived:

@@ -55,7 +55,7 @@ one and the asyncio one. In every cell
 | garbage | a line that is not an SMTP reply |
 | endless line, endless continuation | a line, or a reply, without an end |
 | wrong multi-line codes | a reply whose lines have different codes |
-| one octet at a time | the reply arrives byte by byte; in mid-content, the server reads byte by byte |
+| one byte at a time | the reply arrives byte by byte; in mid-content, the server reads byte by byte |
 | reply before command | the reply arrives together with the previous one, before the command was sent |
 | doubled reply | the reply arrives twice; in mid-content, the previous one arrives again |
 
@@ -122,4 +122,4 @@ def as_played(played: Collection[Cell], wrong: Collection[Cell]) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201 - it is a script
+    print(page(), end="")  # noqa: T201 - a script prints

@@ -1,4 +1,4 @@
-"""What is right wherever and however a dialogue breaks: one declaration, for the tests and for docs/faults.md."""
+"""The right outcome of every fault at every point of a dialogue, for the tests and for docs/faults.md."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from tests.servers.faulty_proxy import Fault, Point
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FIRST, LAST = "first", "last"  # the recipients' mailboxes
+FIRST, LAST = "first", "last"  # the mailboxes of the recipients
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What comes of one message to two recipients.
+    """The outcome of one message to two recipients.
 
     Attributes:
-        error: the error's class; None is success.
-        transient: whether Airflow may try again.
-        delivered: whether Postfix delivers to the recipients; None: to the one who was not refused.
-        session: what becomes of the session: it goes ``on``; it is ``ended`` by closing the connection, without
-            another word; or it has ended before, and the message goes over a ``second`` one.
+        error: the error's class; None for success.
+        transient: whether Airflow may retry.
+        delivered: whether Postfix delivers to the recipients; None: only to the one that was not refused.
+        session: ``on``: the session continues; ``ended``: the client closes the connection without another command;
+            ``second``: the session had ended, and the message is sent over a second one.
     """
 
     error: type[SmtpError] | None = None
@@ -89,7 +89,7 @@ COLUMNS = (
     Fault.ENDLESS_LINE,
     Fault.ENDLESS_CONTINUATION,
     Fault.CODES,
-    Fault.OCTETS,
+    Fault.ONE_BYTE_AT_A_TIME,
     Fault.EARLY,
     Fault.DOUBLED,
 )
@@ -102,8 +102,8 @@ class Way:
     Attributes:
         title: its title on the page.
         port: the port of ``Postfix`` that makes the client use it.
-        writes: the lines that the client sends, as ``FaultyProxy.received`` counts them; one entry for each write.
-        outcomes: row by row and column by column, the right outcome; "-" is a cell that cannot be.
+        writes: the commands of each write of the client, named as in ``FaultyProxy.received``.
+        outcomes: the right outcome for each row and column; "-" is an impossible cell.
     """
 
     title: str
@@ -128,7 +128,7 @@ OPENING = Way(
     "ntlm_only",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 connect       |noconn|-     |noconn|-     |-     |-     |-     |-     |-     |-     |-     |-     |-     |-
 greeting      |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |-     |rules
 EHLO          |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
@@ -145,7 +145,7 @@ BDAT = Way(
     "default",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 MAIL          |maybe1|maybe1|maybe1|maybe1|bye   |later |never |maybe1|maybe1|maybe1|maybe1|ok    |ok 2nd|maybe1
 first RCPT    |maybe1|maybe1|maybe1|maybe1|bye   |other |other |maybe1|maybe1|maybe1|maybe1|ok    |ok    |maybe1
 last RCPT     |maybe1|maybe1|maybe1|maybe1|bye   |other |other |maybe1|maybe1|maybe1|maybe1|ok    |ok    |maybe1
@@ -161,7 +161,7 @@ DATA = Way(
     "no_chunking",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "DATA"), ("content",), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
 first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
 last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
@@ -177,7 +177,7 @@ ONE_BY_ONE = Way(
     "bare",
     (*_OPENING, ("MAIL",), ("RCPT",), ("RCPT",), ("DATA",), ("content",), _QUIT),
     _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |octets|early |double
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
 first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |rules |rules
 last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |rules |rules
@@ -193,7 +193,7 @@ WAYS = (OPENING, BDAT, DATA, ONE_BY_ONE)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One way to break one dialogue."""
+    """One fault at one point of one way."""
 
     way: Way
     point: Point
@@ -208,7 +208,7 @@ class Cell:
 
     @property
     def delivered(self) -> dict[str, int]:
-        """How many copies each recipient gets."""
+        """The number of copies for each recipient."""
         if self.outcome.delivered is None:
             refused = FIRST if self.point is Point.FIRST_RCPT else LAST
             return {FIRST: 1, LAST: 1} | {refused: 0}
@@ -216,19 +216,19 @@ class Cell:
 
     @property
     def phase(self) -> Phase:
-        """What the client is waiting for where it breaks."""
+        """The phase in which the client waits at this point."""
         if self.point is Point.DATA:
             return Phase.FINAL if any("BDAT" in write for write in self.way.writes) else Phase.DATA
         return _PHASES.get(self.point) or Phase(self.point)
 
     @property
     def heard_before(self) -> int:
-        """How many commands the server has heard, at least, when the client begins to wait there."""
+        """The minimum number of commands that the server has received when the client begins to wait there."""
         return max(0, _POSITIONS.get(self.point, 0))
 
     @property
     def received(self) -> list[list[str]]:
-        """What the server hears, connection after connection; the client asks a session that is still on for NOOP."""
+        """The commands that the server receives in each connection; if the session continues, the test sends NOOP."""
         if self.point is Point.CONNECT:
             return []
         *sent, quit_ = everything = [command for write in self.way.writes for command in write]
@@ -247,11 +247,11 @@ class Cell:
 
     @property
     def _heard(self) -> list[str]:
-        """What has been said when it breaks."""
+        """The commands that the server has received when the fault occurs."""
         everything = [command for write in self.way.writes for command in write]
         at = _POSITIONS.get(self.point, len(everything) - (1 if self.point is Point.QUIT else 2))
         if self.fault is Fault.CLOSING:
-            return everything[: at + 1]  # the server hears no more
+            return everything[: at + 1]  # the server reads no further commands
         if self.fault is Fault.EARLY and self.point not in (Point.TLS, Point.CONTENT):
             at -= 1
         ends = accumulate(len(write) for write in self.way.writes)
@@ -283,7 +283,7 @@ _PHASES = {
 
 
 def cells() -> Iterator[Cell]:
-    """Return all cells that can be."""
+    """Yield all possible cells."""
     for way in WAYS:
         for point, row in way.outcomes.items():
             yield from (Cell(way, point, fault) for fault, word in row.items() if word != "-")

@@ -1,4 +1,4 @@
-"""The simplest message that the conversation takes: an envelope and octets."""
+"""The simplest message that the conversation can send: an envelope and bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Octets:
-    octets: bytes
+class RawContent:
+    raw: bytes
     body: Body = "7BIT"
     utf8: bool = False
     in_memory: bool = False
@@ -22,27 +22,27 @@ class Octets:
 
     @property
     def size(self) -> int:
-        return len(self.octets)
+        return len(self.raw)
 
     def chunks(self) -> Generator[bytes]:
-        for start in range(0, len(self.octets), self.chunk):
-            yield self.octets[start : start + self.chunk]
+        for start in range(0, len(self.raw), self.chunk):
+            yield self.raw[start : start + self.chunk]
 
 
 @dataclass(frozen=True)
 class Note:
-    """A short plain message; ``octets`` replaces its rendering."""
+    """A short text message; ``raw`` replaces its content."""
 
     recipients: tuple[str, ...] = ("bob@corp.test",)
     sender: str = "alice@corp.test"
     text: str = "Hello.\r\n"
-    octets: bytes | None = None
+    raw: bytes | None = None
     message_id: str = field(default_factory=lambda: f"<{uuid.uuid4()}@corp.test>")
 
-    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Octets:
+    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> RawContent:
         del eight_bit, binary, utf8
         head = f"From: {self.sender}\r\nSubject: note\r\nMessage-ID: {self.message_id}\r\n\r\n"
-        return Octets(self.octets if self.octets is not None else (head + self.text).encode())
+        return RawContent(self.raw if self.raw is not None else (head + self.text).encode())
 
 
-SHORT = Note(octets=b"Hi\r\n.\r\n", recipients=("bob@b.test",), sender="a@b.test")
+SHORT = Note(raw=b"Hi\r\n.\r\n", recipients=("bob@b.test",), sender="a@b.test")

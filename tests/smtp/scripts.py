@@ -1,4 +1,4 @@
-"""Pieces of what a scripted peer plays, and what a client needs to talk to it."""
+"""Parts of scripts for a scripted peer, and settings of its clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from tests.servers.processes import PATIENCE_SECONDS
-from tests.servers.scripted import Step, expect, expect_content, expect_octets, say
+from tests.servers.scripted import Step, expect, expect_bytes, expect_content, say
 from tests.smtp.driver import ehlo
 from tests.smtp.outgoing import Note
 
@@ -22,7 +22,7 @@ NTLM = WindowsAuthentication(
 
 @dataclass(frozen=True)
 class Endless:
-    """Content that no network swallows before its reader has read some of it."""
+    """Content that is too large for the network buffers: it is never sent completely before the peer reads."""
 
     size: int = 64 * 1024 * 1024
     body: str = "7BIT"
@@ -52,17 +52,17 @@ def wait_until_the_peer_has_closed(client: SmtpClient) -> None:
 
 GOODBYE = [expect("QUIT"), say("221 bye")]
 
-# What the peer plays until something goes wrong at that point.
+# The script up to each point of a dialogue.
 UP_TO: dict[str, list[Step]] = {
     "greeting": [],
     "EHLO": hello()[:2],
     "STARTTLS": [*hello("STARTTLS"), expect("STARTTLS")],
-    "TLS handshake": [*hello("STARTTLS"), expect("STARTTLS"), say("220 go"), expect_octets(1)],
+    "TLS handshake": [*hello("STARTTLS"), expect("STARTTLS"), say("220 go"), expect_bytes(1)],
     "AUTH": [*hello("AUTH NTLM"), expect("AUTH NTLM")],
     "MAIL": [*hello(), expect("MAIL")],
     "RCPT": [*hello(), expect("MAIL"), say("250 ok"), expect("RCPT")],
     "DATA": [*hello(), expect("MAIL"), say("250 ok"), expect("RCPT"), say("250 ok"), expect("DATA")],
     "QUIT": [*hello(), expect("QUIT")],
 }
-UP_TO["content"] = [*UP_TO["DATA"], say("354 go"), expect_octets(50_000)]
+UP_TO["content"] = [*UP_TO["DATA"], say("354 go"), expect_bytes(50_000)]
 UP_TO["final reply"] = [*UP_TO["DATA"], say("354 go"), expect_content()]

@@ -1,4 +1,4 @@
-"""The asyncio client: the same conversation, so only what its transport does itself is tried here."""
+"""The asyncio client: the conversation is the same, so only its transport is tested here."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def send(settings: Settings, *notes: Note) -> tuple[AsyncSmtpClient, list]:
     return asyncio.run(main())
 
 
-def test_ntlm_kerberos_and_both_ways_of_tls(postfix, dovecot, kdc, submission):
+def test_ntlm_kerberos_and_both_tls_modes(postfix, dovecot, kdc, submission):
     ticket = kdc.ticket()
     for settings, login in (
         (submission(postfix.port()), "NTLM"),
@@ -60,7 +60,7 @@ def test_messages_arrive_over_one_connection(postfix, submission, port):
         assert arrived.get_content() == note.text.replace("\r\n", "\n")
 
 
-def test_many_clients_share_one_loop(postfix, submission):
+def test_many_clients_share_one_event_loop(postfix, submission):
     notes = [Note() for _ in range(10)]
 
     async def one(note):
@@ -76,13 +76,13 @@ def test_many_clients_share_one_loop(postfix, submission):
 
 
 @pytest.mark.parametrize("port", ["expired", "wrong_name", "untrusted"])
-def test_a_certificate_that_is_not_good_is_refused(postfix, submission, port):
+def test_an_invalid_certificate_is_rejected(postfix, submission, port):
     with pytest.raises(CertificateError):
         send(submission(postfix.port(port)))
 
 
-def test_octets_before_tls_begins_are_refused():
-    """In the same packet as the 220, or right behind it."""
+def test_bytes_before_tls_begins_are_an_error():
+    """In the same packet as the 220, or in the next."""
     script = [say("220 hi"), expect("EHLO"), say("250-hi", "250 STARTTLS"), expect("STARTTLS")]
     with scripted_peer([*script, say("220 go", "250 injected"), wait_for_close()]) as peer:
         settings = Settings(host="127.0.0.1", port=peer.port, timeouts=PATIENT)
@@ -90,25 +90,25 @@ def test_octets_before_tls_begins_are_refused():
             send(replace(settings, tls=replace(settings.tls, mode=TlsMode.STARTTLS)))
 
 
-def test_nobody_listens():
+def test_no_server_on_the_port_is_a_connect_error():
     with pytest.raises(ConnectError):
         send(Settings(host="127.0.0.1", port=1))
 
 
-def test_a_name_that_no_server_can_have():
+def test_an_invalid_server_name_is_an_error():
     with pytest.raises(SettingsError, match="is not a valid server name"):
         send(Settings(host="mail..test"))
 
 
 @pytest.mark.parametrize("words", [["421 4.4.2 idle"], []])
-def test_a_session_that_the_server_ended_between_two_messages_is_opened_anew(words):
+def test_a_session_that_the_server_ended_between_two_messages_is_replaced(words):
     first = [*OPENING, *ACCEPTED, say("250 queued", *words)]
     second = [*OPENING, *ACCEPTED, say("250 queued"), expect("QUIT"), say("221 bye")]
 
     async def main(port):
         async with await AsyncSmtpClient.open(Settings(host="127.0.0.1", port=port)) as client:
             await client.send(Note())
-            while not client._transport._connection.ended:  # noqa: ASYNC110 - it tells nobody else
+            while not client._transport._connection.ended:  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0)
             await client.send(Note())
 
@@ -120,7 +120,7 @@ def test_a_session_that_the_server_ended_between_two_messages_is_opened_anew(wor
     ("script", "phase", "expected"),
     [
         ([wait_for_close()], Phase.GREETING, TimedOut),
-        ([reset()], Phase.GREETING, (ConnectError, Disconnected)),  # which of them is up to the network
+        ([reset()], Phase.GREETING, (ConnectError, Disconnected)),  # either, depending on the network
         ([*OPENING, expect("MAIL"), wait_for_close()], Phase.MAIL, TimedOut),
         ([*OPENING, expect("MAIL"), close()], Phase.MAIL, Disconnected),
         ([*OPENING, *ACCEPTED, wait_for_close()], Phase.FINAL, DeliveryUncertain),
@@ -128,13 +128,13 @@ def test_a_session_that_the_server_ended_between_two_messages_is_opened_anew(wor
         ([*OPENING, *ACCEPTED, reset()], Phase.FINAL, DeliveryUncertain),
     ],
 )
-def test_a_fault_has_the_same_error_as_on_a_blocking_socket(script, phase, expected):
+def test_a_fault_has_the_same_error_as_in_the_blocking_client(script, phase, expected):
     timeouts = ImpatientIn(phase) if script[-1].name == "wait_for_close" else PATIENT
     with scripted_peer(script, to_the_end=False) as peer, pytest.raises(expected):
         send(Settings(host="127.0.0.1", port=peer.port, timeouts=timeouts), Note())
 
 
-def test_a_cancelled_message_ends_the_session():
+def test_cancelling_a_message_ends_the_session():
     cancel = []
     script = [*OPENING, expect("MAIL"), Step("cancel", lambda _: cancel[0]()), wait_for_close()]
 

@@ -1,4 +1,4 @@
-"""The rules of AUTH: what is tried in which order, what may be said, and when to stop."""
+"""The rules of AUTH: the order of the attempts, what the client may send, and when it stops."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TICKET = Identity()
 
 @dataclass
 class Exchanges:
-    """Stands for ``sasl.Exchange``: says what it is told to, and notes what it was asked.
+    """Replaces ``sasl.Exchange``: returns prepared tokens, and records the attempts and challenges.
 
     Attributes:
-        tokens: the first token and the answers; an exception is raised. The last one is repeated.
-        unable: what keeps a protocol from beginning.
-        complete: whether the server counts as proved after the last token.
-        tried: what was tried, in order.
-        challenges: what the server sent, decoded.
+        tokens: the first token and the responses; an exception is raised. The last one is repeated.
+        unable: for a protocol, the error with which it cannot start.
+        complete: whether the server has authenticated itself after the last token.
+        tried: the attempts, in order.
+        challenges: the server's challenges, decoded.
     """
 
     tokens: tuple[bytes | Exception, ...] = (b"first", b"answer")
@@ -93,7 +93,7 @@ def log_in(driver):
     def log_in(*answers, offer="GSSAPI GSS-SPNEGO NTLM", identity=TICKET, mechanism="auto", **options):
         windows = WindowsAuthentication(identity=identity, mechanism=MechanismChoice(mechanism), **options)
         session = driver.session(authentication=windows)
-        driver.hear("220 hi")
+        driver.feed("220 hi")
         driver.run(session.open("me.test"), ehlo(f"AUTH {offer}") if offer else ehlo(), *answers)
         return session
 
@@ -104,21 +104,21 @@ def b64(token: bytes) -> str:
     return base64.b64encode(token).decode()
 
 
-# One exchange.
+# --- one exchange
 
 
-def test_a_short_token_goes_with_the_command_and_each_challenge_is_answered(driver, exchanges, log_in):
+def test_a_short_token_is_sent_with_the_command_and_each_challenge_is_answered(driver, exchanges, log_in):
     exchanges.tokens = (b"first", b"second", b"")
     session = log_in(f"334 {b64(b'challenge')}", "334 ", "235 2.7.0 welcome")
-    assert driver.said[1:] == [f"AUTH GSSAPI {b64(b'first')}", b64(b"second"), ""]
+    assert driver.sent[1:] == [f"AUTH GSSAPI {b64(b'first')}", b64(b"second"), ""]
     assert exchanges.challenges == [b"challenge", b""]
     assert str(session.login) == "GSSAPI with Kerberos"
 
 
-@pytest.mark.parametrize(("octets", "together"), [(372, True), (373, False)])
-def test_the_first_token_goes_with_the_command_if_it_fits_in_512_octets(driver, exchanges, log_in, octets, together):
+@pytest.mark.parametrize(("length", "together"), [(372, True), (373, False)])
+def test_the_first_token_is_sent_with_auth_if_it_fits_in_512_bytes(driver, exchanges, log_in, length, together):
     """RFC 4954, section 4."""
-    token = b"x" * octets
+    token = b"x" * length
     exchanges.tokens = (token,)
     log_in(*(["235 ok"] if together else ["334 ", "235 ok"]))
     lines = driver.writes[1:]
@@ -128,12 +128,12 @@ def test_the_first_token_goes_with_the_command_if_it_fits_in_512_octets(driver, 
 
 
 @pytest.mark.parametrize("text", ["", "ntlm supported", "====", "TlRMTVNTUAA="])
-def test_what_stands_beside_the_first_334_is_no_challenge(driver, exchanges, log_in, text):
-    """Exchange and Exim write prose there."""
+def test_text_after_the_first_334_is_not_a_challenge(driver, exchanges, log_in, text):
+    """Exchange and Exim send a text there."""
     exchanges.tokens = (b"x" * 1000,)
     log_in(f"334 {text}", "235 ok")
     assert exchanges.challenges == []
-    assert driver.said[-1] == b64(b"x" * 1000)
+    assert driver.sent[-1] == b64(b"x" * 1000)
 
 
 @pytest.mark.parametrize("challenge", ["YQ", "YQ=", "Y Q==", "YQ==YQ==", "=", "*", "ntlm supported", "YQ==\x00", "Ä"])
@@ -141,32 +141,32 @@ def test_a_challenge_that_is_not_base64_ends_the_exchange(driver, exchanges, log
     with pytest.raises(AuthenticationError, match="not base64"):
         log_in(f"334 {challenge}", "501 cancelled")
     assert exchanges.challenges == []
-    assert driver.said[-1] == "*"
+    assert driver.sent[-1] == "*"
 
 
 @pytest.mark.parametrize("answer", ["501 cancelled", "500 what?", "235 ok", "421 bye", END, "what"])
 def test_a_challenge_that_the_mechanism_does_not_allow_ends_the_exchange(driver, exchanges, log_in, answer):
-    """Why it ends counts for more than what the server says to that."""
+    """The error is the reason why it ends, not the server's reply to that."""
     exchanges.tokens = (b"first", AuthenticationError("The server's part cannot be used."))
     with pytest.raises(AuthenticationError, match="cannot be used") as raised:
         log_in("334 YQ==", answer)
-    assert driver.said[-1] == "*"
+    assert driver.sent[-1] == "*"
     assert not raised.value.transient
 
 
-def test_an_exchange_has_ten_rounds_at_the_most(driver, exchanges, log_in):
+def test_an_exchange_has_at_most_ten_rounds(driver, exchanges, log_in):
     with pytest.raises(AuthenticationError, match=r"did not finish the .* exchange within 10 rounds"):
         log_in(*["334 YQ=="] * 11, "501 cancelled")
     assert len(exchanges.challenges) == 10
-    assert driver.said[-2:] == [b64(b"answer"), "*"]
+    assert driver.sent[-2:] == [b64(b"answer"), "*"]
 
 
 @pytest.mark.parametrize("answers", [["235 welcome"], ["334 YQ==", "235 welcome"]])
-def test_a_server_that_lets_us_in_before_it_has_proved_itself_is_not_trusted(driver, exchanges, log_in, answers):
+def test_a_server_that_accepts_the_login_too_early_is_not_trusted(driver, exchanges, log_in, answers):
     exchanges.complete = False
     with pytest.raises(AuthenticationError, match="before authenticating itself"):
         log_in(*answers)
-    assert driver.said[-1] in (f"AUTH GSSAPI {b64(b'first')}", b64(b"answer"))
+    assert driver.sent[-1] in (f"AUTH GSSAPI {b64(b'first')}", b64(b"answer"))
 
 
 def test_a_challenge_may_be_as_long_as_a_ticket(exchanges, log_in):
@@ -175,13 +175,13 @@ def test_a_challenge_may_be_as_long_as_a_ticket(exchanges, log_in):
     assert len(exchanges.challenges) == 1
 
 
-def test_a_challenge_without_end_is_cut_off(exchanges, log_in):
+def test_an_endless_challenge_is_an_error(exchanges, log_in):
     with pytest.raises(ProtocolError, match="more than 12288 bytes"):
         log_in(b"334 " + b"x" * MAX_CHALLENGE_LINE)
     assert exchanges.challenges == []
 
 
-# Which mechanism, and what comes after it.
+# --- which mechanism, and which one is next
 
 ALL = "NTLM GSS-SPNEGO PLAIN LOGIN GSSAPI"
 
@@ -200,39 +200,39 @@ ALL = "NTLM GSS-SPNEGO PLAIN LOGIN GSSAPI"
     ],
 )
 def test_the_order_of_mechanisms(exchanges, log_in, offer, identity, mechanism, order):
-    """All carriers of one protocol, as long as the server does not know them; never a password in clear."""
+    """All mechanisms that can carry a protocol are tried, until the server supports one; never a plain password."""
     with pytest.raises(AuthenticationRefused, match="504") as raised:
         log_in(*["504 5.5.4 unrecognized"] * len(order), offer=offer, identity=identity, mechanism=mechanism)
     assert exchanges.tried == order
     assert str(raised.value).count("504") == len(order)
 
 
-def test_ntlm_takes_over_where_kerberos_cannot_begin(driver, exchanges, log_in):
+def test_ntlm_is_tried_if_kerberos_cannot_start(driver, exchanges, log_in):
     exchanges.unable["kerberos"] = CredentialError("There is no ticket.")
     session = log_in("235 ok", identity=USER)
     assert str(session.login) == "NTLM"
     assert exchanges.tried == ["GSSAPI with Kerberos", "NTLM"]
-    assert driver.said[-1] == f"AUTH NTLM {b64(b'first')}"
+    assert driver.sent[-1] == f"AUTH NTLM {b64(b'first')}"
 
 
-def test_if_nothing_can_begin_every_reason_is_told(driver, exchanges, log_in):
+def test_if_no_mechanism_can_start_every_reason_is_reported(driver, exchanges, log_in):
     exchanges.unable = {"kerberos": CredentialError("There is no ticket."), "ntlm": CredentialError("No NTLM.")}
     with pytest.raises(CredentialError, match=r"No NTLM\. Earlier attempts: There is no ticket\."):
         log_in(identity=USER)
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
-def test_the_password_of_a_refused_account_is_not_tried_elsewhere(driver, exchanges, log_in):
+def test_the_password_of_a_refused_account_is_not_tried_with_ntlm(driver, exchanges, log_in):
     error = CredentialError("The KDC refused the password.")
     error.account_refused = True
     exchanges.unable["kerberos"] = error
     with pytest.raises(CredentialError, match="refused the password"):
         log_in(identity=USER)
     assert exchanges.tried == ["GSSAPI with Kerberos"]
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
-def test_a_refused_ticket_may_come_by_another_carrier_but_never_as_the_weaker_ntlm(exchanges, log_in):
+def test_after_a_refused_ticket_another_mechanism_is_tried_but_never_ntlm(exchanges, log_in):
     with pytest.raises(AuthenticationRefused):
         log_in("535 no", "334 YQ==", "535 no", identity=USER)
     assert exchanges.tried == ["GSSAPI with Kerberos", "GSS-SPNEGO with Kerberos"]
@@ -240,18 +240,18 @@ def test_a_refused_ticket_may_come_by_another_carrier_but_never_as_the_weaker_nt
 
 @pytest.mark.parametrize("code", [504, 535])
 def test_a_password_is_tried_once(driver, exchanges, log_in, code):
-    """A second failure might lock the account."""
+    """A second failure could lock the account."""
     with pytest.raises(AuthenticationRefused, match="Check the user, the password") as raised:
         log_in("334 YQ==", f"{code} 5.7.8 no", identity=USER, mechanism="ntlm")
     assert exchanges.tried == ["NTLM"]
-    assert driver.said[-1] == b64(b"answer")
+    assert driver.sent[-1] == b64(b"answer")
     assert not raised.value.transient
 
 
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("code", [432, 451, 454])
-def test_a_server_that_cannot_judge_logins_now_is_worth_another_try_later(exchanges, log_in, before, code):
-    """RFC 4954: 454, temporary authentication failure; the domain controller cannot be reached."""
+def test_a_temporary_authentication_failure_is_transient(exchanges, log_in, before, code):
+    """RFC 4954: 454 is a temporary failure, for example if the domain controller cannot be reached."""
     with pytest.raises(AuthenticationRefused, match="try again later") as raised:
         log_in(*["334 YQ=="] * before, f"{code} 4.7.0 later", identity=USER)
     assert raised.value.transient
@@ -270,13 +270,13 @@ def test_a_connection_that_ends_during_auth_ends_the_login(exchanges, log_in, be
 
 
 @pytest.mark.parametrize(
-    ("octets", "code", "explained"),
+    ("length", "code", "explained"),
     [(20, 500, False), (1500, 500, True), (1500, 501, False), (9000, 501, True), (9000, 535, False)],
 )
-def test_a_token_that_may_be_too_long_is_explained(exchanges, log_in, octets, code, explained):
-    """Some servers then read its rest as commands, so nothing more is said to them."""
-    exchanges.tokens = (b"x" * octets,)
-    long = octets > 372
+def test_a_token_that_may_be_too_long_is_explained(exchanges, log_in, length, code, explained):
+    """Some servers then read the rest of it as commands, so the client sends nothing more."""
+    exchanges.tokens = (b"x" * length,)
+    long = length > 372
     with pytest.raises(AuthenticationRefused) as raised:
         log_in(*(["334 "] if long else []), f"{code} no", offer="GSSAPI NTLM")
     assert ("hundreds of groups" in str(raised.value)) is explained
@@ -284,19 +284,19 @@ def test_a_token_that_may_be_too_long_is_explained(exchanges, log_in, octets, co
 
 @pytest.mark.parametrize("mechanism", ["auto", "kerberos", "ntlm"])
 @pytest.mark.parametrize("offer", ["", "PLAIN LOGIN CRAM-MD5"])
-def test_nothing_is_said_where_windows_authentication_is_not_offered(driver, exchanges, log_in, offer, mechanism):
+def test_nothing_is_sent_if_windows_authentication_is_not_offered(driver, exchanges, log_in, offer, mechanism):
     with pytest.raises(AuthenticationNotOffered, match=f"it offers {', '.join(offer.split()) or 'no auth'}"):
         log_in(offer=offer, identity=USER, mechanism=mechanism)
     assert exchanges.tried == []
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
-def test_who_may_go_on_anonymously_does_so_with_a_warning(driver, exchanges, log_in, caplog):
+def test_anonymous_if_not_offered_continues_with_a_warning(driver, exchanges, log_in, caplog):
     session = log_in(offer="PLAIN", anonymous_if_not_offered=True)
     assert session.login is None
     assert exchanges.tried == []
     assert "the session is anonymous" in caplog.text
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
 
 
 @pytest.mark.parametrize("answers", [["535 no", "535 no"], ["334 YQ==", "454 later"]])
@@ -304,4 +304,4 @@ def test_a_refused_login_is_never_followed_by_anonymous_mail(driver, exchanges, 
     with pytest.raises(AuthenticationRefused):
         log_in(*answers, anonymous_if_not_offered=True)
     assert exchanges.tried
-    assert not any(line.startswith("MAIL") for line in driver.said)
+    assert not any(line.startswith("MAIL") for line in driver.sent)

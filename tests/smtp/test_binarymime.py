@@ -1,4 +1,4 @@
-"""Attachments as they are, to a server that offers BINARYMIME (RFC 3030)."""
+"""Attachments without encoding, to a server that offers BINARYMIME (RFC 3030)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import (
     Step,
     expect,
-    expect_octets,
+    expect_bytes,
     say,
     scripted_peer,
     start_tls,
@@ -26,7 +26,7 @@ from tests.servers.scripted import (
 )
 from tests.smtp.scripts import GOODBYE, hello
 
-OCTETS = bytes(range(256)) * 4096  # with every line end there is, and none
+BYTES = bytes(range(256)) * 4096  # contains every kind of line end
 
 OFFER = ("PIPELINING", "CHUNKING", "BINARYMIME", "8BITMIME")
 ENVELOPE = [expect("MAIL FROM:<a@b.test> BODY=BINARYMIME"), say("250 m"), expect("RCPT"), say("250 r")]
@@ -35,7 +35,7 @@ ENVELOPE = [expect("MAIL FROM:<a@b.test> BODY=BINARYMIME"), say("250 m"), expect
 @pytest.fixture
 def file(tmp_path):
     file = tmp_path / "table.bin"
-    file.write_bytes(OCTETS)
+    file.write_bytes(BYTES)
     return file
 
 
@@ -48,7 +48,7 @@ def settings(peer, tls=None) -> Settings:
 
 
 def content(size: int) -> list[Step]:
-    return [expect(f"BDAT {size} LAST"), expect_octets(size), say("250 2.0.0 taken")]
+    return [expect(f"BDAT {size} LAST"), expect_bytes(size), say("250 2.0.0 taken")]
 
 
 def send_blocking(settings, message):
@@ -66,17 +66,17 @@ def send_asyncio(settings, message):
 
 @pytest.mark.parametrize("send", [send_blocking, send_asyncio])
 @pytest.mark.parametrize("count", [1, 3])
-def test_files_arrive_as_they_are(file, send, count):
+def test_files_arrive_without_encoding(file, send, count):
     sent = message(*[file] * count)
     size = sent.content(eight_bit=True, binary=True, utf8=False).size
 
     with scripted_peer([*hello(*OFFER), *ENVELOPE, *content(size), *GOODBYE]) as peer:
         assert send(settings(peer), sent).size == size
 
-    assert peer.received.count(b"Content-Transfer-Encoding: binary\r\n\r\n" + OCTETS + b"\r\n--=_") == count
+    assert peer.received.count(b"Content-Transfer-Encoding: binary\r\n\r\n" + BYTES + b"\r\n--=_") == count
 
 
-def test_under_tls_a_file_arrives_all_the_same(file, certificates):
+def test_a_file_arrives_without_encoding_under_tls(file, certificates):
     sent = message(file)
     size = sent.content(eight_bit=True, binary=True, utf8=False).size
     tls = Tls(mode=TlsMode.IMPLICIT, ca_bundle=str(certificates.authority))
@@ -84,11 +84,11 @@ def test_under_tls_a_file_arrives_all_the_same(file, certificates):
     with scripted_peer([start_tls(certificates.server), *hello(*OFFER), *ENVELOPE, *content(size), *GOODBYE]) as peer:
         send_blocking(settings(peer, tls), sent)
 
-    assert OCTETS in peer.received
+    assert BYTES in peer.received
 
 
 @pytest.mark.parametrize("send", [send_blocking, send_asyncio])
-def test_a_file_that_becomes_shorter_is_not_sent_to_its_end(file, send):
+def test_a_file_that_becomes_shorter_is_not_sent_completely(file, send):
     sent = message(file)
     size = sent.content(eight_bit=True, binary=True, utf8=False).size
     shorten = Step("shorten the file", lambda _: os.truncate(file, 300_000))
@@ -100,14 +100,14 @@ def test_a_file_that_becomes_shorter_is_not_sent_to_its_end(file, send):
     assert len(peer.received.partition(b" LAST\r\n")[2]) < size
 
 
-def test_a_server_that_refuses_half_way_is_heard(tmp_path):
+def test_a_refusal_during_the_content_is_read(tmp_path):
     file = tmp_path / "large.bin"
-    file.write_bytes(OCTETS * 64)
+    file.write_bytes(BYTES * 64)
     script = [
         *hello(*OFFER),
         *ENVELOPE,
         expect("BDAT"),
-        expect_octets(50_000),
+        expect_bytes(50_000),
         say("552 5.3.4 too big"),
         stop_reading(),
     ]

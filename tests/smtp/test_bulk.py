@@ -1,4 +1,4 @@
-"""Many messages in one go: each has the outcome it would have alone, in order; none is lost, none sent twice."""
+"""Many messages in bulk: each has the outcome it would have alone, in order; none is lost or sent twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_smtp_cm.smtp.settings import Settings
 from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
-from tests.servers.scripted import expect, expect_content, expect_octets, reset, say, scripted_peer
+from tests.servers.scripted import expect, expect_bytes, expect_content, reset, say, scripted_peer
 from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import wait_until_the_peer_has_closed
@@ -33,7 +33,7 @@ OK = ("250 r", "250 m", "250 t", "250 2.0.0 f")  # to RSET, MAIL, RCPT, BDAT
 
 
 class Blocking:
-    """A function that opens a session, sends all and returns the outcomes; ``client`` is the one that does."""
+    """A function that opens a session, sends all messages and returns the outcomes; ``client`` is its client."""
 
     def __call__(self, settings, messages, **options):
         with SmtpClient.open(settings) as self.client:
@@ -41,7 +41,7 @@ class Blocking:
 
 
 class OnAsyncio:
-    """The same with the other client."""
+    """The same with the asyncio client."""
 
     def __call__(self, settings, messages, **options):
         async def main():
@@ -74,7 +74,7 @@ MIXED = {
 
 @pytest.mark.parametrize("port", ["default", "no_chunking", "no_pipelining", "bare"])
 def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, send_all, port):
-    """Among them such that are refused as a whole, in part, or half-way, a large one, and one that cannot be sent."""
+    """Some are refused, for all or some recipients or during the content; one is large, and one cannot be sent."""
     messages = [
         *(Note((address,)) for address in MIXED),
         Note(("bob@corp.test", "refused@corp.test")),
@@ -101,7 +101,7 @@ def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, 
 
 
 @pytest.mark.parametrize("port", ["few_errors", "few_errors_no_chunking"])
-def test_a_server_that_ends_the_session_after_many_errors_gets_the_rest_in_another(
+def test_if_the_server_ends_the_session_after_many_errors_the_rest_is_sent_in_another(
     postfix, submission, send_all, port
 ):
     messages = [Note(("refused@corp.test" if number % 2 else "bob@corp.test",)) for number in range(60)]
@@ -114,7 +114,7 @@ def test_a_server_that_ends_the_session_after_many_errors_gets_the_rest_in_anoth
     assert [copies[message_id] for message_id in sent] == [1] * 30
 
 
-def test_too_large_a_message_is_no_trouble_for_the_next(postfix, submission, send_all):
+def test_a_message_that_is_too_large_does_not_affect_the_next(postfix, submission, send_all):
     large = Note(("bob@corp.test",), text="0123456789\r\n" * (SIZE_LIMIT // 10))
     for port in ("small", "small_unannounced"):
         outcomes = send_all(submission(postfix.port(port)), [Note(), large, Note()])
@@ -122,7 +122,7 @@ def test_too_large_a_message_is_no_trouble_for_the_next(postfix, submission, sen
         assert [isinstance(outcome, SendResult) for outcome in outcomes] == [True, False, True]
 
 
-# --- against a server that breaks off
+# --- with a server that ends the session
 
 
 def greeting(*extensions):
@@ -138,10 +138,10 @@ def settings(peer):
 
 
 def taken(note, *replies):
-    """Return the steps that take a message by BDAT and answer with these replies, or as if all were well."""
+    """Return the steps that accept a message with BDAT, with these replies, or with positive ones."""
     size = note.content(eight_bit=True, binary=False, utf8=False).size
     return [
-        *(expect("RSET"), expect("MAIL"), expect("RCPT"), expect(f"BDAT {size} LAST"), expect_octets(size)),
+        *(expect("RSET"), expect("MAIL"), expect("RCPT"), expect(f"BDAT {size} LAST"), expect_bytes(size)),
         *([say(*replies)] if replies else []),
     ]
 
@@ -169,10 +169,10 @@ def large_note():
 
 
 def taken_alone(note):
-    """Return the steps that accept a large message by BDAT."""
+    """Return the steps that accept a large message with BDAT."""
     size = note.content(eight_bit=True, binary=False, utf8=False).size
     envelope = [expect("MAIL"), expect("RCPT"), say("250 m", "250 t")]
-    return [*envelope, expect(f"BDAT {size} LAST"), expect_octets(size)]
+    return [*envelope, expect(f"BDAT {size} LAST"), expect_bytes(size)]
 
 
 def test_messages_stay_in_order_if_the_session_ends_before_a_large_one(send_all):
@@ -185,7 +185,7 @@ def test_messages_stay_in_order_if_the_session_ends_before_a_large_one(send_all)
     assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
 
 
-def test_messages_stay_in_order_if_the_session_ends_before_a_large_one_with_data(send_all):
+def test_messages_stay_in_order_if_the_session_ends_before_a_large_one_sent_with_data(send_all):
     notes = [Note(), Note(), large_note()]
     envelope = [expect("MAIL"), expect("RCPT"), expect("DATA")]
     go_ahead = ("250 m", "250 t", "354 go")
@@ -201,7 +201,7 @@ def test_messages_stay_in_order_if_the_session_ends_before_a_large_one_with_data
     assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
 
 
-def test_a_group_goes_over_another_session_if_the_session_ends_before_it(send_all):
+def test_a_group_is_sent_over_another_session_if_the_session_ends_before_it(send_all):
     notes = [large_note(), Note(), Note()]
     first = [*taken_alone(notes[0]), say("250 f", "421 4.7.0 one message a session")]
     second = [*taken(notes[1]), *taken(notes[2]), say(*OK, *OK), expect("QUIT")]
@@ -223,7 +223,7 @@ def test_messages_that_were_sent_are_uncertain_if_the_connection_breaks(send_all
     assert [notes[number].message_id in str(outcomes[number]) for number in (2, 3)] == [True, True]
 
 
-def test_messages_that_were_not_sent_go_over_another_session(send_all):
+def test_messages_that_were_not_sent_are_sent_over_another_session(send_all):
     """Two groups are uncertain, the third is sent over a new session."""
     notes = [Note() for _ in range(3 * GROUP)]
     first = [step for note in notes[: 2 * GROUP] for step in taken(note)]
@@ -234,7 +234,7 @@ def test_messages_that_were_not_sent_go_over_another_session(send_all):
     assert kinds(outcomes) == [DeliveryUncertain] * (2 * GROUP) + [SendResult] * GROUP
 
 
-def test_421_instead_of_the_confirmation_leaves_one_message_in_doubt(send_all):
+def test_421_instead_of_the_final_reply_makes_one_message_uncertain(send_all):
     notes = [Note() for _ in range(3)]
     first = [step for note in notes for step in taken(note)]
     second = [step for note in notes[1:] for step in taken(note, *OK)]
@@ -248,8 +248,8 @@ def test_421_instead_of_the_confirmation_leaves_one_message_in_doubt(send_all):
     assert kinds(outcomes) == [DeliveryUncertain, SendResult, SendResult]
 
 
-def test_a_server_that_takes_nothing_ends_it(send_all):
-    """Else it would be asked for ever."""
+def test_a_server_that_accepts_no_message_ends_the_iteration(send_all):
+    """Otherwise, session after session would be opened without an end."""
     notes = [Note() for _ in range(3)]
     first = [step for note in notes for step in taken(note)]
     with (
@@ -259,7 +259,7 @@ def test_a_server_that_takes_nothing_ends_it(send_all):
         send_all(settings(peer), notes)
 
 
-def test_a_server_that_is_gone_ends_it(send_all):
+def test_a_server_that_is_unreachable_ends_the_iteration(send_all):
     notes = [Note() for _ in range(3)]
     first = [step for note in notes for step in taken(note)]
     with (
@@ -269,7 +269,7 @@ def test_a_server_that_is_gone_ends_it(send_all):
         send_all(settings(peer), notes)
 
 
-def test_with_data_the_next_envelope_leaves_with_the_content(send_all):
+def test_with_data_the_next_envelope_is_sent_with_the_content(send_all):
     turn = [expect("MAIL"), expect("RCPT"), expect("DATA")]
     with scripted_peer(
         [
@@ -285,7 +285,7 @@ def test_with_data_the_next_envelope_leaves_with_the_content(send_all):
     assert kinds(outcomes) == [SendResult, RecipientsRefused, SendResult]
 
 
-def test_with_data_one_message_at_the_most_is_in_doubt(send_all):
+def test_with_data_at_most_one_message_is_uncertain(send_all):
     notes = [Note() for _ in range(3)]
     turn = [expect("MAIL"), expect("RCPT"), expect("DATA")]
     content = [expect_content(), *turn]
@@ -307,10 +307,10 @@ def test_with_data_one_message_at_the_most_is_in_doubt(send_all):
     assert kinds(outcomes) == [DeliveryUncertain, SendResult, SendResult]
 
 
-# --- where messages come from, and where outcomes go
+# --- the iterator of messages, and the iterator of outcomes
 
 
-def test_messages_are_taken_as_they_are_needed(postfix, submission):
+def test_messages_are_taken_from_the_iterator_when_they_are_needed(postfix, submission):
     taken_from, given = [], []
 
     def notes():
@@ -326,7 +326,7 @@ def test_messages_are_taken_as_they_are_needed(postfix, submission):
     assert kinds(given) == [SendResult] * (10 * GROUP)
 
 
-def test_a_group_is_bounded_in_octets(postfix, submission):
+def test_a_group_is_bounded_in_bytes(postfix, submission):
     ahead = []
 
     def notes():
@@ -340,7 +340,7 @@ def test_a_group_is_bounded_in_octets(postfix, submission):
         list(outcomes)
 
 
-def test_an_error_of_whoever_makes_the_messages_comes_after_the_outcomes_of_those_before(postfix, submission):
+def test_an_error_of_the_iterator_is_raised_after_the_earlier_outcomes(postfix, submission):
     def notes():
         yield Note()
         yield Note()
@@ -354,7 +354,7 @@ def test_an_error_of_whoever_makes_the_messages_comes_after_the_outcomes_of_thos
         client.send(Note())
 
 
-def test_whoever_takes_no_more_outcomes_ends_the_session_and_may_go_on_in_another(postfix, submission):
+def test_if_the_caller_stops_early_the_session_ends_and_another_can_be_used(postfix, submission):
     with SmtpClient.open(submission(postfix.port())) as client:
         outcomes = client.send_all(Note() for _ in range(5))
         assert isinstance(next(outcomes), SendResult)
@@ -364,12 +364,12 @@ def test_whoever_takes_no_more_outcomes_ends_the_session_and_may_go_on_in_anothe
     gc.collect()
 
 
-def test_no_message_is_no_conversation(send_all):
+def test_without_messages_nothing_is_sent(send_all):
     with scripted_peer([*CHUNKING, expect("QUIT")], to_the_end=False) as peer:
         assert send_all(settings(peer), []) == []
 
 
-def test_all_or_nothing_holds_for_each(postfix, submission, send_all):
+def test_all_or_nothing_applies_to_each_message(postfix, submission, send_all):
     messages = [Note(("bob@corp.test", "refused@corp.test")), Note()]
     outcomes = send_all(submission(postfix.port()), messages, all_or_nothing=True)
 
@@ -377,7 +377,7 @@ def test_all_or_nothing_holds_for_each(postfix, submission, send_all):
     assert outcomes[0].result is None
 
 
-def test_what_the_site_does_not_let_pass_is_an_outcome(postfix, submission, send_all):
+def test_a_message_that_the_site_rejects_is_an_outcome(postfix, submission, send_all):
     def policy(message):
         if "eve@evil.test" in message.recipients:
             raise ValueError("not to eve@evil.test")
@@ -390,12 +390,12 @@ def test_what_the_site_does_not_let_pass_is_an_outcome(postfix, submission, send
     assert Disconnected not in kinds(outcomes)
 
 
-# --- with a server that counts
+# --- rates and limits
 
 
 @pytest.fixture
 def clock(monkeypatch, send_all):
-    """Time that passes when a client sleeps, and the pauses that it makes.
+    """A clock that advances when a client sleeps, and records its pauses.
 
     If ``sessions_end`` is set, the server ends the session in every pause.
     """
@@ -427,12 +427,12 @@ def clock(monkeypatch, send_all):
 
 
 def alone(note):
-    """Return the steps that take a message by BDAT, as one that is sent by itself."""
+    """Return the steps that accept a message with BDAT that is sent alone, not in a group."""
     return [*taken(note)[1:], say(*OK[1:])]
 
 
-def test_messages_leave_evenly_spaced(send_all, clock):
-    """Each waits for the one before, so that no two leave together."""
+def test_messages_are_sent_evenly_spaced(send_all, clock):
+    """Each waits for the reply to the previous one."""
     notes = [Note() for _ in range(4)]
     with scripted_peer(
         [*CHUNKING, *(step for note in notes for step in alone(note)), expect("QUIT")], to_the_end=False
@@ -453,9 +453,9 @@ def test_a_message_that_takes_longer_than_the_pause_is_followed_at_once(send_all
     assert clock.pauses == []
 
 
-@pytest.mark.parametrize("end", [[], [say("421 4.4.2 idle for too long")]], ids=["without a word", "421"])
-def test_a_server_that_ends_an_idle_session_gets_the_next_message_in_another(send_all, clock, end):
-    """Every time; nothing is in doubt."""
+@pytest.mark.parametrize("end", [[], [say("421 4.4.2 idle for too long")]], ids=["silently", "421"])
+def test_if_the_server_ends_an_idle_session_the_next_message_is_sent_in_another(send_all, clock, end):
+    """Every time; no message is uncertain."""
     clock.sessions_end = True
     notes = [Note() for _ in range(4)]
     scripts = [[*CHUNKING, *alone(note), *end] for note in notes]
@@ -466,7 +466,7 @@ def test_a_server_that_ends_an_idle_session_gets_the_next_message_in_another(sen
 
 
 def test_after_a_long_pause_the_session_is_probed(send_all, clock):
-    """Something on the way may have dropped it silently."""
+    """A device between client and server may have dropped it silently."""
     notes = [Note() for _ in range(2)]
     with scripted_peer(
         [*CHUNKING, *alone(notes[0]), expect("NOOP"), say("250 ok"), *alone(notes[1]), expect("QUIT")],
@@ -479,7 +479,7 @@ def test_after_a_long_pause_the_session_is_probed(send_all, clock):
 
 
 @pytest.mark.parametrize("extensions", [("PIPELINING", "CHUNKING"), ("PIPELINING",), ()])
-def test_a_connection_takes_no_more_messages_than_it_may(send_all, extensions):
+def test_a_connection_has_at_most_the_allowed_number_of_messages(send_all, extensions):
     notes = [Note() for _ in range(5)]
     if "CHUNKING" in extensions:
         sessions = [
@@ -503,7 +503,7 @@ def test_a_connection_takes_no_more_messages_than_it_may(send_all, extensions):
     assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
 
 
-def test_a_session_that_is_full_is_ended_before_the_pause(send_all, clock):
+def test_a_session_with_all_its_messages_is_ended_before_the_pause(send_all, clock):
     notes = [Note() for _ in range(2)]
     goodbye = [expect("QUIT"), say("221 bye")]
     with scripted_peer(*[[*CHUNKING, *alone(note), *goodbye] for note in notes]) as peer:
@@ -515,7 +515,7 @@ def test_a_session_that_is_full_is_ended_before_the_pause(send_all, clock):
 
 @pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
 @pytest.mark.parametrize("most", [0, -1])
-def test_a_limit_that_lets_nothing_through_is_refused(send_all, limit, most):
+def test_a_limit_below_one_message_is_rejected(send_all, limit, most):
     with (
         scripted_peer([*CHUNKING, expect("QUIT")], to_the_end=False) as peer,
         pytest.raises(ValueError, match=rf"{limit} must be a positive number, not {most}\."),

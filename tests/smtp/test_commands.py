@@ -1,4 +1,4 @@
-"""The envelope's commands, and what never becomes part of one."""
+"""The commands of the envelope, and input that must not become part of one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from airflow_smtp_cm.smtp.commands import DeliveryNotification, mail_command, rcpt_command
 from airflow_smtp_cm.smtp.errors import MessageError
 from airflow_smtp_cm.smtp.extensions import Extensions
-from tests.smtp.outgoing import Octets
+from tests.smtp.outgoing import RawContent
 
 EVERYTHING = Extensions({"SIZE": "", "8BITMIME": "", "SMTPUTF8": "", "DSN": "", "BINARYMIME": ""}, ())
 
@@ -31,32 +31,32 @@ EVERYTHING = Extensions({"SIZE": "", "8BITMIME": "", "SMTPUTF8": "", "DSN": "", 
         "",
     ],
 )
-def test_what_is_no_address_is_refused_before_it_becomes_a_command(address):
+def test_an_invalid_address_is_rejected_before_it_becomes_a_command(address):
     with pytest.raises(MessageError):
         rcpt_command(address, None)
     with pytest.raises(MessageError):
-        mail_command(address, Octets(b""), EVERYTHING, None)
+        mail_command(address, RawContent(b""), EVERYTHING, None)
 
 
 @pytest.mark.parametrize("address", ["a@b.test", '"a b"@c.test', r'"a\"b>"@c.test', "a@[127.0.0.1]", "bøb@corp.test"])
-def test_an_address_goes_into_the_command_as_it_is(address):
+def test_an_address_is_unchanged_in_the_command(address):
     assert rcpt_command(address, None).line == f"RCPT TO:<{address}>"
 
 
-def test_mail_names_what_the_message_needs():
-    content = Octets(b"x" * 10, body="8BITMIME", utf8=True)
+def test_mail_has_the_parameters_that_the_message_needs():
+    content = RawContent(b"x" * 10, body="8BITMIME", utf8=True)
     assert mail_command("a@b.test", content, EVERYTHING, None).line == (
         "MAIL FROM:<a@b.test> SIZE=10 BODY=8BITMIME SMTPUTF8"
     )
 
 
-def test_mail_says_nothing_to_a_server_that_offers_nothing():
-    assert mail_command("a@b.test", Octets(b"x"), Extensions.none(), None).line == "MAIL FROM:<a@b.test>"
+def test_mail_has_no_parameters_without_extensions():
+    assert mail_command("a@b.test", RawContent(b"x"), Extensions.none(), None).line == "MAIL FROM:<a@b.test>"
 
 
-def test_delivery_notifications_are_asked_for_in_xtext():
+def test_delivery_notifications_are_requested_in_xtext():
     notification = DeliveryNotification(notify=("SUCCESS", "FAILURE"), full=True, envelope_id="a+b = c")
-    assert mail_command("a@b.test", Octets(b""), EVERYTHING, notification).line.endswith(
+    assert mail_command("a@b.test", RawContent(b""), EVERYTHING, notification).line.endswith(
         " RET=FULL ENVID=a+2Bb+20+3D+20c"
     )
     assert rcpt_command("a@b.test", notification).line == "RCPT TO:<a@b.test> NOTIFY=SUCCESS,FAILURE"

@@ -1,4 +1,4 @@
-"""The rules of a session: how it begins, how it goes over to TLS, and what ends it."""
+"""The rules of a session: how it begins, how it starts TLS, and what ends it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def send(session, note=None, **options):
     return session.send(note or Note(), all_or_nothing=options.get("all_or_nothing", False), notification=None)
 
 
-# How it begins.
+# --- how it begins
 
 
 def test_a_session_begins_with_the_greeting_and_ehlo(driver):
     session = driver.session()
-    driver.hear("220-mail.test\n220 ESMTP")
+    driver.feed("220-mail.test\n220 ESMTP")
     driver.run(session.open("me.test"), ehlo("PIPELINING", "SIZE 1000"))
     assert driver.writes == [b"EHLO me.test\r\n"]
     assert session.wire.extensions.size_limit == 1000
@@ -45,34 +45,34 @@ def test_a_session_begins_with_the_greeting_and_ehlo(driver):
 
 
 @pytest.mark.parametrize("code", [500, 502, 504])
-def test_helo_follows_where_ehlo_is_not_known(driver, code):
+def test_helo_is_sent_if_ehlo_is_not_implemented(driver, code):
     session = driver.session()
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     driver.run(session.open("me.test"), f"{code} what?", "250-mail.test\n250 PIPELINING")
-    assert driver.said == ["EHLO me.test", "HELO me.test"]
+    assert driver.sent == ["EHLO me.test", "HELO me.test"]
     assert "PIPELINING" not in session.wire.extensions
 
 
 @pytest.mark.parametrize("code", [421, 450, 451, 501, 503, 535, 550, 554])
-def test_helo_does_not_follow_where_ehlo_is_refused_for_another_reason(driver, code):
+def test_helo_is_not_sent_if_ehlo_is_refused_for_another_reason(driver, code):
     session = driver.session()
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     with pytest.raises(Refused) as raised:
         driver.run(session.open("me.test"), f"{code} no")
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
     assert raised.value.code == code
     assert raised.value.transient is (code < 500)
 
 
-def test_a_server_that_takes_neither_ehlo_nor_helo_is_given_up(driver):
-    driver.hear("220 hi")
+def test_a_server_that_accepts_neither_ehlo_nor_helo_is_an_error(driver):
+    driver.feed("220 hi")
     with pytest.raises(Refused, match=r"refused EHLO and HELO: 550 5\.7\.1 no"):
         driver.run(driver.session().open("me.test"), "502 what?", "550 5.7.1 no")
 
 
 @pytest.mark.parametrize("code", [421, 450, 521, 554])
-def test_nothing_is_said_to_a_server_that_turns_us_away(driver, code):
-    driver.hear(f"{code} no")
+def test_nothing_is_sent_to_a_server_that_rejects_the_connection(driver, code):
+    driver.feed(f"{code} no")
     with pytest.raises(Refused, match=f"{code} no") as raised:
         driver.run(driver.session().open("me.test"))
     assert raised.value.phase is Phase.GREETING
@@ -80,72 +80,72 @@ def test_nothing_is_said_to_a_server_that_turns_us_away(driver, code):
     assert driver.writes == []
 
 
-# STARTTLS.
+# --- STARTTLS
 
 
-def test_what_was_offered_in_clear_is_forgotten_under_tls(driver):
+def test_extensions_offered_before_tls_are_forgotten(driver):
     session = driver.session(**STARTTLS)
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     driver.run(
         session.open("me.test"), ehlo("AUTH NTLM", "STARTTLS", "PIPELINING", "SIZE 1"), "220 go", ehlo("CHUNKING")
     )
-    assert driver.said == ["EHLO me.test", "STARTTLS", "EHLO me.test"]
+    assert driver.sent == ["EHLO me.test", "STARTTLS", "EHLO me.test"]
     assert session.wire.extensions.keywords == {"CHUNKING": ""}
     assert session.wire.extensions.mechanisms == ()
     assert session.wire.tls is not None
 
 
-def test_what_was_offered_in_clear_is_forgotten_even_if_only_helo_is_known_under_tls(driver):
+def test_extensions_offered_before_tls_are_forgotten_even_if_only_helo_succeeds_under_tls(driver):
     session = driver.session(**STARTTLS)
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     driver.run(session.open("me.test"), ehlo("STARTTLS", "PIPELINING"), "220 go", "502 what?", "250 hi")
-    assert driver.said[-2:] == ["EHLO me.test", "HELO me.test"]
+    assert driver.sent[-2:] == ["EHLO me.test", "HELO me.test"]
     assert session.wire.extensions.keywords == {}
 
 
 @pytest.mark.parametrize("hello", [(ehlo("AUTH NTLM"),), ("502 what?", "250 hi")])
-def test_nothing_follows_in_clear_where_starttls_is_not_offered(driver, hello):
-    driver.hear("220 hi")
+def test_nothing_is_sent_unencrypted_if_starttls_is_not_offered(driver, hello):
+    driver.feed("220 hi")
     with pytest.raises(StartTlsNotOffered, match=r"not offer STARTTLS\. Enable SSL makes TLS mandatory") as raised:
         driver.run(driver.session(**STARTTLS).open("me.test"), *hello)
     assert not raised.value.transient
-    assert driver.said[-1] in ("EHLO me.test", "HELO me.test")
+    assert driver.sent[-1] in ("EHLO me.test", "HELO me.test")
 
 
 @pytest.mark.parametrize("code", [421, 454, 501, 502, 554])
-def test_nothing_follows_in_clear_where_starttls_is_refused(driver, code):
-    driver.hear("220 hi")
+def test_nothing_is_sent_unencrypted_if_starttls_is_refused(driver, code):
+    driver.feed("220 hi")
     with pytest.raises(StartTlsNotOffered, match=f'refused STARTTLS: "{code} no" Enable SSL makes') as raised:
         driver.run(driver.session(**STARTTLS).open("me.test"), ehlo("STARTTLS"), f"{code} no")
-    assert driver.said[-1] == "STARTTLS"
+    assert driver.sent[-1] == "STARTTLS"
     assert raised.value.transient is (code < 500)
 
 
 @pytest.mark.parametrize(
     "injected", ["250-mail.test\n250 AUTH NTLM", b"2", b"\r\n", "454 no", b"\x16\x03\x03\x00\x02"]
 )
-def test_octets_that_come_with_the_220_to_starttls_are_an_error(driver, injected):
-    """Somebody in between would inject text into the TLS session (plaintext injection)."""
+def test_bytes_that_come_with_the_220_to_starttls_are_an_error(driver, injected):
+    """Otherwise, an attacker could inject plaintext into the TLS session."""
     session = driver.session(**STARTTLS)
-    driver.hear("220 hi")
+    driver.feed("220 hi")
     with pytest.raises(ProtocolError) as raised:
         driver.run(session.open("me.test"), ehlo("STARTTLS"), ("220 go", injected))
     assert not raised.value.transient
     assert session.wire.closed
-    assert driver.said[-1] == "STARTTLS"
+    assert driver.sent[-1] == "STARTTLS"
 
 
 def test_implicit_tls_begins_before_the_greeting(driver):
     driver.under_tls = "220 hi"
     driver.run(driver.session(tls=Tls(mode=TlsMode.IMPLICIT)).open("me.test"), ehlo("STARTTLS"))
-    assert driver.said == ["EHLO me.test"]
+    assert driver.sent == ["EHLO me.test"]
     assert driver.trace[:2] == ["*: TLSv1.3, TLS_AES_256_GCM_SHA384", "S: 220 hi"]
 
 
-# What ends it.
+# --- what ends it
 
 
-def ways_to_say_something(session):
+def commands_of(session):
     return {
         "MAIL": send(session),
         "NOOP": session.noop(),
@@ -155,28 +155,28 @@ def ways_to_say_something(session):
 
 @pytest.mark.parametrize("command", ["MAIL", "NOOP", "nothing"])
 @pytest.mark.parametrize("doubled", ["250 ok\n250 ok", ("250 ok", b"25"), ("250 ok", b"\r\n")])
-def test_a_reply_too_many_is_an_error_before_the_next_command(driver, command, doubled):
-    """It would be taken for the reply to that."""
+def test_an_unsolicited_reply_is_an_error_before_the_next_command(driver, command, doubled):
+    """Otherwise, it would be mistaken for the reply to that command."""
     session = driver.opened("PIPELINING", "CHUNKING")
     driver.run(session.noop(), doubled)
     with pytest.raises(ProtocolError, match=r"sent an unsolicited reply|not an SMTP reply") as raised:
-        driver.run(ways_to_say_something(session)[command])
+        driver.run(commands_of(session)[command])
     assert raised.value.phase in (Phase.MAIL, Phase.NOOP)
     assert session.wire.closed
-    assert driver.said == ["NOOP"]
+    assert driver.sent == ["NOOP"]
 
 
 @pytest.mark.parametrize("command", ["MAIL", "NOOP", "nothing"])
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("data", "error"),
     [("421 4.4.2 idle for too long", Refused), (END, Disconnected), (("421 4.4.2 bye", END), Refused)],
 )
-def test_a_server_that_has_left_is_noticed_before_the_next_command(driver, command, said, error):
+def test_a_closed_connection_is_noticed_before_the_next_command(driver, command, data, error):
     """A message that is not even sent cannot be uncertain."""
     session = driver.opened("PIPELINING", "CHUNKING")
-    driver.hear(said)
+    driver.feed(data)
     with pytest.raises(error) as raised:
-        driver.run(ways_to_say_something(session)[command])
+        driver.run(commands_of(session)[command])
     assert type(raised.value) is error
     assert raised.value.transient
     assert session.wire.closed
@@ -199,11 +199,11 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("when", ["EHLO", "STARTTLS", "NOOP", "MAIL", "RCPT", "DATA"])
-def test_whatever_ends_the_conversation_has_its_error_at_every_command(driver, when, end):
+def test_every_end_of_the_conversation_has_its_error_at_every_command(driver, when, end):
     answer, error, transient = ENDS[end]
     if when in ("EHLO", "STARTTLS"):
         session = driver.session(**STARTTLS)
-        driver.hear("220 hi")
+        driver.feed("220 hi")
         steps = session.open("me.test")
         answers = [answer] if when == "EHLO" else [ehlo("STARTTLS"), answer]
     else:
@@ -218,10 +218,10 @@ def test_whatever_ends_the_conversation_has_its_error_at_every_command(driver, w
     assert type(raised.value) is error
     assert raised.value.transient is transient
     assert session.wire.closed
-    assert driver.said[-1].startswith(when)
+    assert driver.sent[-1].startswith(when)
 
 
-def test_the_error_of_a_broken_rule_says_where_it_was_broken(driver):
+def test_a_protocol_error_has_its_phase(driver):
     session = driver.opened()
     with pytest.raises(ProtocolError, match="not an SMTP reply: 'what") as raised:
         driver.run(session.noop(), "what")
@@ -248,9 +248,9 @@ def test_the_servers_last_words_are_the_error_if_the_connection_breaks_in_a_comm
 
 
 @pytest.mark.parametrize("answer", ["221 bye", "421 bye", "500 what?", "what", END, SILENCE, Breaks(), (b"2", END)])
-def test_quit_is_said_once_and_its_answer_changes_nothing_but_that_the_session_is_over(driver, answer):
+def test_quit_is_sent_once_and_ends_the_session_whatever_the_reply(driver, answer):
     session = driver.opened()
     with suppress(SmtpError):
         driver.run(session.quit(), answer)
     assert session.wire.closed
-    assert driver.said == ([] if isinstance(answer, Breaks) else ["QUIT"])
+    assert driver.sent == ([] if isinstance(answer, Breaks) else ["QUIT"])

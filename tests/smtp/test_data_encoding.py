@@ -1,4 +1,4 @@
-"""The content as it leaves: line ends, dots, the end."""
+"""The content as it is sent: line ends, dots, the end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from airflow_smtp_cm.smtp.data_encoding import DataLines
 from tests.fuzz.content import check, encode
 
-# Few different octets, so that the troublesome ones meet often.
-octets = st.text(alphabet="a.\r\n", max_size=30).map(str.encode)
+# Few different bytes, so that critical sequences are frequent.
+raw = st.text(alphabet="a.\r\n", max_size=30).map(str.encode)
 
 
-@given(st.lists(octets))
-def test_a_server_reads_what_was_meant_and_one_end_wherever_the_chunks_end(chunks):
+@given(st.lists(raw))
+def test_a_server_reads_the_content_and_one_end_wherever_the_chunks_end(chunks):
     check(chunks)
 
 
@@ -24,7 +24,7 @@ def test_a_server_reads_what_was_meant_and_one_end_wherever_the_chunks_end(chunk
     "smuggled",
     [b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r\n\x00.\r\n", b"\r.\r", b"\r\n.\r\n"],
 )
-def test_no_sequence_known_to_end_data_early_survives(smuggled):
+def test_no_known_sequence_ends_data_early(smuggled):
     wire = encode(DataLines(), [b"first\r\n" + smuggled + b"MAIL FROM:<eve@evil.test>\r\n"])
     ends = [match.start() for match in re.finditer(rb"(?:\r\n|\r|\n)\.(?:\r\n|\r|\n)", wire)]
     assert ends == [len(wire) - 5]

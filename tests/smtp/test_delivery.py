@@ -1,4 +1,4 @@
-"""Messages through real servers, read back from the mailbox; round trips counted on the way."""
+"""Messages through real servers, read from the mailbox; round trips are counted."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def connect(postfix, submission):
 
 @pytest.fixture
 def round_trips(monkeypatch) -> list[int]:
-    """Count, in the one number of the list, how often the client had to wait after it had said something."""
-    count, said = [0], [False]
+    """Count how often the client waited after it had sent something; the list has this number."""
+    count, has_written = [0], [False]
     perform = SocketTransport._perform
 
     def counting(self, effect):
         if isinstance(effect, Write):
-            said[0] = True
-        elif isinstance(effect, Read) and said[0]:
-            said[0] = False
+            has_written[0] = True
+        elif isinstance(effect, Read) and has_written[0]:
+            has_written[0] = False
             count[0] += 1
         return perform(self, effect)
 
@@ -56,7 +56,7 @@ BODIES = {
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("body", BODIES)
-def test_what_arrives_is_what_was_sent(postfix, connect, port, body):
+def test_a_message_arrives_unchanged(postfix, connect, port, body):
     lines = [BODIES[body][start : start + 900] for start in range(0, len(BODIES[body]), 900)]
     note = Note(text="\r\n".join(lines))
     with connect(port) as client:
@@ -70,7 +70,7 @@ def test_what_arrives_is_what_was_sent(postfix, connect, port, body):
 
 
 @pytest.mark.parametrize("port", PORTS)
-def test_a_mime_message_arrives_whole_whatever_the_server_offers(postfix, connect, port, tmp_path):
+def test_a_mime_message_arrives_complete_with_any_extensions(postfix, connect, port, tmp_path):
     attachment = tmp_path / "Übersicht.bin"
     attachment.write_bytes(bytes(range(256)) * 2000)
     message = MailMessage(
@@ -93,7 +93,7 @@ def test_a_mime_message_arrives_whole_whatever_the_server_offers(postfix, connec
         assert file.get_content() == attachment.read_bytes()
 
 
-def test_a_non_ascii_mailbox_is_reached_by_smtputf8(postfix, connect):
+def test_a_non_ascii_mailbox_is_reached_with_smtputf8(postfix, connect):
     message = MailMessage(from_email="alice@corp.test", to="bøb@corp.test", subject="ø", text="ø")
     with connect() as client:
         client.send(message)
@@ -110,7 +110,7 @@ def test_a_non_ascii_mailbox_is_an_error_without_smtputf8(connect):
 
 @pytest.mark.parametrize("recipients", [1, 10, 100, 500])
 @pytest.mark.parametrize(("port", "expected"), [("default", 1), ("no_chunking", 2)])
-def test_a_small_message_costs_one_round_trip_with_bdat_and_two_with_data(
+def test_a_small_message_needs_one_round_trip_with_bdat_and_two_with_data(
     connect, round_trips, recipients, port, expected
 ):
     note = Note(recipients=tuple(f"postmaster+{number}@corp.test" for number in range(recipients)))
@@ -128,7 +128,7 @@ def test_pipelining_can_be_turned_off(connect, round_trips):
         assert round_trips[0] - before == 4
 
 
-def test_several_messages_go_over_one_connection(postfix, connect):
+def test_several_messages_are_sent_over_one_connection(postfix, connect):
     notes = [Note() for _ in range(5)]
     with connect() as client:
         for note in notes:
@@ -162,7 +162,7 @@ def test_refused_recipients_are_named_after_the_others_have_the_message(postfix,
 
 
 @pytest.mark.parametrize("port", PARTIAL_PORTS)
-def test_all_or_nothing_sends_to_nobody_if_anybody_is_refused(postfix, connect, port):
+def test_all_or_nothing_sends_to_nobody_if_a_recipient_is_refused(postfix, connect, port):
     note, later = Note(recipients=MIXED), Note()
     with connect(port) as client:
         with pytest.raises(RecipientsRefused, match="not sent to anybody, since all_or_nothing") as raised:
@@ -182,9 +182,7 @@ def test_all_or_nothing_sends_to_nobody_if_anybody_is_refused(postfix, connect, 
         (("later@corp.test", "refused@corp.test"), False),
     ],
 )
-def test_if_everybody_is_refused_nobody_has_it_and_the_replies_decide_on_another_try(
-    connect, port, recipients, transient
-):
+def test_if_all_recipients_are_refused_the_replies_decide_on_a_retry(connect, port, recipients, transient):
     with connect(port) as client:
         with pytest.raises(RecipientsRefused, match="The message was not delivered to anybody") as raised:
             client.send(Note(recipients=recipients))
@@ -194,7 +192,7 @@ def test_if_everybody_is_refused_nobody_has_it_and_the_replies_decide_on_another
 
 
 @pytest.mark.parametrize("port", PARTIAL_PORTS)
-def test_a_refused_sender_is_the_error_whatever_is_refused_after_it(connect, port):
+def test_a_refused_sender_is_the_error_even_if_recipients_are_refused_too(connect, port):
     with connect(port) as client:
         with pytest.raises(Refused, match=r"refused the sender blocked@corp\.test: 550 5\.7\.1") as raised:
             client.send(Note(sender="blocked@corp.test", recipients=MIXED))
@@ -202,7 +200,7 @@ def test_a_refused_sender_is_the_error_whatever_is_refused_after_it(connect, por
     assert raised.value.phase is Phase.MAIL
 
 
-def test_a_message_over_the_announced_limit_is_not_begun(connect, round_trips):
+def test_a_message_over_the_announced_limit_is_not_sent(connect, round_trips):
     with connect("small") as client:
         before = round_trips[0]
         with pytest.raises(MessageError, match=r"accepts at most 20,000"):
@@ -217,7 +215,7 @@ def test_a_message_over_a_limit_that_was_not_announced_is_refused(connect):
     assert not raised.value.transient
 
 
-def test_a_delivery_notification_comes_when_it_was_asked_for(postfix, connect):
+def test_a_delivery_notification_arrives_if_it_was_requested(postfix, connect):
     note = Note()
     asked = DeliveryNotification(notify=("SUCCESS",), envelope_id=note.message_id)
     with connect() as client:
@@ -226,12 +224,12 @@ def test_a_delivery_notification_comes_when_it_was_asked_for(postfix, connect):
     assert report.get_content_type() == "multipart/report"
 
 
-def test_delivery_notifications_are_an_error_where_they_are_not_offered(connect):
+def test_delivery_notifications_are_an_error_if_they_are_not_offered(connect):
     with connect("bare") as client, pytest.raises(MessageError, match="does not offer DSN"):
         client.send(Note(), notification=DeliveryNotification(notify=("SUCCESS",)))
 
 
-def test_mail_goes_through_dovecot(dovecot, kdc, submission):
+def test_mail_is_sent_through_dovecot(dovecot, kdc, submission):
     note = Note()
     with SmtpClient.open(submission(dovecot.port, kerberos=kdc.ticket())) as client:
         assert client.send(note).reply.code == 250

@@ -1,4 +1,4 @@
-"""What a server's EHLO reply offers."""
+"""The extensions in a server's EHLO reply."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_keywords_are_read_in_any_case():
     assert "DSN" not in extensions
 
 
-def test_the_greeting_line_is_no_extension():
+def test_the_greeting_line_is_not_an_extension():
     assert "STARTTLS" not in Extensions.from_ehlo(Reply(250, ("STARTTLS",)))
 
 
@@ -38,7 +38,7 @@ def test_the_greeting_line_is_no_extension():
         ("AUTH GSSAPI NTLM", "X-EXPS=LOGIN"),
     ],
 )
-def test_mechanisms_come_from_auth_in_all_its_spellings_but_not_from_exchanges_own_list(lines):
+def test_mechanisms_are_read_from_all_forms_of_auth_but_not_from_exchanges_own_list(lines):
     assert offered(*lines).mechanisms == ("GSSAPI", "NTLM")
 
 

@@ -1,4 +1,4 @@
-"""Every point of the dialogue with Postfix broken in every way: the right error, and the message once or not at all.
+"""Every fault at every point of the dialogue with Postfix: the right error, and the message once or not at all.
 
 What is right stands in ``fault_table``; docs/faults.md shows it.
 """
@@ -32,7 +32,7 @@ from tests.smtp.outgoing import Note
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# More than the network takes before somebody reads it, and more than one block.
+# More than the network buffers hold, and more than one block.
 LARGE = "0123456789\r\n" * 700_000
 
 CELLS_AT_ONCE = 8
@@ -40,7 +40,7 @@ CELLS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class CellTimeouts(Patient):
-    """Timeouts of a client that gives up soon where its server dawdles, and nowhere else."""
+    """Timeouts of a client that gives up soon where its server stalls, and nowhere else."""
 
     cell: Cell
     proxy: FaultyProxy
@@ -50,18 +50,18 @@ class CellTimeouts(Patient):
         if phase is Phase.GREETING:
             self.proxy.client_is_connected.set()
         here = phase is self.cell.phase and self.cell.fault in {Fault.SILENCE, Fault.DRIP}
-        return SOON if here and self.server_dawdles() else super().of(phase)
+        return SOON if here and self.server_stalls() else super().of(phase)
 
-    def server_dawdles(self) -> bool:
+    def server_stalls(self) -> bool:
         if self.cell.point is not Point.CONTENT:
             return sum(map(len, self.proxy.received)) >= self.cell.heard_before
-        # The server stops reading within the first block, so that must be on its way before anybody waits for that.
+        # The server stops reading within the first block, which must be sent before the client can wait for that.
         return next(self.blocks) > 0 and self.proxy.at_point.wait(PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of a cell."""
+    """The observed outcome of a cell."""
 
     error: type[SmtpError] | None
     transient: bool
@@ -72,14 +72,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Run:
-    """A cell that was played."""
+    """A cell that was tested."""
 
     seen: Seen
     message_id: str
 
 
 def blocking(settings, note):
-    """Send a note; return the error, if any, and whether the session was still on."""
+    """Send a note; return the error, if any, and whether the session continues."""
     error = None
     try:
         client = SmtpClient.open(settings)
@@ -90,7 +90,7 @@ def blocking(settings, note):
     except SmtpError as failure:
         error = failure
     if not is_on(client):
-        return error, False  # nobody closes it: it must have done so itself
+        return error, False  # not closed here: the client must have closed the connection itself
     if error:
         client.noop()
     client.close()
@@ -98,7 +98,7 @@ def blocking(settings, note):
 
 
 async def on_asyncio(settings, note):
-    """Do the same."""
+    """Like ``blocking``, with the asyncio client."""
     error = None
     try:
         client = await AsyncSmtpClient.open(settings)
@@ -124,7 +124,7 @@ def is_on(client) -> bool:
 
 
 def play(cell: Cell, client: str, settings, certificates) -> Run:
-    """Break the dialogue."""
+    """Run the dialogue of the cell."""
     text = LARGE if cell.point is Point.CONTENT else "Hello.\r\n"
     note = Note(recipients=(f"{FIRST}@corp.test", f"{LAST}@corp.test"), text=text)
     proxy = FaultyProxy(settings.port, certificates, cell.point, cell.fault)
@@ -159,7 +159,7 @@ def unreachable(fault: Fault):
         return
     with socket.create_server((LOOPBACK, 0), backlog=0) as listener, socket.socket() as first:
         first.connect(listener.getsockname())
-        select.select([listener], [], [])  # there is no room for another
+        select.select([listener], [], [])  # the backlog is full
         yield listener.getsockname()[1]
 
 
@@ -168,7 +168,7 @@ CELLS = [(cell, client) for client in CLIENTS for cell in cells()]
 
 @pytest.fixture(scope="module")
 def runs(request, postfix, certificates, submission):
-    """All cells that were selected, played side by side."""
+    """The runs of all selected cells, in parallel."""
     selected = [item.callspec.params for item in request.session.items if "cell" in getattr(item, "fixturenames", ())]
     with ThreadPoolExecutor(CELLS_AT_ONCE) as pool:
         yield {
@@ -178,7 +178,7 @@ def runs(request, postfix, certificates, submission):
 
 
 @pytest.mark.parametrize(("cell", "client"), CELLS, ids=str)
-def test_the_client_does_the_one_right_thing(runs, cell, client):
+def test_the_client_has_the_outcome_of_the_table(runs, cell, client):
     assert runs[cell, client].result().seen == right(cell)
 
 
@@ -193,7 +193,7 @@ def right(cell: Cell) -> Seen:
     )
 
 
-def test_postfix_delivers_each_message_as_often_as_the_table_says(runs, postfix, record_property):
+def test_postfix_delivers_each_message_as_in_the_table(runs, postfix, record_property):
     played = {key: run.result() for key, run in runs.items()}
     postfix.wait_until_idle()
     delivered = {who: postfix.copies(who) for who in (FIRST, LAST)}
@@ -207,6 +207,6 @@ def test_postfix_delivers_each_message_as_often_as_the_table_says(runs, postfix,
     assert wrong == {}
 
 
-def test_the_page_in_the_docs_is_the_table():
+def test_the_page_in_the_docs_shows_the_table():
     page_in_docs = Path(__file__).parents[2] / "docs" / "faults.md"
-    assert page_in_docs.read_text() == page(), "python -m tests.smtp.fault_page > docs/faults.md writes it anew"
+    assert page_in_docs.read_text() == page(), "python -m tests.smtp.fault_page > docs/faults.md writes it again"

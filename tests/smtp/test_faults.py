@@ -1,4 +1,4 @@
-"""Servers and networks that fail, over real sockets: the one right error, and no socket left open."""
+"""Faults of servers and networks, over real sockets: each has its error, and no socket stays open."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from tests.servers.scripted import (
     Step,
     close,
     expect,
+    expect_bytes,
     expect_content,
-    expect_octets,
     reset,
     say,
     scripted_peer,
@@ -43,7 +43,7 @@ from tests.servers.scripted import (
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import GOODBYE, NTLM, UP_TO, Endless, EndlessNote, hello
 
-# The table: when something fails, how it fails, and what the error is.
+# The table: the point of the fault, the fault, and the error.
 
 FAULTS: dict[str, list[Step]] = {
     "silence": [wait_for_close()],
@@ -67,18 +67,18 @@ USUALLY: dict[str, tuple[type[SmtpError], bool]] = {
     "endless line": (ProtocolError, False),
 }
 UNUSUALLY: dict[tuple[str, str], tuple[type[SmtpError], bool]] = {
-    # refused or not offered is the same: there is no TLS
+    # refused has the same effect as not offered: no TLS
     ("STARTTLS", "421"): (StartTlsNotOffered, True),
     ("STARTTLS", "4xx"): (StartTlsNotOffered, True),
     ("STARTTLS", "5xx"): (StartTlsNotOffered, False),
-    # what is no TLS record says nothing, whatever it says
+    # data that is not a TLS record is ignored
     **{("TLS handshake", fault): (TlsError, False) for fault in ("421", "4xx", "5xx", "garbage", "endless line")},
     ("AUTH", "4xx"): (AuthenticationRefused, True),
     ("AUTH", "5xx"): (AuthenticationRefused, False),
-    # who is refused is a recipient
+    # here, a recipient is refused
     ("RCPT", "4xx"): (RecipientsRefused, True),
     ("RCPT", "5xx"): (RecipientsRefused, False),
-    # nobody knows
+    # delivery is uncertain
     **{
         ("final reply", fault): (DeliveryUncertain, False)
         for fault in ("silence", "reset", "close", "421", "garbage", "endless line")
@@ -91,7 +91,7 @@ STILL_OPEN = {(when, fault) for when in ("MAIL", "RCPT", "DATA", "final reply") 
 
 @pytest.mark.parametrize(("when", "fault"), TABLE)
 def test_every_fault_has_its_error(open_client, when, fault):
-    """The peer waits for the end of the connection, so it has been closed before the block ends."""
+    """The peer waits for the end of the connection, so the client has closed it before the block ends."""
     error, transient = UNUSUALLY.get((when, fault), USUALLY[fault])
     script = [*UP_TO[when], *FAULTS[fault]]
     if (when, fault) == ("content", "silence"):
@@ -125,33 +125,33 @@ def test_every_fault_has_its_error(open_client, when, fault):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_comes_of_quit_is_no_error(open_client, fault):
+def test_a_fault_at_quit_is_not_an_error(open_client, fault):
     with scripted_peer([*UP_TO["QUIT"], *FAULTS[fault]]) as peer:
         client = open_client(peer, ImpatientIn(Phase.QUIT) if fault == "silence" else PATIENT)
         client.close()
 
 
-def test_a_reset_instead_of_a_greeting(open_client):
-    """Which comes first, the connection or its end, is up to the network."""
+def test_a_reset_instead_of_a_greeting_is_a_connection_error(open_client):
+    """The network decides whether the client sees the connection or its end first."""
     with scripted_peer([reset()]) as peer, pytest.raises((ConnectError, Disconnected)) as raised:
         open_client(peer)
     assert raised.value.transient
 
 
-# One pipeline: the content was sent with the envelope.
+# --- one pipeline: the content is sent with the envelope
 
 
 @pytest.mark.parametrize("fault", ["silence", "reset", "close", "garbage", "endless line"])
 def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault):
-    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_octets(10)]
+    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_bytes(10)]
     with scripted_peer([*script, *FAULTS[fault]]) as peer:
         client = open_client(peer, ImpatientIn(Phase.MAIL) if fault == "silence" else PATIENT)
         with pytest.raises(DeliveryUncertain):
-            client.send(Note(octets=b"x" * 8 + b"\r\n"))
+            client.send(Note(raw=b"x" * 8 + b"\r\n"))
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "transient"),
+    ("replies", "error", "transient"),
     [
         (["550 5.7.1 no"], Refused, False),
         (["450 4.7.1 later"], Refused, True),
@@ -163,24 +163,24 @@ def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault
     ],
 )
 @pytest.mark.parametrize("end", [close, reset])
-def test_replies_to_a_pipeline_that_breaks_off_count(open_client, said, error, transient, end):
-    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_octets(10)]
-    with scripted_peer([*script, say(*said), end()]) as peer:
+def test_replies_before_the_end_of_a_connection_count(open_client, replies, error, transient, end):
+    script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_bytes(10)]
+    with scripted_peer([*script, say(*replies), end()]) as peer:
         client = open_client(peer)
         with pytest.raises(SmtpError) as raised:
-            client.send(Note(octets=b"x" * 8 + b"\r\n"))
+            client.send(Note(raw=b"x" * 8 + b"\r\n"))
     assert type(raised.value) is error
     assert raised.value.transient is transient
 
 
-# Content.
+# --- content
 
 
 @pytest.mark.parametrize("tls", [TlsMode.NONE, TlsMode.IMPLICIT])
 @pytest.mark.parametrize("end", [close, reset])
 @pytest.mark.parametrize("offer", ["BDAT", "DATA"])
-def test_a_server_that_refuses_in_the_middle_and_closes_has_refused(open_client, certificates, offer, end, tls):
-    """The broken connection is a consequence."""
+def test_a_refusal_during_the_content_is_the_error_if_the_server_closes(open_client, certificates, offer, end, tls):
+    """The broken connection is only a consequence of the refusal."""
     encrypted = tls is TlsMode.IMPLICIT
     extensions = ["CHUNKING"] if offer == "BDAT" else []
     script = [
@@ -191,7 +191,7 @@ def test_a_server_that_refuses_in_the_middle_and_closes_has_refused(open_client,
         expect("RCPT"),
         say("250 ok"),
         *([expect("BDAT")] if offer == "BDAT" else [expect("DATA"), say("354 go")]),
-        expect_octets(50_000),
+        expect_bytes(50_000),
         say("552 5.3.4 too big"),
         *([tls_close()] if encrypted and end is close else []),
         end(),
@@ -204,7 +204,7 @@ def test_a_server_that_refuses_in_the_middle_and_closes_has_refused(open_client,
     assert raised.value.phase in (Phase.CONTENT, Phase.FINAL)
 
 
-def test_a_refusal_in_the_middle_is_heard_to_its_end(open_client, monkeypatch):
+def test_a_refusal_during_the_content_is_read_completely(open_client, monkeypatch):
     heard = threading.Event()
     pause = Step("pause", lambda _: heard.wait(PATIENCE_SECONDS))
     script = [*UP_TO["content"], say(b"552 5.3.4 too"), pause, say(" big"), stop_reading()]
@@ -223,7 +223,7 @@ def test_a_refusal_in_the_middle_is_heard_to_its_end(open_client, monkeypatch):
 
 
 def tls_close() -> Step:
-    """End TLS in the orderly way, without waiting for the client's part in that."""
+    """Send close_notify, without waiting for that of the client."""
 
     def play(connection):
         connection.socket.settimeout(0)
@@ -253,8 +253,8 @@ def test_content_that_cannot_be_read_ends_the_connection_without_the_final_dot(o
     assert b"\r\n.\r\n" not in peer.received
 
 
-def test_a_long_envelope_does_not_stop_a_server_that_answers_meanwhile(open_client):
-    """Such a server stops reading once nobody takes its replies."""
+def test_a_long_envelope_does_not_block_a_server_that_answers_meanwhile(open_client):
+    """Such a server stops reading if the client does not read its replies."""
     recipients = tuple(f"{'x' * 200}{number}@b.test" for number in range(10_000))
     answers = [step for _ in recipients for step in (expect("RCPT"), say(f"250 2.1.5 {'ok ' * 300}"))]
     script = [*hello("PIPELINING"), expect("MAIL"), say("250 ok"), *answers, expect("DATA"), say("354 go")]
@@ -266,7 +266,7 @@ def test_a_long_envelope_does_not_stop_a_server_that_answers_meanwhile(open_clie
         assert result.accepted == recipients
 
 
-def test_a_server_that_talks_without_end_while_we_write_is_cut_off(open_client):
+def test_an_endless_reply_while_the_client_writes_is_an_error(open_client):
     recipients = tuple(f"{'x' * 200}{number}@b.test" for number in range(30_000))
     script = [*hello("PIPELINING"), expect("MAIL"), say(b"250 ok\r\n" * 10_000_000)]
     with scripted_peer(script, to_the_end=False) as peer:

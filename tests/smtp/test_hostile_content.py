@@ -1,4 +1,4 @@
-"""Messages that are not what they seem: nothing of them counts as a message."""
+"""Messages that change while they are sent, or cannot be read: the server never gets one as complete."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DATA = ("PIPELINING",)
 
 @dataclass
 class Hostile:
-    """Content that yields something else than it says."""
+    """Content whose chunks differ from its announced size."""
 
-    octets: bytes
+    raw: bytes
     size: int
     error: Exception | None = None
     body: str = "7BIT"
@@ -31,8 +31,8 @@ class Hostile:
     def chunks(self):
         self.open_files.append("attachment")
         try:
-            for start in range(0, len(self.octets), 50_000):
-                yield self.octets[start : start + 50_000]
+            for start in range(0, len(self.raw), 50_000):
+                yield self.raw[start : start + 50_000]
             if self.error:
                 raise self.error
         finally:
@@ -51,7 +51,7 @@ TOO_MUCH_OR_TOO_LITTLE = [-7, -1, 1, INLINE_LIMIT]
 
 
 @pytest.mark.parametrize("difference", TOO_MUCH_OR_TOO_LITTLE)
-def test_a_short_message_that_changed_is_not_begun(driver, send, difference):
+def test_a_short_message_that_has_changed_is_not_sent(driver, send, difference):
     content = Hostile(b"x" * (1000 + difference), size=1000)
     with pytest.raises(MessageError, match="changed while it was being sent: it had 1,000 bytes"):
         send(BDAT, note=HostileNote(rendering=content))
@@ -62,7 +62,7 @@ def test_a_short_message_that_changed_is_not_begun(driver, send, difference):
 
 @pytest.mark.parametrize("offer", [BDAT, DATA, ()])
 @pytest.mark.parametrize("difference", TOO_MUCH_OR_TOO_LITTLE)
-def test_a_message_that_changes_is_not_ended(driver, send, difference, offer):
+def test_a_message_that_changes_is_not_completed(driver, send, difference, offer):
     content = Hostile(b".\r\n" * 100_000, size=300_000 - difference)
     with pytest.raises(MessageError, match="changed while it was being sent"):
         send(offer, *_go_ahead(offer), note=HostileNote(rendering=content))
@@ -73,7 +73,7 @@ def test_a_message_that_changes_is_not_ended(driver, send, difference, offer):
 @pytest.mark.parametrize("error", [OSError("share is gone"), ValueError("I/O operation on closed file")])
 @pytest.mark.parametrize("size", [1000, 300_000])
 @pytest.mark.parametrize("offer", [BDAT, DATA, ()])
-def test_a_message_that_cannot_be_read_to_its_end_is_not_ended(driver, send, offer, size, error):
+def test_a_message_that_cannot_be_read_completely_is_not_completed(driver, send, offer, size, error):
     content = Hostile(b"x\r\n" * (size // 3), size=size, error=error)
     with pytest.raises(MessageError, match=f"could not be read completely, and was not sent: {error}") as raised:
         send(offer, *([] if (offer, size) == (BDAT, 1000) else _go_ahead(offer)), note=HostileNote(rendering=content))
@@ -84,7 +84,7 @@ def test_a_message_that_cannot_be_read_to_its_end_is_not_ended(driver, send, off
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("a bug"), Refused("no")])
 @pytest.mark.parametrize("offer", [BDAT, DATA, ()])
-def test_whatever_interrupts_the_content_nothing_is_said_after_it(driver, send, offer, error):
+def test_after_an_interruption_of_the_content_nothing_is_sent(driver, send, offer, error):
     content = Hostile(b"x\r\n" * 100_000, size=300_000, error=error)
     with pytest.raises(type(error)):
         send(offer, *_go_ahead(offer), note=HostileNote(rendering=content))
@@ -114,7 +114,7 @@ def _assert_not_ended(driver, content):
     assert content.open_files == []
 
 
-def test_a_message_that_cannot_be_rendered_is_not_begun(driver, send):
+def test_a_message_that_cannot_be_rendered_is_not_sent(driver, send):
     class Unrenderable(Note):
         def content(self, **_):
             raise ValueError("Größe needs 8BITMIME")
@@ -125,14 +125,14 @@ def test_a_message_that_cannot_be_rendered_is_not_begun(driver, send):
     assert not send.session.wire.closed
 
 
-def test_a_message_without_recipients_is_not_begun(driver, send):
+def test_a_message_without_recipients_is_not_sent(driver, send):
     with pytest.raises(MessageError, match="no recipient"):
         send(BDAT, note=Note(recipients=()))
     assert driver.writes == []
 
 
-def test_bare_line_ends_in_a_large_bdat_message_cannot_shift_what_follows(driver, send):
-    """The announced count no longer fits then, and a server would take content for commands."""
+def test_bare_line_ends_in_a_large_bdat_message_do_not_change_its_size(driver, send):
+    """Otherwise the announced size would be wrong, and a server would read content as commands."""
     content = Hostile(b"x\n" * 100_000, size=200_000)
     with pytest.raises(MessageError):
         send(BDAT, *_go_ahead(BDAT), note=HostileNote(rendering=content))

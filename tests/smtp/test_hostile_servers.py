@@ -1,4 +1,4 @@
-"""Servers that are not what they seem, and who sits between us and them: nothing is given away, nothing slips in."""
+"""Hostile servers, and attackers between client and server: no secret leaks, and no injected text is accepted."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def open_async(settings: Settings) -> None:
 clients = pytest.mark.parametrize("open_client", [open_blocking, open_async], ids=["blocking", "asyncio"])
 
 
-def who_wants_tls(port: int, *, verify: bool = True) -> Settings:
-    """Return settings of a client that logs in, under TLS only."""
+def requiring_tls(port: int, *, verify: bool = True) -> Settings:
+    """Return settings of a client that logs in, with mandatory TLS."""
     return Settings(
         host=LOOPBACK,
         port=port,
@@ -54,7 +54,7 @@ def who_wants_tls(port: int, *, verify: bool = True) -> Settings:
     )
 
 
-# TLS taken away, or text slipped into it.
+# --- TLS that is stripped, or that text is injected into
 
 
 def hello(*extensions: str) -> list[Step]:
@@ -64,8 +64,8 @@ def hello(*extensions: str) -> list[Step]:
 STRIPPED = {
     "left out": hello(),
     "masked": hello("XXXXXXXA"),
-    "said in the greeting only": [say("220 hi STARTTLS"), *hello()[1:]],
-    "said of a mechanism only": hello("AUTH STARTTLS"),
+    "offered in the greeting only": [say("220 hi STARTTLS"), *hello()[1:]],
+    "offered as a mechanism only": hello("AUTH STARTTLS"),
     "no EHLO": [say("220 hi"), expect("EHLO"), say("502 what?"), expect("HELO"), say("250 STARTTLS")],
     "refused": [*hello("STARTTLS"), expect("STARTTLS"), say("454 4.7.0 not now")],
     "not known after all": [*hello("STARTTLS"), expect("STARTTLS"), say("500 what?")],
@@ -74,12 +74,12 @@ STRIPPED = {
 
 @clients
 @pytest.mark.parametrize("how", STRIPPED)
-def test_where_tls_was_taken_away_nothing_is_said_in_clear(open_client, how):
+def test_if_tls_was_stripped_nothing_is_sent_unencrypted(open_client, how):
     with (
         scripted_peer([*STRIPPED[how], wait_for_close()], to_the_end=False) as peer,
         pytest.raises(StartTlsNotOffered),
     ):
-        open_client(who_wants_tls(peer.port))
+        open_client(requiring_tls(peer.port))
     assert {command.split()[0] for command in peer.commands} <= {"EHLO", "HELO", "STARTTLS"}
     assert not re.search(rb"AUTH|MAIL|TlRM", peer.received)
 
@@ -87,7 +87,7 @@ def test_where_tls_was_taken_away_nothing_is_said_in_clear(open_client, how):
 @clients
 def test_a_real_server_without_starttls_gets_neither_login_nor_mail(postfix, open_client):
     with pytest.raises(StartTlsNotOffered):
-        open_client(who_wants_tls(postfix.port("no_starttls")))
+        open_client(requiring_tls(postfix.port("no_starttls")))
 
 
 @clients
@@ -95,26 +95,26 @@ def test_a_real_server_without_starttls_gets_neither_login_nor_mail(postfix, ope
     "injected",
     [b"250 AUTH NTLM\r\n", b"250-mail.test\r\n250 AUTH PLAIN\r\n", b"2", b"\r\n", b"235 2.7.0 welcome\r\n"],
 )
-def test_text_slipped_in_ahead_of_tls_is_an_error_and_not_part_of_it(open_client, injected):
+def test_text_injected_before_tls_is_an_error(open_client, injected):
     script = [*hello("STARTTLS"), expect("STARTTLS"), say("220 go", injected), wait_for_close()]
     with scripted_peer(script) as peer, pytest.raises(ProtocolError, match=r"an unsolicited reply|not an SMTP reply"):
-        open_client(who_wants_tls(peer.port, verify=False))
+        open_client(requiring_tls(peer.port, verify=False))
     assert peer.received.endswith(b"STARTTLS\r\n")
 
 
 @clients
-def test_a_server_that_goes_on_in_clear_after_starttls_is_not_followed(open_client):
-    """The client speaks TLS by then, and understands nothing else."""
+def test_a_server_that_continues_unencrypted_after_starttls_is_an_error(open_client):
+    """At that point, the client accepts only TLS."""
     script = [*hello("STARTTLS"), expect("STARTTLS"), say("220 go")]
     in_clear = Step(
         "answer in clear", lambda connection: (connection.fill(), connection.socket.sendall(b"250 hi\r\n"))
     )
     with scripted_peer([*script, in_clear, wait_for_close()], to_the_end=False) as peer, pytest.raises(TlsError):
-        open_client(who_wants_tls(peer.port, verify=False))
+        open_client(requiring_tls(peer.port, verify=False))
     assert b"EHLO" not in peer.received.partition(b"STARTTLS\r\n")[2]
 
 
-# A message that would be two.
+# --- one message that a server could read as two
 
 SMUGGLED = [
     "\n.\n",
@@ -131,8 +131,8 @@ SMUGGLED = [
 
 
 @pytest.mark.parametrize("port", ["default", "no_chunking"])
-def test_a_real_server_takes_one_message_for_one(postfix, submission, port):
-    """Whatever ends the content for some server, and whatever commands follow."""
+def test_a_real_server_reads_one_message_as_one(postfix, submission, port):
+    """With every sequence that ends the content for some server, followed by commands."""
     commands = (
         f"MAIL FROM:<alice@{MAIL_DOMAIN}>\r\nRCPT TO:<carol@{MAIL_DOMAIN}>\r\nDATA\r\nSubject: smuggled\r\n\r\n.\r\n"
     )
@@ -148,7 +148,7 @@ def test_a_real_server_takes_one_message_for_one(postfix, submission, port):
     assert "smuggled" not in [message["Subject"] for message in postfix.messages("carol")]
 
 
-# Whatever they say.
+# --- arbitrary data
 
 lines = st.sampled_from(
     [
@@ -167,18 +167,18 @@ lines = st.sampled_from(
         *(ehlo(), ehlo("STARTTLS", "AUTH NTLM"), ehlo("PIPELINING", "CHUNKING"), ehlo("PIPELINING", "SIZE 99")),
         *("250 ok\n250 ok\n250 ok", "250 ok\n550 no\n354 go", "garbage", ""),
     ]
-).map(lambda said: "".join(f"{line}\r\n" for line in said.splitlines()).encode())
+).map(lambda text: "".join(f"{line}\r\n" for line in text.splitlines()).encode())
 
 
 @settings(max_examples=2 * settings().max_examples)
 @given(st.sets(st.sampled_from(sessions.WISHES)), st.lists(lines | st.binary(max_size=20), max_size=12))
-def test_whatever_a_server_says_and_when_the_rules_of_a_session_hold(wishes, said):
-    sessions.check(wishes, said)
+def test_the_rules_of_a_session_hold_for_any_data_from_the_server(wishes, received):
+    sessions.check(wishes, received)
 
 
 @st.composite
 def changed_challenges(draw):
-    """Make challenges of real ones, with octets changed, left out or put in."""
+    """Return real challenges, with bytes that are changed, removed or inserted."""
     found = draw(st.sampled_from(sorted((CORPUS / "challenges").iterdir())))
     made = []
     for challenge in found.read_bytes()[1:].split(BORDER + b"then" + BORDER):
@@ -189,5 +189,5 @@ def changed_challenges(draw):
 
 
 @given(st.sampled_from(challenges.MECHANISMS), changed_challenges() | st.lists(st.binary(), max_size=3))
-def test_whatever_the_challenges_are_a_login_ends_with_its_own_error(mechanism, said):
-    challenges.check(mechanism, said)
+def test_a_login_with_any_challenges_ends_with_its_own_error(mechanism, received):
+    challenges.check(mechanism, received)

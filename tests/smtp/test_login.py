@@ -1,4 +1,4 @@
-"""Windows authentication against real servers: every mechanism and identity, and every refusal in words."""
+"""Windows authentication with real servers: every mechanism and identity, and the text of every refusal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.smtp.outgoing import Note
 
 @pytest.fixture
 def log_in(certificates):
-    """Return a function that logs in to a port under TLS, sends a note, and tells how it logged in."""
+    """Return a function that logs in to a port under TLS, sends a note, and returns the login."""
 
     def log_in(port: int, identity: Identity, mechanism: str = "auto", *, tls=TlsMode.STARTTLS, **windows) -> str:
         settings = Settings(
@@ -50,7 +50,7 @@ def log_in(certificates):
 
 @pytest.fixture
 def identities(kdc, monkeypatch):
-    """Return a function that makes alice's identity of a kind."""
+    """Return a function that returns alice's identity of the given kind."""
 
     def identity(kind: str) -> Identity:
         match kind:
@@ -87,7 +87,7 @@ def test_kerberos_identities_log_in_to_dovecot(dovecot, log_in, identities, kind
 
 @pytest.mark.parametrize("kind", KERBEROS_IDENTITIES)
 @pytest.mark.parametrize("mechanism", ["auto", "kerberos"])
-def test_kerberos_identities_log_in_to_an_acceptor_that_demands_channel_bindings(
+def test_kerberos_identities_log_in_to_an_acceptor_that_requires_channel_bindings(
     acceptor, log_in, identities, kind, mechanism
 ):
     assert log_in(acceptor.port, identities(kind), mechanism) == "GSSAPI with Kerberos"
@@ -95,12 +95,12 @@ def test_kerberos_identities_log_in_to_an_acceptor_that_demands_channel_bindings
 
 
 @pytest.mark.parametrize("kind", KERBEROS_IDENTITIES)
-def test_kerberos_goes_by_gss_spnego_in_the_dialect_of_cyrus(postfix, log_in, identities, kind):
+def test_kerberos_works_with_gss_spnego_of_cyrus(postfix, log_in, identities, kind):
     assert log_in(postfix.port("gss_spnego_only"), identities(kind)) == "GSS-SPNEGO with Kerberos"
 
 
 @pytest.mark.parametrize("kind", KERBEROS_IDENTITIES)
-def test_kerberos_goes_by_gss_spnego_in_the_dialect_of_dovecot(dovecot, log_in, identities, kind, only_gss_spnego):
+def test_kerberos_works_with_gss_spnego_of_dovecot(dovecot, log_in, identities, kind, only_gss_spnego):
     with only_gss_spnego:
         assert log_in(dovecot.port, identities(kind)) == "GSS-SPNEGO with Kerberos"
 
@@ -110,7 +110,7 @@ def test_ntlm_logs_in_to_postfix(postfix, log_in, identities, mechanism):
     assert log_in(postfix.port(), identities("DOMAIN\\user and password"), mechanism) == "NTLM"
 
 
-def test_ntlm_goes_inside_gss_spnego_where_that_is_all_there_is(postfix, log_in, identities):
+def test_ntlm_is_sent_inside_gss_spnego_if_that_is_the_only_mechanism(postfix, log_in, identities):
     identity = identities("DOMAIN\\user and password")
     assert log_in(postfix.port("gss_spnego_only"), identity) == "GSS-SPNEGO with NTLM"
 
@@ -129,14 +129,14 @@ def test_channel_bindings_follow_the_certificates_own_hash(
 
 
 @pytest.mark.parametrize("kind", ["own ticket", "DOMAIN\\user and password"])
-def test_missing_channel_bindings_are_refused_where_they_are_demanded(acceptor, log_in, identities, kind):
+def test_missing_channel_bindings_are_refused_if_they_are_required(acceptor, log_in, identities, kind):
     with pytest.raises(AuthenticationRefused, match=r"535 5\.7\.3"):
         log_in(acceptor.port, identities(kind), channel_binding=ChannelBinding.NONE)
 
 
 @pytest.mark.parametrize("kind", ["own ticket", "DOMAIN\\user and password"])
 def test_wrong_channel_bindings_are_refused(acceptor, log_in, identities, kind, monkeypatch):
-    """As if somebody sat between client and server, with a certificate of his own."""
+    """As with an attacker between client and server, who has another certificate."""
     monkeypatch.setattr(
         "airflow_smtp_cm.smtp.authentication.channel_binding", lambda *_: b"tls-server-end-point:" + bytes(32)
     )
@@ -154,27 +154,27 @@ def test_the_spn_can_name_another_service(postfix, log_in, identities):
     assert login == "GSSAPI with Kerberos"
 
 
-def test_windows_authentication_works_without_tls_where_the_server_allows_it(postfix, log_in, identities):
+def test_windows_authentication_works_without_tls_if_the_server_allows_it(postfix, log_in, identities):
     login = log_in(postfix.port("no_starttls"), identities("DOMAIN\\user and password"), tls=TlsMode.NONE)
     assert login == "NTLM"
 
 
-def test_ntlm_is_used_and_said_when_kerberos_cannot_begin(postfix, log_in, identities, caplog):
+def test_ntlm_is_used_and_logged_if_kerberos_cannot_start(postfix, log_in, identities, caplog):
     with caplog.at_level(logging.INFO):
         assert log_in(postfix.port(), identities("DOMAIN\\user and password")) == "NTLM"
     assert "No KDC is configured for the realm of alice@CORP" in caplog.text
 
 
-def test_ntlm_is_used_when_the_service_has_no_principal(postfix, log_in):
+def test_ntlm_is_used_if_the_service_has_no_principal(postfix, log_in):
     identity = Identity(username=ALICE.name, password=ALICE.password)
     assert log_in(postfix.port(), identity, spn="SMTPSVC/nowhere.corp.test") == "NTLM"
 
 
-# What the server refuses.
+# --- what the server refuses
 
 
 @pytest.mark.parametrize("username", [ALICE.down_level, "CORP\\nobody"])
-def test_a_wrong_password_or_user_is_refused_by_ntlm_after_one_try(postfix, log_in, username, caplog):
+def test_a_wrong_password_or_user_is_tried_once_with_ntlm(postfix, log_in, username, caplog):
     with pytest.raises(AuthenticationRefused, match=r"Check the user, the password") as raised:
         log_in(postfix.port("gss_spnego_only"), Identity(username=username, password="wrong"), "ntlm")
     assert raised.value.code == 535
@@ -182,14 +182,14 @@ def test_a_wrong_password_or_user_is_refused_by_ntlm_after_one_try(postfix, log_
     assert "wrong" not in f"{raised.value}{raised.value!r}{caplog.text}"
 
 
-def test_a_wrong_password_is_not_tried_by_the_next_mechanism(acceptor, log_in):
+def test_a_wrong_password_is_not_tried_with_the_next_mechanism(acceptor, log_in):
     before = len(acceptor.logins())
     with pytest.raises(AuthenticationRefused):
         log_in(acceptor.port, Identity(username=ALICE.down_level, password="wrong"), "ntlm")
     assert len(acceptor.logins()) == before + 1
 
 
-def test_a_service_whose_key_the_server_lacks_is_refused_and_named(dovecot, log_in, identities):
+def test_a_service_without_a_key_on_the_server_is_an_error_with_its_name(dovecot, log_in, identities):
     with pytest.raises(AuthenticationRefused, match=f"SPN {KEYLESS_SERVICE}"):
         log_in(dovecot.port, identities("own ticket"), spn=KEYLESS_SERVICE)
 
@@ -199,8 +199,8 @@ def test_a_service_name_that_the_server_does_not_use_is_refused(postfix, log_in,
         log_in(postfix.port(), identities("own ticket"), spn=f"smtp/{MAIL_HOST}")
 
 
-def test_a_token_longer_than_the_server_takes_is_explained(postfix, log_in, identities, monkeypatch):
-    """Postfix takes 12,288 octets; a ticket with hundreds of groups is longer."""
+def test_a_token_longer_than_the_server_accepts_is_explained(postfix, log_in, identities, monkeypatch):
+    """Postfix accepts 12,288 bytes; a ticket with hundreds of groups is longer."""
     start = Exchange.start
     monkeypatch.setattr(Exchange, "start", lambda exchange: start(exchange) + bytes(12_288))
     with pytest.raises(AuthenticationRefused, match="in hundreds of groups") as raised:
@@ -208,16 +208,16 @@ def test_a_token_longer_than_the_server_takes_is_explained(postfix, log_in, iden
     assert (raised.value.code, raised.value.enhanced_code) == (500, "5.5.6")
 
 
-# What never gets as far as the server.
+# --- errors before the server is asked
 
 
-def test_no_ticket(postfix, log_in):
+def test_a_missing_ticket_is_explained(postfix, log_in):
     with pytest.raises(CredentialError, match="There is no Kerberos ticket"):
         log_in(postfix.port(), Identity())
 
 
 @pytest.mark.parametrize("mechanism", ["auto", "kerberos"])
-def test_an_expired_ticket(postfix, kdc, log_in, mechanism):
+def test_an_expired_ticket_is_explained(postfix, kdc, log_in, mechanism):
     with pytest.raises(CredentialError, match="ticket has expired"):
         log_in(postfix.port(), Identity(ccache=kdc.expired_ticket()), mechanism)
 
@@ -228,7 +228,7 @@ def test_an_unknown_service_is_named(postfix, log_in, identities):
 
 
 @pytest.mark.parametrize("mechanism", ["auto", "kerberos"])
-def test_a_password_that_the_kdc_refuses_is_not_tried_by_ntlm(acceptor, log_in, mechanism):
+def test_a_password_that_the_kdc_refuses_is_not_tried_with_ntlm(acceptor, log_in, mechanism):
     before = len(acceptor.logins())
     with pytest.raises(CredentialError, match=r"refused the password or key of alice@CORP\.TEST") as raised:
         log_in(acceptor.port, Identity(username=ALICE.principal, password="wrong"), mechanism)
@@ -237,25 +237,25 @@ def test_a_password_that_the_kdc_refuses_is_not_tried_by_ntlm(acceptor, log_in, 
 
 
 @pytest.mark.parametrize(
-    ("user", "said"),
+    ("user", "reason"),
     [(MALLORY, "disabled or locked"), (TRUDY, "password of trudy@CORP.TEST has expired")],
 )
-def test_a_disabled_account_and_an_expired_password(postfix, log_in, user, said):
-    with pytest.raises(CredentialError, match=said):
+def test_a_disabled_account_and_an_expired_password_are_explained(postfix, log_in, user, reason):
+    with pytest.raises(CredentialError, match=reason):
         log_in(postfix.port(), Identity(username=user.principal, password=user.password))
 
 
-def test_a_user_whom_the_kdc_does_not_know(postfix, log_in):
+def test_an_unknown_user_is_explained(postfix, log_in):
     with pytest.raises(CredentialError, match=r"does not know nobody@CORP\.TEST"):
         log_in(postfix.port(), Identity(username="nobody@CORP.TEST", password="x"), "kerberos")
 
 
-def test_a_keytab_without_the_users_key(postfix, kdc, log_in):
+def test_a_keytab_without_the_users_key_is_explained(postfix, kdc, log_in):
     with pytest.raises(CredentialError, match=r"no key for bob@CORP\.TEST"):
         log_in(postfix.port(), Identity(username="bob@CORP.TEST", keytab=str(kdc.alice_keytab)))
 
 
-def test_a_kdc_that_is_away_is_worth_another_try(postfix, log_in, tmp_path, monkeypatch):
+def test_an_unreachable_kdc_is_transient(postfix, log_in, tmp_path, monkeypatch):
     config = tmp_path / "krb5.conf"
     config.write_text("[libdefaults]\n udp_preference_limit = 1\n[realms]\n CORP.TEST = {\n kdc = 127.0.0.1:1\n }\n")
     monkeypatch.setenv("KRB5_CONFIG", str(config))
@@ -264,7 +264,7 @@ def test_a_kdc_that_is_away_is_worth_another_try(postfix, log_in, tmp_path, monk
     assert raised.value.transient
 
 
-# What the server does not offer.
+# --- mechanisms that the server does not offer
 
 
 @pytest.mark.parametrize("port", ["no_auth", "basic_only"])
@@ -273,7 +273,7 @@ def test_a_server_without_windows_authentication_is_an_error(postfix, log_in, id
         log_in(postfix.port(port), identities("own ticket"))
 
 
-def test_anonymous_mail_is_sent_instead_only_if_the_settings_say_so(postfix, log_in, identities, caplog):
+def test_anonymous_mail_is_sent_only_if_the_settings_allow_it(postfix, log_in, identities, caplog):
     login = log_in(postfix.port("no_auth"), identities("own ticket"), anonymous_if_not_offered=True)
     assert login == "None"
     assert "the session is anonymous" in caplog.text
@@ -287,10 +287,10 @@ def test_anonymous_mail_is_sent_instead_only_if_the_settings_say_so(postfix, log
         ("gssapi_only", "own ticket", "kerberos"),
     ],
 )
-def test_anonymous_mail_is_never_sent_where_windows_authentication_is_offered(
+def test_anonymous_mail_is_never_sent_if_windows_authentication_is_offered(
     postfix, log_in, identities, port, kind, mechanism
 ):
-    """Offered and not allowed, or offered and refused: an error in every case."""
+    """If it is not allowed by the settings, or refused by the server, that is an error."""
     with pytest.raises(AuthenticationError):
         log_in(
             postfix.port(port),

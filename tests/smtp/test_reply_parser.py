@@ -1,4 +1,4 @@
-"""How the server's replies are read, and how far it may go."""
+"""Parsing of the server's replies, and their limits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from airflow_smtp_cm.smtp.reply_parser import MAX_LINE, MAX_LINES, MAX_REPLY, Re
 from tests.fuzz.replies import check
 
 
-def read(octets: bytes, pieces: list[int] | None = None) -> list[Reply]:
-    """Feed octets in pieces that end at the given offsets."""
+def read(raw: bytes, pieces: list[int] | None = None) -> list[Reply]:
+    """Feed bytes in pieces that end at the given offsets."""
     parser, replies, start = ReplyParser(), [], 0
-    for end in [*sorted(pieces or []), len(octets)]:
-        parser.feed(octets[start:end])
+    for end in [*sorted(pieces or []), len(raw)]:
+        parser.feed(raw[start:end])
         start = max(start, end)
         while (reply := parser.next_reply()) is not None:
             replies.append(reply)
@@ -24,7 +24,7 @@ def read(octets: bytes, pieces: list[int] | None = None) -> list[Reply]:
 
 
 @pytest.mark.parametrize(
-    ("octets", "code", "lines"),
+    ("raw", "code", "lines"),
     [
         (b"250 Ok\r\n", 250, ("Ok",)),
         (b"250-first\r\n250-\r\n250 last\r\n", 250, ("first", "", "last")),
@@ -35,17 +35,17 @@ def read(octets: bytes, pieces: list[int] | None = None) -> list[Reply]:
         ("550 Empfänger\r\n".encode("latin-1"), 550, ("Empfänger",)),
     ],
 )
-def test_a_reply_has_one_code_and_its_lines(octets, code, lines):
-    assert read(octets) == [Reply(code, lines)]
+def test_a_reply_has_one_code_and_its_lines(raw, code, lines):
+    assert read(raw) == [Reply(code, lines)]
 
 
-@pytest.mark.parametrize("octets", [b"\r", b"\0", b"\x1b", b"\x7f", b"\x9b", b"\xc2\x9b", "\u2028".encode()])
-def test_control_characters_are_not_passed_on(octets):
-    """In a log they would forge lines, or give a terminal orders; a message that reports them could not be sent."""
-    assert read(b"550 5.1.1 a" + octets + b"b\r\n") == [Reply(550, ("5.1.1 a\N{REPLACEMENT CHARACTER}b",))]
+@pytest.mark.parametrize("raw", [b"\r", b"\0", b"\x1b", b"\x7f", b"\x9b", b"\xc2\x9b", "\u2028".encode()])
+def test_control_characters_are_not_passed_on(raw):
+    """They could forge lines of a log, or control a terminal; a mail that contains them could not be sent."""
+    assert read(b"550 5.1.1 a" + raw + b"b\r\n") == [Reply(550, ("5.1.1 a\N{REPLACEMENT CHARACTER}b",))]
 
 
-def test_pipelined_replies_come_one_by_one():
+def test_pipelined_replies_are_returned_one_by_one():
     assert [reply.code for reply in read(b"250 a\r\n550-b\r\n550 c\r\n354 d\r\n")] == [250, 550, 354]
 
 
@@ -66,7 +66,7 @@ def test_an_enhanced_code_counts_only_in_its_own_class(line, enhanced):
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "raw",
     [
         b"hello\r\n",
         b"\r\n",
@@ -79,13 +79,13 @@ def test_an_enhanced_code_counts_only_in_its_own_class(line, enhanced):
         b"\x16\x03\x01\x02\x00\n",
     ],
 )
-def test_what_is_no_reply_is_a_protocol_error(octets):
+def test_data_that_is_not_a_reply_is_a_protocol_error(raw):
     with pytest.raises(ProtocolError):
-        read(octets)
+        read(raw)
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "raw",
     [
         pytest.param(b"250 " + b"x" * MAX_LINE, id="a line without end"),
         pytest.param(b"250 " + b"x" * MAX_LINE + b"\r\n", id="a line too long"),
@@ -95,12 +95,12 @@ def test_what_is_no_reply_is_a_protocol_error(octets):
         ),
     ],
 )
-def test_a_server_that_does_not_stop_talking_is_cut_off(octets):
+def test_an_endless_reply_is_a_protocol_error(raw):
     with pytest.raises(ProtocolError):
-        read(octets)
+        read(raw)
 
 
-def test_an_error_shows_what_came_but_not_all_of_it():
+def test_an_error_shows_the_beginning_of_the_data():
     with pytest.raises(ProtocolError, match=r"xxx…$") as raised:
         read(b"x" * 5000 + b"\r\n")
     assert len(str(raised.value)) < 300
@@ -116,19 +116,19 @@ replies = st.lists(
 
 
 @given(replies, st.data())
-def test_replies_are_the_same_however_the_network_cuts_them(written, data):
-    octets = b"".join(
+def test_replies_do_not_depend_on_how_the_network_splits_them(written, data):
+    raw = b"".join(
         f"{code}{' ' if number == len(lines) else '-'}{line}\r\n".encode()
         for code, lines in written
         for number, line in enumerate(lines, 1)
     )
-    cuts = data.draw(st.lists(st.integers(0, len(octets))))
-    assert read(octets, cuts) == [Reply(code, tuple(lines)) for code, lines in written]
+    cuts = data.draw(st.lists(st.integers(0, len(raw))))
+    assert read(raw, cuts) == [Reply(code, tuple(lines)) for code, lines in written]
 
 
 pieces = st.binary() | st.sampled_from([b"250", b"250-", b"550 5.1.1 ", b"334 TlRM", b"\r\n", b"\n", b"\r", b"421"])
 
 
 @given(st.lists(pieces), st.booleans())
-def test_any_octets_are_replies_or_a_protocol_error(received, secret):
+def test_any_bytes_are_replies_or_a_protocol_error(received, secret):
     check(received, secret=secret)

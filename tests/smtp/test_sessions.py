@@ -1,4 +1,4 @@
-"""A client's session over real sockets: how it is connected, how long it may last, what ends it between messages."""
+"""A client's session over real sockets: connecting, total time, and what ends it between messages."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import GOODBYE, NTLM, UP_TO, EndlessNote, hello, wait_until_the_peer_has_closed
 
-# How it is connected.
+# --- connecting
 
 
-def test_nobody_listens():
+def test_no_server_on_the_port_is_a_connect_error():
     (port,) = free_ports(1)
     with pytest.raises(ConnectError, match=f"Cannot connect to {LOOPBACK}:{port}: .*refused.* firewall") as raised:
         SmtpClient.open(Settings(host=LOOPBACK, port=port))
@@ -39,12 +39,12 @@ def test_nobody_listens():
     assert raised.value.phase is Phase.CONNECT
 
 
-def test_a_client_can_be_shown_before_it_is_open():
+def test_a_client_has_a_repr_before_it_is_open():
     """In a traceback with local variables, for instance."""
     assert repr(AsyncSmtpClient(Settings(host=LOOPBACK))) == "<AsyncSmtpClient 127.0.0.1:25 not open yet>"
 
 
-def test_a_name_that_nobody_knows(monkeypatch):
+def test_an_unknown_server_name_is_a_connect_error(monkeypatch):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -55,13 +55,13 @@ def test_a_name_that_nobody_knows(monkeypatch):
 
 @pytest.mark.parametrize("name", ["mail..test", ".mail.test", "x" * 64])
 @pytest.mark.parametrize("setting", ["host", "server_name"])
-def test_a_name_that_no_server_can_have(name, setting):
+def test_an_invalid_server_name_is_an_error(name, setting):
     with pytest.raises(SettingsError, match=f"'{name}' is not a valid server name"):
         SmtpClient.open(Settings(**{"host": LOOPBACK, setting: name}))
 
 
 def test_every_address_of_a_name_is_tried(monkeypatch, open_client):
-    """As where IPv6 is announced and does not work."""
+    """For example, if IPv6 is announced and does not work."""
     monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.3", LOOPBACK))
     with scripted_peer([*hello(), *GOODBYE]) as peer, open_client(peer):
         pass
@@ -73,10 +73,10 @@ def resolving_to(*addresses):
     ]
 
 
-# Time.
+# --- total time
 
 
-def test_the_total_time_ends_an_operation_though_no_wait_is_too_long(open_client, monkeypatch):
+def test_the_total_time_ends_an_operation_even_if_no_wait_is_too_long(open_client, monkeypatch):
     clock = Clock()
     monkeypatch.setattr("airflow_smtp_cm.smtp.timeouts.time", clock)
     slow = [expect("MAIL"), clock.passes(300), say("250 ok"), expect("RCPT"), clock.passes(300), say("250 ok")]
@@ -96,7 +96,7 @@ def test_the_total_time_is_for_one_operation(open_client, monkeypatch):
             client.noop()
 
 
-def test_the_total_time_ends_content_that_flows_without_a_wait(open_client, monkeypatch):
+def test_the_total_time_ends_content_that_is_sent_without_a_wait(open_client, monkeypatch):
     script = [*UP_TO["DATA"], say("354 go"), wait_for_close()]
     monkeypatch.setattr("airflow_smtp_cm.smtp.timeouts.time", Clock(tick=1))
     with scripted_peer(script) as peer:
@@ -122,7 +122,7 @@ def test_the_addresses_of_a_name_share_the_total_time(monkeypatch):
     assert waits == [("127.0.0.2", 30), ("127.0.0.3", 20)]
 
 
-# Sessions that end between two messages.
+# --- sessions that end between two messages
 
 ONE_MESSAGE = [
     expect("MAIL"),
@@ -135,7 +135,7 @@ ONE_MESSAGE = [
 ]
 
 
-def test_a_session_that_the_server_ended_with_421_is_opened_anew(open_client):
+def test_a_session_that_the_server_ended_with_421_is_replaced(open_client):
     first = [*hello(), *ONE_MESSAGE, say("421 4.3.2 bye")]
     second = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
     with scripted_peer(first, second) as peer, open_client(peer) as client:
@@ -145,7 +145,7 @@ def test_a_session_that_the_server_ended_with_421_is_opened_anew(open_client):
 
 
 @pytest.mark.parametrize("words", [["421 4.4.2 idle"], ["451 4.7.0 idle"], ["250 what?"], []])
-def test_a_session_that_the_server_ended_between_two_messages_is_opened_anew(open_client, words):
+def test_a_session_that_the_server_ended_between_two_messages_is_replaced(open_client, words):
     first = [*hello(), *ONE_MESSAGE, say("250 queued"), say(*words)]
     second = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
     with scripted_peer(first, second) as peer, open_client(peer) as client:
@@ -155,7 +155,7 @@ def test_a_session_that_the_server_ended_between_two_messages_is_opened_anew(ope
 
 
 @pytest.mark.parametrize("answer", [say("421 4.4.2 idle"), say("451 4.7.0 idle"), say("502 what?"), close(), reset()])
-def test_a_session_that_rested_is_probed_and_opened_anew_if_it_is_dead(open_client, monkeypatch, answer):
+def test_an_idle_session_is_probed_and_replaced_if_it_is_dead(open_client, monkeypatch, answer):
     clock = Clock()
     first = [*hello(), *ONE_MESSAGE, say("250 queued"), expect("NOOP"), answer]
     second = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
@@ -167,7 +167,7 @@ def test_a_session_that_rested_is_probed_and_opened_anew_if_it_is_dead(open_clie
             assert client.send(Note()).reply.code == 250
 
 
-def test_a_session_that_rested_and_lives_goes_on(open_client, monkeypatch):
+def test_an_idle_session_that_is_alive_is_used_again(open_client, monkeypatch):
     clock = Clock()
     message = [*ONE_MESSAGE, say("250 queued")]
     script = [*hello(), *message, expect("NOOP"), say("250 ok"), *message, *GOODBYE]
@@ -179,7 +179,7 @@ def test_a_session_that_rested_and_lives_goes_on(open_client, monkeypatch):
             client.send(Note())
 
 
-def test_if_no_new_session_can_be_opened_that_is_the_error_and_the_next_message_tries_again(open_client):
+def test_if_no_session_can_be_opened_that_is_the_error_and_the_next_message_tries_again(open_client):
     first = [*hello(), *ONE_MESSAGE, say("421 4.3.2 bye")]
     second = [say("454 4.3.2 not yet")]
     third = [*hello(), *ONE_MESSAGE, say("250 queued"), *GOODBYE]
@@ -190,7 +190,7 @@ def test_if_no_new_session_can_be_opened_that_is_the_error_and_the_next_message_
         client.send(Note())
 
 
-# Interruptions: Airflow's own timeout is raised in a signal handler, and is no Exception.
+# --- interruptions: Airflow's timeout is raised in a signal handler, and is not an Exception
 
 
 class Interruption(BaseException):
@@ -199,7 +199,7 @@ class Interruption(BaseException):
 
 @pytest.fixture
 def interrupt():
-    """A step that interrupts the tests' main thread, wherever it is."""
+    """Return a step that interrupts the main thread of the tests at any point."""
 
     def interrupted(*_):
         raise Interruption
@@ -223,7 +223,7 @@ def test_an_interruption_while_connecting_leaves_no_socket_open(monkeypatch):
 
 
 @pytest.mark.parametrize("when", ["EHLO", "TLS handshake", "AUTH"])
-def test_an_interruption_of_the_opening_leaves_no_socket_open(open_client, interrupt, when):
+def test_an_interruption_while_opening_leaves_no_socket_open(open_client, interrupt, when):
     settings = {"tls": TlsMode.STARTTLS} if when == "TLS handshake" else {}
     if when == "AUTH":
         settings["authentication"] = NTLM
@@ -232,7 +232,7 @@ def test_an_interruption_of_the_opening_leaves_no_socket_open(open_client, inter
 
 
 @pytest.mark.parametrize("when", ["MAIL", "content", "final reply", "QUIT"])
-def test_an_interruption_ends_the_session_without_another_word(open_client, interrupt, when):
+def test_an_interruption_ends_the_session_without_another_command(open_client, interrupt, when):
     end = stop_reading() if when == "content" else wait_for_close()
     with scripted_peer([*UP_TO[when], interrupt, end]) as peer:
         client = open_client(peer)
@@ -244,11 +244,11 @@ def test_an_interruption_ends_the_session_without_another_word(open_client, inte
         assert len(peer.received) == heard
 
 
-# What it is called.
+# --- the name for EHLO
 
 
 @pytest.mark.parametrize(
-    ("host_name", "full_name", "address", "said"),
+    ("host_name", "full_name", "address", "expected"),
     [
         ("worker.corp.test", None, "10.0.0.1", "worker.corp.test"),
         ("worker", "worker.corp.test", "10.0.0.1", "worker.corp.test"),
@@ -261,10 +261,12 @@ def test_an_interruption_ends_the_session_without_another_word(open_client, inte
         ("worker.test\r\nRSET", None, "10.0.0.1", "[10.0.0.1]"),
     ],
 )
-def test_the_name_for_ehlo_is_the_machines_full_name_or_its_address(monkeypatch, host_name, full_name, address, said):
-    """The DNS, which may take its time, is asked only if the machine's own name is not full."""
+def test_the_name_for_ehlo_is_the_machines_full_name_or_its_address(
+    monkeypatch, host_name, full_name, address, expected
+):
+    """The DNS, which may be slow, is asked only if the machine's own name is not fully qualified."""
     monkeypatch.setattr(socket, "gethostname", lambda: host_name)
     monkeypatch.setattr(socket, "getfqdn", lambda _: full_name or pytest.fail("the DNS was asked"))
     _host_name.cache_clear()
-    assert ehlo_name(address) == said
+    assert ehlo_name(address) == expected
     _host_name.cache_clear()

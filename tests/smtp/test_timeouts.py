@@ -1,4 +1,4 @@
-"""How long the client waits for what."""
+"""The timeouts of the client's waits."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def seconds(phase: Phase, timeouts: Timeouts) -> float:
         (Phase.QUIT, 5),
     ],
 )
-def test_each_phase_has_its_own_wait_and_ssis_timeout_caps_them_all(phase, default):
+def test_each_phase_has_its_own_timeout_and_ssis_timeout_limits_them_all(phase, default):
     assert seconds(phase, Timeouts()) == default
     assert seconds(phase, Timeouts.capped(20)) == min(default, 20)
 
 
-def test_the_total_time_caps_what_is_left():
+def test_the_total_time_limits_the_remaining_time():
     assert seconds(Phase.FINAL, Timeouts(total=3)) <= 3
 
 
-def test_no_wait_begins_after_the_total_time():
+def test_no_wait_starts_after_the_total_time():
     with pytest.raises(TimedOut):
         seconds(Phase.FINAL, Timeouts(total=0))

@@ -1,4 +1,4 @@
-"""TLS: which servers are trusted, what is said of those that are not, client certificates, channel bindings."""
+"""TLS: which servers are trusted, the errors about those that are not, client certificates, channel bindings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def connect(certificates):
     return connect
 
 
-# Which servers are trusted.
+# --- which servers are trusted
 
 
 @pytest.mark.parametrize("name", [MAIL_HOST, "localhost", LOOPBACK])
@@ -63,7 +63,7 @@ def test_a_server_is_trusted_under_each_of_its_names(postfix, connect, port, nam
         assert client.tls.version == "TLSv1.3"
 
 
-def test_tls_from_the_first_octet(postfix, dovecot, connect):
+def test_implicit_tls_is_supported(postfix, dovecot, connect):
     for port in (postfix.port("smtps"), dovecot.tls_port):
         with connect(port, TlsMode.IMPLICIT) as client:
             assert client.tls.version == "TLSv1.3"
@@ -82,7 +82,7 @@ def test_tls_from_the_first_octet(postfix, dovecot, connect):
         ("wrong_name", f"Hostname mismatch.*{MAIL_HOST}", r"It is for elsewhere\.test, issued by .*trustme"),
     ],
 )
-def test_a_certificate_that_is_not_to_be_trusted_is_shown(postfix, connect, certificates, port, problem, shown):
+def test_a_certificate_that_is_not_trusted_is_shown(postfix, connect, certificates, port, problem, shown):
     end = x509.load_pem_x509_certificate(certificates.expired.chain.read_bytes()).not_valid_after_utc
     expected = f"not accepted for {MAIL_HOST}: .*{problem}.*{shown.format(end=f'{end:%Y-%m-%d}')}"
     with pytest.raises(CertificateError, match=expected) as raised:
@@ -98,19 +98,19 @@ def test_a_name_that_the_certificate_does_not_have_is_an_error(postfix, connect)
         connect(postfix.port(), server_name="other.corp.test")
 
 
-def test_the_systems_authorities_are_not_asked_beside_the_given_ones_nor_the_other_way_round(postfix, connect):
+def test_either_the_systems_authorities_or_the_given_ones_are_trusted(postfix, connect):
     with pytest.raises(CertificateError):
         connect(postfix.port(), ca_bundle=None)
 
 
 @pytest.mark.parametrize("port", ["untrusted", "expired", "wrong_name"])
-def test_without_verification_any_certificate_will_do(postfix, connect, port):
+def test_without_verification_any_certificate_is_accepted(postfix, connect, port):
     with connect(postfix.port(port), verify=False, ca_bundle=None) as client:
         assert client.tls.certificate
 
 
 @pytest.mark.parametrize("mode", [TlsMode.STARTTLS, TlsMode.IMPLICIT])
-def test_a_client_that_does_not_trust_the_server_says_nothing_to_it(certificates, connect, mode):
+def test_a_client_that_does_not_trust_the_server_sends_nothing(certificates, connect, mode):
     starttls = [say("220 hi"), expect("EHLO"), say("250-hi", "250 STARTTLS"), expect("STARTTLS"), say("220 go")]
     script = [*(starttls if mode is TlsMode.STARTTLS else []), start_tls(certificates.untrusted), expect("EHLO")]
     with scripted_peer(script, to_the_end=False) as peer, pytest.raises(CertificateError):
@@ -118,22 +118,22 @@ def test_a_client_that_does_not_trust_the_server_says_nothing_to_it(certificates
     assert peer.commands in ([], ["EHLO me.test", "STARTTLS"])
 
 
-# The wrong port.
+# --- the wrong port
 
 
-def test_starttls_where_tls_begins_at_once_is_explained(postfix, connect):
+def test_starttls_on_a_port_with_implicit_tls_is_explained(postfix, connect):
     with pytest.raises(TimedOut, match="The port may expect implicit TLS"):
         connect(postfix.port("smtps"), timeouts=Timeouts(command=0.3))
 
 
-def test_tls_at_once_where_starttls_is_expected_is_explained(postfix, connect):
+def test_implicit_tls_on_a_port_with_starttls_is_explained(postfix, connect):
     with pytest.raises(TlsError, match=r"fits the port: STARTTLS \(25, 587\)") as raised:
         connect(postfix.port(), TlsMode.IMPLICIT)
     assert not raised.value.transient
 
 
-def test_tls_1_1_is_not_spoken_even_where_the_machines_openssl_allows_it(connect, certificates, tmp_path):
-    bundle = tmp_path / "ca.pem"  # of its own, and with it the context
+def test_tls_1_1_is_not_used_even_if_the_machines_openssl_allows_it(connect, certificates, tmp_path):
+    bundle = tmp_path / "ca.pem"  # a new file, so that the context is new, too
     bundle.write_bytes(certificates.authority.read_bytes())
     context_for(Tls(mode=TlsMode.IMPLICIT, ca_bundle=str(bundle))).set_ciphers("ALL:@SECLEVEL=0")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -152,7 +152,7 @@ def test_tls_1_1_is_not_spoken_even_where_the_machines_openssl_allows_it(connect
         connect(peer.port, TlsMode.IMPLICIT, ca_bundle=str(bundle))
 
 
-# Client certificates.
+# --- client certificates
 
 
 def encrypted(key, path, password: str) -> str:
@@ -176,7 +176,7 @@ def in_one_file(certificates, tmp_path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["two files", "one file", "encrypted key"])
-def test_a_client_certificate_is_presented_to_a_server_that_asks(
+def test_a_client_certificate_is_presented_to_a_server_that_requests_it(
     postfix, connect, certificates, tmp_path, in_one_file, kind
 ):
     files = {
@@ -212,7 +212,7 @@ def demand_certificate(certificates, version=ssl.TLSVersion.TLSv1_3) -> Step:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_client_certificate_that_is_demanded(connect, certificates, in_one_file, version):
+def test_a_required_client_certificate_is_presented(connect, certificates, in_one_file, version):
     script = [demand_certificate(certificates, version), say("220 hi"), expect("EHLO"), say("250 hi"), *GOODBYE]
     with (
         scripted_peer(script) as peer,
@@ -222,8 +222,8 @@ def test_a_client_certificate_that_is_demanded(connect, certificates, in_one_fil
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_demanded_client_certificate_that_is_not_there_is_an_error(connect, certificates, version):
-    """Under TLS 1.3 the client hears of it only after the handshake."""
+def test_a_missing_client_certificate_is_an_error_if_it_is_required(connect, certificates, version):
+    """Under TLS 1.3, the client is notified only after the handshake."""
     script = [demand_certificate(certificates, version)]
     with scripted_peer(script, to_the_end=False) as peer, pytest.raises(TlsError) as raised:
         connect(peer.port, TlsMode.IMPLICIT)
@@ -231,9 +231,7 @@ def test_a_demanded_client_certificate_that_is_not_there_is_an_error(connect, ce
 
 
 @pytest.mark.parametrize("password", ["wrong", "", None, "x" * 2000])
-def test_a_key_that_the_password_does_not_open_is_an_error_and_nobody_is_asked(
-    certificates, tmp_path, password, monkeypatch
-):
+def test_a_key_with_another_password_is_an_error_without_a_prompt(certificates, tmp_path, password, monkeypatch):
     given = []
     load = ssl.SSLContext.load_cert_chain
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda *args, **kw: (given.append(kw), load(*args, **kw)))
@@ -243,43 +241,43 @@ def test_a_key_that_the_password_does_not_open_is_an_error_and_nobody_is_asked(
         context_for(tls)
     assert str(tmp_path / "key.pem") in str(raised.value)
     assert not password or password not in str(raised.value)
-    # Without a function to ask, OpenSSL asks the terminal.
+    # Without a password function, OpenSSL asks on the terminal.
     assert callable(given[0]["password"])
 
 
-# Files.
+# --- files
 
 
 @pytest.mark.parametrize("content", ["missing", "a folder", "empty", "garbage", "another key"])
 @pytest.mark.parametrize("setting", ["ca_bundle", "client_certificate", "client_key"])
-def test_a_file_that_is_missing_or_holds_something_else_is_an_error(certificates, tmp_path, setting, content):
+def test_a_missing_or_invalid_file_is_an_error(certificates, tmp_path, setting, content):
     files = {"client_certificate": str(certificates.alice.chain), "client_key": str(certificates.alice.key)}
     file = tmp_path / "file.pem"
     if content == "a folder":
         file.mkdir()
     elif content != "missing":
-        octets = {"empty": b"", "garbage": b"garbage", "another key": certificates.server.key.read_bytes()}
-        file.write_bytes(octets[content])
+        contents = {"empty": b"", "garbage": b"garbage", "another key": certificates.server.key.read_bytes()}
+        file.write_bytes(contents[content])
     with pytest.raises(SettingsError, match=r"The TLS files \(.*file\.pem.*\) cannot be used") as raised:
         context_for(Tls(**{**files, setting: str(file)}))
     assert not raised.value.transient
 
 
-def test_files_that_cannot_be_used_are_an_error_before_the_handshake_and_leave_nothing_open(connect, tmp_path):
+def test_invalid_files_are_an_error_before_the_handshake_and_no_socket_stays_open(connect, tmp_path):
     script = [say("220 hi"), expect("EHLO"), say("250-hi", "250 STARTTLS"), expect("STARTTLS"), say("220 go")]
     with scripted_peer([*script, wait_for_close()]) as peer, pytest.raises(SettingsError):
         connect(peer.port, ca_bundle=str(tmp_path / "missing.pem"))
 
 
 def test_equal_settings_share_one_context(certificates):
-    """Making one costs as much as fifty handshakes."""
+    """Creating one takes as long as fifty handshakes."""
     tls = Tls(ca_bundle=str(certificates.authority))
     assert context_for(tls) is context_for(Tls(ca_bundle=str(certificates.authority)))
     assert context_for(tls) is not context_for(Tls(ca_bundle=str(certificates.authority), verify=False))
     assert context_for(tls) is not context_for(Tls())
 
 
-def test_a_file_that_was_renewed_makes_a_new_context(certificates, tmp_path):
+def test_a_renewed_file_leads_to_a_new_context(certificates, tmp_path):
     bundle = tmp_path / "ca.pem"
     bundle.write_bytes(certificates.authority.read_bytes())
     before = context_for(Tls(ca_bundle=str(bundle)))
@@ -288,7 +286,7 @@ def test_a_file_that_was_renewed_makes_a_new_context(certificates, tmp_path):
     assert context_for(Tls(ca_bundle=str(bundle))) is not before
 
 
-# What ties a login to the session.
+# --- channel bindings
 
 
 def make_certificate(key, algorithm) -> bytes:
@@ -334,8 +332,8 @@ def test_the_end_point_binding_is_the_certificates_own_hash(rsa_key, kind, algor
 
 
 @pytest.mark.parametrize("weak", [hashes.MD5(), hashes.SHA1()])
-def test_md5_and_sha_1_are_raised_to_sha_256(monkeypatch, rsa_key, weak):
-    """No library signs with them any more; so the certificate only says that it is signed so."""
+def test_md5_and_sha_1_are_replaced_by_sha_256(monkeypatch, rsa_key, weak):
+    """No library signs with them any more, so the certificate only claims that algorithm."""
     certificate = make_certificate(rsa_key, hashes.SHA256())
     real = x509.load_der_x509_certificate(certificate)
     pretender = SimpleNamespace(signature_hash_algorithm=weak, fingerprint=real.fingerprint)
@@ -349,7 +347,7 @@ def test_a_signature_without_a_hash_of_its_own_has_no_binding():
     assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) is None
 
 
-def test_a_signature_that_nobody_knows_has_no_binding(monkeypatch, rsa_key):
+def test_an_unknown_signature_algorithm_has_no_binding(monkeypatch, rsa_key):
     class Unknown:
         @property
         def signature_hash_algorithm(self):
@@ -361,17 +359,17 @@ def test_a_signature_that_nobody_knows_has_no_binding(monkeypatch, rsa_key):
 
 
 @pytest.mark.parametrize("certificate", [b"", b"garbage"])
-def test_a_certificate_that_cannot_be_read_is_an_error_where_the_login_is_to_be_bound_to_it(certificate):
-    """OpenSSL takes certificates that others do not, above all without verification."""
+def test_an_unreadable_certificate_is_an_error_if_the_login_must_be_bound_to_it(certificate):
+    """OpenSSL accepts certificates that other libraries reject, especially without verification."""
     with pytest.raises(CertificateError, match="set the channel binding to none"):
         channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT)
 
 
-def test_no_binding_is_made_where_none_is_asked_for():
+def test_without_channel_binding_none_is_computed():
     assert channel_binding(session(b"", b"finished"), ChannelBinding.NONE) is None
 
 
-def test_tls_unique_is_what_both_sides_know(connect, certificates):
+def test_tls_unique_is_the_same_on_both_sides(connect, certificates):
     servers = []
 
     def start_tls_1_2(connection):
@@ -394,9 +392,9 @@ def test_tls_unique_does_not_exist_in_tls_1_3(postfix, connect):
 
 
 @pytest.mark.parametrize("certificate", [b"", b"garbage", None])
-def test_a_certificate_that_cannot_be_read_does_not_hide_why_it_is_not_trusted(certificate):
+def test_an_unreadable_certificate_does_not_hide_why_it_is_not_trusted(certificate):
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "self-signed certificate"
-    said = handshake_error(error, Settings(host="mail.test"), certificate)
-    assert isinstance(said, CertificateError)
-    assert "self-signed certificate" in str(said)
+    explained = handshake_error(error, Settings(host="mail.test"), certificate)
+    assert isinstance(explained, CertificateError)
+    assert "self-signed certificate" in str(explained)

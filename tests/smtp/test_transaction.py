@@ -1,4 +1,4 @@
-"""The rules of a message: what goes together in one write, who counts, and what is certain when it breaks off."""
+"""The rules of a transaction: what is sent in one write, refused recipients, and when delivery is uncertain."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ TWO = ("bob@b.test", "carol@b.test")
 LARGE = b"0123456789abc\r\n" * (3 * BLOCK // 15)
 
 
-# What goes together.
+# --- what is sent in one write
 
 
-def test_envelope_and_content_go_in_one_write_with_pipelining_and_chunking(driver, send):
+def test_envelope_and_content_are_one_write_with_pipelining_and_chunking(driver, send):
     result = send(BDAT, "250 a\n250 b\n250 queued as 1")
     assert driver.writes == [b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@b.test>\r\nBDAT 7 LAST\r\nHi\r\n.\r\n"]
     assert (result.accepted, result.size, str(result.reply)) == (("bob@b.test",), 7, "250 queued as 1")
 
 
-def test_the_envelope_and_data_go_in_one_write_with_pipelining(driver, send):
+def test_the_envelope_and_data_are_one_write_with_pipelining(driver, send):
     send(DATA, "250 a\n250 b\n354 go", "250 queued")
     assert driver.writes == [
         b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@b.test>\r\nDATA\r\n",
@@ -59,9 +59,9 @@ def test_chunking_without_pipelining_needs_no_data(driver, send):
     assert driver.writes[2:] == [b"BDAT 7 LAST\r\nHi\r\n.\r\n"]
 
 
-def test_a_large_message_waits_for_its_envelope_and_goes_in_blocks(driver, send):
-    note = Note(octets=LARGE)
-    send(BDAT, "250 a\n250 b", _at_the_end("250 queued"), note=note)
+def test_a_large_message_waits_for_its_envelope_and_is_sent_in_blocks(driver, send):
+    note = Note(raw=LARGE)
+    send(BDAT, "250 a\n250 b", _after_all_content("250 queued"), note=note)
     envelope, *blocks = driver.writes
     assert envelope.endswith(b"RCPT TO:<bob@corp.test>\r\n")
     assert b"".join(blocks) == f"BDAT {len(LARGE)} LAST\r\n".encode() + LARGE
@@ -69,8 +69,8 @@ def test_a_large_message_waits_for_its_envelope_and_goes_in_blocks(driver, send)
     assert max(map(len, blocks)) < BLOCK + 2000
 
 
-def _at_the_end(reply):
-    """Answer when all of LARGE has come."""
+def _after_all_content(reply):
+    """Return a function that replies when all of LARGE has been received."""
     left = [len(LARGE)]
 
     def answer(block):
@@ -80,23 +80,23 @@ def _at_the_end(reply):
     return answer
 
 
-@pytest.mark.parametrize("octets", [INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 2 * BLOCK - 1, 2 * BLOCK])
-def test_messages_around_the_limits_arrive_whole(driver, send, octets):
-    rendering = b"x" * (octets - 2) + b"\r\n"
-    together = octets <= INLINE_LIMIT
-    left = [octets]
+@pytest.mark.parametrize("size", [INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 2 * BLOCK - 1, 2 * BLOCK])
+def test_messages_around_the_limits_arrive_complete(driver, send, size):
+    rendering = b"x" * (size - 2) + b"\r\n"
+    together = size <= INLINE_LIMIT
+    left = [size]
 
     def answer(block):
         left[0] -= len(block.partition(b"LAST\r\n")[2] or block)
         return None if left[0] else ("250 a\n250 b\n250 queued" if together else "250 queued")
 
-    send(BDAT, *([] if together else ["250 a\n250 b"]), answer, note=Note(octets=rendering))
-    assert b"".join(driver.writes).endswith(f"BDAT {octets} LAST\r\n".encode() + rendering)
+    send(BDAT, *([] if together else ["250 a\n250 b"]), answer, note=Note(raw=rendering))
+    assert b"".join(driver.writes).endswith(f"BDAT {size} LAST\r\n".encode() + rendering)
 
 
 @pytest.mark.parametrize("offer", [BDAT, DATA, ("CHUNKING",), ()])
-def test_all_or_nothing_lets_no_content_leave_before_every_recipient_is_accepted(driver, send, offer):
-    note = Note(recipients=TWO, octets=b"Hi\r\n")
+def test_all_or_nothing_sends_no_content_before_every_recipient_is_accepted(driver, send, offer):
+    note = Note(recipients=TWO, raw=b"Hi\r\n")
     replies = ["250 a\n250 b\n250 c"] if "PIPELINING" in offer else ["250 a", "250 b", "250 c"]
     rest = ["250 queued"] if "CHUNKING" in offer else ["354 go", "250 queued"]
     send(offer, *replies, *rest, note=note, all_or_nothing=True)
@@ -105,20 +105,20 @@ def test_all_or_nothing_lets_no_content_leave_before_every_recipient_is_accepted
 
 
 @pytest.mark.parametrize("offer", [BDAT, DATA, ("CHUNKING",), ()])
-def test_all_or_nothing_lets_no_content_leave_at_all_if_anybody_is_refused(driver, send, offer):
+def test_all_or_nothing_sends_no_content_if_a_recipient_is_refused(driver, send, offer):
     replies = ["250 a\n250 b\n550 c"] if "PIPELINING" in offer else ["250 a", "250 b", "550 c"]
     with pytest.raises(RecipientsRefused, match="not sent to anybody, since all_or_nothing"):
         send(offer, *replies, "250 reset", note=Note(recipients=TWO), all_or_nothing=True)
-    assert driver.said[-1] == "RSET"
-    assert not any(re.match("DATA|BDAT", line) for line in driver.said)
+    assert driver.sent[-1] == "RSET"
+    assert not any(re.match("DATA|BDAT", line) for line in driver.sent)
     assert not send.session.wire.closed
 
 
-# Who counts.
+# --- refusals
 
 
 @pytest.mark.parametrize("replies", ["250 a\n550 b\n354 go", "550 a\n503 b\n354 go", "451 a\n503 b\n354 go"])
-def test_a_server_that_wants_content_for_nobody_gets_a_lone_dot(driver, send, replies):
+def test_after_354_without_an_accepted_recipient_a_lone_dot_is_sent(driver, send, replies):
     """RFC 2920, section 3.1."""
     with pytest.raises(Refused) as raised:
         send(DATA, replies, "554 no valid recipients")
@@ -128,7 +128,7 @@ def test_a_server_that_wants_content_for_nobody_gets_a_lone_dot(driver, send, re
 
 
 @pytest.mark.parametrize("answer", ["250 ok", "421 bye", "what", END, SILENCE, Breaks(), Breaks("421 bye")])
-def test_whatever_comes_of_the_lone_dot_the_refusal_is_the_error(send, answer):
+def test_the_refusal_is_the_error_whatever_the_reply_to_the_lone_dot(send, answer):
     with pytest.raises(RecipientsRefused, match="The message was not delivered to anybody"):
         send(DATA, "250 a\n550 b\n354 go", answer)
     assert send.session.wire.closed is (answer != "250 ok")
@@ -142,17 +142,17 @@ def test_whatever_comes_of_the_lone_dot_the_refusal_is_the_error(send, answer):
         ((), ["550 5.7.1 not you"]),
     ],
 )
-def test_the_senders_error_wins_over_the_503s_that_follow_it(driver, send, offer, answers):
+def test_the_senders_refusal_is_the_error_not_the_503s_after_it(driver, send, offer, answers):
     with pytest.raises(Refused, match=r"refused the sender alice@corp\.test: 550 5\.7\.1 not you") as raised:
         send(offer, *answers, "250 reset", note=Note(recipients=TWO))
     assert type(raised.value) is Refused
     assert (raised.value.phase, raised.value.command) == (Phase.MAIL, "MAIL FROM:<alice@corp.test>")
-    assert driver.said[-1] == "RSET"
+    assert driver.sent[-1] == "RSET"
     assert not send.session.wire.closed
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-def test_the_message_goes_to_those_who_were_accepted_and_the_error_names_the_others(send, offer):
+def test_the_accepted_recipients_get_the_message_and_the_error_names_the_others(send, offer):
     answers = {
         "BDAT": ["250 a\n250 b\n550 5.1.1 c\n250 queued"],
         "DATA": ["250 a\n250 b\n550 5.1.1 c\n354 go", "250 queued"],
@@ -177,40 +177,40 @@ REFUSALS = {
 @pytest.mark.parametrize("answer", ["250 reset", "500 what?", "421 bye", "what", END, SILENCE, Breaks("421 bye")])
 @pytest.mark.parametrize(("refusal", "offer"), REFUSALS)
 def test_after_a_refusal_the_session_is_reset_and_if_that_fails_closed(driver, send, refusal, offer, answer):
-    """It is the refusal that is raised in any case."""
+    """The refusal is raised in any case."""
     with pytest.raises(Refused) as raised:
         send(OFFERS[offer], *REFUSALS[refusal, offer], answer)
     assert raised.value.code == 550
     assert send.session.wire.closed is (answer != "250 reset")
     if not isinstance(answer, Breaks):
-        assert driver.said[-1] == "RSET"
+        assert driver.sent[-1] == "RSET"
 
 
 @pytest.mark.parametrize("answer", ["451 4.3.0 later", "550 5.7.1 no"])
 @pytest.mark.parametrize("offer", ["DATA", "no pipelining"])
-def test_a_server_that_takes_no_content_gets_none(driver, send, offer, answer):
+def test_if_data_is_refused_no_content_is_sent(driver, send, offer, answer):
     answers = [f"250 a\n250 b\n{answer}"] if offer == "DATA" else ["250 a", "250 b", answer]
     with pytest.raises(Refused, match=f"did not accept DATA: {re.escape(answer)}") as raised:
         send(OFFERS[offer], *answers, "250 reset")
     assert raised.value.transient is answer.startswith("4")
     assert raised.value.phase is Phase.DATA
-    assert driver.said[-1] == "RSET"
+    assert driver.sent[-1] == "RSET"
 
 
 @pytest.mark.parametrize("answer", ["250 what?", "334 what?"])
 @pytest.mark.parametrize("offer", ["DATA", "no pipelining"])
-def test_a_server_that_answers_data_with_something_else_has_lost_count(driver, send, offer, answer):
+def test_an_unexpected_reply_to_data_is_a_protocol_error(driver, send, offer, answer):
     answers = [f"250 a\n250 b\n{answer}"] if offer == "DATA" else ["250 a", "250 b", answer]
     with pytest.raises(ProtocolError, match=f"unexpected reply to DATA \\({re.escape(answer)}\\)") as raised:
         send(OFFERS[offer], *answers)
     assert raised.value.phase is Phase.DATA
-    assert driver.said[-1] == "DATA"
+    assert driver.sent[-1] == "DATA"
     assert send.session.wire.closed
 
 
 @pytest.mark.parametrize("code", [451, 552, 554])
 @pytest.mark.parametrize("offer", OFFERS)
-def test_a_message_that_is_refused_leaves_the_session_fit_for_the_next(driver, send, offer, code):
+def test_after_a_refused_message_the_session_can_be_used_again(driver, send, offer, code):
     answers = {
         "BDAT": [f"250 a\n250 b\n{code} no"],
         "DATA": ["250 a\n250 b\n354 go", f"{code} no"],
@@ -222,7 +222,7 @@ def test_a_message_that_is_refused_leaves_the_session_fit_for_the_next(driver, s
     driver.run(send.session.noop(), "250 ok")
 
 
-# What is certain when it breaks off.
+# --- connections that break
 
 LOST = {
     "end": END,
@@ -237,7 +237,7 @@ LOST = {
 
 @pytest.mark.parametrize("lost", LOST)
 @pytest.mark.parametrize("offer", OFFERS)
-def test_delivery_is_uncertain_if_the_content_left_and_no_reply_came(send, offer, lost):
+def test_delivery_is_uncertain_if_the_content_was_sent_without_a_reply(send, offer, lost):
     answers = {
         "BDAT": [("250 a\n250 b", LOST[lost])],
         "DATA": ["250 a\n250 b\n354 go", LOST[lost]],
@@ -275,9 +275,7 @@ def test_delivery_is_uncertain_if_the_content_left_and_no_reply_came(send, offer
         ("250 a\n550 b\n550 c\n421 bye", RecipientsRefused, False),
     ],
 )
-def test_what_was_answered_before_it_broke_off_decides_whether_it_can_have_been_delivered(
-    send, replies, error, transient
-):
+def test_replies_before_the_connection_broke_decide_whether_delivery_is_uncertain(send, replies, error, transient):
     """The content was sent with the envelope: delivery is uncertain unless the envelope was refused."""
     with pytest.raises(SmtpError) as raised:
         send(BDAT, replies, note=Note(recipients=TWO))
@@ -301,8 +299,8 @@ def test_what_was_answered_before_it_broke_off_decides_whether_it_can_have_been_
         ("250 a\n250 b\n250 c\n552 5.3.4 too big", Refused, 552),
     ],
 )
-def test_an_envelope_that_did_not_leave_whole_was_not_delivered(driver, send, offer, last_words, error, code):
-    """Only what answers the sender, or everybody, or ends the connection, is why; one recipient's refusal is not."""
+def test_an_incomplete_envelope_was_not_delivered(driver, send, offer, last_words, error, code):
+    """The reason is a refusal of the sender or of all recipients, or a 421; not the refusal of one recipient."""
     with pytest.raises(error) as raised:
         send(offer, Breaks(last_words), note=Note(recipients=TWO))
     assert type(raised.value) is error
@@ -312,7 +310,7 @@ def test_an_envelope_that_did_not_leave_whole_was_not_delivered(driver, send, of
     assert driver.writes == []
 
 
-def test_a_reply_to_content_that_did_not_leave_whole_is_none(send):
+def test_a_reply_during_the_content_is_not_the_final_reply(send):
     with pytest.raises(Disconnected):
         send(BDAT, Breaks("250 a\n250 b\n250 queued"))
 
@@ -322,35 +320,35 @@ def test_a_reply_to_content_that_did_not_leave_whole_is_none(send):
     ("last_words", "error", "code"),
     [("", Disconnected, None), ("552 5.3.4 too big", Refused, 552), ("421 4.3.1 disk full", Refused, 421)],
 )
-def test_a_server_that_closes_in_the_middle_of_the_content_has_said_why(send, offer, last_words, error, code):
+def test_the_last_reply_before_an_end_during_the_content_is_the_reason(send, offer, last_words, error, code):
     go = "250 a\n250 b" if offer is BDAT else "250 a\n250 b\n354 go"
     with pytest.raises(error) as raised:
-        send(offer, go, Breaks(last_words), note=Note(octets=LARGE))
+        send(offer, go, Breaks(last_words), note=Note(raw=LARGE))
     assert raised.value.code == code
     assert raised.value.transient is (code != 552)
     assert send.session.wire.closed
 
 
-def test_after_a_refusal_in_the_middle_of_the_content_the_rest_does_not_leave(driver, send):
-    """Without it the server would take whatever is said next for content, so that is the end of the session."""
+def test_after_a_refusal_during_the_content_the_rest_is_not_sent(driver, send):
+    """The server would read the next command as content, so the session ends."""
     with pytest.raises(Refused, match="before its end: 552 too big") as raised:
-        send(BDAT, "250 a\n250 b", "552 too big", note=Note(octets=LARGE))
+        send(BDAT, "250 a\n250 b", "552 too big", note=Note(raw=LARGE))
     assert not raised.value.transient
     assert raised.value.phase is Phase.CONTENT
     assert len(b"".join(driver.writes)) < len(LARGE)
     assert send.session.wire.closed
 
 
-@pytest.mark.parametrize("said", ["250 queued", "354 go", "what?"])
-def test_whatever_else_is_said_in_the_middle_of_the_content_ends_it_before_its_end(driver, send, said):
+@pytest.mark.parametrize("reply", ["250 queued", "354 go", "what?"])
+def test_any_other_reply_during_the_content_stops_it(driver, send, reply):
     with pytest.raises(ProtocolError):
-        send(BDAT, "250 a\n250 b", said, note=Note(octets=LARGE))
+        send(BDAT, "250 a\n250 b", reply, note=Note(raw=LARGE))
     assert len(b"".join(driver.writes)) < len(LARGE)
     assert send.session.wire.closed
 
 
 @pytest.mark.parametrize("surplus", ["250 queued", "354 go"])
-def test_a_reply_that_comes_before_the_content_does_not_count_for_it(driver, send, surplus):
+def test_a_reply_before_the_content_is_not_the_final_reply(driver, send, surplus):
     with pytest.raises(ProtocolError):
         send(DATA, f"250 a\n250 b\n354 go\n{surplus}")
     assert len(driver.writes) == 1

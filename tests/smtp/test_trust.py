@@ -1,4 +1,4 @@
-"""Which servers are trusted: alike by both clients, on every Python."""
+"""Which servers are trusted: the same with both clients, on every Python."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def settings_for(peer, ca_bundle, server_name=MAIL_HOST) -> Settings:
         ("self_signed", "self_signed"),
     ],
 )
-def test_what_is_in_the_bundle_is_trusted(certificates, visit, server, bundle):
-    """An authority's certificate of whatever form, an intermediate authority's, or the server's own."""
+def test_certificates_in_the_bundle_are_trusted(certificates, visit, server, bundle):
+    """A root authority's certificate in any form, an intermediate authority's, or the server's own."""
     with scripted_peer([start_tls(getattr(certificates, server)), *SESSION]) as peer:
         visit(settings_for(peer, getattr(certificates, bundle).chain))
     assert peer.commands == ["EHLO me.test", "QUIT"]
@@ -65,12 +65,12 @@ def test_what_is_in_the_bundle_is_trusted(certificates, visit, server, bundle):
         ("expired", "expired", MAIL_HOST, "certificate has expired"),
         ("self_signed_expired", "self_signed_expired", MAIL_HOST, "certificate has expired"),
         ("below_expired_authority", "expired_authority", MAIL_HOST, "certificate has expired"),
-        # Trust in one server is trust in nothing else: not in its authority, nor in what its key signs.
+        # To trust one server is not to trust its authority, nor certificates that its key signed.
         ("rsa_sha384", "server", MAIL_HOST, "unable to get local issuer certificate"),
         ("below_self_signed", "self_signed", MAIL_HOST, "invalid CA certificate"),
     ],
 )
-def test_the_bundle_does_not_outweigh_names_dates_and_chain(certificates, visit, server, bundle, name, problem):
+def test_the_bundle_does_not_override_names_dates_and_chain(certificates, visit, server, bundle, name, problem):
     with scripted_peer([start_tls(getattr(certificates, server)), *SESSION], to_the_end=False) as peer:
         settings = settings_for(peer, getattr(certificates, bundle).chain, name)
         with pytest.raises(CertificateError, match=rf"not accepted for {name}: .*{problem}"):
@@ -80,7 +80,7 @@ def test_the_bundle_does_not_outweigh_names_dates_and_chain(certificates, visit,
 
 @pytest.fixture
 def new_contexts():
-    """No context is left from earlier tests, nor for later ones."""
+    """Clear the cached contexts before and after the test."""
     _context.cache_clear()
     yield
     _context.cache_clear()
@@ -90,7 +90,7 @@ def new_contexts():
 @pytest.mark.parametrize(
     ("server", "trusted"), [("below_old_authority", "old_authority"), ("untrusted", "untrusted")]
 )
-def test_what_is_in_the_systems_store_is_trusted_likewise(certificates, monkeypatch, visit, server, trusted):
+def test_certificates_in_the_systems_store_are_trusted_likewise(certificates, monkeypatch, visit, server, trusted):
     monkeypatch.setenv("SSL_CERT_FILE", str(getattr(certificates, trusted).chain))
     with scripted_peer([start_tls(getattr(certificates, server)), *SESSION]) as peer:
         visit(settings_for(peer, None))

@@ -1,1 +1,1 @@
-"""SSIS packages: read, understood and brought over."""
+"""Tests of the conversion of SSIS packages."""

@@ -1,4 +1,4 @@
-"""Packages made by hand, for what the packages in files do not have."""
+"""Builds packages in code, for features that the packages in files do not have."""
 
 from __future__ import annotations
 
@@ -30,15 +30,22 @@ SMTP = ConnectionManager(
 STRING, INTEGER, BOOLEAN = 8, 3, 11
 
 
-def mail(name: str = "Send", parent: str = "Package", told: dict[str, Any] | None = None, **given: Any) -> Executable:
+def mail(
+    name: str = "Send", parent: str = "Package", fields: dict[str, Any] | None = None, **given: Any
+) -> Executable:
     """Return a Send Mail task."""
-    said = {"smtp_connection": SMTP.dtsid, "from_line": "etl@corp.test", "to_line": "ops@corp.test", "subject": name}
+    default = {
+        "smtp_connection": SMTP.dtsid,
+        "from_line": "etl@corp.test",
+        "to_line": "ops@corp.test",
+        "subject": name,
+    }
     return Executable(
         ref_id=f"{parent}\\{name}",
         name=name,
         kind=Kind.SEND_MAIL,
         type="Microsoft.SendMailTask",
-        mail=SendMail(**said | (told or {})),
+        mail=SendMail(**default | (fields or {})),
         **given,
     )
 
@@ -48,7 +55,7 @@ def task(name: str, parent: str = "Package", **given: Any) -> Executable:
 
 
 def handler(owner: str, event: str, *executables: str | Executable, **given: Any) -> EventHandler:
-    """Return an event handler; of mails their names suffice."""
+    """Return an event handler; a mail can be given by its name."""
     ref_id = f"{owner}.EventHandlers[{event}]"
     made = (mail(one, ref_id) if isinstance(one, str) else one for one in executables)
     return EventHandler(ref_id=ref_id, event=event, executables=tuple(made), **given)
@@ -68,7 +75,7 @@ def variable(name: str, value: str | None, data_type: int = STRING, **given: Any
 
 
 def package(*executables: Executable, managers: tuple[ConnectionManager, ...] = (SMTP,), **given: Any) -> Package:
-    """Return a package of format 8; what is given is the root's, but for the parameters."""
+    """Return a package of format 8; ``given`` are fields of the root, or parameters, secrets and configurations."""
     of_package = {name: given.pop(name) for name in ("parameters", "secrets", "configurations") if name in given}
     return Package(
         source=PurePath("Orders.dtsx"),

@@ -1,4 +1,4 @@
-"""Generated DAGs, where Airflow can run them."""
+"""Fixtures that load and run generated DAGs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EMPTY = "from airflow.providers.standard.operators.empty import EmptyOperator"
 REPLACED = "from tests.ssis.placeholders import Placeholder as EmptyOperator"
 
-# No name is used twice: Python would take a file of the same second and size for the one that it has compiled.
+# Each name is used once: for a file of the same second and size, Python would use the bytecode of the old one.
 NUMBERS = itertools.count()
 
 
@@ -29,7 +29,7 @@ def generated_folder(airflow_db):
 
 @pytest.fixture
 def load(generated_folder) -> Iterator[Callable[[str], Any]]:
-    """A function that loads the DAG of a source; its placeholders are replaced by tasks that can fail."""
+    """A function that loads a DAG from its source, with tasks that can fail instead of placeholders."""
     files = []
 
     def load(source: str) -> Any:
@@ -45,7 +45,7 @@ def load(generated_folder) -> Iterator[Callable[[str], Any]]:
 
 @pytest.fixture
 def run() -> Iterator[Callable[..., Any]]:
-    """A function that runs a DAG; of its placeholders, those whose ids are ``failing`` fail."""
+    """A function that runs a DAG; the placeholders with the ids in ``failing`` fail."""
 
     def run(dag: Any, failing: Collection[str] = (), conf: dict[str, Any] | None = None) -> Any:
         Placeholder.failing = set(failing)

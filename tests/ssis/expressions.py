@@ -1,4 +1,4 @@
-"""Expressions of SSIS's at random, with variables, and Airflow's own rendering of what they become."""
+"""Random SSIS expressions with variables, and Airflow's rendering of their translation."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ ENVIRONMENT = _TASK.get_template_env()
 
 
 def render(template: str) -> Any:
-    """Render a field of a task, as Airflow does before it runs the task."""
+    """Render a field of a task, like Airflow before it runs the task."""
     return _TASK.render_template(template, CONTEXT, ENVIRONMENT)
 
 
@@ -89,7 +89,7 @@ def value_of(jinja_expression: str) -> Any:
 
 
 def quoted(text: str) -> str:
-    """Write a string as SSIS does."""
+    """Return a string as a literal of SSIS."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", "\\r")
     return f'"{escaped}"'
 
@@ -99,7 +99,7 @@ def _formed(form: str, *parts: SearchStrategy[str]) -> SearchStrategy[str]:
 
 
 def _mostly(leaves: SearchStrategy[str], *compound: SearchStrategy[str]) -> SearchStrategy[str]:
-    """Take something without parts two times of three, so that what is made comes to an end."""
+    """Choose a leaf in two of three cases, so that the expression ends."""
     return st.sampled_from([leaves, leaves, st.one_of(compound)]).flatmap(lambda chosen: chosen)
 
 

@@ -1,4 +1,4 @@
-"""What the import makes of the packages; ``python -m tests.ssis.golden`` writes it anew, for a person to read."""
+"""The result of importing all packages; ``python -m tests.ssis.golden`` writes it to files, for a review."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SETTINGS = """extend = "../../../pyproject.toml"
 cache-dir = "../../../.ruff_cache"
 
 [lint]
-extend-ignore = ["RUF001"]  # what a mail says is its author's
+extend-ignore = ["RUF001"]  # texts of mails are unchanged
 
 [lint.isort]
-known-third-party = ["airflow_smtp_cm"]  # whoever runs a DAG has installed it
+known-third-party = ["airflow_smtp_cm"]  # installed where a DAG runs
 """
 
 

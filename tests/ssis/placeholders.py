@@ -1,4 +1,4 @@
-"""What stands in for a placeholder of a generated DAG: a task that does something, and fails when a test says so."""
+"""Replaces the placeholders of a generated DAG by tasks that run, and fail if a test says so."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from airflow.sdk import BaseOperator
 
 
 class Placeholder(BaseOperator):
-    """Succeeds, but for those whose ids are in ``failing``."""
+    """Succeeds, unless its id is in ``failing``."""
 
     failing: ClassVar[set[str]] = set()
 
-    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow hands it over
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow passes it
         if self.task_id in self.failing:
             raise RuntimeError(f"{self.task_id} is made to fail")

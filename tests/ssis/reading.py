@@ -1,4 +1,4 @@
-"""Steps that the reader's tests share."""
+"""Functions that the tests of the reader share."""
 
 from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -23,7 +23,7 @@ def read_project(path):
 
 
 def read_package(path):
-    """The package of this file, with its project's context if it has one."""
+    """Return the package of this file, with the context of its project if it has one."""
     (package,) = read_project(path).packages
     return package
 
@@ -33,7 +33,7 @@ def unreadable(*paths):
 
 
 def walk(executable):
-    """An executable, what it holds and what its event handlers hold."""
+    """Yield an executable, the executables in it, and those of its event handlers."""
     yield executable
     for holder in (executable, *executable.event_handlers):
         for member in holder.executables:
@@ -46,7 +46,7 @@ def find(package, ref_id):
 
 
 def build_ispac(path, folder, name="Built"):
-    """What Visual Studio's build makes of a project's folder."""
+    """Return the archive that Visual Studio builds from a project's folder."""
     files = [file for file in sorted(folder.iterdir()) if file.suffix in {".dtsx", ".conmgr", ".params"}]
     packages = "".join(f'<SSIS:Package SSIS:Name="{file.name}"/>' for file in files if file.suffix == ".dtsx")
     with ZipFile(path, "w", ZIP_DEFLATED) as archive:

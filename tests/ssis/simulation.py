@@ -1,4 +1,4 @@
-"""What SSIS does when it runs a package: which tasks run, and which mail leaves; told by the package alone."""
+"""Simulates SSIS: which tasks of a package run, and which mails are sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message; ``clock`` says that the time of day is in it."""
+    """A message; ``clock``: whether it contains the time of day."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -37,11 +37,11 @@ class Simulation:
     Attributes:
         package: the package.
         project: its project.
-        failing: names of the tasks that are made to fail.
-        given: values of parameters that somebody gives at the start, by name.
-        system: values of system variables, but for those of the event.
-        outcomes: what became of each executable, by ``ref_id``: True, False, or None if it never ran.
-        sent: what was sent.
+        failing: names of the tasks that fail.
+        given: values of parameters that are set at the start, by name.
+        system: values of system variables, except those of the event.
+        outcomes: the outcome of each executable, by ``ref_id``: True, False, or None if it never ran.
+        sent: the messages sent.
     """
 
     package: Package
@@ -53,7 +53,7 @@ class Simulation:
     sent: list[Sent] = field(default_factory=list)
 
     def run(self) -> bool:
-        """Run it, and return whether it succeeds."""
+        """Run the package, and return whether it succeeds."""
         return self._run(self.package.root, ())
 
     def _run(self, executable: Executable, path: tuple[Executable, ...]) -> bool:
@@ -135,7 +135,7 @@ class Simulation:
     def _send(self, task: Executable, path: tuple[Any, ...], event: dict[str, str]) -> None:
         mail = task.mail
         assert mail
-        said = {
+        fields = {
             "FromLine": mail.from_line,
             "ToLine": mail.to_line,
             "CCLine": mail.cc_line,
@@ -145,22 +145,22 @@ class Simulation:
             "FileAttachments": "|".join(mail.attachments),
             "Priority": str(mail.priority),
         }
-        for name in said.keys() & task.expressions.keys():
-            said[name] = self._text(task.expressions[name], path, event)
-        text = said["MessageSource"]
+        for name in fields.keys() & task.expressions.keys():
+            fields[name] = self._text(task.expressions[name], path, event)
+        text = fields["MessageSource"]
         if mail.message_source_type is MessageSourceType.VARIABLE:
             text = self._text(f"@[{text}]", path, event)
         elif mail.message_source_type is MessageSourceType.FILE_CONNECTION:
             text = f"Text of {self._manager(text).connection_string}"
-        recipients = ";".join((said["ToLine"], said["CCLine"], said["BCCLine"])).split(";")
+        recipients = ";".join((fields["ToLine"], fields["CCLine"], fields["BCCLine"])).split(";")
         self.sent.append(
             Sent(
-                sender=said["FromLine"],
+                sender=fields["FromLine"],
                 recipients=tuple(sorted(one.strip() for one in recipients if one.strip())),
-                subject=said["Subject"],
+                subject=fields["Subject"],
                 text=text,
-                importance={"1": "high", "5": "low"}.get(said["Priority"], ""),
-                attachments=tuple(filter(None, said["FileAttachments"].split("|"))),
+                importance={"1": "high", "5": "low"}.get(fields["Priority"], ""),
+                attachments=tuple(filter(None, fields["FileAttachments"].split("|"))),
                 clock=any("GETDATE" in text for text in task.expressions.values()),
             )
         )
@@ -201,6 +201,6 @@ class Simulation:
 
 
 def placeholders(executable: Executable) -> Iterator[Executable]:
-    """Yield the tasks of the control flow that are no mail."""
+    """Yield the tasks of the control flow that are not Send Mail tasks."""
     for one in executable.executables:
         yield from placeholders(one) if one.executables else [one] if one.kind is not Kind.SEND_MAIL else []

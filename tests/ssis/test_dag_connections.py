@@ -1,4 +1,4 @@
-"""SMTP connection managers as Airflow connections, which Airflow takes."""
+"""SMTP connection managers converted to Airflow connections."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def connections(*managers, **given):
     return Converted(package(mail(), managers=managers, **given)).connections
 
 
-def test_airflow_imports_all_of_them(tmp_path):
-    """By its own command, into a database of its own; and what it then has is what the packages say."""
+def test_airflow_imports_all_connections(tmp_path):
+    """With its own command, into a new database; the connections there are those of the packages."""
     airflow = Path(sys.executable).with_name("airflow")
     own = os.environ | {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__UNIT_TEST_MODE": "False"}
     for command in (
@@ -47,7 +47,7 @@ def test_airflow_imports_all_of_them(tmp_path):
         assert {name: value for name, value in exported[conn_id].items() if value} == connection, conn_id
 
 
-def test_what_the_string_says_is_what_the_connection_says():
+def test_the_connection_has_the_settings_of_the_string():
     found = connections(
         manager("Plain", STRING.format("a.example", "False", "False")),
         manager("Full", STRING.format("B.example", "True", "True") + "Timeout=22000;", description="Exchange"),
@@ -71,14 +71,14 @@ def test_what_the_string_says_is_what_the_connection_says():
     }
 
 
-def test_the_same_manager_of_several_packages_is_one_connection():
+def test_the_same_manager_in_several_packages_is_one_connection():
     other = package(mail(), managers=(manager(),))
     converted = Converted(package(mail()), replace(other, root=replace(other.root, name="Other")))
 
     assert list(converted.connections) == ["mail"]
 
 
-def test_the_same_name_with_other_settings_is_another_connection_and_said():
+def test_the_same_name_with_other_settings_is_another_connection_and_reported():
     theirs = package(mail(), managers=(manager(string=STRING.format("b.example", "False", "False")),))
     converted = Converted(package(mail()), replace(theirs, source=PurePath("Night Run.dtsx")))
 
@@ -87,7 +87,7 @@ def test_the_same_name_with_other_settings_is_another_connection_and_said():
     assert any("The id of its connection is night_run_mail: mail belongs to" in line for line in converted.findings())
 
 
-def test_expressions_are_evaluated_once_and_said_to_depend_on_what_they_name():
+def test_expressions_are_evaluated_once_and_reported_with_their_variables():
     expressions = {"SmtpServer": '"relay." + @[User::Domain]', "EnableSsl": "1 == 1"}
     converted = Converted(
         package(
@@ -102,7 +102,7 @@ def test_expressions_are_evaluated_once_and_said_to_depend_on_what_they_name():
     assert any("evaluated once with the stored values of @[User::Domain]" in line for line in converted.findings())
 
 
-def test_the_parameters_of_a_project_go_before_what_is_stored():
+def test_the_parameters_of_a_project_override_stored_settings():
     given = Parameter(name="CM.Mail.SmtpServer", data_type=18, value="deployed.example")
     theirs = replace(package(mail(), managers=()), connection_parameters=())
     converted = Converted(theirs, connection_managers=(SMTP,), connection_parameters=(given,))
@@ -118,7 +118,7 @@ def test_the_parameters_of_a_project_go_before_what_is_stored():
         "SmtpServer=a.example;x hunter2",
     ],
 )
-def test_what_ssis_does_not_know_is_said_and_not_copied(string):
+def test_unknown_keys_of_a_connection_string_are_reported_and_not_copied(string):
     converted = Converted(package(mail(), managers=(manager(string=string),)))
 
     assert converted.connections["mail"]["host"] == "a.example"
@@ -137,8 +137,8 @@ def test_a_password_in_an_expression_is_not_copied():
     assert "hunter2" not in repr((converted.connections, converted.report, converted.source))
 
 
-def test_what_a_connection_lacks_is_said():
-    told = "\n".join(
+def test_missing_settings_of_a_connection_are_reported():
+    found = "\n".join(
         Converted(
             package(
                 mail(),
@@ -152,13 +152,13 @@ def test_what_a_connection_lacks_is_said():
     )
 
     assert (
-        "Complete the connection no_server: The Simple Mail Transfer Protocol (SMTP) server is not specified" in told
+        "Complete the connection no_server: The Simple Mail Transfer Protocol (SMTP) server is not specified" in found
     )
-    assert "without a port or a scheme: set the port of the Airflow connection" in told
-    assert "Set login and password, or a keytab, in the connection windows" in told
+    assert "without a port or a scheme: set the port of the Airflow connection" in found
+    assert "Set login and password, or a keytab, in the connection windows" in found
 
 
-def test_a_port_in_the_name_of_the_server_is_the_port_of_the_connection_and_said():
+def test_a_port_in_the_server_name_becomes_that_of_the_connection_and_is_reported():
     converted = Converted(package(mail(), managers=(manager(string=STRING.format("a.example:587", "True", "True")),)))
 
     assert converted.connections["mail"] == {
@@ -178,8 +178,8 @@ def test_a_port_in_the_name_of_the_server_is_the_port_of_the_connection_and_said
         ("SmtpServer=a.example;EnableSsl=True;Timeout=1;Timeout=2", "Timeout stands in"),
     ],
 )
-def test_what_is_wrong_with_one_setting_does_not_take_the_others_with_it(string, problem):
-    """Least of all EnableSsl: mail would go in the clear."""
+def test_an_invalid_setting_does_not_affect_the_others(string, problem):
+    """Especially EnableSsl: without it, mail would be sent unencrypted."""
     converted = Converted(package(mail(), managers=(manager(string=string),)))
 
     assert converted.connections["mail"] == {
@@ -190,7 +190,7 @@ def test_what_is_wrong_with_one_setting_does_not_take_the_others_with_it(string,
     assert any(f"Not in the connection: {problem}" in line for line in converted.findings())
 
 
-def test_look_alikes_are_named_and_left():
+def test_managers_of_other_vendors_are_reported_and_not_converted():
     other = ConnectionManager(
         ref_id="Package.ConnectionManagers[Cloud]",
         dtsid="{C}",
@@ -204,7 +204,7 @@ def test_look_alikes_are_named_and_left():
     assert any("It is of type SMTP (KingswaySoft), not SSIS's own" in line for line in converted.findings())
 
 
-def test_an_unused_manager_is_a_connection_and_said():
+def test_an_unused_manager_becomes_a_connection_and_is_reported():
     idle = replace(manager("Idle"), ref_id="Package.ConnectionManagers[Idle]", dtsid="{I}")
     converted = Converted(package(mail(), managers=(SMTP, idle)))
 

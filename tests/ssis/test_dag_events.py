@@ -1,4 +1,4 @@
-"""Event handlers with mail as callbacks: who is told of what, at each level."""
+"""Event handlers with mail converted to callbacks: which mails are sent for an event, at each level."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def group(*executables, **given):
 
 
 @pytest.fixture
-def told(load, run, smtp_cm_server, monkeypatch):
-    """A function that runs a package's DAG, some tasks of which fail, and returns the subjects of what arrived."""
+def subjects_of(load, run, smtp_cm_server, monkeypatch):
+    """A function that runs the DAG of a package, with failing tasks, and returns the subjects of its mails."""
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
 
-    def told(package, failing=(), conf=None):
+    def run_and_read(package, failing=(), conf=None):
         run(load(Converted(package).source), failing, conf)
         subjects = sorted(received.message["Subject"] for received in smtp_cm_server.outbox)
         smtp_cm_server.outbox.clear()
         return subjects
 
-    return told
+    return run_and_read
 
 
-def test_the_packages_handler_is_told_of_each_task_that_fails(told):
+def test_the_packages_handler_is_called_for_each_failed_task(subjects_of):
     naming = mail(
         "Tell",
         "Package.EventHandlers[OnError]",
@@ -44,15 +44,15 @@ def test_the_packages_handler_is_told_of_each_task_that_fails(told):
     )
     root = package(task("First one"), task("b"), event_handlers=(handler("Package", "OnError", naming),))
 
-    assert told(root, {"first_one", "b"}) == [
+    assert subjects_of(root, {"first_one", "b"}) == [
         "First one of Orders: first_one is made to fail",
         "b of Orders: b is made to fail",
     ]
-    assert told(root) == []
+    assert subjects_of(root) == []
 
 
 def levels(**inner):
-    """Return a package with handlers at three levels; what is given is the innermost handler's."""
+    """Return a package with handlers at three levels; ``inner`` are fields of the innermost one."""
     loads = task("a", "Package\\Group", event_handlers=(handler("Package\\Group\\a", "OnError", "of a", **inner),))
     within = group(
         loads, task("b", "Package\\Group"), event_handlers=(handler("Package\\Group", "OnError", "of the group"),)
@@ -60,49 +60,49 @@ def levels(**inner):
     return package(within, task("c"), event_handlers=(handler("Package", "OnError", "of the package"),))
 
 
-def test_an_event_goes_up_to_the_package(told):
+def test_an_event_propagates_up_to_the_package(subjects_of):
     root = levels()
 
-    assert told(root, {"group.a"}) == ["of a", "of the group", "of the package"]
-    assert told(root, {"group.b"}) == ["of the group", "of the package"]
-    assert told(root, {"c"}) == ["of the package"]
+    assert subjects_of(root, {"group.a"}) == ["of a", "of the group", "of the package"]
+    assert subjects_of(root, {"group.b"}) == ["of the group", "of the package"]
+    assert subjects_of(root, {"c"}) == ["of the package"]
 
 
-def test_a_handler_may_keep_an_event_to_itself(told):
-    assert told(levels(propagates=False), {"group.a"}) == ["of a"]
+def test_a_handler_can_stop_the_propagation(subjects_of):
+    assert subjects_of(levels(propagates=False), {"group.a"}) == ["of a"]
 
 
-def test_a_handler_without_mail_may_do_so_too(told):
+def test_a_handler_without_mail_can_stop_the_propagation_too(subjects_of):
     quiet = handler("Package\\Group\\a", "OnError", propagates=False)
     within = group(task("a", "Package\\Group", event_handlers=(quiet,)))
     root = package(within, task("c"), event_handlers=(handler("Package", "OnError", "of the package"),))
 
-    assert told(root, {"group.a"}) == []
-    assert told(root, {"c"}) == ["of the package"]
+    assert subjects_of(root, {"group.a"}) == []
+    assert subjects_of(root, {"c"}) == ["of the package"]
 
 
-def test_a_disabled_handler_is_none(told):
-    assert told(levels(disabled=True), {"group.a"}) == ["of the group", "of the package"]
+def test_a_disabled_handler_is_not_called(subjects_of):
+    assert subjects_of(levels(disabled=True), {"group.a"}) == ["of the group", "of the package"]
 
 
-def test_several_mails_and_handlers_are_all_called(told):
+def test_several_mails_and_handlers_are_all_called(subjects_of):
     root = package(
         task("a"),
         event_handlers=(handler("Package", "OnError", "one", "two"), handler("Package", "OnTaskFailed", "three")),
     )
 
-    assert told(root, {"a"}) == ["one", "three", "two"]
+    assert subjects_of(root, {"a"}) == ["one", "three", "two"]
 
 
-def test_on_post_execute_is_told_of_success_and_failure(told):
+def test_on_post_execute_is_called_after_success_and_failure(subjects_of):
     root = package(task("a"), task("b"), event_handlers=(handler("Package", "OnPostExecute", "done"),))
 
-    assert told(root, {"a"}) == ["done", "done"]
-    said = Converted(root).findings()
-    assert any("OnPostExecute of containers and of the package" in line for line in said)
+    assert subjects_of(root, {"a"}) == ["done", "done"]
+    findings = Converted(root).findings()
+    assert any("OnPostExecute of containers and of the package" in line for line in findings)
 
 
-def test_the_arrows_between_tasks_raise_no_events(told):
+def test_precedence_operators_cause_no_events(subjects_of):
     root = package(
         task("a"),
         task("b"),
@@ -116,11 +116,11 @@ def test_the_arrows_between_tasks_raise_no_events(told):
         event_handlers=root.root.event_handlers,
     )
 
-    assert told(root, {"a"}) == ["done", "failed"]
-    assert told(handled, {"b"}) == ["done", "done", "done", "failed"]
+    assert subjects_of(root, {"a"}) == ["done", "failed"]
+    assert subjects_of(handled, {"b"}) == ["done", "done", "done", "failed"]
 
 
-def test_a_mail_of_a_handler_may_be_switched_off(told):
+def test_a_mail_of_a_handler_can_be_disabled(subjects_of):
     place = "Package.EventHandlers[OnError]"
     root = package(
         task("a"),
@@ -135,11 +135,11 @@ def test_a_mail_of_a_handler_may_be_switched_off(told):
         ),
     )
 
-    assert told(root, {"a"}) == ["unless quiet"]
-    assert told(root, {"a"}, {"Quiet": True}) == []
+    assert subjects_of(root, {"a"}) == ["unless quiet"]
+    assert subjects_of(root, {"a"}, {"Quiet": True}) == []
 
 
-def test_mails_in_containers_of_a_handler_are_sent_unless_these_are_off(told):
+def test_mails_in_containers_of_a_handler_are_sent_unless_these_are_disabled(subjects_of):
     place = "Package.EventHandlers[OnError]"
 
     def within(name, **given):
@@ -165,18 +165,18 @@ def test_mails_in_containers_of_a_handler_are_sent_unless_these_are_off(told):
         ),
     )
 
-    assert told(root, {"a"}) == ["in a group", "in a loop"]
+    assert subjects_of(root, {"a"}) == ["in a group", "in a loop"]
     assert f"{place}\\a loop: A callback has no loops: its mail is sent once." in Converted(root).findings()
 
 
-def test_the_mails_of_a_handler_come_in_order():
+def test_the_mails_of_a_handler_are_sent_in_order():
     place = "Package.EventHandlers[OnError]"
     both = handler("Package", "OnError", "second", "first", constraints=(arrow("first", "second", place),))
 
     assert '"on_failure_callback": [first, second]' in Converted(package(task("a"), event_handlers=(both,))).source
 
 
-def test_what_a_callback_cannot_do_is_said():
+def test_parts_of_a_handler_that_a_callback_cannot_do_are_reported():
     place = "Package.EventHandlers[OnError]"
     elaborate = handler(
         "Package",
@@ -192,48 +192,48 @@ def test_what_a_callback_cannot_do_is_said():
     converted = Converted(package(task("a"), event_handlers=(elaborate, handler("Package", "OnWarning", "hm"))))
 
     assert '"on_failure_callback": in_any_case' in converted.source
-    told = "\n".join(converted.findings())
-    assert f"{place}\\Log it: It is not a Send Mail task (Microsoft.Pipeline): skipped in the callback." in told
-    assert f"{place}\\if that fails: It depends on a precedence constraint" in told
-    assert "Airflow has no callback for OnWarning: its mail was skipped." in told
-    assert "in any case" not in told
+    findings = "\n".join(converted.findings())
+    assert f"{place}\\Log it: It is not a Send Mail task (Microsoft.Pipeline): skipped in the callback." in findings
+    assert f"{place}\\if that fails: It depends on a precedence constraint" in findings
+    assert "Airflow has no callback for OnWarning: its mail was skipped." in findings
+    assert "in any case" not in findings
 
 
-def test_a_package_with_mail_in_handlers_only_is_a_dag(load):
+def test_a_package_with_mail_in_handlers_only_becomes_a_dag(load):
     dag = load(Converted(package(task("a"), event_handlers=(handler("Package", "OnError", "Tell"),))).source)
 
     assert dag.task_ids == ["a"]
 
 
-def test_a_package_that_runs_nothing_is_no_dag():
+def test_a_package_without_executables_becomes_no_dag():
     converted = Converted(package(event_handlers=(handler("Package", "OnError", "Tell"),)))
 
     assert converted.source == ""
     assert "Package: It has no tasks: no DAG is written." in converted.findings(Status.SKIPPED)
 
 
-def test_what_has_no_counterpart_in_a_handler_is_not_sent(told):
+def test_a_mail_with_an_expression_without_counterpart_is_not_sent(subjects_of):
     place = "Package.EventHandlers[OnError]"
     unknown = mail("Tell", place, expressions={"Subject": "@[System::CreatorName]"})
     root = package(task("a"), event_handlers=(handler("Package", "OnError", unknown, "Tell others"),))
 
-    assert told(root, {"a"}) == ["Tell others"]
+    assert subjects_of(root, {"a"}) == ["Tell others"]
     assert (
         f"{place}\\Tell: Nothing is sent until you write subject and remove its disable."
         in Converted(root).findings()
     )
 
 
-def test_an_expression_may_disable_by_the_event(told):
+def test_an_expression_can_disable_a_mail_depending_on_the_event(subjects_of):
     place = "Package.EventHandlers[OnError]"
     picky = mail("Tell", place, expressions={"Disable": '@[System::SourceName] == "a"'})
     root = package(task("a"), task("b"), event_handlers=(handler("Package", "OnError", picky),))
 
-    assert told(root, {"a"}) == []
-    assert told(root, {"b"}) == ["Tell"]
+    assert subjects_of(root, {"a"}) == []
+    assert subjects_of(root, {"b"}) == ["Tell"]
 
 
-def test_a_handler_without_mail_is_said_to_be_left_out():
+def test_a_handler_without_mail_is_reported_as_skipped():
     root = package(
         mail(), event_handlers=(handler("Package", "OnError", task("Log", "Package.EventHandlers[OnError]")),)
     )

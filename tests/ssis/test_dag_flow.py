@@ -1,4 +1,4 @@
-"""Precedence constraints: a generated DAG runs what SSIS would have run, whatever fails."""
+"""Precedence constraints: a generated DAG runs the same tasks as SSIS, for any failures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def container(name, *executables, arrows=(), parent="Package", **given):
 
 
 def constraints(arrows, parent="Package"):
-    """Return constraints; an arrow is a source, an outcome, a target, and what differs from the default."""
+    """Return constraints; an arrow is a source, an outcome, a target, and fields that differ from the defaults."""
     return tuple(
         arrow(source, target, parent, outcome=outcome, **dict(*rest)) for source, outcome, target, *rest in arrows
     )
@@ -41,7 +41,7 @@ def tasks(names, parent="Package"):
 
 
 def flow(*executables, arrows=()):
-    """Return a package; it has an event handler with mail, so that there is a DAG of it."""
+    """Return a package; it has an event handler with mail, so that it becomes a DAG."""
     return package(
         *executables,
         constraints=constraints(arrows),
@@ -51,7 +51,7 @@ def flow(*executables, arrows=()):
 
 
 def leaves(executable):
-    """Yield the tasks in it, but for those in disabled containers: what becomes of these is all the same."""
+    """Yield its tasks, without those in disabled containers, whose outcome does not matter."""
     for one in executable.executables:
         if not one.executables:
             yield one
@@ -60,7 +60,7 @@ def leaves(executable):
 
 
 def check(package, failing, dag, run):
-    """Run it, and compare what became of each task and of the run with what SSIS makes of it."""
+    """Run it, and compare the outcome of each task and of the run with the simulation of SSIS."""
     ssis = Simulation(package, project(package), failing)
     succeeded = ssis.run()
     dag_run = run(dag, [task.task_id for task in dag.tasks if task.task_id.rpartition(".")[2] in failing])
@@ -166,7 +166,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_runs_what_ssis_runs(name, load, run):
+def test_the_dag_runs_the_same_tasks_as_ssis(name, load, run):
     root, failing = CASES[name]
     dag = load(Converted(root).source)
     for names in failing:
@@ -175,7 +175,7 @@ def test_runs_what_ssis_runs(name, load, run):
 
 @st.composite
 def children(draw, parent="Package", depth=1, names=None):
-    """Some executables and the arrows between them."""
+    """Return some executables and the arrows between them."""
     names = names or iter(ascii_lowercase)
     made = []
     for _ in range(draw(st.integers(1, 4))):
@@ -195,14 +195,14 @@ def children(draw, parent="Package", depth=1, names=None):
     return made, found
 
 
-# To run a DAG takes a while: nothing is made smaller that fails.
+# Running a DAG is slow, so failing examples are not shrunk.
 @settings(
     max_examples=settings().max_examples // 8,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made=children(), data=st.data())
-def test_runs_what_ssis_runs_of_any_flow(made, data, load, run):
+def test_the_dag_of_any_flow_runs_the_same_tasks_as_ssis(made, data, load, run):
     executables, found = made
     root = flow(*executables, arrows=found)
     dag = load(Converted(root).source)
@@ -210,7 +210,7 @@ def test_runs_what_ssis_runs_of_any_flow(made, data, load, run):
     check(root, data.draw(st.sets(st.sampled_from(names))) if names else set(), dag, run)
 
 
-def test_a_condition_that_has_no_counterpart_runs_nothing_and_is_said(load, run):
+def test_a_condition_without_counterpart_runs_nothing_and_is_reported(load, run):
     root = flow(
         *tasks("ab"),
         arrows=[("a", SUCCESS, "b", {"operation": EvaluatedOperation.EXPRESSION, "expression": "@[User::Rows] > 0"})],
@@ -261,5 +261,5 @@ def test_each_arrow_is_written_once(pairs):
         ("ab ac bc", ["a >> [b, c]", "b >> c"]),
     ],
 )
-def test_arrows_are_written_as_a_person_would(edges, written):
+def test_arrows_are_written_in_readable_form(edges, written):
     assert arrows("abcd", [tuple(edge) for edge in edges.split()]) == written

@@ -1,4 +1,4 @@
-"""Send Mail tasks as tasks: what a message says, what switches it off, and what somebody must write."""
+"""Send Mail tasks converted to operators: fields of the message, disabling, and manual work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.ssis.building import BOOLEAN, INTEGER, SMTP, Converted, mail, package
 
 @pytest.fixture
 def send(load, run, smtp_cm_server, monkeypatch):
-    """A function that runs a package's DAG, and returns the run and what arrived."""
+    """A function that runs the DAG of a package, and returns the run and the messages that arrived."""
     monkeypatch.setenv("AIRFLOW_CONN_MAIL", smtp_cm_server.airflow_connection())
 
     def send(converted, conf=None):
@@ -29,17 +29,17 @@ def body(received):
     return received.message.get_body().get_content()
 
 
-def test_text_that_looks_like_a_template_is_none(send):
+def test_text_that_looks_like_a_template_is_sent_unchanged(send):
     text = (
         "Dear {{ name }},\n{% raw %} {# not a comment #} { { 100 % }}\n" + "a long line " * 30 + "\n\n'\"\\ ü 漢 \t."
     )
-    _, (received,) = send(Converted(package(mail(told={"subject": "{{ params.x }}", "message_source": text}))))
+    _, (received,) = send(Converted(package(mail(fields={"subject": "{{ params.x }}", "message_source": text}))))
 
     assert received.message["Subject"] == "{{ params.x }}"
     assert body(received).rstrip("\n") == text
 
 
-# What XML can hold.
+# Characters that XML can contain.
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n\r\"'\\{}%#"), max_size=200)
 
 
@@ -47,9 +47,9 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from
 @given(name=TEXTS, description=TEXTS, subject=TEXTS, text=TEXTS)
 @example(name="Send\n", description="a\r\n", subject="{{ x }}\n", text="Dear all,\r\n\r\nall is well.\r\n")
 @example(name="", description="", subject="report.sql", text="\n")
-def test_any_text_comes_through(load, name, description, subject, text):
-    told = {"subject": subject, "message_source": text}
-    sent = mail(name, told=told, description=description)
+def test_any_text_is_sent_unchanged(load, name, description, subject, text):
+    fields = {"subject": subject, "message_source": text}
+    sent = mail(name, fields=fields, description=description)
     root = package(sent, task(name, description=description), description=description)
     source = Converted(replace(root, root=replace(root.root, name=name))).source
     first, _ = load(source).tasks
@@ -59,9 +59,9 @@ def test_any_text_comes_through(load, name, description, subject, text):
     assert [first.render_template(field, {}) for field in (first.subject, first.message_source)] == [subject, text]
 
 
-def test_line_ends_around_a_recipient_line_are_nothing_to_send_to(send):
-    told = {"to_line": "ops@corp.test;\r\n", "cc_line": "\n", "message_source": "One\r\n\r\nTwo\r\n\r\n"}
-    converted = Converted(package(mail(told=told)))
+def test_line_ends_in_a_recipient_line_are_not_recipients(send):
+    fields = {"to_line": "ops@corp.test;\r\n", "cc_line": "\n", "message_source": "One\r\n\r\nTwo\r\n\r\n"}
+    converted = Converted(package(mail(fields=fields)))
     _, (received,) = send(converted)
 
     assert received.recipients == ("ops@corp.test",)
@@ -69,7 +69,7 @@ def test_line_ends_around_a_recipient_line_are_nothing_to_send_to(send):
     assert "cc=" not in converted.source
 
 
-def test_fields_that_ssis_leaves_empty_are_left_out():
+def test_empty_fields_are_omitted():
     source = Converted(package(mail())).source
 
     assert not {"cc=", "bcc=", "priority=", "message_source", "attachments="} & set(source.replace("(", " ").split())
@@ -78,30 +78,30 @@ def test_fields_that_ssis_leaves_empty_are_left_out():
 
 @pytest.mark.parametrize(("number", "priority"), [(1, "High"), (5, "Low"), (3, None), (0, None)])
 def test_a_priority_is_named_and_0_is_normal(number, priority):
-    source = Converted(package(mail(told={"priority": number}))).source
+    source = Converted(package(mail(fields={"priority": number}))).source
 
     assert (f'priority="{priority}"' in source) if priority else ("priority" not in source)
 
 
 @pytest.mark.parametrize(("number", "importance"), [("1", "high"), ("5", "low"), ("3", None), ("0", None)])
-def test_the_priority_of_an_expression_may_be_any_number(send, number, importance):
+def test_the_priority_of_an_expression_can_be_any_number(send, number, importance):
     urgent = mail(expressions={"Priority": "@[User::Priority]"})
     _, (received,) = send(Converted(package(urgent, variables=(variable("Priority", number, INTEGER),))))
 
     assert received.message["Importance"] == importance
 
 
-def test_a_variable_as_message_source_is_its_value(send):
-    told = {"message_source_type": MessageSourceType.VARIABLE, "message_source": "User::Body"}
+def test_a_variable_as_message_source_becomes_its_value(send):
+    fields = {"message_source_type": MessageSourceType.VARIABLE, "message_source": "User::Body"}
     body_of = variable("Body", "stale", expression='"Orders: " + (DT_WSTR, 9)@[User::Count]')
-    converted = Converted(package(mail(told=told), variables=(body_of, variable("Count", "7", INTEGER))))
+    converted = Converted(package(mail(fields=fields), variables=(body_of, variable("Count", "7", INTEGER))))
     _, outbox = send(converted)
     send(converted, {"Count": 8})
 
     assert [body(received).strip() for received in outbox] == ["Orders: 7", "Orders: 8"]
 
 
-def test_a_file_connection_as_message_source_is_its_path(send, tmp_path):
+def test_a_file_connection_as_message_source_becomes_its_path(send, tmp_path):
     (tmp_path / "body.txt").write_text("From a file")
     file = ConnectionManager(
         ref_id="Package.ConnectionManagers[Body]",
@@ -111,9 +111,9 @@ def test_a_file_connection_as_message_source_is_its_path(send, tmp_path):
         connection_string="stale",
         expressions={"ConnectionString": '@[User::Folder] + "/body.txt"'},
     )
-    told = {"message_source_type": MessageSourceType.FILE_CONNECTION, "message_source": "{f}"}
+    fields = {"message_source_type": MessageSourceType.FILE_CONNECTION, "message_source": "{f}"}
     converted = Converted(
-        package(mail(told=told), managers=(SMTP, file), variables=(variable("Folder", str(tmp_path)),))
+        package(mail(fields=fields), managers=(SMTP, file), variables=(variable("Folder", str(tmp_path)),))
     )
     _, (received,) = send(converted)
 
@@ -121,7 +121,7 @@ def test_a_file_connection_as_message_source_is_its_path(send, tmp_path):
     assert any("The workers need access to it" in line for line in converted.findings())
 
 
-def test_the_innermost_variable_of_a_name_is_meant(send):
+def test_the_innermost_variable_of_a_name_is_used(send):
     inner = Executable(
         ref_id="Package\\Group",
         name="Group",
@@ -142,7 +142,7 @@ def test_the_innermost_variable_of_a_name_is_meant(send):
     assert 'Package_Who": Param("package@corp.test", type="string", description="Whom to tell")' in converted.source
 
 
-def test_a_param_may_be_called_like_a_method_of_params(send):
+def test_a_param_can_have_the_name_of_a_method_of_params(send):
     _, (received,) = send(
         Converted(
             package(mail(expressions={"Subject": "@[User::items]"}), variables=(variable("items", "None left"),))
@@ -163,7 +163,7 @@ def test_a_param_may_be_called_like_a_method_of_params(send):
         (9, None, 'Param(type="integer")'),
     ],
 )
-def test_parameters_are_params_of_their_type(data_type, value, param):
+def test_parameters_become_params_of_their_type(data_type, value, param):
     parameter = Parameter(name="P", data_type=data_type, value=value)
     source = Converted(
         package(mail(expressions={"Subject": "(DT_WSTR, 30)@[$Project::P]"})), parameters=(parameter,)
@@ -181,8 +181,8 @@ def test_a_secret_parameter_has_no_value_and_is_reported():
     assert any("use a connection instead" in line for line in converted.findings())
 
 
-def test_what_a_loop_sets_has_no_default_of_its_own():
-    """What the designer has left in it would go to the wrong address."""
+def test_a_variable_that_a_loop_sets_has_no_default():
+    """The value that the designer has stored would be the wrong address."""
     loop = Executable(
         ref_id="Package\\Each",
         name="Each",
@@ -197,7 +197,7 @@ def test_what_a_loop_sets_has_no_default_of_its_own():
     assert "Package: @[User::Address]: A loop sets it" in "\n".join(converted.findings())
 
 
-def test_what_is_disabled_is_disabled_here_too(send):
+def test_a_disabled_task_is_disabled_in_the_dag(send):
     group = Executable(
         ref_id="Package\\Off",
         name="Off",
@@ -217,13 +217,13 @@ def test_what_is_disabled_is_disabled_here_too(send):
 @pytest.mark.parametrize(
     ("own", "outer", "sent"), [("True", "False", 0), ("False", "True", 0), ("False", "False", 1)]
 )
-def test_expressions_disable_what_they_are_of_and_what_is_in_it(send, own, outer, sent):
+def test_expressions_can_disable_a_task_or_its_containers(send, own, outer, sent):
     group = Executable(
         ref_id="Package\\G",
         name="G",
         kind=Kind.SEQUENCE,
         type="STOCK:SEQUENCE",
-        disabled=True,  # as the designer evaluated it: stale
+        disabled=True,  # the stored value of the designer, which is outdated
         expressions={"Disable": "@[User::Outer]"},
         executables=(mail("Send", "Package\\G", expressions={"Disable": "@[User::Own]"}),),
     )
@@ -246,8 +246,8 @@ def test_expressions_disable_what_they_are_of_and_what_is_in_it(send, own, outer
         ({"Disable": "@[User::Rows]"}, "is not a text, number, date or Boolean"),
     ],
 )
-def test_what_has_no_counterpart_is_not_sent_and_said(send, expressions, why):
-    """It fails, loudly; the field has what the designer stored, and nothing wrong is sent."""
+def test_a_mail_without_counterpart_is_not_sent_and_is_reported(send, expressions, why):
+    """The task fails; the field has the value that the designer stored, and nothing wrong is sent."""
     converted = Converted(package(mail(expressions=expressions), variables=(variable("Rows", None, 13),)))
     run, outbox = send(converted)
 
@@ -257,25 +257,25 @@ def test_what_has_no_counterpart_is_not_sent_and_said(send, expressions, why):
     assert any(why in line for line in converted.findings())
 
 
-def test_a_variable_whose_expression_leads_back_to_it_is_said():
+def test_a_variable_that_refers_to_itself_is_reported():
     circle = (variable("A", "", expression="@[User::B]"), variable("B", "", expression="@[User::A]"))
-    told = Converted(package(mail(expressions={"Subject": "@[User::A]"}), variables=circle)).findings()
+    findings = Converted(package(mail(expressions={"Subject": "@[User::A]"}), variables=circle)).findings()
 
-    assert any("refers to itself" in line for line in told)
+    assert any("refers to itself" in line for line in findings)
 
 
-def test_a_text_in_a_variable_that_there_is_not_is_said():
-    """As in packages whose MessageSource has an expression that yields the text, not a variable's name."""
-    told = {"message_source_type": MessageSourceType.VARIABLE, "message_source": "Rows: 0"}
-    first, _ = Converted(package(mail(told=told))).findings()
+def test_a_text_instead_of_a_variable_name_is_reported():
+    """As in packages where an expression of MessageSource yields the text instead of a variable's name."""
+    fields = {"message_source_type": MessageSourceType.VARIABLE, "message_source": "Rows: 0"}
+    first, _ = Converted(package(mail(fields=fields))).findings()
 
     assert first == (
         "Package\\Send: Its text is in the variable that MessageSource names (Rows: 0): There is no @[Rows: 0] here."
     )
 
 
-def test_a_missing_connection_is_said_and_nothing_is_sent(send):
-    converted = Converted(package(mail(told={"smtp_connection": "{GONE}"})))
+def test_a_missing_connection_is_reported_and_nothing_is_sent(send):
+    converted = Converted(package(mail(fields={"smtp_connection": "{GONE}"})))
     run, outbox = send(converted)
 
     assert (run.state, outbox) == ("failed", [])
@@ -285,13 +285,13 @@ def test_a_missing_connection_is_said_and_nothing_is_sent(send):
     )
 
 
-def test_what_no_mail_names_is_said_to_be_left_out():
+def test_variables_and_parameters_that_no_mail_uses_are_reported_as_skipped():
     parameter = Parameter(name="Unused", data_type=18, value="x")
-    left_out = Converted(package(mail(), variables=(variable("Idle", "x"),)), parameters=(parameter,)).findings(
+    skipped = Converted(package(mail(), variables=(variable("Idle", "x"),)), parameters=(parameter,)).findings(
         Status.SKIPPED
     )
 
-    assert left_out == [
+    assert skipped == [
         "@[$Project::Unused]: No mail and no condition uses it.",
         "Package: @[User::Idle]: No mail and no condition uses it.",
     ]

@@ -1,4 +1,4 @@
-"""Every package of the tests as a DAG: as it was agreed, in order, and it sends what SSIS would have sent."""
+"""The DAG of every package: equal to the reviewed file, formatted, and it sends the same mails as SSIS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.ssis.simulation import Simulation, placeholders
 PROJECTS = [one for one in read([packages.HERE], on_file=lambda _: None) if isinstance(one, Project)]
 PACKAGES = {package.root.name: (project, package) for project in PROJECTS for package in project.packages}
 DAGS = sorted(path.name for path in GOLDEN.glob("*.py"))
-# What parameters without a default are given.
+# Values of parameters without a default.
 GIVEN = {"string": "given@at.start.example", "date-time": "2026-03-02T00:00:00+00:00"}
 
 
@@ -32,8 +32,8 @@ def files():
     return made()
 
 
-def test_every_file_is_as_agreed(files):
-    """If it is meant to differ: python -m tests.ssis.golden, and read what changes."""
+def test_every_file_is_as_reviewed(files):
+    """If a difference is intended, run ``python -m tests.ssis.golden``, and review it."""
     agreed = {path.name: path.read_text() for path in GOLDEN.glob("*.*") if path.suffix != ".toml"}
 
     assert files.keys() == agreed.keys()
@@ -41,8 +41,8 @@ def test_every_file_is_as_agreed(files):
         assert files[name] == content, name
 
 
-def test_every_dag_is_in_ruffs_order():
-    """By the project's own rules, of which its example DAGs are held to the same."""
+def test_every_dag_passes_ruff():
+    """With the project's own rules, which its example DAGs follow, too."""
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--no-cache", GOLDEN],
@@ -53,7 +53,7 @@ def test_every_dag_is_in_ruffs_order():
         assert done.returncode == 0, done.stdout
 
 
-# --- what it sends
+# --- the mails
 
 
 def scenarios():
@@ -64,7 +64,7 @@ def scenarios():
 
 @pytest.fixture
 def connections(files, smtp_cm_server, monkeypatch):
-    """The connections of all packages, to the test server."""
+    """Let the connections of all packages point to the test server."""
     for conn_id in json.loads(files["connections.json"]):
         connection = smtp_cm_server.airflow_connection(from_email=None)
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection)
@@ -72,14 +72,16 @@ def connections(files, smtp_cm_server, monkeypatch):
 
 @pytest.mark.usefixtures("connections")
 @pytest.mark.parametrize(("project", "package", "failing"), list(scenarios()))
-def test_sends_what_ssis_sends(project, package, failing, files, load, run, smtp_cm_server, tmp_path, monkeypatch):
+def test_the_dag_sends_the_same_mails_as_ssis(
+    project, package, failing, files, load, run, smtp_cm_server, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     dag = load(source_of(package, files))
     needed = {name: dag.params.get_param(name) for name in dag.params if not dag.params.get_param(name).has_value}
     given = {name: GIVEN[param.schema.get("format", param.schema["type"])] for name, param in needed.items()}
     simulation = Simulation(package, project, {failing}, given)
     simulation.system = system_variables(package)
-    # Once for the files that it attaches, whose names may have the date in them; and once the run has begun.
+    # Twice: to find the attached files, whose names may contain the date; and again when the run has begun.
     simulation.run()
     for sent in simulation.sent:
         write_files(sent)
@@ -116,7 +118,7 @@ def system_variables(package, dag_run=None, failing_ids=()):
 
 
 def write_files(sent):
-    """Write the files that a message needs: on Linux, Windows' paths are names in the working directory."""
+    """Write the files that a message needs: on Linux, Windows paths are names in the working directory."""
     for name in sent.attachments:
         Path(name).write_text("attached")
     if sent.text.startswith("Text of "):
@@ -152,5 +154,5 @@ def normal(text):
 
 
 def masked(text):
-    """Return a text without the time of day that is in it."""
+    """Return a text without the time of day."""
     return re.sub(r"\d+", "#", normal(text))

@@ -1,4 +1,4 @@
-"""What expressions evaluate to: values that packages' files hold, Microsoft's examples, the rules of types."""
+"""Evaluation of expressions: values that packages contain, Microsoft's examples, the rules of types."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def whole(number):
         ("(DT_WSTR,12)@[User::int]", "2020-07-13", "0"),
     ],
 )
-def test_results_that_packages_hold(text, now, result):
+def test_results_that_packages_contain(text, now, result):
     assert content(text, STAMP(now), int=whole(0)) == result
 
 
@@ -331,14 +331,14 @@ def test_casts(text, result):
         ("1 + @[User::Missing]", 4, r"no variable @\[User::Missing\]"),
     ],
 )
-def test_what_ssis_would_refuse_is_refused_with_place_and_reason(text, position, reason):
+def test_an_expression_that_ssis_rejects_is_rejected_with_place_and_reason(text, position, reason):
     with pytest.raises(ExpressionError, match=reason) as caught:
         value(text, A="ecade")
     assert position == caught.value.position
 
 
 def test_property_expressions_of_the_reference():
-    """Those of "Use Property Expressions in Packages", with the results that it gives."""
+    """The examples of "Use Property Expressions in Packages", with their results."""
     subject = (
         '"PExpression-->Package: (" + @[System::PackageName] + ") Started:"+  (DT_WSTR, 30) @[System::StartTime] '
         '+ " Duration:"  +  (DT_WSTR,10) (DATEDIFF( "ss", @[System::StartTime] , GETDATE()  )) + " seconds"'
@@ -358,27 +358,27 @@ def test_property_expressions_of_the_reference():
     assert content('DATEPART("weekday", GETDATE()) ==2?"notepad.exe":"mspaint.exe"') == "notepad.exe"
 
 
-def test_what_is_not_reached_does_not_fail():
+def test_a_branch_that_is_not_evaluated_does_not_fail():
     assert content("@X == 0 ? 0 : 10 / @X", X=whole(0)) == 0
     assert content("@X != 0 && 10 / @X > 1", X=whole(0)) is False
     assert content("@X == 0 || 10 / @X > 1", X=whole(0)) is True
 
 
-def test_a_failure_within_another_type_stays_one():
+def test_an_overflow_inside_an_expression_of_a_wider_type_is_an_error():
     with pytest.raises(ExpressionError, match="2147483648 does not fit into DT_I4"):
         value("SQUARE(2147483647 + 1)")
 
 
-def test_long_concatenations_are_no_deep_nesting():
+def test_long_concatenations_do_not_count_as_deep_nesting():
     assert content(" + ".join(['"a"'] * 3000)) == "a" * 3000
 
 
-def test_texts_that_would_take_all_memory_are_refused():
+def test_texts_that_would_need_too_much_memory_are_rejected():
     with pytest.raises(ExpressionError, match="characters"):
         value(" + ".join(['REPLICATE("a",100000)'] * 1000))
 
 
-def test_getutcdate_is_the_same_moment():
+def test_getutcdate_is_the_same_moment_as_getdate():
     assert content("GETUTCDATE()") == NOW.astimezone(UTC).replace(tzinfo=None)
 
 
@@ -392,7 +392,7 @@ def test_a_variable_of_a_fraction_is_written_with_its_digits():
 
 
 @given(expressions)
-def test_evaluation_gives_a_value_of_its_type_or_an_expression_error(text):
+def test_evaluation_yields_a_value_of_its_type_or_an_expression_error(text):
     pythons = {
         "I": int,
         "U": int,

@@ -1,4 +1,4 @@
-"""Reading expressions: operators and their order, literals, names; and what is none."""
+"""Parsing of expressions: operators and their precedence, literals, names, and invalid texts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from airflow_smtp_cm.ssis.expressions.parser import MAX_CHARACTERS
 from airflow_smtp_cm.ssis.expressions.syntax import Binary, Call, Cast, Conditional, Literal, Unary, Variable
 
 
-def written(node):  # noqa: PLR0911 - one for each kind of node
-    """Write a tree with all parentheses, so that it can be compared by eye."""
+def written(node):  # noqa: PLR0911 - one return for each kind of node
+    """Write a tree with all parentheses."""
     match node:
         case Literal(value):
             return str(value.content)
@@ -56,7 +56,7 @@ def written(node):  # noqa: PLR0911 - one for each kind of node
         ("1\r\n\t+\n2", "(1 + 2)"),
     ],
 )
-def test_operators_bind_as_the_reference_says(text, tree):
+def test_operators_have_the_precedence_of_the_reference(text, tree):
     assert written(parse(text).root) == tree
 
 
@@ -154,7 +154,7 @@ def test_variables_are_listed_once_in_the_order_of_the_text():
         ("\0", 0, "is not expected here"),
     ],
 )
-def test_what_is_no_expression_is_refused_with_place_and_reason(text, position, reason):
+def test_an_invalid_expression_is_rejected_with_place_and_reason(text, position, reason):
     with pytest.raises(ExpressionError, match=reason) as caught:
         parse(text)
     assert (caught.value.text, caught.value.position) == (text, position)
@@ -176,14 +176,14 @@ def test_what_is_no_expression_is_refused_with_place_and_reason(text, position, 
         '"' + "a" * 10_000_000 + '"',
     ],
 )
-def test_hostile_expressions_are_refused(text):
+def test_hostile_expressions_are_rejected(text):
     with pytest.raises(ExpressionError) as caught:
         parse(text)
     assert len(str(caught.value)) < 1000
 
 
 @given(st.text('()[]"\\@:?+-*/<>=!&|~^%,.#0123456789eExXlLuUfF abcDT_I4\n\0é', max_size=40))
-def test_any_text_is_an_expression_or_an_error_with_a_place_in_it(text):
+def test_any_text_is_an_expression_or_an_error_with_a_place(text):
     position = 0
     try:
         parse(text)
@@ -192,20 +192,20 @@ def test_any_text_is_an_expression_or_an_error_with_a_place_in_it(text):
     assert 0 <= position <= len(text)
 
 
-def test_an_error_is_worded_for_the_person_who_migrates():
+def test_an_error_shows_the_place_and_what_to_do():
     with pytest.raises(ExpressionError) as caught:
         parse('"a" = "b"')
     assert str(caught.value) == 'Equality is written == (at character 5 of the expression "a" = "b")'
 
 
-def test_functions_alone_need_neither_lark_nor_airflow():
+def test_functions_without_the_parser_need_neither_lark_nor_airflow():
     code = "import sys; from airflow_smtp_cm.macros import ssis; print({'lark', 'airflow'} & sys.modules.keys())"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
     )
 
 
-def test_the_grammar_is_loaded_when_something_is_read():
+def test_the_grammar_is_loaded_at_the_first_parse():
     code = "import sys; import airflow_smtp_cm.ssis.expressions; print('lark' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,4 +1,4 @@
-"""What Airflow renders of a translated expression is what SSIS evaluates it to."""
+"""Translation to Jinja: Airflow renders a translated expression to the value that SSIS computes."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def text_of(value: Value) -> str:
 @example('@[User::True] || FINDSTRING("", NULL(DT_WSTR,1), 0) == FINDSTRING("", "", 0)')
 @example("NULL(DT_BOOL) || (@[User::NullBool] && @[User::True]) || @[User::False]")
 @example("(DT_WSTR,1)@[User::Int] + LEFT((DT_WSTR,1)@[User::Int],1)")
-def test_a_template_renders_to_what_evaluation_gives(text):
+def test_a_template_renders_to_the_evaluated_value(text):
     expression = parse(text)
     try:
         expected = evaluate(expression, lookup, NOW)
     except ExpressionError:
-        assume(False)  # noqa: FBT003 - SSIS fails, a template need not
+        assume(False)  # noqa: FBT003 - SSIS fails, the template may succeed
     template = to_jinja(expression, bind)
     assert template.data_type is expected.data_type
     assert render(template.text) == text_of(expected), template.text
@@ -55,14 +55,14 @@ def test_a_template_renders_to_what_evaluation_gives(text):
 @settings(max_examples=settings().max_examples // 2)
 @given(texts, texts)
 @example('@[User::Text] + "\n"', '""')
-def test_variables_inlined_or_constant_render_the_same(left, right):
+def test_inlined_and_constant_variables_render_the_same(left, right):
     names = {"Left": parse(left), "Right": parse(right)}
     expression = parse("@Left + @Right")
     try:
         values = {name: evaluate(inner, lookup, NOW) for name, inner in names.items()}
         expected = text_of(evaluate(expression, lambda name: values[name.name], NOW))
     except ExpressionError:
-        assume(False)  # noqa: FBT003 - SSIS fails, a template need not
+        assume(False)  # noqa: FBT003 - SSIS fails, the template may succeed
 
     def inlined(name):
         return Inline(names[name.name]) if name.name in names else bind(name)
@@ -110,7 +110,7 @@ def test_variables_inlined_or_constant_render_the_same(left, right):
         ('"it\'s \\\\ \\"x\\""', 'it\'s \\ "x"'),
     ],
 )
-def test_a_template_is_what_a_person_would_write(text, template):
+def test_a_template_is_readable(text, template):
     kinds = {"Count": DataType.I4, "Flag": DataType.BOOL, "Day": DataType.DATE}
 
     def bind(name):
@@ -132,7 +132,7 @@ def test_a_template_is_what_a_person_would_write(text, template):
 @example('"C:\\\\report.sql"')
 @example('"{\n"')
 @example('"\\r\\n{\\r{% raw %}"')
-def test_literal_text_arrives_unchanged(text):
+def test_literal_text_renders_unchanged(text):
     expression = parse(text)
     content = expression.root.value.content
     assert render(to_jinja(expression, bind).text) == render(as_template(content)) == content
@@ -157,7 +157,7 @@ def test_literal_text_arrives_unchanged(text):
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "{\n", "{{\r\n"])
 @pytest.mark.parametrize("start", ['""', "@[User::Text]"])
-def test_the_end_of_a_text_survives_what_renders_as_nothing(start, end, nothing):
+def test_the_end_of_a_text_is_kept_after_an_empty_value(start, end, nothing):
     """Jinja drops the newline at the end of a template."""
     expression = parse(f"{start} + {quoted(end)} + {nothing}")
     assert render(to_jinja(expression, bind).text) == text_of(evaluate(expression, lookup, NOW))
@@ -169,7 +169,7 @@ def test_a_condition_is_a_value_without_braces():
     assert value_of(template.as_jinja_expression()) is True
 
 
-def test_what_has_no_binding_is_reported_with_its_place():
+def test_a_name_without_binding_is_reported_with_its_place():
     def unknown(name):
         raise Untranslatable(str(name), 0, f"Nothing is known of {name}")
 
@@ -184,14 +184,14 @@ def test_a_problem_within_an_inlined_variable_names_both():
         to_jinja(parse("@A"), lambda _: Inline(parse('1 + "a"')))
 
 
-def test_a_variable_that_refers_to_itself_is_refused():
+def test_a_variable_that_refers_to_itself_is_rejected():
     expressions = {"A": "@B", "B": "@A"}
     with pytest.raises(Untranslatable, match="refers to itself"):
         to_jinja(parse("@A"), lambda name: Inline(parse(expressions[name.name])))
 
 
 @pytest.mark.parametrize("form", ["@V{0} + @V{0}", '@V{0} == @V{0} ? @V{0} : "x"', "UPPER(@V{0}) + LOWER(@V{0})"])
-def test_variables_that_double_each_other_are_refused(form):
+def test_variables_that_double_each_other_are_rejected(form):
     def double(name):
         number = int(name.name[1:])
         return Inline(parse(form.format(number + 1))) if number < 60 else Jinja("params.V", DataType.WSTR)
@@ -200,7 +200,7 @@ def test_variables_that_double_each_other_are_refused(form):
         to_jinja(parse("@V0"), double)
 
 
-def test_variables_in_variables_are_refused_where_they_get_too_deep():
+def test_variables_that_are_nested_too_deeply_are_rejected():
     def deep(name):
         return Inline(parse("-" * 60 + f"@V{int(name.name[1:]) + 1}"))
 
@@ -208,12 +208,12 @@ def test_variables_in_variables_are_refused_where_they_get_too_deep():
         to_jinja(parse("@V0"), deep)
 
 
-def test_a_long_sum_of_numbers_is_refused():
+def test_a_long_sum_of_numbers_is_rejected():
     with pytest.raises(ExpressionError, match="More than 128 operators"):
         to_jinja(parse("+".join(["@[User::Int]"] * 1000)), bind)
 
 
-def test_notes_of_bindings_are_handed_on():
+def test_notes_of_bindings_are_passed_on():
     template = to_jinja(parse("@[System::X]"), lambda _: Jinja("x", DataType.WSTR, note="differs"))
     assert template.notes == {"@[System::X]": "differs"}
 

@@ -1,4 +1,4 @@
-"""`airflow smtp-cm import`: what it writes, prints and leaves alone, and how it ends."""
+"""`airflow smtp-cm import`: the files it writes or keeps, its output, and its exit status."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_it_writes_dags_and_connections_and_prints_the_report(command):
     assert json.loads(Path("connections.json").read_text()).keys() == {"mail"}
 
 
-def test_an_archive_gives_the_same_as_its_folder(command, tmp_path):
+def test_an_archive_yields_the_same_as_its_folder(command, tmp_path):
     build_ispac(tmp_path / "NightlySales.ispac", packages.NIGHTLY_SALES, name="NightlySales")
     status, output, _ = command("NightlySales.ispac")
 
@@ -68,7 +68,7 @@ def test_report_and_json_write_nothing(command):
     assert json.loads(output)["summary"]["dags"] == 4
 
 
-def test_files_that_cannot_be_read_are_said_and_the_others_go_on(command):
+def test_unreadable_files_are_reported_and_the_others_imported(command):
     status, output, _ = command(packages.ODD, packages.JOINERS, "nowhere.dtsx")
 
     assert status == 1
@@ -77,7 +77,7 @@ def test_files_that_cannot_be_read_are_said_and_the_others_go_on(command):
     assert "dags/joiners.py" in written()
 
 
-def test_it_is_the_same_again(command):
+def test_a_second_import_yields_the_same(command):
     command(packages.NIGHTLY_SALES)
     before = {name: Path(name).stat().st_mtime_ns for name in written()}
     status, _, errors = command(packages.NIGHTLY_SALES)
@@ -86,7 +86,7 @@ def test_it_is_the_same_again(command):
     assert {name: Path(name).stat().st_mtime_ns for name in written()} == before
 
 
-def test_what_somebody_has_changed_is_left_alone_unless_told_otherwise(command):
+def test_changed_files_are_not_overwritten_without_the_option(command):
     command(packages.NIGHTLY_SALES)
     mine = Path("dags/load_sales.py")
     mine.write_text("# mine")
@@ -99,7 +99,7 @@ def test_what_somebody_has_changed_is_left_alone_unless_told_otherwise(command):
     assert mine.read_text() == (GOLDEN / "load_sales.py").read_text()
 
 
-def test_a_folder_that_cannot_be_written_to_is_said(command):
+def test_a_folder_that_is_not_writable_is_reported(command):
     Path("dags").write_text("no folder")
     status, _, errors = command(packages.NIGHTLY_SALES)
 
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_written_to_is_said(command):
     assert "Traceback" not in errors
 
 
-def test_without_the_extra_it_says_what_to_install(command, monkeypatch):
+def test_without_the_extra_it_reports_what_to_install(command, monkeypatch):
     monkeypatch.setitem(sys.modules, "airflow_smtp_cm.ssis.command", None)
     status, _, _ = command(packages.NIGHTLY_SALES)
 
@@ -116,7 +116,7 @@ def test_without_the_extra_it_says_what_to_install(command, monkeypatch):
 
 
 def test_dags_need_nothing_of_the_extra():
-    """What is imported by a generated DAG is there in every installation."""
+    """A generated DAG imports only modules of the base installation."""
     code = (
         "import sys; sys.modules |= dict.fromkeys(['lark', 'defusedxml', 'ruff']);"
         "import airflow_smtp_cm.macros.ssis, airflow_smtp_cm.operators.precedence"
@@ -124,7 +124,7 @@ def test_dags_need_nothing_of_the_extra():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_many_packages_are_formatted_some_at_a_time(command, monkeypatch):
+def test_many_packages_are_formatted_in_batches(command, monkeypatch):
     monkeypatch.setattr("airflow_smtp_cm.ssis.command._BATCH", 2)
     command(packages.HERE)
 
@@ -133,7 +133,7 @@ def test_many_packages_are_formatted_some_at_a_time(command, monkeypatch):
     )
 
 
-def test_its_help_says_how_it_ends():
+def test_its_help_has_the_exit_status():
     (group,) = get_cli_commands()
     described = next(one for one in group.subcommands if one.name == "import")
 

@@ -1,4 +1,4 @@
-"""Which files are found, and which of them make up a project."""
+"""Which files are found, and which of them belong to one project."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from tests.ssis.reading import build_ispac, read_all, read_project, unreadable
 
 @pytest.fixture
 def project(tmp_path):
-    """A project's folder, to change."""
+    """A copy of a project's folder, which a test may change."""
     return shutil.copytree(NIGHTLY_SALES, tmp_path / "nightly_sales")
 
 
@@ -50,7 +50,7 @@ def test_connection_managers_as_parameters_and_configurations():
     assert [parameter.name for parameter in load_sales.connection_parameters] == ["CM.Shop file.ConnectionString"]
 
 
-def test_packages_come_in_the_order_of_the_project(project):
+def test_packages_are_in_the_order_of_the_project(project):
     file = project / "NightlySales.dtproj"
     text = file.read_text()
     line = '          <SSIS:Package SSIS:Name="NightlyMaster.dtsx" SSIS:EntryPoint="1" />\n'
@@ -75,7 +75,7 @@ def test_package_without_a_project_is_a_project_without_a_name(tmp_path):
     ]  # fmt: skip
 
 
-def test_missing_package_of_a_project_is_told(project):
+def test_missing_package_of_a_project_is_reported(project):
     (project / "LoadSales.dtsx").unlink()
     missing, rest = read_all(project)
     assert isinstance(missing, Unreadable)
@@ -84,7 +84,7 @@ def test_missing_package_of_a_project_is_told(project):
     assert len(rest.packages) == 3
 
 
-def test_what_cannot_be_read_does_not_stop_the_rest(project):
+def test_unreadable_files_do_not_stop_the_others(project):
     (project / "LoadSales.dtsx").write_bytes(b"")
     (project / "Mail.conmgr").write_text("<a/>")
     results = read_all(project)
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_does_not_stop_the_rest(project):
     assert [manager.name for manager in results[2].connection_managers] == ["Warehouse"]
 
 
-def test_project_file_that_cannot_be_read_leaves_its_folder_together(project):
+def test_packages_of_an_unreadable_project_file_are_still_one_project(project):
     (project / "NightlySales.dtproj").write_text("<Project>")
     damaged, rest = read_all(project)
     assert damaged.source.name == "NightlySales.dtproj"
@@ -101,7 +101,7 @@ def test_project_file_that_cannot_be_read_leaves_its_folder_together(project):
 
 
 def test_project_of_the_package_deployment_model(tmp_path):
-    """Projects of SQL Server 2005 and 2008 list their packages otherwise."""
+    """Projects of SQL Server 2005 and 2008 list their packages in another form."""
     shutil.copy(CHECK_FEEDS, tmp_path)
     (tmp_path / "Finance.dtproj").write_text(
         "<Project><DTSPackages><DtsPackage><Name>CheckFeeds.dtsx</Name><FullPath>CheckFeeds.dtsx</FullPath></DtsPackage>"
@@ -130,14 +130,14 @@ def test_names_in_a_deployment_file_are_percent_encoded(tmp_path):
     assert project.packages[0].source.name == "000 - Prüfung.dtsx"
 
 
-def test_files_are_found_once_and_in_a_steady_order():
+def test_files_are_found_once_and_in_a_stable_order():
     files = find_files([HERE])
     assert files == sorted(files)
     assert find_files([CHECK_FEEDS, HERE, HERE / ".." / "packages"])[0] == CHECK_FEEDS
     assert sorted(find_files([CHECK_FEEDS, HERE, HERE / ".." / "packages"])) == files
 
 
-def test_suffixes_count_whatever_their_case(tmp_path):
+def test_suffixes_are_case_insensitive(tmp_path):
     shutil.copy(CHECK_FEEDS, tmp_path / "OLD.DTSX")
     assert read_project(tmp_path).packages[0].root.name == "CheckFeeds"
 
@@ -150,7 +150,7 @@ def test_each_file_is_announced_before_it_is_read(project):
     assert sorted(announced) == sorted(find_files([project.parent]))
 
 
-def test_copies_that_a_build_makes_are_left_out(project):
+def test_copies_of_a_build_are_ignored(project):
     shutil.copytree(NIGHTLY_SALES, project / "obj" / "Development")
     (project / "bin").mkdir()
     built = build_ispac(project / "bin" / "built.ispac", NIGHTLY_SALES)
@@ -158,7 +158,7 @@ def test_copies_that_a_build_makes_are_left_out(project):
     assert len(read_all(built)) == 1
 
 
-def test_links_that_lead_in_a_circle_are_followed_once(tmp_path):
+def test_links_in_a_circle_are_followed_once(tmp_path):
     shutil.copy(CHECK_FEEDS, tmp_path)
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "above").symlink_to(tmp_path, target_is_directory=True)
@@ -166,23 +166,23 @@ def test_links_that_lead_in_a_circle_are_followed_once(tmp_path):
     assert find_files([tmp_path]) == [tmp_path / "CheckFeeds.dtsx"]
 
 
-def test_link_to_itself_is_told(tmp_path):
+def test_link_to_itself_is_reported(tmp_path):
     (tmp_path / "a.dtsx").symlink_to(tmp_path / "a.dtsx")
     assert [result.why for result in unreadable(tmp_path)] == [
         "It cannot be opened: Too many levels of symbolic links."
     ]
 
 
-def test_what_is_given_and_is_not_there_is_told(tmp_path):
+def test_missing_path_is_reported(tmp_path):
     (missing,) = unreadable(tmp_path / "missing")
     assert "No such file" in missing.why
 
 
-def test_what_is_given_and_is_something_else_is_told(tmp_path):
+def test_path_of_another_kind_is_reported(tmp_path):
     other = tmp_path / "readme.txt"
     other.touch()
-    (told,) = unreadable(other)
-    assert ".dtsx" in told.why
+    (failure,) = unreadable(other)
+    assert ".dtsx" in failure.why
     assert read_all(tmp_path) == []
 
 
@@ -192,14 +192,14 @@ def test_pipe_with_the_name_of_a_package_is_not_opened(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
-def test_folder_that_cannot_be_opened_is_told(tmp_path):
+def test_folder_that_cannot_be_opened_is_reported(tmp_path):
     (tmp_path / "closed").mkdir(mode=0)
-    (told,) = unreadable(tmp_path)
-    assert told.source == tmp_path / "closed"
+    (failure,) = unreadable(tmp_path)
+    assert failure.source == tmp_path / "closed"
 
 
 def test_projects_are_read_one_by_one(tmp_path):
-    """The second file is not touched before the first project is taken."""
+    """The second file is not opened before the first project has been returned."""
     shutil.copy(CHECK_FEEDS, tmp_path / "a.dtsx")
     (tmp_path / "b.dtsx").write_bytes(b"")
     results = read([tmp_path], on_file=lambda _: None)

@@ -1,4 +1,4 @@
-"""Files that are damaged or meant to harm: an error that says what is wrong, and the others go on."""
+"""Damaged and hostile files: an error with the reason, and the other files are read."""
 
 import os
 import re
@@ -22,7 +22,7 @@ DECLARATION = '<?xml version="1.0"?>'
 
 @pytest.fixture
 def why(tmp_path):
-    """Why a package with this content cannot be read."""
+    """A function that returns why a package with this content cannot be read."""
 
     def why(content):
         path = tmp_path / "Damaged.dtsx"
@@ -48,12 +48,12 @@ def why(tmp_path):
     ],
     ids=["UTF-8 with BOM", "UTF-16", "UTF-16 declared", "Windows-1252", "CRLF", "CRLF twice", "CR"],
 )
-def test_encodings_and_line_ends_make_no_difference(tmp_path, content):
+def test_encodings_and_line_ends_do_not_change_the_result(tmp_path, content):
     path = tmp_path / "Joiners.dtsx"
     path.write_bytes(content)
     package = read_package(path)
     expected = read_package(JOINERS)
-    if b"\r\r\n" in content:  # every line end is two now, also those within values
+    if b"\r\r\n" in content:  # every line end is now doubled, also those inside values
         assert [e.mail for e in package.root.executables] == [e.mail for e in expected.root.executables]
     else:
         assert package.root == expected.root
@@ -80,11 +80,11 @@ def test_encodings_and_line_ends_make_no_difference(tmp_path, content):
         (TEXT.replace('Priority="High"', 'Priority="Urgent"'), "The property Priority"),
     ],
 )
-def test_damage_is_told(why, content, reason):
+def test_damage_is_reported(why, content, reason):
     assert reason in why(content)
 
 
-def test_line_of_the_damage_is_told(why):
+def test_line_of_the_damage_is_reported(why):
     assert "line 3" in why('<?xml version="1.0"?>\n<a>\n<b></a>')
 
 
@@ -97,15 +97,15 @@ def test_line_of_the_damage_is_told(why):
         '<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>',
     ],
 )
-def test_document_types_are_refused(why, declaration):
+def test_document_types_are_rejected(why, declaration):
     assert "document type" in why(TEXT.replace(DECLARATION, DECLARATION + declaration))
 
 
-def test_entities_that_are_not_declared_are_refused(why):
+def test_undeclared_entities_are_rejected(why):
     assert "not well-formed XML" in why(TEXT.replace("Willkommen!", "&willkommen;"))
 
 
-def test_depth_is_limited_also_where_nothing_is_kept(why):
+def test_depth_is_also_limited_in_skipped_elements(why):
     deep = "<a>" * 5000 + "</a>" * 5000
     assert "nested" in why(deep)
     skipped = f"<DesignTimeProperties>{deep}</DesignTimeProperties></DTS:Executable>"
@@ -127,7 +127,7 @@ def test_size_is_limited(tmp_path):
 
 
 def test_containers_as_deep_as_the_limit_are_read(tmp_path):
-    """Recursion has room for whatever depth the limit allows."""
+    """The recursion limit allows every depth up to the limit."""
     name = "<DTS:Property DTS:Name='ObjectName'>a</DTS:Property>"
     path = tmp_path / "deep.dtsx"
     path.write_text(
@@ -146,7 +146,7 @@ def test_containers_as_deep_as_the_limit_are_read(tmp_path):
         ("EncryptAllWithUserKey.dtsx", "EncryptAllWithUserKey", "As that user"),
     ],
 )
-def test_encrypted_packages_say_at_what_level_and_what_to_do(file, level, help_):
+def test_encrypted_packages_are_reported_with_their_level_and_what_to_do(file, level, help_):
     (result,) = unreadable(ODD / file)
     assert level in result.why
     assert help_ in result.what_to_do
@@ -168,34 +168,34 @@ def add(archive, name, content=b"<a/>"):
     ["../../outside.dtsx", "/etc/outside.dtsx", "..%2f..%2foutside.dtsx", "a/../../outside.dtsx", "C:%5Coutside.dtsx",
      "%5C%5Cserver%5Coutside.dtsx"],
 )  # fmt: skip
-def test_parts_that_lead_out_of_the_archive_are_refused(archive, name):
+def test_parts_outside_the_archive_are_rejected(archive, name):
     add(archive, name, CHECK_FEEDS.read_bytes())
-    told, project = read_all(archive)
-    assert "points outside the archive" in told.why
-    assert told.source.is_relative_to(archive)
+    failure, project = read_all(archive)
+    assert "points outside the archive" in failure.why
+    assert failure.source.is_relative_to(archive)
     assert len(project.packages) == 4
 
 
-def test_archive_in_an_archive_is_refused(archive):
+def test_archive_in_an_archive_is_rejected(archive):
     add(archive, "inner.ispac", archive.read_bytes())
-    told, _ = read_all(archive)
-    assert (told.source, told.why) == (archive / "inner.ispac", "It is an archive within the archive.")
+    failure, _ = read_all(archive)
+    assert (failure.source, failure.why) == (archive / "inner.ispac", "It is an archive within the archive.")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("name", ["LoadSales.dtsx", "loadsales.dtsx", "Load%53ales.dtsx"])
-def test_name_that_comes_twice_is_told(archive, name):
+def test_duplicate_name_is_reported(archive, name):
     add(archive, name)
-    told, project = read_all(archive)
-    assert "contains it twice" in told.why
+    failure, project = read_all(archive)
+    assert "contains it twice" in failure.why
     assert len(project.packages) == 4
 
 
-def test_bomb_is_not_unpacked(archive):
+def test_zip_bomb_is_not_unpacked(archive):
     add(archive, "bomb.dtsx", b" " * 30_000_000)
-    told, _ = read_all(archive)
-    assert told.source == archive / "bomb.dtsx"
-    assert "Its unpacked size is 28 MB" in told.why
+    failure, _ = read_all(archive)
+    assert failure.source == archive / "bomb.dtsx"
+    assert "Its unpacked size is 28 MB" in failure.why
 
 
 def test_pipe_with_the_name_of_an_archive_is_not_opened(tmp_path):
@@ -208,43 +208,43 @@ def test_size_of_an_archive_is_limited(archive, monkeypatch):
     assert [result.source for result in unreadable(archive)] == [archive]
 
 
-def test_part_with_a_wrong_checksum_is_told(archive):
+def test_part_with_a_wrong_checksum_is_reported(archive):
     with ZipFile(archive) as file:
         start = file.getinfo("LoadSales.dtsx").header_offset
     data = bytearray(archive.read_bytes())
     data[start + 200] ^= 0xFF
     archive.write_bytes(data)
-    told, project = read_all(archive)
-    assert told.source == archive / "LoadSales.dtsx"
-    assert "line ends" in told.what_to_do
+    failure, project = read_all(archive)
+    assert failure.source == archive / "LoadSales.dtsx"
+    assert "line ends" in failure.what_to_do
     assert len(project.packages) == 3
 
 
-def test_archive_whose_line_ends_were_converted_is_told(archive):
+def test_archive_with_converted_line_ends_is_reported(archive):
     archive.write_bytes(archive.read_bytes().replace(b"\n", b"\r\n"))
     results = read_all(archive)
     assert all(isinstance(result, Unreadable) for result in results)
     assert "*.ispac binary" in results[0].what_to_do
 
 
-def test_encrypted_part_is_told(archive):
+def test_encrypted_part_is_reported(archive):
     data = bytearray(archive.read_bytes())
     entry = data.rindex(b"PK\1\2", 0, data.index(b"LoadSales.dtsx", data.index(b"PK\1\2")))
     (flags,) = struct.unpack_from("<H", data, entry + 8)
     struct.pack_into("<H", data, entry + 8, flags | 1)
     archive.write_bytes(data)
-    told, project = read_all(archive)
-    assert told.why == "It is encrypted in the archive."
+    failure, project = read_all(archive)
+    assert failure.why == "It is encrypted in the archive."
     assert len(project.packages) == 3
 
 
-def test_text_with_the_name_of_an_archive_is_told(tmp_path):
+def test_text_with_the_name_of_an_archive_is_reported(tmp_path):
     (tmp_path / "a.ispac").write_text("text")
     assert "damaged" in unreadable(tmp_path)[0].why
 
 
 def damaged(data, draw):
-    """The data with some bytes changed, removed or repeated."""
+    """Return the data with some bytes changed, removed or repeated."""
     data = bytearray(data)
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, max(len(data) - 1, 0)))
@@ -255,7 +255,7 @@ def damaged(data, draw):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
-def test_any_damage_gives_a_project_or_says_what_is_wrong(tmp_path, data):
+def test_any_damage_yields_a_project_or_a_reason(tmp_path, data):
     file = data.draw(st.sampled_from([*PACKAGES, *NIGHTLY_SALES.iterdir()]))
     path = tmp_path / file.name
     path.write_bytes(damaged(file.read_bytes(), data.draw))
@@ -265,7 +265,7 @@ def test_any_damage_gives_a_project_or_says_what_is_wrong(tmp_path, data):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
-def test_any_damage_of_an_archive_gives_a_project_or_says_what_is_wrong(tmp_path, data):
+def test_any_damage_of_an_archive_yields_a_project_or_a_reason(tmp_path, data):
     whole = tmp_path / "whole.ispac"
     if not whole.exists():
         build_ispac(whole, NIGHTLY_SALES)
@@ -276,7 +276,7 @@ def test_any_damage_of_an_archive_gives_a_project_or_says_what_is_wrong(tmp_path
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
-def test_any_values_give_a_package_or_say_what_is_wrong(tmp_path, data):
+def test_any_values_yield_a_package_or_a_reason(tmp_path, data):
     """Well-formed, but with other values."""
     text = data.draw(st.sampled_from(PACKAGES)).read_text(encoding="utf-8")
     places = list(re.finditer(r'(?<==")[^"<>]*(?=")|(?<=>)[^<>]+(?=</)', text))
@@ -288,7 +288,7 @@ def test_any_values_give_a_package_or_say_what_is_wrong(tmp_path, data):
     assert {type(result) for result in read_all(path)} <= {Project, Unreadable}
 
 
-def test_damage_of_one_file_leaves_the_others(tmp_path):
+def test_damage_of_one_file_does_not_affect_the_others(tmp_path):
     shutil.copy(CHECK_FEEDS, tmp_path)
     shutil.copy(ODD / "EncryptAllWithPassword.dtsx", tmp_path)
     (tmp_path / "Aborted.dtsx").write_text(TEXT[:3000])

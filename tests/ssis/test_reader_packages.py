@@ -1,4 +1,4 @@
-"""Packages of all formats come out as the same model."""
+"""Packages of all formats are read into the same model."""
 
 import re
 
@@ -8,7 +8,7 @@ from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceTy
 from tests.ssis.packages import CHECK_FEEDS, JOINERS, MONTH_END, NIGHTLY_SALES, PACKAGES
 from tests.ssis.reading import find, read_package, read_project, walk
 
-# One small package, in the shape of format 3 and in that of format 8.
+# A small package, in format 3 and in format 8.
 FORMAT_3 = """<?xml version="1.0"?><DTS:Executable xmlns:DTS="www.microsoft.com/SqlServer/Dts" DTS:ExecutableType="Package">
 <DTS:Property DTS:Name="PackageFormatVersion">3</DTS:Property>
 <DTS:ConnectionManager><DTS:Property DTS:Name="ObjectName">Mail</DTS:Property><DTS:Property DTS:Name="DTSID">{0a}</DTS:Property>
@@ -60,7 +60,7 @@ def package_of(tmp_path):
     return package_of
 
 
-def test_both_shapes_of_a_package_are_the_same_model(package_of):
+def test_both_formats_of_a_package_yield_the_same_model(package_of):
     old, new = package_of(FORMAT_3), package_of(FORMAT_8)
     assert (old.format_version, new.format_version) == (3, 8)
     assert old.root == new.root
@@ -83,13 +83,13 @@ def test_formats_6_and_8_are_read_alike(package_of, version):
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.stem)
-def test_no_executable_of_a_package_is_lost(path):
+def test_all_executables_of_a_package_are_read(path):
     in_file = len(re.findall(r"<DTS:Executable\b(?! IDREF)", path.read_text(encoding="utf-8")))
     assert len(list(walk(read_package(path).root))) == in_file
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.stem)
-def test_every_send_mail_task_names_a_connection_manager_that_is_there(path):
+def test_every_send_mail_task_has_an_existing_connection_manager(path):
     package = read_package(path)
     managers = package.connection_managers
     if path.parent == NIGHTLY_SALES:
@@ -127,11 +127,11 @@ def test_message_from_a_file_names_its_connection_manager():
     assert mail.message_source == package.connection_managers[0].dtsid
 
 
-def test_priority_that_is_none_is_kept():
+def test_unknown_priority_is_kept():
     assert find(read_package(MONTH_END), r"Package\Close report").mail.priority == 0
 
 
-def test_execute_package_task_says_which_package_it_runs():
+def test_execute_package_task_has_the_package_that_it_runs():
     package = read_package(NIGHTLY_SALES / "NightlyMaster.dtsx")
     run = {executable.name: executable.runs_package for executable in walk(package.root) if executable.runs_package}
     assert run == {
@@ -178,7 +178,7 @@ def test_precedence_constraint_within_containers():
         (NIGHTLY_SALES / "LoadSales.dtsx", r"Package\For each shop\Load file", "OnError", False),
     ],
 )
-def test_event_handlers_hang_where_they_hang(path, owner, event, propagates):
+def test_event_handlers_belong_to_their_executable(path, owner, event, propagates):
     (handler,) = find(read_package(path), owner).event_handlers
     assert handler.ref_id == f"{owner}.EventHandlers[{event}]"
     assert (handler.event, handler.propagates) == (event, propagates)
@@ -228,7 +228,7 @@ def test_disabled():
     assert not find(read_package(CHECK_FEEDS), r"Package\Feeds").disabled
 
 
-def test_property_expressions_and_what_the_designer_saved():
+def test_property_expressions_and_the_values_that_the_designer_stored():
     task = find(read_package(NIGHTLY_SALES / "PublishReports.dtsx"), r"Package\Send report")
     assert task.expressions == {
         "Disable": "!@[$Project::SendReports]",
@@ -261,7 +261,7 @@ def test_parameters_of_a_package_have_the_type_numbers_of_projects():
     assert parameters["DirectoryPassword"].value is None
 
 
-def test_look_alike_connection_managers_are_kept_by_their_name():
+def test_connection_managers_of_other_vendors_are_kept_with_their_name():
     managers = {manager.name: manager for manager in read_package(JOINERS).connection_managers}
     assert managers["Cloud mail"].creation_name == "SMTP (KingswaySoft)"
     assert managers["People mail"].creation_name == "SMTP"
@@ -272,18 +272,18 @@ def test_package_configurations_are_named():
     assert read_package(MONTH_END).configurations == (r"Servers: D:\close\MonthEnd.dtsConfig",)
 
 
-def test_send_mail_task_is_known_by_its_data_alone(package_of):
+def test_send_mail_task_is_recognised_by_its_data_alone(package_of):
     package = package_of(FORMAT_8.replace("My.SendMailTask", "{GUID}"))
     assert find(package, r"Package\Then").kind is Kind.SEND_MAIL
 
 
-def test_send_mail_task_is_known_by_its_type_alone(package_of):
+def test_send_mail_task_is_recognised_by_its_type_alone(package_of):
     package = package_of(re.sub("<M:SendMailTaskData.*?/>", "", FORMAT_8))
     assert find(package, r"Package\Then").mail.smtp_connection == ""
 
 
-def test_precedence_constraints_by_guid_in_the_new_shape(package_of):
-    """As some tools that write packages have it."""
+def test_precedence_constraints_by_guid_in_format_8(package_of):
+    """As written by some tools."""
     package = package_of(FORMAT_8.replace(r'DTS:From="Package\First"', 'DTS:From="{1}"'))
     assert package.root.constraints[0].source == r"Package\First"
 
@@ -306,13 +306,13 @@ SQL_TASK = """<Q:SqlTaskData xmlns:Q="sql" Q:SqlStatementSource="EXEC msdb.dbo.s
     ],
     ids=["script", "SQL", "script without mail"],
 )
-def test_tasks_that_send_mail_by_themselves_are_recognised(tmp_path, data, mailer):
+def test_scripts_and_sql_that_send_mail_are_recognised(tmp_path, data, mailer):
     assert _mailer(tmp_path / "P.dtsx", data) == mailer
 
 
 @pytest.mark.parametrize("length", range(960, 985))
-def test_scripts_that_send_mail_are_recognised_wherever_the_parser_cuts_their_text(tmp_path, length):
-    """It gives UTF-16 in pieces of 1,024 characters of a line."""
+def test_scripts_that_send_mail_are_recognised_wherever_the_parser_splits_their_text(tmp_path, length):
+    """It passes UTF-16 on in pieces of 1,024 characters of a line."""
     data = SCRIPT_TASK.replace("\n", "").format(filler="/" * length)
 
     assert _mailer(tmp_path / "P.dtsx", data, encoding="utf-16") == "SmtpClient"
@@ -325,11 +325,11 @@ def test_scripts_that_send_mail_are_recognised_wherever_the_parser_cuts_their_te
         "KingswaySoft.IntegrationToolkit.Email.SendEmailTask",
     ],
 )
-def test_tasks_of_other_makers_that_send_mail_are_recognised(tmp_path, type_):
+def test_tasks_of_other_vendors_that_send_mail_are_recognised(tmp_path, type_):
     assert _mailer(tmp_path / "P.dtsx", "<x/>", type_=f"{type_}, SomeMailAssembly, Version=1.0.0.0") == type_
 
 
-def test_the_name_of_an_assembly_makes_no_mail(tmp_path):
+def test_the_name_of_an_assembly_is_not_mail(tmp_path):
     assert _mailer(tmp_path / "P.dtsx", "<x/>", type_="Maker.CopyTask, Maker.Mail, Version=1.0.0.0") == ""
 
 

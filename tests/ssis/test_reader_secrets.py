@@ -1,4 +1,4 @@
-"""Passwords never leave the reader; where they stand is told."""
+"""The reader never returns passwords, only their places."""
 
 import pytest
 from hypothesis import example, given
@@ -8,7 +8,7 @@ from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from tests.ssis.packages import HERE, JOINERS, NIGHTLY_SALES, ODD
 from tests.ssis.reading import find, read_all, read_package, read_project
 
-#: What stands in the fixtures where a secret would.
+#: The texts that replace secrets in the packages of the tests.
 STAND_INS = (
     "not-a-real-password",
     "cipher-text-for-tests",
@@ -19,7 +19,7 @@ STAND_INS = (
 WORD = "Gehe1m!"
 
 
-def test_no_secret_of_the_fixtures_is_in_what_is_read():
+def test_no_secret_of_the_packages_is_read():
     results = repr(read_all(HERE))
     fixtures = (file for file in HERE.rglob("*.*") if file.suffix not in {".py", ".pyc"})
     in_files = b"".join(file.read_bytes() for file in fixtures).decode()
@@ -54,7 +54,7 @@ def test_places_that_are_encrypted():
     assert find(package, r"Package\Send").mail.to_line == "desk@example.com"
 
 
-def test_rest_of_a_connection_string_is_kept():
+def test_other_settings_of_a_connection_string_are_kept():
     cloud = next(m for m in read_package(JOINERS).connection_managers if m.name == "Cloud mail")
     assert cloud.connection_string == (
         "Username=joiners@alderwick.example;Password=***;EnableSsl=True;SmtpServer=smtp.cloud.example;"
@@ -84,7 +84,7 @@ def test_rest_of_a_connection_string_is_kept():
         ("Your password has expired.",) * 2,
     ],
 )
-def test_passwords_are_taken_out_of_texts(text, expected):
+def test_passwords_are_removed_from_texts(text, expected):
     secrets = Secrets()
     assert secrets.text(text, "here") == expected
     assert secrets.places == (("here",) if text != expected else ())
@@ -103,21 +103,21 @@ def test_passwords_are_taken_out_of_texts(text, expected):
         ('@[User::Rows] > 0 ? "a" : "b"',) * 2,
     ],
 )
-def test_passwords_are_taken_out_of_expressions(expression, expected):
+def test_passwords_are_removed_from_expressions(expression, expected):
     secrets = Secrets()
     assert secrets.expression(expression, "here") == expected
     assert secrets.places == (("here",) if expression != expected else ())
 
 
 @pytest.mark.parametrize("name", ["Password", "SmtpPwd", "CM.Mail.Password", "ApiKey", "client_secret"])
-def test_what_is_called_a_secret_is_one(name):
+def test_names_of_secrets_are_recognised(name):
     secrets = Secrets()
     assert secrets.named(name, WORD, "here") is None
     assert secrets.named_expression(name, f'"{WORD}" + @x', "here") == '"***" + @x'
     assert secrets.places == ("here",)
 
 
-def test_places_are_told_once():
+def test_places_are_reported_once():
     secrets = Secrets()
     secrets.text("Password=a", "here")
     secrets.text("Password=b", "here")
@@ -130,13 +130,13 @@ words = st.text("abcXYZ0189!$%&/()?,.:-_#+*~<>|", min_size=8).map(lambda text: f
 
 @given(keys, words, st.text("=;\"'\\ a\n", max_size=8), st.text(max_size=8))
 @example("Password", "secretsecret", '"', '"')
-def test_no_password_of_a_connection_string_survives(key, word, before, after):
+def test_any_password_of_a_connection_string_is_removed(key, word, before, after):
     assert word not in Secrets().text(f"{before};{key}={word};{after}", "here").replace(before, "").replace(after, "")
     assert word not in Secrets().expression(f'"{key}=" + "{word}"', "here")
     assert word not in Secrets().expression(f'"Server=a;{key}={word}"', "here")
 
 
 @given(st.text(st.sampled_from("Pwd=\"';\\{} \n+@"), max_size=60))
-def test_any_text_is_taken(text):
+def test_any_text_is_accepted(text):
     Secrets().text(text, "here")
     Secrets().expression(text, "here")

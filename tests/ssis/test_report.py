@@ -20,7 +20,7 @@ def report(*converted, unreadable=()):
     return Report([one.report for one in converted], list(unreadable), ["mail"])
 
 
-def test_people_read_what_became_of_each_package():
+def test_the_text_lists_the_findings_of_each_package():
     loop = Executable(
         ref_id="Package\\Each",
         name="Each",
@@ -55,18 +55,18 @@ def test_people_read_what_became_of_each_package():
     )
 
 
-def test_tasks_that_send_mail_by_themselves_are_told_even_if_there_is_no_dag():
+def test_scripts_that_send_mail_are_reported_even_without_a_dag():
     converted = Converted(package(task("Tell ops", mailer="SmtpClient"), managers=()))
 
     assert converted.source == ""
-    (told,) = converted.findings()
-    assert told == (
+    (finding,) = converted.findings()
+    assert finding == (
         "Package\\Tell ops: It sends mail without a Send Mail task, by SmtpClient: write a SendMailOperator. "
         "If it logs in, put login and password into a connection."
     )
 
 
-def test_programs_read_the_same():
+def test_the_json_has_the_same_findings():
     found = json.loads(report(Converted(package(mail()))).as_json())
 
     assert found.keys() == {"summary", "connections", "projects", "unreadable"}
@@ -99,7 +99,7 @@ def test_programs_read_the_same():
     }
 
 
-def test_a_package_without_mail_has_no_dag_and_says_so():
+def test_a_package_without_mail_is_reported_without_a_dag():
     converted = Converted(package(task("Load")))
 
     assert converted.source == ""
@@ -107,37 +107,37 @@ def test_a_package_without_mail_has_no_dag_and_says_so():
     assert "Package: It has no Send Mail task: no DAG is written." in converted.findings(Status.SKIPPED)
 
 
-def test_a_constraint_that_leads_nowhere_is_said():
-    (told,) = Converted(package(mail(), constraints=(arrow("Send", "Gone"),))).findings()
+def test_a_constraint_without_a_target_is_reported():
+    (finding,) = Converted(package(mail(), constraints=(arrow("Send", "Gone"),))).findings()
 
-    assert told.endswith("It leads from Package\\Send to Package\\Gone, one of which does not exist.")
+    assert finding.endswith("It leads from Package\\Send to Package\\Gone, one of which does not exist.")
 
 
-def test_packages_whose_files_have_one_name_are_dags_of_their_own():
+def test_packages_with_the_same_file_name_become_separate_dags():
     twice = Converted(package(mail()), replace(package(mail()), source=PurePath("old/Orders.dtsx")))
 
     assert [one.dag_id for one in twice.report.packages] == ["orders", "shop_orders"]
 
 
-def test_a_dag_has_its_id_of_the_file_and_its_name_of_the_package():
-    """As copies have it, and packages that nobody has renamed: all of these are called Package."""
+def test_a_dag_has_the_id_of_the_file_and_the_display_name_of_the_package():
+    """Copies have the same name, and so have packages that were never renamed: Package."""
     copied = Converted(replace(package(mail()), source=PurePath("Load Prices.dtsx")))
 
     assert [one.dag_id for one in copied.report.packages] == ["load_prices"]
     assert 'dag_display_name="Orders"' in copied.source
 
 
-def test_secrets_and_configurations_are_said():
+def test_secrets_and_configurations_are_reported():
     database = ConnectionManager(
         ref_id="Package.ConnectionManagers[DB]", dtsid="{D}", name="DB", creation_name="OLEDB", has_secret=True
     )
-    told = Converted(
+    findings = Converted(
         package(
             mail(), managers=(SMTP, database), secrets=("Package\\Fetch",), configurations=("Servers: D:\\s.xml",)
         )
     ).findings()
 
-    assert told == [
+    assert findings == [
         "Package\\Fetch: It contains a password or another secret, which was not copied.",
         "Package.ConnectionManagers[DB]: It contains a password or another secret, which was not copied.",
         (
@@ -147,8 +147,8 @@ def test_secrets_and_configurations_are_said():
     ]
 
 
-def test_nothing_in_the_packages_goes_without_a_line():
-    """Neither an executable nor a connection manager, variable or parameter; containers and packages are the DAG."""
+def test_every_object_of_the_packages_is_in_the_report():
+    """Executables, connection managers, variables and parameters; containers and packages are in the DAG."""
     files = made()
     for one in read([packages.HERE], on_file=lambda _: None):
         for each in getattr(one, "packages", ()):
@@ -182,7 +182,7 @@ def test_no_secret_of_the_packages_is_in_any_file():
     assert [(name, secret) for name, content in files.items() for secret in STAND_INS if secret in content] == []
 
 
-def test_the_kinds_of_lines_are_those_that_are_documented():
+def test_the_kinds_of_findings_are_documented():
     text = (Path(__file__).parents[2] / "docs" / "import.md").read_text()
 
     assert [kind.value for kind in (*About, *Status) if f"`{kind.value}`" not in text] == []

@@ -1,4 +1,4 @@
-"""Literals and imports of generated Python: the same text, as a person would have written it."""
+"""Literals and imports of generated Python: the same value, in readable form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_smtp_cm.ssis.writing.source_text import FormattingError, formatted,
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n {}%'\"\\"), max_size=400))
-def test_a_text_is_the_same_in_pieces(value):
+def test_a_divided_text_has_the_same_value(value):
     written = text(value)
 
     assert ast.literal_eval(written) == value
@@ -35,7 +35,7 @@ def test_a_text_is_divided_at_line_ends_spaces_and_braces(value, written):
 
 
 def test_imports_are_in_order_wherever_the_command_runs(tmp_path, monkeypatch):
-    """Whatever lies there, such as a folder with the name of a package."""
+    """Even if the folder contains one with the name of a package."""
     (tmp_path / "airflow_smtp_cm").mkdir()
     monkeypatch.chdir(tmp_path)
     source = "from airflow_smtp_cm.macros import ssis\nfrom airflow.sdk import DAG\n\nDAG('a' , functions)\n"
@@ -45,6 +45,6 @@ def test_imports_are_in_order_wherever_the_command_runs(tmp_path, monkeypatch):
     }
 
 
-def test_what_is_no_python_is_said():
+def test_invalid_python_is_reported():
     with pytest.raises(FormattingError, match="ruff could not format the DAGs"):
         formatted({"a.py": "with DAG(:\n"})

@@ -1,4 +1,4 @@
-"""System variables render, in Airflow's own contexts, to what SSIS means by them."""
+"""System variables: in Airflow's contexts, they render to the values that they have in SSIS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Failing(BaseOperator):
 
 @pytest.fixture
 def context(request):
-    """The context of a task that Airflow runs, as its task runner makes it."""
+    """The context of a task, as Airflow's task runner builds it."""
     with DAG("load", dag_display_name="Load é", user_defined_macros={"ssis": ssis}, schedule=None):
         task = Failing(task_id="send_it", task_display_name="Send it", doc_md="What it is for")
     run = DagRun.model_construct(
@@ -80,7 +80,7 @@ def test_in_a_task(context, variable, text):
 
 
 @pytest.mark.parametrize("context", ["alice"], indirect=True)
-def test_the_user_is_who_started_the_run(context):
+def test_the_user_is_the_one_who_started_the_run(context):
     assert rendered("@[System::UserName]", context) == "alice"
 
 
@@ -105,13 +105,13 @@ def test_in_a_callback(context, expression, text):
 
 
 @pytest.mark.parametrize(("known", "text"), [({}, ""), ({"reason": "timed out"}, "timed out")])
-def test_the_error_where_airflow_knows_no_exception(context, known, text):
+def test_the_error_without_an_exception(context, known, text):
     context |= known
     assert rendered("@[System::ErrorDescription]", context, in_callback) == text
     assert rendered("@[System::ErrorCode]", context, in_callback) == "-1"
 
 
-def test_a_callback_knows_its_own_name_if_it_is_told(context):
+def test_a_callback_has_its_own_name_if_it_is_given(context):
     named = rendered("@[System::TaskName]", context, lambda name: in_callback(name, "Mail the team"))
     assert named == "Mail the team"
 
@@ -128,13 +128,13 @@ def test_a_callback_knows_its_own_name_if_it_is_told(context):
         (in_callback, "PercentComplete", "event that Airflow does not have"),
     ],
 )
-def test_what_has_no_counterpart_says_why(system, variable, reason):
+def test_a_variable_without_counterpart_has_a_reason(system, variable, reason):
     with pytest.raises(Untranslatable, match=reason) as caught:
         system(variable)
     assert caught.value.text == f"@[System::{variable}]"
 
 
-def test_what_differs_is_noted():
+def test_differences_are_noted():
     assert (
         "worker"
         in to_jinja(parse("@[System::MachineName]"), lambda name: in_task(name.name)).notes["@[System::MachineName]"]
