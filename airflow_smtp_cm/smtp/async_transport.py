@@ -59,7 +59,9 @@ class _Connection(asyncio.Protocol):
     async def read(self) -> bytes:
         """Wait for data; ``b""`` is the end of the connection."""
         while (data := self.poll()) is None:
-            acknowledge_at_once(self.transport.get_extra_info("socket"))
+            # asyncio's TLS forgets its socket a moment before it reports that the connection is lost.
+            if (sock := self.transport.get_extra_info("socket")) is not None:
+                acknowledge_at_once(sock)
             self._readable.clear()
             await self._readable.wait()
         return data

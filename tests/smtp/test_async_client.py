@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
+from airflow_smtp_cm.smtp.async_transport import _Connection
 from airflow_smtp_cm.smtp.errors import (
     CertificateError,
     ConnectError,
@@ -149,3 +150,18 @@ def test_cancelling_a_message_ends_the_session():
     with scripted_peer(script) as peer:
         asyncio.run(main(peer.port))
     assert b"QUIT" not in peer.received
+
+
+def test_a_connection_that_is_lost_under_tls_is_reported_although_asyncio_has_forgotten_its_socket():
+    """The client of asyncio learns of the loss one turn of the event loop later."""
+
+    async def main():
+        connection = _Connection()
+        connection.connection_made(asyncio.Transport())
+        reading = asyncio.ensure_future(connection.read())
+        await asyncio.sleep(0)
+        connection.connection_lost(ConnectionResetError("reset"))
+        await reading
+
+    with pytest.raises(ConnectionResetError, match="reset"):
+        asyncio.run(main())
