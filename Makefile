@@ -62,14 +62,13 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 test:
 	tests/install_servers.sh
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
-	$(MAKE) --no-print-directory --jobs --output-sync=target lint docs test-main test-airflow-$(firstword $(AIRFLOW_VERSIONS))
-	$(MAKE) --no-print-directory test-live
+	$(MAKE) --no-print-directory --jobs --output-sync=target \
+		lint docs test-main test-live test-airflow-$(firstword $(AIRFLOW_VERSIONS))
 
 # By file, so that the fixtures of a module are set up by one process only.
 test-main: $(VENV)/installed-for-tests
 	$(BIN)/pytest --ignore=tests/live --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-# Alone, because on a busy machine the running Airflow's SQLite is locked for longer than its scheduler waits.
 test-live: $(VENV)/installed-for-tests
 	$(BIN)/pytest tests/live
 

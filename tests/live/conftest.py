@@ -11,6 +11,7 @@ from airflow_smtp_cm.testing import SmtpTestServer
 from tests.live.standalone import running_airflow
 from tests.servers.people import ALICE
 from tests.servers.processes import wait_until
+from tests.servers.requirements import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ def mails(outbox: list[ReceivedMessage]) -> Mails:
 @pytest.fixture(scope="package")
 def airflow(tmp_path_factory: pytest.TempPathFactory, mail_server: SmtpTestServer) -> Iterator[Standalone]:
     """A running Airflow, with the connection ``of_workers`` to the mail server in its environment."""
+    require("postgresql")
     environment = {
         "AIRFLOW_CONN_OF_WORKERS": mail_server.airflow_connection(),
         "AIRFLOW__CORE__PARALLELISM": "4",

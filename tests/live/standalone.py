@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psycopg
 
+from tests.servers.postgresql import running_postgresql
 from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, free_ports, wait_until
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ class Standalone:
     Attributes:
         url: the address of its UI and API.
         home: the folder with all files that it writes.
+        address: its database, as ``running_postgresql`` yields it.
         env: the environment for its commands.
         api: a client of its REST API, logged in.
     """
 
     url: str
     home: Path
+    address: str
     env: Mapping[str, str]
     api: httpx.Client
 
@@ -141,13 +144,13 @@ class Standalone:
 
     def let_heartbeats_time_out(self, run_id: str) -> None:
         """Change the last heartbeats of a run's tasks that are in their first try, so that they time out."""
-        long_ago = "UPDATE task_instance SET last_heartbeat_at = '2000-01-01 00:00:00.000000'"
-        with closing(self.database()) as database, database:
-            database.execute(f"{long_ago} WHERE run_id = ? AND state = 'running' AND try_number = 1", [run_id])
+        change = "UPDATE task_instance SET last_heartbeat_at = '2000-01-01' WHERE run_id = %s"
+        with self.database() as database:
+            database.execute(f"{change} AND state = 'running' AND try_number = 1", [run_id])
 
-    def database(self) -> sqlite3.Connection:
-        """Open its database."""
-        return sqlite3.connect(self.home / "airflow.db", timeout=PATIENCE_SECONDS)
+    def database(self) -> psycopg.Connection[Any]:
+        """Open its database; as a context manager, the connection commits and closes itself."""
+        return psycopg.connect(f"postgresql://{self.address}")
 
     def logs(self) -> str:
         """Return its output and all its logs."""
@@ -155,15 +158,8 @@ class Standalone:
         return "\n".join(file.read_text(errors="replace") for file in files)
 
     def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """Send a request that changes something; repeat it if SQLite's lock has prevented the change."""
-        responses: list[httpx.Response] = []
-
-        def is_done() -> bool:
-            responses.append(self.api.request(method, path, json=body))
-            return responses[-1].status_code != httpx.codes.INTERNAL_SERVER_ERROR
-
-        wait_until(is_done, pause=PAUSE_SECONDS)
-        return responses[-1].raise_for_status()
+        """Send a request that changes something."""
+        return self.api.request(method, path, json=body).raise_for_status()
 
 
 @contextmanager
@@ -182,21 +178,15 @@ def running_airflow(
     """
     ports = free_ports(3)
     url = f"http://{LOOPBACK}:{ports[0]}"
-    env = {**_environment(home, url, ports), **environment}
     (home / "dags").mkdir()
     for number, folder in enumerate(dag_folders):
         (home / "dags" / str(number)).symlink_to(folder)
     output = home / "output"
-    with output.open("wb") as sink:
-        process = subprocess.Popen(
-            [AIRFLOW, "standalone"],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    with _ended_at_last(process), httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS) as api:
+    with ExitStack() as parts:
+        address = parts.enter_context(running_postgresql())
+        env = {**_environment(home, url, ports, address), **environment}
+        process = parts.enter_context(_process([AIRFLOW, "standalone"], env, output))
+        api = parts.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS))
         wait_until(lambda: process.poll() is not None or _is_up(api), pause=PAUSE_SECONDS)
         if process.poll() is not None or not _is_up(api):
             raise RuntimeError(f"airflow standalone does not start:\n{output.read_text(errors='replace')}")
@@ -205,7 +195,7 @@ def running_airflow(
         files = sum(len(list(folder.glob("*.py"))) for folder in dag_folders)
         if not wait_until(lambda: _known_files(api) == files, pause=PAUSE_SECONDS):
             raise RuntimeError(f"Some DAG files are not parsed:\n{output.read_text(errors='replace')}")
-        yield Standalone(url=url, home=home, env=env, api=api)
+        yield Standalone(url=url, home=home, address=address, env=env, api=api)
 
 
 def _known_files(api: httpx.Client) -> int:
@@ -213,7 +203,7 @@ def _known_files(api: httpx.Client) -> int:
     return len({dag["fileloc"] for dag in dags})
 
 
-def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
+def _environment(home: Path, url: str, ports: list[int], address: str) -> dict[str, str]:
     # Variables that the tests have set for Airflow are only for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
@@ -232,8 +222,8 @@ def _environment(home: Path, url: str, ports: list[int]) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files do not change
-        # With a pool, some requests to the API server took half a minute, which is the timeout of a pool.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg://{address}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+psycopg://{address}",
         "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
         "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
@@ -250,13 +240,24 @@ def _is_up(api: httpx.Client) -> bool:
 
 
 @contextmanager
-def _ended_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End the session of the process, with all processes in it, after the block or when the tests are killed."""
+def _process(
+    command: Sequence[str | Path], env: Mapping[str, str], output: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process during the block; after it, or when the tests are killed, its whole session is ended."""
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     # The pipe is closed when the tests end, for whatever reason. Each task has its own process group.
     wait_and_end = ["sh", "-c", 'read -r line; pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"', "guard"]
     with subprocess.Popen([*wait_and_end, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True) as guard:
         try:
-            yield
+            yield process
         finally:
             guard.kill()
             for stop in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the first one does not reach everything

@@ -1,6 +1,6 @@
 """The decisions of the retry policy in a running Airflow: state, delay and reason of tasks."""
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 
 import pytest
 
@@ -50,9 +50,9 @@ def tasks(airflow, postfix, certificates):
 
 def task_of(airflow, run):
     """Read a run's task from the database; the API of Airflow 3.3 returns neither delay nor reason."""
-    with closing(airflow.database()) as database:
+    with airflow.database() as database:
         columns = "state, retry_delay_override, retry_reason"
-        return database.execute(f"SELECT {columns} FROM task_instance WHERE run_id = ?", [run]).fetchone()
+        return database.execute(f"SELECT {columns} FROM task_instance WHERE run_id = %s", [run]).fetchone()
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser, BytesParser
 from email.policy import default
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.servers.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # A Message-ID, or a condition.
 Which = str | Callable[[EmailMessage], bool]
@@ -34,7 +35,7 @@ class Maildir:
 
     def copies(self) -> Counter[str]:
         """Count the messages so far by their Message-ID."""
-        return Counter(_message_id(_beginning(file)) for file in self._files())
+        return Counter(map(_message_id, self._files()))
 
     def wait_for(self, which: Which) -> EmailMessage:
         """Wait for the first message with this Message-ID, or one that fulfils this condition, and return it.
@@ -46,17 +47,17 @@ class Maildir:
 
     def wait_for_bytes(self, which: Which) -> bytes:
         """Like ``wait_for``, but return the bytes of the file, with LF line ends and trace headers."""
-        found: list[bytes] = []
+        found: list[Path] = []
         seen: set[Path] = set()
 
         def look() -> bool:
             arrived = [file for file in self._in_order() if file not in seen]
             seen.update(arrived)
-            found.extend(data for data in map(Path.read_bytes, arrived) if _fits(data, which))
+            found.extend(file for file in arrived if _fits(file, which))
             return bool(found)
 
         if wait_until(look):
-            return found[0]
+            return found[0].read_bytes()
         arrived = [message["Message-ID"] for message in self.messages()]
         raise AssertionError(f"{which} has not arrived in {self.folder}, only {arrived}")
 
@@ -67,16 +68,14 @@ class Maildir:
         return self.folder.glob("new/*")
 
 
-def _fits(data: bytes, which: Which) -> bool:
-    return _message_id(data[:_HEADERS]) == which if isinstance(which, str) else which(_parse(data))
+def _fits(file: Path, which: Which) -> bool:
+    return _message_id(file) == which if isinstance(which, str) else which(_parse(file.read_bytes()))
 
 
-def _beginning(file: Path) -> bytes:
+@cache
+def _message_id(file: Path) -> str:
     with file.open("rb") as opened:
-        return opened.read(_HEADERS)
-
-
-def _message_id(beginning: bytes) -> str:
+        beginning = opened.read(_HEADERS)
     return str(BytesHeaderParser(EmailMessage, policy=default).parsebytes(beginning)["Message-ID"])
 
 

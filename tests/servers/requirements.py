@@ -25,6 +25,7 @@ PACKAGES = {
     "libsasl2-modules": "usr/lib/*/sasl2/libntlm.so",
     "libsasl2-modules-gssapi-mit": "usr/lib/*/sasl2/libgssapiv2.so",
     "postfix": "usr/lib/postfix/sbin/master",
+    "postgresql": "usr/lib/postgresql/*/bin/postgres",
     "sasl2-bin": "usr/sbin/saslpasswd2",
 }
 

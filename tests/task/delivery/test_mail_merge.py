@@ -435,14 +435,13 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
         assert attempt()["sent"] == 200
 
     postfix.wait_until_idle()
-    ids = {message["Message-ID"] for message in postfix.messages("bob")}
     copies = postfix.copies("bob")
     ours = _message_ids(messages, ti)
     counts = [copies[message_id] for message_id in ours]
     assert sum(count != 1 for count in counts) <= uncertain
     assert max(counts) <= (2 if on_uncertain == "resend" else 1)
     if on_uncertain == "resend":
-        assert set(ours) <= ids
+        assert min(counts) >= 1
 
 
 def _recorded(store, count):
