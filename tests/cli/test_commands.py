@@ -42,7 +42,7 @@ def test_test_logs_in_and_sends_a_message_with_to(airflow, server):
         "smtp-cm", "test", "mail", "--to", "bob@corp.test", "--trace", AIRFLOW_CONN_MAIL=server.airflow_connection()
     )
     assert outcome.returncode == 0, outcome.stderr
-    assert [line.split(" ", 1)[0] for line in outcome.stdout.splitlines()] == ["Connected", "Logged", "Maximum", "Sent"]
+    assert [line.split()[0] for line in outcome.stdout.splitlines()] == ["Connected", "Logged", "Maximum", "Sent"]
     assert "C: AUTH NTLM ********" in outcome.stderr
     assert server.outbox[-1].recipients == ("bob@corp.test",)
 
