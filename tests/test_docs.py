@@ -8,6 +8,7 @@ import pkgutil
 import re
 import runpy
 from dataclasses import fields
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from airflow_smtp_cm.connection_manager.connection_string import KEYS
 from airflow_smtp_cm.connection_manager.fields import PLACEHOLDERS, RELABELING
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import ConnectError, Phase, Refused
+from airflow_smtp_cm.smtp.reply import Reply
+from airflow_smtp_cm.task.retry_policy import MailRetryPolicy
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -108,6 +112,28 @@ def test_ssis_page_has_every_property_of_ssis():
 
 def test_ssis_page_has_every_argument_of_the_operator():
     assert arguments(SendMailOperator.__init__) - set(code_spans("from-ssis.md")) == set()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectError("no route"),
+        Refused("refused: 450", phase=Phase.RCPT, reply=Reply(450, ("4.2.0 greylisted",))),
+        Refused("refused: 421", phase=Phase.MAIL, reply=Reply(421, ("4.3.2 too many connections",))),
+        Refused("refused: 452", phase=Phase.MAIL, reply=Reply(452, ("4.3.1 disk full",))),
+    ],
+    ids=str,
+)
+def test_reliability_page_has_the_delays_of_the_retry_policy(error):
+    def decision(number):
+        return MailRetryPolicy().evaluate(error, number, max_tries=9)
+
+    description = decision(1).reason.partition(": ")[0]
+    row = next(line for line in rendered("reliability.md").splitlines() if f"| {description} |" in line)
+    documented = [timedelta(minutes=int(minutes)) for minutes in row.split("|")[-2].split(",")]
+
+    assert [decision(number).retry_delay for number in range(1, len(documented) + 1)] == documented
+    assert decision(len(documented) + 1).retry_delay == documented[-1]
 
 
 def test_notifier_has_the_arguments_of_the_operator():
