@@ -1,4 +1,4 @@
-"""Generates the parts of the pages that come from the code: fields of the connection, DAGs, benchmark results.
+"""Generates the parts of the pages that come from the code: fields of the connection, retry delays, DAGs, results.
 
 A page marks such a part with a link on a line of its own, such as ``[Generated: connection_fields TLS](...)``. In the
 unbuilt page, the link leads to the source.
@@ -10,18 +10,22 @@ import ast
 import json
 import re
 from dataclasses import fields
+from datetime import timedelta
 from html import escape
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
+from airflow_smtp_cm.task.retry_delays import CAUSES, LONGEST_DELAY_MINUTES
 from benchmarks.report import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_smtp_cm.connection_manager.fields import ConnectionField
+    from airflow_smtp_cm.task.retry_delays import Cause
 
 _ROOT = Path(__file__).parent.parent
 _GOLDEN = _ROOT / "tests" / "ssis" / "golden"
@@ -45,6 +49,12 @@ def connection_fields(section: str) -> str:
     if not rows:
         raise ValueError(f"The connection's form has no section {section!r}.")
     return "\n".join(["| In the form | In the extra | If left out | Meaning |", "|---|---|---|---|", *rows])
+
+
+def retry_delays(_: str) -> str:
+    """Return the causes of retries as a table, with the delays of their tries."""
+    rows = [f"| {cause.errors} | {cause.description} | {_delays(cause)} |" for cause in CAUSES]
+    return "\n".join(["| Errors | Reason in the log | Delays in minutes |", "|---|---|---|", *rows])
 
 
 def example_dags(_: str) -> str:
@@ -87,6 +97,11 @@ def _default(item: ConnectionField) -> str:
     return "&ndash;" if default is None else f"`{str(default).lower()}`"
 
 
+def _delays(cause: Cause) -> str:
+    minutes = (cause.delay(number) // timedelta(minutes=1) for number in count(1))
+    return ", ".join(map(str, [*takewhile(LONGEST_DELAY_MINUTES.__gt__, minutes), LONGEST_DELAY_MINUTES]))
+
+
 def _example(path: Path) -> str:
     code = path.read_text()
     title = (ast.get_docstring(ast.parse(code)) or path.stem).splitlines()[0].rstrip(".")
@@ -95,6 +110,7 @@ def _example(path: Path) -> str:
 
 _GENERATORS: dict[str, Callable[[str], str]] = {
     "connection_fields": connection_fields,
+    "retry_delays": retry_delays,
     "example_dags": example_dags,
     "measured": measured,
     "imported_dag": imported_dag,

@@ -8,7 +8,9 @@ import pkgutil
 import re
 import runpy
 from dataclasses import fields
+from datetime import timedelta
 from importlib import import_module
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,16 @@ from airflow_smtp_cm.connection_manager.connection_string import KEYS
 from airflow_smtp_cm.connection_manager.fields import PLACEHOLDERS, RELABELING
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import ConnectError, Phase, Refused
+from airflow_smtp_cm.smtp.reply import Reply
+from airflow_smtp_cm.task.retry_policy import MailRetryPolicy
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted((ROOT / "README.md", *DOCS.rglob("*.md")))
 SOURCES = sorted((ROOT / "airflow_smtp_cm").rglob("*.py"))
 GENERATED = runpy.run_path(str(DOCS / "generated.py"))
+MERMAID = runpy.run_path(str(DOCS / "mermaid.py"))
 
 # The blocks of Python in the pages; their ids are their places.
 BLOCKS = [
@@ -37,8 +43,9 @@ BLOCKS = [
 
 
 def rendered(page: str) -> str:
-    """Return a page as MkDocs gets it, with the generated parts."""
-    return GENERATED["on_page_markdown"]((DOCS / page).read_text())
+    """Return a page as MkDocs gets it, with the generated parts and the Mermaid picture."""
+    markdown = GENERATED["on_page_markdown"]((DOCS / page).read_text())
+    return MERMAID["with_picture"](markdown, Path(page).stem)
 
 
 def code_spans(page: str) -> list[str]:
@@ -110,6 +117,28 @@ def test_ssis_page_has_every_argument_of_the_operator():
     assert arguments(SendMailOperator.__init__) - set(code_spans("from-ssis.md")) == set()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectError("no route"),
+        Refused("refused: 450", phase=Phase.RCPT, reply=Reply(450, ("4.2.0 greylisted",))),
+        Refused("refused: 421", phase=Phase.MAIL, reply=Reply(421, ("4.3.2 too many connections",))),
+        Refused("refused: 452", phase=Phase.MAIL, reply=Reply(452, ("4.3.1 disk full",))),
+    ],
+    ids=str,
+)
+def test_reliability_page_has_the_delays_of_the_retry_policy(error):
+    def decision(number):
+        return MailRetryPolicy().evaluate(error, number, max_tries=9)
+
+    description = decision(1).reason.partition(": ")[0]
+    row = next(line for line in rendered("reliability.md").splitlines() if f"| {description} |" in line)
+    documented = [timedelta(minutes=int(minutes)) for minutes in row.split("|")[-2].split(",")]
+
+    assert [decision(number).retry_delay for number in range(1, len(documented) + 1)] == documented
+    assert decision(len(documented) + 1).retry_delay == documented[-1]
+
+
 def test_notifier_has_the_arguments_of_the_operator():
     """The page claims it."""
     of_the_operator = arguments(SendMailOperator.__init__)
@@ -122,6 +151,39 @@ def test_notifier_has_the_arguments_of_the_operator():
         "on_uncertain",
     }
     assert arguments(SendMailNotifier.__init__) <= of_the_operator
+
+
+# --- the picture of the rooms
+
+
+def rooms_and_their_imports() -> set[tuple[str, str]]:
+    """Return (room, imported room), for types too; a room is a module or folder at the top of the package."""
+    found = set()
+    for path in SOURCES:
+        room = path.relative_to(ROOT / "airflow_smtp_cm").parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("airflow_smtp_cm."):
+                found.add((room, node.module.split(".")[1]))
+    return found
+
+
+def test_picture_has_the_imports_of_the_rooms():
+    """An arrow is an import; an import is an arrow, or a way along arrows."""
+    text = re.search(r"^```mermaid\n(.*?)^```$", (DOCS / "architecture.md").read_text(), re.DOTALL | re.MULTILINE)[1]
+    boxes = {room: box for box, rooms in re.findall(r'(\w+)\["(.+?)<br>', text) for room in rooms.split(", ")}
+    chains = [[end.strip().split(" & ") for end in line.split("-->")] for line in text.splitlines() if "-->" in line]
+    arrows = {arrow for chain in chains for ends in pairwise(chain) for arrow in product(*ends)}
+    imports = {
+        (boxes[room], boxes[imported])
+        for room, imported in rooms_and_their_imports()
+        if imported not in {"problems", "shortening", "standard_output"} and boxes[room] != boxes[imported]
+    }
+    ways = set(arrows)
+    while further := {(start, end) for start, middle in ways for also, end in arrows if middle == also} - ways:
+        ways |= further
+
+    assert arrows - imports == set()
+    assert imports - ways == set()
 
 
 # --- the API
@@ -174,7 +236,7 @@ def test_quoted_errors_are_in_the_source():
 
 
 def test_every_picture_is_shown():
-    shown = {name for page in DOCS.rglob("*.md") for name in re.findall(r"\]\(images/([^)]+)\)", page.read_text())}
+    shown = {name for page in DOCS.glob("*.md") for name in re.findall(r"\]\(images/([^)]+)\)", rendered(page.name))}
 
     assert {path.name for path in (DOCS / "images").iterdir()} == shown
 

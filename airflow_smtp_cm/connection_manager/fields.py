@@ -1,4 +1,8 @@
-"""The fields of a connection besides Airflow's standard fields: one table for form, extras and documentation."""
+"""The fields of a connection besides Airflow's standard fields: one table for form, extras and documentation.
+
+To add a field, add an entry to ``CONNECTION_FIELDS`` and a property of the same name to ``properties``. A check of
+its value belongs in ``validation``, and its use in ``SmtpConnectionManager.settings``.
+"""
 
 from __future__ import annotations
 

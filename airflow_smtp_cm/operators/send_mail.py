@@ -1,6 +1,7 @@
 """SendMailOperator: SSIS's Send Mail task in a DAG.
 
-The code that sends is imported when the task runs, so that a DAG file that imports this module is parsed quickly.
+A DAG file that imports this module is parsed quickly: of this package, only this module and ``task.retry_policy`` are
+imported. The code that sends is imported when the task runs.
 """
 
 from __future__ import annotations

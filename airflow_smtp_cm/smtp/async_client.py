@@ -1,4 +1,9 @@
-"""AsyncSmtpClient: the SMTP client for asyncio."""
+"""AsyncSmtpClient: the SMTP client for asyncio.
+
+It has the methods, the conversation and the errors of ``client``. What differs: it uses ``async_transport``, not
+``transport``; calls that may block (to the KDC, the DNS, a file) run in a thread; only ``open`` connects, because
+``__init__`` cannot wait; ``send_all`` is an asynchronous generator.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SASL mechanisms of Windows authentication; pyspnego makes the tokens.
+"""The SASL mechanisms of Windows authentication; pyspnego makes the tokens, ``authentication`` has their order.
 
 GSSAPI (RFC 4752) carries SPNEGO, which Exchange expects and MIT krb5 accepts, or plain Kerberos if only Kerberos is
 allowed. GSS-SPNEGO is the same exchange under its own name. NTLM is defined in MS-SMTPNTLM.

@@ -1,4 +1,4 @@
-"""TLS contexts, channel bindings, and the errors of TLS handshakes."""
+"""TLS contexts, channel bindings, and the errors of TLS handshakes; ``session_setup`` has STARTTLS."""
 
 from __future__ import annotations
 

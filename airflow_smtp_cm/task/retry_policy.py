@@ -1,8 +1,7 @@
-"""Decides whether a Send Mail task is retried, and when (retry policies, Airflow 3.3 and newer)."""
+"""Decides whether a Send Mail task is retried (Airflow 3.3 and newer); ``retry_delays`` says when."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,29 +9,6 @@ from airflow.providers.common.compat.sdk import RetryDecision, RetryPolicy, conf
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-    from airflow_smtp_cm.smtp.errors import SmtpError
-    from airflow_smtp_cm.smtp.reply import Reply
-
-_CLOSING = 421
-_LOCAL_ERROR = 451  # with 4.7.x (policy), Exchange and others throttle
-_LONGEST_DELAY = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cause:
-    """A cause of transient errors, and the delay before the second try, which doubles before each further try."""
-
-    description: str
-    delay: timedelta
-
-
-_NETWORK = _Cause("Network or server unavailable", timedelta(minutes=1))
-# Most servers that use greylisting accept a message five minutes after the first attempt.
-_GREYLISTED = _Cause("The server deferred recipients (possibly greylisting)", timedelta(minutes=6))
-# Exchange limits messages and connections per minute, and other servers per longer period.
-_BUSY = _Cause("The server limits messages or connections", timedelta(minutes=10))
-_OTHER = _Cause("The server cannot accept the message now", timedelta(minutes=5))
 
 
 class MailRetryPolicy(RetryPolicy):
@@ -49,6 +25,7 @@ class MailRetryPolicy(RetryPolicy):
 
         from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
         from airflow_smtp_cm.smtp.errors import SmtpError  # noqa: PLC0415
+        from airflow_smtp_cm.task.retry_delays import cause_of  # noqa: PLC0415
 
         del max_tries
         if isinstance(exception, InvalidMessage | AirflowNotFoundException):
@@ -57,25 +34,9 @@ class MailRetryPolicy(RetryPolicy):
             return RetryDecision.default()
         if not exception.transient:
             return RetryDecision.fail(reason=str(exception))
-        cause = _cause_of(exception)
-        delay = None if _has_own_delay(context) else min(cause.delay * 2 ** (try_number - 1), _LONGEST_DELAY)
+        cause = cause_of(exception)
+        delay = None if _has_own_delay(context) else cause.delay(try_number)
         return RetryDecision.retry(delay=delay, reason=f"{cause.description}: {exception}")
-
-
-def _cause_of(error: SmtpError) -> _Cause:
-    from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused  # noqa: PLC0415 - see SendMailOperator
-
-    reply: Reply | None = error.reply
-    if isinstance(error, RecipientsRefused):
-        reply = next(refusal.reply for refusal in error.refused if refusal.reply.transient)
-    if reply is None:
-        return _NETWORK
-    if reply.code == _CLOSING:
-        return _BUSY
-    if error.phase is Phase.RCPT:
-        return _GREYLISTED
-    throttled = reply.code == _LOCAL_ERROR and (reply.enhanced_code or "").startswith("4.7.")
-    return _BUSY if throttled else _OTHER
 
 
 def _has_own_delay(context: Any) -> bool:

@@ -90,7 +90,7 @@ def test_transient_error_is_retried_after_the_delay_of_its_cause(error, kind, mi
 
 
 def test_delay_doubles_with_each_try_up_to_an_hour():
-    delays = [decide(ConnectError("no route"), number).retry_delay for number in range(1, 9)]
+    delays = [decide(ConnectError("no route"), number).retry_delay for number in (1, 2, 3, 4, 5, 6, 7, 100)]
 
     assert delays == [minutes * MINUTE for minutes in (1, 2, 4, 8, 16, 32, 60, 60)]
 

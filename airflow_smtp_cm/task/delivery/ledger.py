@@ -1,7 +1,10 @@
 """The record of a task's messages over all its tries; its size and the number of its writes are bounded.
 
-``states`` explains what the record means. For one message, it contains the whole result; for many, their states, and
-failures and results of some. All failures are in the log.
+What is recorded: the state of each message; for one message, also its whole result; for many, failures and results
+of some. All failures are in the log.
+
+When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), and after
+its final reply (``settle``). For many messages, one write covers several. ``states`` explains what the record means.
 """
 
 from __future__ import annotations
