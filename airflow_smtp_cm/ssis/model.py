@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import PurePath
 
+    from airflow_smtp_cm.macros.ssis.data_types import DataType
+
 
 class Kind(Enum):
     """The kinds of executables that the import distinguishes."""
@@ -55,14 +57,14 @@ class Variable:
     Attributes:
         namespace: such as ``User``.
         name: its name.
-        data_type: the number of its type in the file (8 string, 3 int32, 11 bool, 7 date...: COM's VARENUM).
+        data_type: the type of its value; None for objects and other types that no expression can use.
         value: its stored value; None for objects and for encrypted values.
         expression: its expression, if it is evaluated from one (EvaluateAsExpression).
     """
 
     namespace: str
     name: str
-    data_type: int
+    data_type: DataType | None
     value: str | None
     expression: str | None = None
 
@@ -73,8 +75,7 @@ class Parameter:
 
     Attributes:
         name: its name.
-        data_type: the number of its type (18 string, 3 bool, 9 int32...: System.TypeCode; the reader converts the
-            numbers of package files).
+        data_type: the type of its value; None for types that no expression can use.
         value: its stored default (booleans are True and False, or -1 and 0); None if there is none, or if it is
             sensitive.
         description: its description.
@@ -83,7 +84,7 @@ class Parameter:
     """
 
     name: str
-    data_type: int
+    data_type: DataType | None
     value: str | None
     description: str = ""
     required: bool = False

@@ -8,43 +8,6 @@ from decimal import Decimal, InvalidOperation
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 
-# Variables have COM's VARENUM, parameters .NET's System.TypeCode.
-VARIABLE_TYPES = {
-    2: DataType.I2,
-    3: DataType.I4,
-    4: DataType.R4,
-    5: DataType.R8,
-    6: DataType.CY,
-    7: DataType.DATE,
-    8: DataType.WSTR,
-    11: DataType.BOOL,
-    14: DataType.DECIMAL,
-    16: DataType.I1,
-    17: DataType.UI1,
-    18: DataType.UI2,
-    19: DataType.UI4,
-    20: DataType.I8,
-    21: DataType.UI8,
-    72: DataType.GUID,
-}
-PARAMETER_TYPES = {
-    3: DataType.BOOL,
-    4: DataType.WSTR,
-    5: DataType.I1,
-    6: DataType.UI1,
-    7: DataType.I2,
-    8: DataType.UI2,
-    9: DataType.I4,
-    10: DataType.UI4,
-    11: DataType.I8,
-    12: DataType.UI8,
-    13: DataType.R4,
-    14: DataType.R8,
-    15: DataType.DECIMAL,
-    16: DataType.DATE,
-    18: DataType.WSTR,
-}
-
 _TEXTS = frozenset({DataType.WSTR, DataType.STR, DataType.GUID})
 _FRACTIONS = frozenset({DataType.R4, DataType.R8})
 _DECIMALS = frozenset({DataType.CY, DataType.DECIMAL, DataType.NUMERIC})
