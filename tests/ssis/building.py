@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.importer import Importer
+from airflow_smtp_cm.ssis.kinds import Kind
 from airflow_smtp_cm.ssis.model import (
     ConnectionManager,
     EventHandler,
     Executable,
-    Kind,
     Package,
     PrecedenceConstraint,
     Project,
@@ -51,7 +51,7 @@ def mail(
 
 
 def task(name: str, parent: str = "Package", **given: Any) -> Executable:
-    return Executable(ref_id=f"{parent}\\{name}", name=name, kind=Kind.TASK, type="Microsoft.Pipeline", **given)
+    return Executable(ref_id=f"{parent}\\{name}", name=name, kind=Kind.DATA_FLOW, type="Microsoft.Pipeline", **given)
 
 
 def handler(owner: str, event: str, *executables: str | Executable, **given: Any) -> EventHandler:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.macros import ssis
 from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import evaluate, parse
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, MessageSourceType, Outcome
 from airflow_smtp_cm.ssis.writing.values import read_value
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
-from airflow_smtp_cm.ssis.model import Executable, Kind, Outcome
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import Executable, Outcome
 from airflow_smtp_cm.ssis.writing.findings import Status
 from tests.ssis.building import Converted, arrow, handler, mail, package, task, variable
 

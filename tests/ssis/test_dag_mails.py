@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
-from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, MessageSourceType, Parameter
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, MessageSourceType, Parameter
 from airflow_smtp_cm.ssis.writing.findings import Status
 from airflow_smtp_cm.ssis.writing.source_text import formatted
 from tests.ssis.building import SMTP, Converted, mail, package, task, variable

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, MessageSourceType, Outcome
 from tests.ssis.packages import CHECK_FEEDS, JOINERS, MONTH_END, NIGHTLY_SALES, PACKAGES
 from tests.ssis.reading import find, read_package, read_project, walk
 
@@ -134,7 +135,7 @@ def test_unknown_priority_is_kept():
 
 def test_execute_package_task_has_the_package_that_it_runs():
     package = read_package(NIGHTLY_SALES / "NightlyMaster.dtsx")
-    run = {executable.name: executable.runs_package for executable in walk(package.root) if executable.runs_package}
+    run = {executable.name: executable.kept for executable in walk(package.root) if executable.kept}
     assert run == {
         "Load customers": "LoadCustomers.dtsx",
         "Load sales": "LoadSales.dtsx",

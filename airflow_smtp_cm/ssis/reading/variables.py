@@ -36,7 +36,7 @@ _DATA_TYPES = (
 )
 _OF_PACKAGE = {number: data_type for number, _, data_type in _DATA_TYPES}
 _OF_PROJECT = {number: data_type for _, number, data_type in _DATA_TYPES}
-_STRING, _STRING_OF_PROJECT = 8, 18  # the defaults
+_STRING, _OBJECT, _STRING_OF_PROJECT = 8, 13, 18  # VT_BSTR, VT_UNKNOWN, TypeCode.String
 
 
 def read_variable(element: Element, owner: str, secrets: Secrets) -> Variable:
@@ -52,7 +52,8 @@ def read_variable(element: Element, owner: str, secrets: Secrets) -> Variable:
     namespace = properties.text("Namespace")
     place = f"{owner}.Variables[{namespace}::{name}]"
     stored = element.first("VariableValue")
-    data_type = _OF_PACKAGE.get(properties_of(stored).number("DataType", _STRING)) if stored else None
+    number = properties_of(stored).number("DataType", _STRING) if stored else _OBJECT
+    scalar = stored if stored and number != _OBJECT and not (element.sensitive or stored.children) else None
     if element.sensitive:
         secrets.note(place)
     expression = None
@@ -61,12 +62,8 @@ def read_variable(element: Element, owner: str, secrets: Secrets) -> Variable:
     return Variable(
         namespace=namespace,
         name=name,
-        data_type=data_type,
-        value=(
-            secrets.named(name, stored.text, place)
-            if stored and data_type and not (element.sensitive or stored.children)
-            else None
-        ),
+        data_type=_OF_PACKAGE.get(number),
+        value=secrets.named(name, scalar.text, place) if scalar else None,
         expression=expression,
     )
 
@@ -77,7 +74,6 @@ def read_package_parameter(element: Element, secrets: Secrets) -> Parameter:
     stored = element.first("Property")
     return _parameter(
         properties,
-        properties.text("ObjectName"),
         stored.text if stored else None,
         "Package.PackageParameters",
         secrets,
@@ -97,10 +93,9 @@ def read_parameters(elements: Iterable[Element], place: str, secrets: Secrets) -
     for element in elements:
         stored = (element.first("Properties") or element).all("Property")
         values = {child.attributes.get("Name", ""): child.text for child in stored}
-        properties = Properties(values)
+        properties = Properties(values | {"ObjectName": element.attributes.get("Name", "")})
         yield _parameter(
             properties,
-            element.attributes.get("Name", ""),
             values.get("Value"),
             place,
             secrets,
@@ -111,7 +106,6 @@ def read_parameters(elements: Iterable[Element], place: str, secrets: Secrets) -
 
 def _parameter(
     properties: Properties,
-    name: str,
     value: str | None,
     owner: str,
     secrets: Secrets,
@@ -119,6 +113,7 @@ def _parameter(
     data_type: DataType | None,
     encrypted: bool,
 ) -> Parameter:
+    name = properties.text("ObjectName")
     place = f"{owner}[{name}]"
     sensitive = properties.boolean("Sensitive")
     if encrypted or (sensitive and value):
