@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import IntEnum
 from itertools import chain
 from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.ssis.kinds import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import PurePath
 
-
-class Kind(Enum):
-    """The kinds of executables that the import distinguishes."""
-
-    PACKAGE = "Package"
-    SEND_MAIL = "Send Mail task"
-    SEQUENCE = "Sequence container"
-    FOR_LOOP = "For Loop container"
-    FOREACH_LOOP = "Foreach Loop container"
-    TASK = "task"
+    from airflow_smtp_cm.macros.ssis.data_types import DataType
+    from airflow_smtp_cm.ssis.kinds import Kind
 
 
 class Outcome(IntEnum):
@@ -55,14 +49,14 @@ class Variable:
     Attributes:
         namespace: such as ``User``.
         name: its name.
-        data_type: the number of its type in the file (8 string, 3 int32, 11 bool, 7 date...: COM's VARENUM).
+        data_type: the type of its value; None for objects and other types that no expression can use.
         value: its stored value; None for objects and for encrypted values.
         expression: its expression, if it is evaluated from one (EvaluateAsExpression).
     """
 
     namespace: str
     name: str
-    data_type: int
+    data_type: DataType | None
     value: str | None
     expression: str | None = None
 
@@ -73,8 +67,7 @@ class Parameter:
 
     Attributes:
         name: its name.
-        data_type: the number of its type (18 string, 3 bool, 9 int32...: System.TypeCode; the reader converts the
-            numbers of package files).
+        data_type: the type of its value; None for types that no expression can use.
         value: its stored default (booleans are True and False, or -1 and 0); None if there is none, or if it is
             sensitive.
         description: its description.
@@ -83,7 +76,7 @@ class Parameter:
     """
 
     name: str
-    data_type: int
+    data_type: DataType | None
     value: str | None
     description: str = ""
     required: bool = False
@@ -215,7 +208,7 @@ class Executable:
         constraints: the precedence constraints between them.
         event_handlers: its event handlers.
         mail: its message, if it is a Send Mail task.
-        runs_package: the file of the package that it runs, if it is an Execute Package task with a file name.
+        kept: the property of its data that its kind keeps, such as the package that an Execute Package task runs.
         mailer: how any other task sends mail: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL, or the task's
             class.
     """
@@ -234,8 +227,13 @@ class Executable:
     constraints: tuple[PrecedenceConstraint, ...] = ()
     event_handlers: tuple[EventHandler, ...] = ()
     mail: SendMail | None = None
-    runs_package: str = ""
+    kept: str = ""
     mailer: str = ""
+
+    @property
+    def type_name(self) -> str:
+        """Its type as SSIS's designer names it, such as ``Data Flow task``."""
+        return self.kind.value.title or title_of(self.type)
 
     def everything(self) -> Iterator[Executable]:
         """Yield the executable and all its descendants, those in event handlers included."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
+from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.importer import Importer
+from airflow_smtp_cm.ssis.kinds import Kind
 from airflow_smtp_cm.ssis.model import (
     ConnectionManager,
     EventHandler,
     Executable,
-    Kind,
     Package,
     PrecedenceConstraint,
     Project,
@@ -27,7 +28,6 @@ SMTP = ConnectionManager(
     creation_name="SMTP",
     connection_string="SmtpServer=mail.corp.example;UseWindowsAuthentication=False;EnableSsl=False;",
 )
-STRING, INTEGER, BOOLEAN = 8, 3, 11
 
 
 def mail(
@@ -51,7 +51,7 @@ def mail(
 
 
 def task(name: str, parent: str = "Package", **given: Any) -> Executable:
-    return Executable(ref_id=f"{parent}\\{name}", name=name, kind=Kind.TASK, type="Microsoft.Pipeline", **given)
+    return Executable(ref_id=f"{parent}\\{name}", name=name, kind=Kind.DATA_FLOW, type="Microsoft.Pipeline", **given)
 
 
 def handler(owner: str, event: str, *executables: str | Executable, **given: Any) -> EventHandler:
@@ -70,7 +70,7 @@ def arrow(source: str, target: str, parent: str = "Package", **given: Any) -> Pr
     )
 
 
-def variable(name: str, value: str | None, data_type: int = STRING, **given: Any) -> Variable:
+def variable(name: str, value: str | None, data_type: DataType = DataType.WSTR, **given: Any) -> Variable:
     return Variable(namespace="User", name=name, value=value, data_type=data_type, **given)
 
 

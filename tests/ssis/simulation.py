@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.macros import ssis
 from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import evaluate, parse
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
-from airflow_smtp_cm.ssis.writing.values import PARAMETER_TYPES, VARIABLE_TYPES, read_value
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, MessageSourceType, Outcome
+from airflow_smtp_cm.ssis.writing.values import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -193,11 +194,11 @@ class Simulation:
         for owner in reversed(path):
             for variable in owner.variables:
                 if variable.name == name.name and name.namespace in {None, variable.namespace}:
-                    yield variable, VARIABLE_TYPES[variable.data_type]
+                    yield variable, variable.data_type
         for namespace, parameters in (("$Package", self.package.parameters), ("$Project", self.project.parameters)):
             for parameter in parameters:
                 if parameter.name == name.name and name.namespace in {None, namespace}:
-                    yield parameter, PARAMETER_TYPES[parameter.data_type]
+                    yield parameter, parameter.data_type
 
 
 def placeholders(executable: Executable) -> Iterator[Executable]:

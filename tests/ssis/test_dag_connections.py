@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.model import ConnectionManager, Parameter
 from tests.ssis.building import SMTP, Converted, mail, package, variable
 from tests.ssis.golden import GOLDEN
@@ -104,7 +105,7 @@ def test_expressions_are_evaluated_once_and_reported_with_their_variables():
 
 
 def test_the_parameters_of_a_project_override_stored_settings():
-    given = Parameter(name="CM.Mail.SmtpServer", data_type=18, value="deployed.example")
+    given = Parameter(name="CM.Mail.SmtpServer", data_type=DataType.WSTR, value="deployed.example")
     theirs = replace(package(mail(), managers=()), connection_parameters=())
     converted = Converted(theirs, connection_managers=(SMTP,), connection_parameters=(given,))
 

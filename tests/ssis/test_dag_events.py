@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_smtp_cm.ssis.model import Executable, Kind, Outcome
+from airflow_smtp_cm.macros.ssis.data_types import DataType
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import Executable, Outcome
 from airflow_smtp_cm.ssis.writing.findings import Status
-from tests.ssis.building import BOOLEAN, Converted, arrow, handler, mail, package, task, variable
+from tests.ssis.building import Converted, arrow, handler, mail, package, task, variable
 
 
 def group(*executables, **given):
@@ -124,7 +126,7 @@ def test_a_mail_of_a_handler_can_be_disabled(subjects_of):
     place = "Package.EventHandlers[OnError]"
     root = package(
         task("a"),
-        variables=(variable("Quiet", "False", BOOLEAN),),
+        variables=(variable("Quiet", "False", DataType.BOOL),),
         event_handlers=(
             handler(
                 "Package",

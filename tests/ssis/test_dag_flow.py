@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Executable, Kind, Outcome
+from airflow_smtp_cm.macros.ssis.data_types import DataType
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Executable, Outcome
 from airflow_smtp_cm.ssis.writing.source_text import arrows
-from tests.ssis.building import BOOLEAN, Converted, arrow, handler, package, project, task, variable
+from tests.ssis.building import Converted, arrow, handler, package, project, task, variable
 from tests.ssis.simulation import Simulation
 
 SUCCESS, FAILURE, COMPLETION = Outcome
@@ -45,7 +47,7 @@ def flow(*executables, arrows=()):
     return package(
         *executables,
         constraints=constraints(arrows),
-        variables=(variable("Yes", "True", BOOLEAN),),
+        variables=(variable("Yes", "True", DataType.BOOL),),
         event_handlers=(handler("Package", "OnPreExecute", "Begin", disabled=True),),
     )
 

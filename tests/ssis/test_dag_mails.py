@@ -8,10 +8,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, MessageSourceType, Parameter
+from airflow_smtp_cm.macros.ssis.data_types import DataType
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, MessageSourceType, Parameter
 from airflow_smtp_cm.ssis.writing.findings import Status
 from airflow_smtp_cm.ssis.writing.source_text import formatted
-from tests.ssis.building import BOOLEAN, INTEGER, SMTP, Converted, mail, package, task, variable
+from tests.ssis.building import SMTP, Converted, mail, package, task, variable
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_a_priority_is_named_and_0_is_normal(number, priority):
 @pytest.mark.parametrize(("number", "importance"), [("1", "high"), ("5", "low"), ("3", None), ("0", None)])
 def test_the_priority_of_an_expression_can_be_any_number(send, number, importance):
     urgent = mail(expressions={"Priority": "@[User::Priority]"})
-    _, (received,) = send(Converted(package(urgent, variables=(variable("Priority", number, INTEGER),))))
+    _, (received,) = send(Converted(package(urgent, variables=(variable("Priority", number, DataType.I4),))))
 
     assert received.message["Importance"] == importance
 
@@ -94,7 +96,7 @@ def test_the_priority_of_an_expression_can_be_any_number(send, number, importanc
 def test_a_variable_as_message_source_becomes_its_value(send):
     fields = {"message_source_type": MessageSourceType.VARIABLE, "message_source": "User::Body"}
     body_of = variable("Body", "stale", expression='"Orders: " + (DT_WSTR, 9)@[User::Count]')
-    converted = Converted(package(mail(fields=fields), variables=(body_of, variable("Count", "7", INTEGER))))
+    converted = Converted(package(mail(fields=fields), variables=(body_of, variable("Count", "7", DataType.I4))))
     _, outbox = send(converted)
     send(converted, {"Count": 8})
 
@@ -131,7 +133,7 @@ def test_the_innermost_variable_of_a_name_is_used(send):
         executables=(mail("Inner", "Package\\Group", expressions={"ToLine": "@[User::Who]"}),),
     )
     outer = mail("Outer", expressions={"ToLine": "@[User::Who]", "CCLine": "@[$Package::Who]"})
-    given = Parameter(name="Who", data_type=18, value="package@corp.test", description="Whom to tell")
+    given = Parameter(name="Who", data_type=DataType.WSTR, value="package@corp.test", description="Whom to tell")
     converted = Converted(package(inner, outer, variables=(variable("Who", "outer@corp.test"),), parameters=(given,)))
     _, outbox = send(converted)
 
@@ -155,12 +157,16 @@ def test_a_param_can_have_the_name_of_a_method_of_params(send):
 @pytest.mark.parametrize(
     ("data_type", "value", "param"),
     [
-        (18, "a", 'Param("a", type="string")'),
-        (9, "42", 'Param(42, type="integer")'),
-        (3, "True", 'Param(default=True, type="boolean")'),
-        (14, "0.5", 'Param(0.5, type="number")'),
-        (16, "3/4/2019 9:12:40 PM", 'Param("2019-03-04T21:12:40+00:00", type="string", format="date-time")'),
-        (9, None, 'Param(type="integer")'),
+        (DataType.WSTR, "a", 'Param("a", type="string")'),
+        (DataType.I4, "42", 'Param(42, type="integer")'),
+        (DataType.BOOL, "True", 'Param(default=True, type="boolean")'),
+        (DataType.R8, "0.5", 'Param(0.5, type="number")'),
+        (
+            DataType.DATE,
+            "3/4/2019 9:12:40 PM",
+            'Param("2019-03-04T21:12:40+00:00", type="string", format="date-time")',
+        ),
+        (DataType.I4, None, 'Param(type="integer")'),
     ],
 )
 def test_parameters_become_params_of_their_type(data_type, value, param):
@@ -173,7 +179,7 @@ def test_parameters_become_params_of_their_type(data_type, value, param):
 
 
 def test_a_secret_parameter_has_no_value_and_is_reported():
-    secret = Parameter(name="Key", data_type=18, value="hunter2", sensitive=True)
+    secret = Parameter(name="Key", data_type=DataType.WSTR, value="hunter2", sensitive=True)
     converted = Converted(package(mail(expressions={"Subject": "@[$Package::Key]"}), parameters=(secret,)))
 
     assert '"Key": Param(type="string")' in converted.source
@@ -228,7 +234,9 @@ def test_expressions_can_disable_a_task_or_its_containers(send, own, outer, sent
         executables=(mail("Send", "Package\\G", expressions={"Disable": "@[User::Own]"}),),
     )
     run, outbox = send(
-        Converted(package(group, variables=(variable("Own", own, BOOLEAN), variable("Outer", outer, BOOLEAN))))
+        Converted(
+            package(group, variables=(variable("Own", own, DataType.BOOL), variable("Outer", outer, DataType.BOOL)))
+        )
     )
 
     assert run.state == "success"
@@ -286,7 +294,7 @@ def test_a_missing_connection_is_reported_and_nothing_is_sent(send):
 
 
 def test_variables_and_parameters_that_no_mail_uses_are_reported_as_skipped():
-    parameter = Parameter(name="Unused", data_type=18, value="x")
+    parameter = Parameter(name="Unused", data_type=DataType.WSTR, value="x")
     skipped = Converted(package(mail(), variables=(variable("Idle", "x"),)), parameters=(parameter,)).findings(
         Status.SKIPPED
     )

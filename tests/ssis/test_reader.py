@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.model import Project, Unreadable
 from airflow_smtp_cm.ssis.reading.reader import find_files, read
 from tests.ssis.packages import CHECK_FEEDS, HERE, MONTH_END, NIGHTLY_SALES
@@ -31,7 +32,7 @@ def test_folder_with_a_project_file_is_one_project():
 
 def test_parameters_of_a_project():
     parameters = {parameter.name: parameter for parameter in read_project(NIGHTLY_SALES).parameters}
-    assert (parameters["SendReports"].data_type, parameters["SendReports"].value) == (3, "True")
+    assert (parameters["SendReports"].data_type, parameters["SendReports"].value) == (DataType.BOOL, "True")
     assert parameters["OperationsTeam"].required
     assert parameters["MinimumRows"].description == "Fewer rows than this are suspicious"
     assert (parameters["WarehousePassword"].sensitive, parameters["WarehousePassword"].value) == (True, None)

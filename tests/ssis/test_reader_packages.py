@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, MessageSourceType, Outcome
+from airflow_smtp_cm.macros.ssis.data_types import DataType
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, MessageSourceType, Outcome
 from tests.ssis.packages import CHECK_FEEDS, JOINERS, MONTH_END, NIGHTLY_SALES, PACKAGES
 from tests.ssis.reading import find, read_package, read_project, walk
 
@@ -133,7 +135,7 @@ def test_unknown_priority_is_kept():
 
 def test_execute_package_task_has_the_package_that_it_runs():
     package = read_package(NIGHTLY_SALES / "NightlyMaster.dtsx")
-    run = {executable.name: executable.runs_package for executable in walk(package.root) if executable.runs_package}
+    run = {executable.name: executable.kept for executable in walk(package.root) if executable.kept}
     assert run == {
         "Load customers": "LoadCustomers.dtsx",
         "Load sales": "LoadSales.dtsx",
@@ -240,7 +242,7 @@ def test_property_expressions_and_the_values_that_the_designer_stored():
 
 def test_variables():
     variables = {variable.name: variable for variable in read_package(JOINERS).root.variables}
-    assert (variables["Joiners"].data_type, variables["Joiners"].value) == (13, None)
+    assert (variables["Joiners"].data_type, variables["Joiners"].value) == (None, None)
     assert variables["Welcome"].value == "Willkommen!\nSchön, dass Sie da sind.\n"
     summary = {variable.name: variable for variable in read_package(MONTH_END).root.variables}["Greeting"]
     assert summary.expression.startswith('"Close of "')
@@ -252,11 +254,51 @@ def test_variables_of_a_container():
     assert (variable.namespace, variable.name, variable.value) == ("User", "Bank", "Northern")
 
 
-def test_parameters_of_a_package_have_the_type_numbers_of_projects():
+@pytest.mark.parametrize(
+    ("in_package", "in_project", "data_type"),
+    [
+        (2, 7, DataType.I2),
+        (3, 9, DataType.I4),
+        (4, 13, DataType.R4),
+        (5, 14, DataType.R8),
+        (7, 16, DataType.DATE),
+        (8, 18, DataType.WSTR),
+        (11, 3, DataType.BOOL),
+        (13, 1, None),
+        (14, 15, DataType.DECIMAL),
+        (16, 5, DataType.I1),
+        (17, 6, DataType.UI1),
+        (18, 8, DataType.UI2),
+        (19, 10, DataType.UI4),
+        (20, 11, DataType.I8),
+        (21, 12, DataType.UI8),
+    ],
+)
+def test_packages_and_projects_number_the_same_data_types_differently(tmp_path, in_package, in_project, data_type):
+    """VARENUM ([MS-OAUT] 2.2.7), of which SSIS's object is VT_UNKNOWN, and System.TypeCode."""
+    of_package = f"""<DTS:PackageParameters><DTS:PackageParameter DTS:ObjectName="P" DTS:DataType="{in_package}">
+        <DTS:Property DTS:Name="ParameterValue">1</DTS:Property></DTS:PackageParameter></DTS:PackageParameters>"""
+    text = FORMAT_8.replace('DataType="8"', f'DataType="{in_package}"')
+    (tmp_path / "P.dtsx").write_text(text.replace("<DTS:Variables>", f"{of_package}<DTS:Variables>", 1))
+    (tmp_path / "Project.params").write_text(
+        f"""<S:Parameters xmlns:S="www.microsoft.com/SqlServer/SSIS"><S:Parameter S:Name="P"><S:Properties>
+        <S:Property S:Name="DataType">{in_project}</S:Property></S:Properties></S:Parameter></S:Parameters>"""
+    )
+    project = read_project(tmp_path)
+    (package,) = project.packages
+
+    read = (*package.root.variables, *package.parameters, *project.parameters)
+    assert [one.data_type for one in read] == [data_type] * 3
+
+
+def test_parameters_of_a_package():
     parameters = {parameter.name: parameter for parameter in read_package(JOINERS).parameters}
-    assert (parameters["SmtpServer"].data_type, parameters["SmtpServer"].value) == (18, "relay.alderwick.example")
+    assert (parameters["SmtpServer"].data_type, parameters["SmtpServer"].value) == (
+        DataType.WSTR,
+        "relay.alderwick.example",
+    )
     assert parameters["SmtpServer"].description == "Host of the relay"
-    assert (parameters["FirstDay"].data_type, parameters["FirstDay"].required) == (16, True)
+    assert (parameters["FirstDay"].data_type, parameters["FirstDay"].required) == (DataType.DATE, True)
     assert parameters["DirectoryPassword"].sensitive
     assert parameters["DirectoryPassword"].value is None
 

@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Kind, Package, Unreadable
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Package, Unreadable
 from airflow_smtp_cm.ssis.reading.reader import read
 from airflow_smtp_cm.ssis.writing.findings import About, Status
 from airflow_smtp_cm.ssis.writing.report import Report

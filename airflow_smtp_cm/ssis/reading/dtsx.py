@@ -11,12 +11,12 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.ssis.kinds import Kind, kind_of
 from airflow_smtp_cm.ssis.model import (
     ConnectionManager,
     EvaluatedOperation,
     EventHandler,
     Executable,
-    Kind,
     Outcome,
     Package,
     PrecedenceConstraint,
@@ -24,7 +24,7 @@ from airflow_smtp_cm.ssis.model import (
 from airflow_smtp_cm.ssis.reading.properties import Properties, expressions_of, guid, members, properties_of
 from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError
-from airflow_smtp_cm.ssis.reading.send_mail_data import is_send_mail, read_send_mail
+from airflow_smtp_cm.ssis.reading.send_mail_data import read_send_mail
 from airflow_smtp_cm.ssis.reading.variables import read_package_parameter, read_variable
 
 if TYPE_CHECKING:
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 #: PackageFormatVersion: SQL Server 2005, 2008, 2012, 2014 and later. No release wrote 4, 5 or 7.
 FORMAT_VERSIONS = frozenset({2, 3, 6, 8})
 
-_CONTAINERS = {
-    "STOCK:SEQUENCE": Kind.SEQUENCE,
-    "STOCK:FORLOOP": Kind.FOR_LOOP,
-    "STOCK:FOREACHLOOP": Kind.FOREACH_LOOP,
-}
 # Properties that change how an executable runs, with their defaults. Booleans are True and False here.
 _DEFAULTS = {
     "CheckpointUsage": "0",
@@ -108,16 +103,14 @@ def read_connection_manager(element: Element, owner: str, secrets: Secrets) -> C
     return replace(manager, has_secret=len(secrets.places) > before)
 
 
-def _package_run_by(data: Element | None) -> str:
-    name = data.first("ExecutePackageTask", "PackageName") if data else None
-    return name.text.strip() if name else ""
+def _property_of_data(data: Element, name: str) -> str:
+    """Return a property of a task's data: an attribute, or the text of a child element."""
+    return ({child.name: child.text for child in data.children} | data.attributes).get(name, "").strip()
 
 
-def _mailer(type_: str, data: Element | None) -> str:
-    if data and data.mailer:
-        return data.mailer
+def _mailer(type_: str, data: Element) -> str:
     class_name = type_.partition(",")[0]
-    return class_name if _MAILING_TASK.search(class_name) else ""
+    return data.mailer or (class_name if _MAILING_TASK.search(class_name) else "")
 
 
 class _PackageReader:
@@ -154,10 +147,11 @@ class _PackageReader:
     def _executable(self, element: Element, ref_id: str, kind: Kind | None = None) -> Executable:
         properties = properties_of(element)
         type_ = properties.text("ExecutableType") or properties.text("CreationName")
-        kind = kind or _CONTAINERS.get(type_) or (Kind.SEND_MAIL if is_send_mail(type_, element) else Kind.TASK)
         self._check_unique(ref_id)
-        data = element.first("ObjectData")
-        if data and data.sensitive:
+        data = element.first("ObjectData") or Element("ObjectData")
+        kind = kind or kind_of(type_, {child.name for child in data.children})
+        kept = data.first(kind.value.data) or Element(kind.value.data)
+        if data.sensitive:
             self._secrets.note(ref_id)
         executables, constraints = self._control_flow(element, ref_id)
         return Executable(
@@ -179,9 +173,9 @@ class _PackageReader:
             event_handlers=tuple(
                 self._event_handler(handler, ref_id) for handler in members(element, "EventHandlers", "EventHandler")
             ),
-            mail=read_send_mail(element, ref_id, self._secrets) if kind is Kind.SEND_MAIL else None,
-            runs_package=_package_run_by(data),
-            mailer=_mailer(type_, data) if kind is Kind.TASK else "",
+            mail=read_send_mail(kept, ref_id, self._secrets) if kind is Kind.SEND_MAIL else None,
+            kept=self._secrets.text(_property_of_data(kept, kind.value.keeps), ref_id),
+            mailer="" if kind is Kind.SEND_MAIL else _mailer(type_, data),
         )
 
     def _event_handler(self, element: Element, owner: str) -> EventHandler:

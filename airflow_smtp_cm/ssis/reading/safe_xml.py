@@ -14,6 +14,8 @@ from xml.sax.handler import ContentHandler
 from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.expatreader import create_parser  # type: ignore[import-untyped]
 
+from airflow_smtp_cm.ssis.kinds import Kind
+
 if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl
 
@@ -27,7 +29,7 @@ MOST_ELEMENTS = 200_000
 # Elements that are not needed: configuration of flat files, logging, layout of the designer.
 _SKIPPED = frozenset({"DesignTimeProperties", "FlatFileColumns", "LoggingOptions", "LogProviders", "PackageVariable"})
 # ObjectData contains the type-specific data of a task or connection manager.
-_KEPT_OBJECT_DATA = frozenset({"ExecutePackageTask", "SendMailTaskData"})
+_KEPT_OBJECT_DATA = frozenset(kind.value.data for kind in Kind)
 # Ways to send mail without a Send Mail task: the class that scripts use, and the procedure of Database Mail.
 _MAILERS = ("SmtpClient", "sp_send_dbmail")
 _LONGEST_MAILER = max(map(len, _MAILERS))

@@ -16,25 +16,17 @@ _PRIORITIES = {"High": "1", "Normal": "3", "Low": "5"}
 _MESSAGE_SOURCE_TYPES = {"DirectInput": "0", "FileConnection": "1", "Variable": "2"}
 
 
-def is_send_mail(type_: str, task: Element) -> bool:
-    """Return whether a task is a Send Mail task, by its type or its data."""
-    return "SendMailTask" in type_ or task.first("ObjectData", "SendMailTaskData") is not None
-
-
-def read_send_mail(task: Element, ref_id: str, secrets: Secrets) -> SendMail:
+def read_send_mail(data: Element, ref_id: str, secrets: Secrets) -> SendMail:
     """Read the properties of a Send Mail task.
 
     Args:
-        task: its ``DTS:Executable``.
+        data: its ``SendMailTaskData``.
         ref_id: its place.
         secrets: removes secrets.
 
     Raises:
         NotReadableError: Priority or MessageSourceType has an invalid value.
     """
-    data = task.first("ObjectData", "SendMailTaskData")
-    if data is None:
-        return SendMail()
     stored = {name: secrets.text(value, ref_id) for name, value in data.attributes.items()}
     numbers = Properties(
         {

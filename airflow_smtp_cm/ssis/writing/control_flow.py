@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import Untranslatable
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome
 from airflow_smtp_cm.ssis.writing.names import Identifiers, Names, slug
 from airflow_smtp_cm.ssis.writing.templates import to_do
 
@@ -272,8 +272,3 @@ def _plain(constraints: Iterable[PrecedenceConstraint]) -> bool:
 def _every(constraints: list[PrecedenceConstraint]) -> bool:
     """Return whether all must hold (LogicalAnd)."""
     return len(constraints) == 1 or all(one.logical_and for one in constraints)
-
-
-def is_mail(executable: Executable) -> bool:
-    """Return whether this is a Send Mail task or contains one, event handlers not counted."""
-    return executable.kind is Kind.SEND_MAIL or any(map(is_mail, executable.executables))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_task
-from airflow_smtp_cm.ssis.model import Executable, Kind
+from airflow_smtp_cm.ssis.kinds import Kind
 from airflow_smtp_cm.ssis.writing.control_flow import Node, handled_failures, plan
 from airflow_smtp_cm.ssis.writing.events import Callbacks, Events
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
@@ -17,13 +17,12 @@ from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
 from airflow_smtp_cm.ssis.writing.source_text import arrows, call, listed, literal, text
-from airflow_smtp_cm.ssis.writing.task_types import type_name
 from airflow_smtp_cm.ssis.writing.templates import Translator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_smtp_cm.ssis.model import EventHandler, Package, PrecedenceConstraint, Project, Variable
+    from airflow_smtp_cm.ssis.model import EventHandler, Executable, Package, PrecedenceConstraint, Project, Variable
 
 _IMPORTS = {
     "DAG": "airflow.sdk",
@@ -38,11 +37,12 @@ _IMPORTS = {
 }
 _LONGEST_NAME = 70  # characters, in the first line
 _LOOPS = (Kind.FOR_LOOP, Kind.FOREACH_LOOP)
+_CONTAINERS = (Kind.SEQUENCE, *_LOOPS)
 
 
 def has_mail(executable: Executable) -> bool:
     """Return whether this is a Send Mail task or contains one, event handlers included."""
-    return any(one.kind is Kind.SEND_MAIL for one in executable.everything())
+    return any(one.mail for one in executable.everything())
 
 
 def dag_source(
@@ -165,7 +165,7 @@ class _DagFile:
         arguments = {"group_id": literal(node.id)}
         if executable.name != node.id:
             arguments["group_display_name"] = text(executable.name)
-        about = [] if executable.kind is Kind.SEQUENCE else [f"{type_name(executable)} of SSIS"]
+        about = [] if executable.kind is Kind.SEQUENCE else [f"{executable.type_name} of SSIS"]
         if description := _description(executable):
             about.append(description)
         if about:
@@ -182,8 +182,7 @@ class _DagFile:
             self.used.add("PrecedenceOperator")
             arguments = {"task_id": literal(node.id), "condition": text(node.condition)}
             return call("PrecedenceOperator", arguments)
-        mail = node.of.mail if node.of.kind is Kind.SEND_MAIL else None
-        return self._mail(node) if mail else self._placeholder(node)
+        return self._mail(node) if node.of.mail else self._placeholder(node)
 
     def _common(self, node: Node) -> dict[str, str]:
         arguments = {"task_id": literal(node.id)}
@@ -225,10 +224,12 @@ class _DagFile:
     def _placeholder(self, node: Node) -> str:
         self.used.add("EmptyOperator")
         executable, place = node.of, self.places[node]
-        what, kind = type_name(executable), executable.type.partition(",")[0]
-        doc = [what if what == kind or executable.kind is not Kind.TASK else f"{what} ({kind})"]
-        if executable.runs_package:
-            doc.append(f"Runs {executable.runs_package}.")
+        what, kind, class_name = executable.type_name, executable.kind, executable.type.partition(",")[0]
+        doc = [what if what == class_name or kind in _CONTAINERS else f"{what} ({class_name})"]
+        replacement = ""
+        if executable.kept:
+            doc.append(kind.value.doc.format(executable.kept))
+            replacement = f", for example by {kind.value.replacement.format(executable.kept)}"
         if description := _description(executable):
             doc.append(description)
         if place.switch.disabled:
@@ -238,13 +239,9 @@ class _DagFile:
             About.PLACEHOLDER,
             executable.ref_id,
             f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}"
-            + (
-                f", for example by a TriggerDagRunOperator for the DAG of {executable.runs_package}."
-                if executable.runs_package
-                else "."
-            ),
+            f"{replacement}.",
         )
-        if executable.kind in _LOOPS:
+        if kind in _LOOPS:
             self._report_group(node)
         return call("EmptyOperator", self._common(node) | self._rest(node, doc))
 
@@ -254,7 +251,7 @@ class _DagFile:
             self.findings.manual(
                 About.LOOP,
                 executable.ref_id,
-                f"{executable.kind.value}: the group {node.full_id} runs once. Map it (expand) over the items of the "
+                f"{executable.type_name}: the group {node.full_id} runs once. Map it (expand) over the items of the "
                 f"loop.",
             )
         if expression := executable.expressions.get("Disable"):
@@ -319,7 +316,7 @@ def _param(arguments: dict[str, Any]) -> str:
 def _description(executable: Executable) -> str:
     """Return its description, unless it is the designer's default."""
     description = executable.description.strip()
-    return "" if description.lower() in {type_name(executable).lower(), executable.name.lower()} else description
+    return "" if description.lower() in {executable.type_name.lower(), executable.name.lower()} else description
 
 
 def _path(package: Executable, ref_id: str) -> Iterator[Executable]:

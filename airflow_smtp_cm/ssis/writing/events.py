@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Kind, Outcome
+from airflow_smtp_cm.ssis.kinds import Kind
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Events:
             if any(map(_is_a_condition, before)) or skipped & {constraint.source for constraint in before}:
                 skipped.add(one.ref_id)
                 self._findings.manual(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
-            elif one.kind is Kind.SEND_MAIL:
+            elif one.mail:
                 yield (*path, one)
             elif one.executables:
                 if one.kind is not Kind.SEQUENCE:

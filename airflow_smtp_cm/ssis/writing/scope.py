@@ -21,13 +21,7 @@ from airflow_smtp_cm.ssis.expressions import (
 from airflow_smtp_cm.ssis.expressions.system_variables import NAMES
 from airflow_smtp_cm.ssis.model import Parameter, Variable
 from airflow_smtp_cm.ssis.writing.names import Identifiers
-from airflow_smtp_cm.ssis.writing.values import (
-    PARAMETER_TYPES,
-    VARIABLE_TYPES,
-    json_type,
-    json_value,
-    read_value,
-)
+from airflow_smtp_cm.ssis.writing.values import json_type, json_value, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,12 +52,6 @@ class Known:
         if isinstance(self.source, Variable):
             return VariableName(self.source.namespace, self.source.name)
         return VariableName(self.place, self.source.name)
-
-    @property
-    def data_type(self) -> DataType | None:
-        """Its type; None for objects and other types that no expression can use."""
-        types = VARIABLE_TYPES if isinstance(self.source, Variable) else PARAMETER_TYPES
-        return types.get(self.source.data_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +162,7 @@ class Scope:
         self.params.bound[known] = None
         if isinstance(known.source, Variable) and known.source.expression:
             return Inline(self._expression_of(known))
-        data_type = known.data_type
+        data_type = known.source.data_type
         if data_type is None or (isinstance(known.source, Variable) and known.source.value is None):
             raise Untranslatable(
                 str(name), 0, f"{name} is not a text, number, date or Boolean: no template can hold it"
@@ -203,10 +191,10 @@ class Scope:
             self.params.bound[known] = None
         if known and isinstance(known.source, Variable) and known.source.expression:
             return self._evaluate(self._expression_of(known))
-        if known is None or known.data_type is None or known.source.value is None:
+        if known is None or known.source.data_type is None or known.source.value is None:
             raise KeyError(str(name))
         try:
-            return read_value(known.source.value, known.data_type)
+            return read_value(known.source.value, known.source.data_type)
         except ValueError:
             raise KeyError(str(name)) from None
 

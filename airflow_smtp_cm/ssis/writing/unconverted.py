@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.ssis.model import Kind, Parameter, Variable
+from airflow_smtp_cm.ssis.model import Parameter, Variable
 from airflow_smtp_cm.ssis.writing.connections import is_smtp
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.scope import Known
@@ -166,7 +166,7 @@ def _report_properties(executable: Executable, findings: Findings) -> None:
             advice = _ADVICE.get(name, "It has no counterpart in Airflow.")
             findings.manual(About.PROPERTY, executable.ref_id, f"{name} is {value}. {advice}")
     others = [name for name in executable.expressions if name != "Disable"]
-    if others and executable.kind is not Kind.SEND_MAIL:
+    if others and not executable.mail:
         findings.skipped(About.EXPRESSION, executable.ref_id, f"It has expressions for {', '.join(others)}.")
 
 

@@ -6,48 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
-from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
-
-# Variables have COM's VARENUM, parameters .NET's System.TypeCode.
-VARIABLE_TYPES = {
-    2: DataType.I2,
-    3: DataType.I4,
-    4: DataType.R4,
-    5: DataType.R8,
-    6: DataType.CY,
-    7: DataType.DATE,
-    8: DataType.WSTR,
-    11: DataType.BOOL,
-    14: DataType.DECIMAL,
-    16: DataType.I1,
-    17: DataType.UI1,
-    18: DataType.UI2,
-    19: DataType.UI4,
-    20: DataType.I8,
-    21: DataType.UI8,
-    72: DataType.GUID,
-}
-PARAMETER_TYPES = {
-    3: DataType.BOOL,
-    4: DataType.WSTR,
-    5: DataType.I1,
-    6: DataType.UI1,
-    7: DataType.I2,
-    8: DataType.UI2,
-    9: DataType.I4,
-    10: DataType.UI4,
-    11: DataType.I8,
-    12: DataType.UI8,
-    13: DataType.R4,
-    14: DataType.R8,
-    15: DataType.DECIMAL,
-    16: DataType.DATE,
-    18: DataType.WSTR,
-}
+from airflow_smtp_cm.macros.ssis.data_types import EXACT, FLOATS, DataType, Value
 
 _TEXTS = frozenset({DataType.WSTR, DataType.STR, DataType.GUID})
-_FRACTIONS = frozenset({DataType.R4, DataType.R8})
-_DECIMALS = frozenset({DataType.CY, DataType.DECIMAL, DataType.NUMERIC})
 _BOOLEANS = {"true": True, "-1": True, "1": True, "false": False, "0": False}
 # The designer writes dates in the format of English (United States); others are ISO 8601.
 _DATES = ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y")
@@ -67,9 +28,9 @@ def read_value(text: str, data_type: DataType) -> Value:
             return Value(_BOOLEANS[text.lower()], data_type)
         if data_type is DataType.DATE:
             return Value(_date(text), data_type)
-        if data_type in _FRACTIONS:
+        if data_type in FLOATS:
             return Value(float(text), data_type)
-        if data_type in _DECIMALS:
+        if data_type in EXACT:
             return Value(Decimal(text), data_type)
         return Value(int(text), data_type)
     except (KeyError, ValueError, InvalidOperation):
@@ -82,7 +43,7 @@ def json_type(data_type: DataType) -> str:
         return "boolean"
     if data_type in _TEXTS or data_type is DataType.DATE:
         return "string"
-    return "number" if data_type in _FRACTIONS | _DECIMALS else "integer"
+    return "number" if data_type in FLOATS | EXACT else "integer"
 
 
 def json_value(value: Value) -> str | int | float | bool:

@@ -1,0 +1,90 @@
+"""The kinds of executables: what the reader keeps of each, and what is written for it.
+
+To add a kind of task, add a member to ``Kind``; reader, DAG file and report follow from it. If it keeps data, add a
+row to the conversion table of docs/import.md. Only a kind that becomes an operator, as the Send Mail task does, needs
+more: a class in ``model``, a module in ``reading`` (called by ``dtsx``), one in ``writing`` (called by ``dag_file``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]*|[a-z]+|[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What is specific to a kind of executables.
+
+    Attributes:
+        title: its name in SSIS's designer; empty if it depends on the executable.
+        classes: its class names, or its whole types, in lower case.
+        data: the child of ObjectData that the reader keeps, and does not search for mail (``Executable.mailer``); a
+            task that has it is of this kind.
+        keeps: the property of this data that the placeholder names (``Executable.kept``).
+        doc: a sentence for ``doc_md`` of the placeholder; ``{}`` is the kept property.
+        replacement: what may replace the placeholder, for the report; ``{}`` is the kept property.
+    """
+
+    title: str
+    classes: tuple[str, ...] = ()
+    data: str = ""
+    keeps: str = ""
+    doc: str = ""
+    replacement: str = ""
+
+
+class Kind(Enum):
+    """The kinds of executables that the import distinguishes; a task is of the first kind that fits."""
+
+    PACKAGE = Declaration("Package")
+    SEQUENCE = Declaration("Sequence container", ("stock:sequence",))
+    FOR_LOOP = Declaration("For Loop container", ("stock:forloop",))
+    FOREACH_LOOP = Declaration("Foreach Loop container", ("stock:foreachloop",))
+    SEND_MAIL = Declaration("Send Mail task", ("sendmailtask",), data="SendMailTaskData")
+    EXECUTE_PACKAGE = Declaration(
+        "Execute Package task",
+        ("executepackagetask",),
+        data="ExecutePackageTask",
+        keeps="PackageName",
+        doc="Runs {}.",
+        replacement="a TriggerDagRunOperator for the DAG of {}",
+    )
+    DATA_FLOW = Declaration("Data Flow task", ("pipeline", "pipelinetask"))
+    EXECUTE_SQL = Declaration("Execute SQL task", ("executesqltask",))
+    FTP = Declaration("FTP task", ("ftptask",))
+    XML = Declaration("XML task", ("xmltask",))
+    TASK = Declaration("")
+
+
+def kind_of(type_: str, data: Container[str]) -> Kind:
+    """Return the kind of an executable.
+
+    Args:
+        type_: its type in the file.
+        data: the names of the kept children of its ObjectData.
+    """
+    names = {type_.lower(), _class_name(type_).lower()}
+    return next(
+        (kind for kind in Kind if not names.isdisjoint(kind.value.classes) or kind.value.data in data), Kind.TASK
+    )
+
+
+def title_of(type_: str) -> str:
+    """Return the name of a task in SSIS's designer, made of its class name; else the type itself."""
+    words = _WORDS.findall(_class_name(type_))
+    if len(words) > 1 and words[-1] == "Task":
+        return " ".join((*words[:-1], "task"))
+    return type_ or "task"
+
+
+def _class_name(type_: str) -> str:
+    """Return the class name without namespace, version and assembly: ``Pipeline`` of ``DTS.Pipeline.1``."""
+    name = type_.partition(",")[0].removeprefix("STOCK:")
+    return next((part for part in reversed(name.split(".")) if not part.isdecimal()), name)
