@@ -9,6 +9,7 @@ packages=(
     postfix sasl2-bin libsasl2-modules libsasl2-modules-gssapi-mit      # Postfix with Cyrus SASL
     dovecot-core dovecot-submissiond dovecot-gssapi                     # Dovecot's submission service
     gss-ntlmssp                                                         # NTLM inside GSS-API
+    postgresql                                                          # the database of a running Airflow
     chromium                                                            # the browser for Airflow's UI
     libkrb5-dev gcc libc6-dev                                           # to build pyspnego[kerberos]
 )

@@ -110,7 +110,8 @@ def test_result_that_cannot_be_written_is_an_error():
             [sys.executable, "-c", write], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
 
-    assert outcome.returncode == 1
+    # Python 3.13 tries again when it exits, and then exits with 120.
+    assert outcome.returncode in {1, 120}
     assert "No space left on device" in outcome.stderr
 
 
