@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -583,24 +584,56 @@ def test_extra_must_be_an_object(extra):
         SmtpConnectionManager.from_airflow(connection)
 
 
-@pytest.mark.parametrize("extra", ["mechanism", "authentication", "auth_type"])
 @pytest.mark.parametrize("value", ["basic", "PLAIN", "login", "oauth2"])
-def test_other_authentication_is_an_error_that_names_the_alternatives(extra, value):
-    (problem,) = problems_of_connection(extra={extra: value})
+def test_other_mechanism_is_an_error_that_names_the_alternatives(value):
+    (problem,) = problems_of_connection(extra={"mechanism": value})
 
-    assert problem.startswith(f"{extra} is {value}. ")
+    assert problem.startswith(f"mechanism is {value}. ")
     assert "Airflow's own type smtp" in problem
 
 
 def test_unknown_fields_are_ignored_with_a_warning_that_names_them(caplog):
     with caplog.at_level(logging.WARNING):
         manager = SmtpConnectionManager.from_airflow(
-            airflow_connection(schema="x", extra={"disable_tls": SECRET, "__extra__": "", "retry_limit": 5})
+            airflow_connection(schema="x", extra={"subject_template": SECRET, "a\nb": 1, "retry_limit": 5})
         )
 
     assert manager == from_extra()
     (record,) = caplog.records
-    assert record.getMessage() == 'Connection "c" has fields that are ignored: disable_tls, retry_limit, schema'
+    assert record.getMessage() == (
+        'Connection "c" has fields that are ignored: a<U+000A>b, retry_limit, schema, subject_template'
+    )
+
+
+def test_all_settings_that_are_nearly_right_are_errors_and_no_value_is_shown(caplog):
+    problems = problems_of_connection(
+        schema="https",
+        extra={
+            "UseWindowsAuthentication": True,
+            "EnableSsl": True,
+            "extra__smtp_cm__keytab": SECRET,
+            "disable_tls": False,
+            "password": SECRET,
+            "note": SECRET,
+        },
+    )
+
+    assert [re.findall('"(.*?)"', problem)[0] for problem in problems] == [
+        "UseWindowsAuthentication",
+        "EnableSsl",
+        "extra__smtp_cm__keytab",
+        "disable_tls",
+        "password",
+        "https",
+    ]
+    assert SECRET not in "".join(problems) + caplog.text
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_setting_that_is_nearly_right_and_not_set_is_no_error(nothing, caplog):
+    """The form of another connection type saves all its fields."""
+    assert from_extra(disable_tls=nothing, auth_type=nothing, EnableSsl=nothing, __extra__=nothing) == from_extra()
+    assert not caplog.records
 
 
 def test_known_fields_cause_no_warning(caplog):
@@ -619,9 +652,9 @@ def test_all_problems_with_a_connection_are_reported_at_once():
 
     assert [problem.split()[0] for problem in problems] == [
         "port",
-        "auth_type",
         "timeout",
         "pipelining",
+        "The",  # auth_type
         "The",  # SMTP server
         "from_email",
         "password",
