@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
+from airflow_smtp_cm.connection_manager.login_validation import password_problems, user_name_problems
 from airflow_smtp_cm.get_provider_info import get_provider_info
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import SettingsError
@@ -362,7 +363,7 @@ def test_options_of_windows_authentication_need_it(given):
         ({"username": "u", "keytab": "PEM", "mechanism": "ntlm"}, "NTLM cannot use a keytab"),
         ({"username": "u", "mechanism": "ntlm"}, "NTLM needs a user name and a password"),
         ({"mechanism": "ntlm"}, "NTLM needs a user name and a password"),
-        ({"username": "u\r\n", "password": SECRET}, "The user name contains control characters"),
+        ({"username": "u\r\n", "password": SECRET}, "The user name contains the control or invisible"),
     ],
 )
 def test_identity_must_be_consistent(pem, given, expected):
@@ -642,6 +643,20 @@ def test_known_fields_cause_no_warning(caplog):
     assert not caplog.records
 
 
+def test_typing_errors_of_key_user_and_password_are_reported_together():
+    problems = problems_of_connection(
+        login="CORP/reports ", password=f"{SECRET}\n", extra={"use_windows_authentication": True, "EnableSsl": True}
+    )
+
+    assert [re.findall(r"has no key|blank|slash|U\+000A", problem)[0] for problem in problems] == [
+        "has no key",
+        "blank",
+        "slash",
+        "U+000A",
+    ]
+    assert SECRET not in "".join(problems)
+
+
 def test_all_problems_with_a_connection_are_reported_at_once():
     problems = problems_of_connection(
         host=None,
@@ -777,7 +792,8 @@ def test_extra_has_only_the_values_that_differ_from_the_defaults():
 hosts = st.sampled_from(["mail", "Mail.Example.com", "10.0.0.25", "::1", "FE80::1%eth0", "bücher.example", "mail_1."])
 names = st.sampled_from(["mail.example.com", "10.0.0.25", "[192.0.2.1]", "worker-1"])
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-printable = texts.filter(str.isprintable)
+users = texts.filter(lambda name: not [*user_name_problems(name, with_password=True)])
+passwords = texts.filter(lambda password: not [*password_problems(password)])
 seconds = st.floats(min_value=0.001, max_value=2_147_483) | st.integers(min_value=1, max_value=10**6)
 optional = st.none()
 
@@ -813,9 +829,9 @@ def managers(draw, file):
         }
     if windows:
         properties |= {
-            "username": printable,
+            "username": users,
             "keytab": st.just(file if keytab else None),
-            "password": optional if keytab else texts,
+            "password": optional if keytab else passwords,
             "mechanism": st.sampled_from([choice for choice in MechanismChoice if choice != "ntlm" or not keytab]),
             "spn": optional | st.just("smtp/mail.example.com"),
             "channel_binding": st.sampled_from(ChannelBinding),

@@ -13,7 +13,9 @@ from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import AuthenticationRefused, RecipientsRefused, SettingsError
+from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import anonymous, connection, to_postfix
+from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, say, scripted_peer, wait_for_close
 
@@ -167,6 +169,43 @@ def test_nothing_is_sent_if_a_setting_is_nearly_right(define, tmp_path, source, 
         f'The extra has no key "{prefix}UseWindowsAuthentication": the key is use_windows_authentication.',
         f'The extra has no key "{prefix}EnableSsl": the key is enable_ssl.',
     )
+
+
+# --- typing errors in user and password
+
+
+def test_typing_errors_that_cannot_be_meant_are_reported_before_connecting(define):
+    (port,) = free_ports(1)  # to connect would be another error
+    define(
+        connection(
+            host="127.0.0.1",
+            port=port,
+            login=r"CORP\\airflow ",
+            password=f"{WRONG}\n",
+            use_windows_authentication=True,
+        )
+    )
+    worked, message = SmtpCmHook().test_connection()
+
+    assert not worked
+    assert [line.split(" ")[1] for line in message.splitlines()] == ["user", "user", "password"]
+    assert WRONG not in message
+
+
+def test_password_that_ends_in_a_blank_is_kept(hook_for):
+    with SmtpTestServer(users={r"CORP\airflow": "ends in a blank "}) as server:
+        hook_for(server.airflow_connection()).send(MAIL)
+
+    assert len(server.outbox) == 1
+
+
+def test_blank_at_the_end_of_a_refused_password_is_named(server, hook_for):
+    with pytest.raises(
+        AuthenticationRefused, match="Is it meant that the password begins or ends with a blank"
+    ) as bad:
+        hook_for(server.airflow_connection(password=f"{ALICE.password} ")).get_conn()
+
+    assert ALICE.password not in str(bad.value)
 
 
 # --- send
