@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString, ipv6_address
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, CONNECTION_TYPE, PORT
 from airflow_smtp_cm.connection_manager.properties import Properties, changed
+from airflow_smtp_cm.connection_manager.unknown_keys import problem_with, schema_problem
 from airflow_smtp_cm.connection_manager.validation import WINDOWS_OR_ANONYMOUS, problems_of
+from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.smtp.settings import (
@@ -37,8 +39,7 @@ _EXTRAS = tuple(item for item in CONNECTION_FIELDS if item.name != "connection_s
 _PORT = 25
 _IMPLICIT_TLS_PORT = 465
 
-# Names of the mechanism in connections of other types, and its values there.
-_MECHANISM_EXTRAS = ("mechanism", "authentication", "auth_type")
+# The mechanisms of other connection types.
 _OTHER_MECHANISMS = frozenset({"basic", "plain", "login", "cram-md5", "oauth", "oauth2", "xoauth2", "oauthbearer"})
 
 
@@ -85,7 +86,8 @@ class SmtpConnectionManager(Properties):
         """Return a manager with the properties of an Airflow connection, and validate them.
 
         The connection may come from the form, a URI, JSON or the environment. Its extra ``connection_string`` sets
-        SSIS's properties; other fields may repeat its values. Unknown keys of the extra are ignored with a warning.
+        SSIS's properties; other fields may repeat its values. An unknown key of the extra is a problem if it is
+        almost a known one, or if other connection types use it for TLS or a login; else it is ignored with a warning.
 
         Args:
             conn: Airflow's Connection, or an object with its attributes.
@@ -218,11 +220,7 @@ class _Reading:
             self._read(item, extras.pop(item.name, None))
         if text := self.properties.pop("connection_string", None):
             self._read_connection_string(text)
-        unknown = [*extras.keys() - {"__extra__"}, *(["schema"] if conn.schema else [])]
-        if unknown:
-            logger.warning(
-                'Connection "%s" has fields that are ignored: %s', conn.conn_id, ", ".join(sorted(unknown))
-            )
+        self._check_unknown(extras, conn)
 
     def _extras(self, conn: Any) -> dict[str, Any]:
         try:
@@ -233,10 +231,20 @@ class _Reading:
             raise SettingsError("The extra of the connection must be a JSON object.")
         # The same value; but when it is read through this property, Airflow masks the secrets in it in its logs.
         extras = dict(conn.extra_dejson)
-        for name in _MECHANISM_EXTRAS:
-            if str(extras.get(name)).lower() in _OTHER_MECHANISMS:
-                self.problems.append(f"{name} is {extras.pop(name)}. {WINDOWS_OR_ANONYMOUS}")
+        if str(extras.get("mechanism")).lower() in _OTHER_MECHANISMS:
+            self.problems.append(f"mechanism is {extras.pop('mechanism')}. {WINDOWS_OR_ANONYMOUS}")
         return extras
+
+    def _check_unknown(self, extras: dict[str, Any], conn: Any) -> None:
+        """Report unknown fields that are mistakes as problems, and warn about the others."""
+        problems = {key: problem_with(key) for key, value in extras.items() if value not in (None, "")}
+        if conn.schema:
+            problems["schema"] = schema_problem(conn.schema)
+        self.problems += filter(None, problems.values())
+        if ignored := sorted(key for key, problem in problems.items() if not problem):
+            logger.warning(
+                'Connection "%s" has fields that are ignored: %s', conn.conn_id, ", ".join(map(visible, ignored))
+            )
 
     def _read(self, item: ConnectionField, value: object) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.connection_manager.connection_string import port_problem
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, PORT
+from airflow_smtp_cm.connection_manager.login_validation import password_problems, user_name_problems
 from airflow_smtp_cm.connection_manager.properties import changed
 from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.settings import MechanismChoice
@@ -79,8 +80,10 @@ def _text_problems(manager: Properties) -> Iterator[str]:
             yield f"{name} contains spaces or control characters."
     if manager.spn and not _SPN.fullmatch(manager.spn):
         yield "spn must be service/host, as in SMTPSVC/mail.example.com."
-    if manager.username and not manager.username.isprintable():
-        yield "The user name contains control characters."
+    if manager.username:
+        yield from user_name_problems(manager.username, with_password=bool(manager.password))
+    if manager.password:
+        yield from password_problems(manager.password)
     if manager.from_email and not (_ADDRESS.fullmatch(manager.from_email) and manager.from_email.isprintable()):
         yield "from_email must be one e-mail address."
 

@@ -230,6 +230,7 @@ def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> Auth
                 else ""
             )
             + ("." if wire.tls else ", and whether the server requires TLS.")
+            + exchange.typing_doubt
         )
     return AuthenticationRefused(
         f'{wire.peer} refused the login by {exchange.attempt}: "{reply}" {advice}',

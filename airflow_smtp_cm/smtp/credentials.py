@@ -49,9 +49,11 @@ _NO_REALM = _KerberosFault(
     "check krb5.conf."
 )
 
+_UNKNOWN_USER = _KerberosFault("The KDC does not know {principal}. Check the user's name and realm.")
+
 # The codes are the same in MIT krb5 and Heimdal: krb5_err.et, base -1765328384.
 _KERBEROS_FAULTS = {
-    -1765328378: _KerberosFault("The KDC does not know {principal}. Check the user's name and realm."),
+    -1765328378: _UNKNOWN_USER,
     -1765328377: _KerberosFault(
         "The KDC does not know the service {spn}. If the server is registered under another name, set the server "
         "name or the SPN (on Windows, `setspn -Q SMTPSVC/*` lists them)."
@@ -74,6 +76,7 @@ _KERBEROS_FAULTS = {
         "Kerberos has no default realm. Set the user as user@REALM, or set default_realm in krb5.conf."
     ),
 }
+_FAULTS_OF_IDENTITY = (_WRONG_PASSWORD, _UNKNOWN_USER, _NO_REALM)
 
 
 def kerberos_principal(username: str) -> str:
@@ -104,6 +107,26 @@ def ntlm_credential(identity: Identity) -> spnego.Credential:
     return spnego.Password(identity.username or "", identity.password or "")
 
 
+def typing_doubt(identity: Identity) -> str:
+    r"""Return a question, after a failed login, about what may be a typing error; "" if nothing may be one."""
+    doubts = []
+    username, password = identity.username or "", identity.password or ""
+    if "\\" in username and "@" in username:
+        doubts.append("the user name has both a domain and a suffix")
+    if "/" in username and password:
+        doubts.append("the user name has a slash")
+    if password != password.strip():
+        doubts.append("the password begins or ends with a blank")
+    if not password.strip().isprintable():
+        doubts.append("the password contains an invisible character")
+    doubts += [
+        f"the {name} is in quotation marks"
+        for name, value in (("user name", username), ("password", password))
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    ]
+    return f" Is it meant that {' and that '.join(doubts)}?" if doubts else ""
+
+
 def credential_error(error: Exception, identity: Identity, attempt: str, spn: str) -> CredentialError:
     """Return the error for credentials that failed before the mail server was asked."""
     *_, innermost = _chain(error)
@@ -119,8 +142,9 @@ def credential_error(error: Exception, identity: Identity, attempt: str, spn: st
     else:
         principal = kerberos_principal(identity.username) if identity.username else "the ticket's owner"
         meaning = fault.meaning.format(principal=principal, spn=spn)
+    doubt = typing_doubt(identity) if fault in _FAULTS_OF_IDENTITY else ""
     failure = CredentialError(
-        f"Windows authentication by {attempt} could not start. {meaning} ({detail})",
+        f"Windows authentication by {attempt} could not start. {meaning} ({detail}){doubt}",
         phase=Phase.AUTH,
         transient=fault is not None and fault.transient,
     )

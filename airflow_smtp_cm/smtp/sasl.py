@@ -15,7 +15,12 @@ import spnego
 from spnego._negotiate import NegotiateProxy  # the public module of that name is deprecated
 from spnego.channel_bindings import GssChannelBindings
 
-from airflow_smtp_cm.smtp.credentials import credential_error, kerberos_credential, ntlm_credential
+from airflow_smtp_cm.smtp.credentials import (
+    credential_error,
+    kerberos_credential,
+    ntlm_credential,
+    typing_doubt,
+)
 from airflow_smtp_cm.smtp.errors import AuthenticationError, Phase
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 
@@ -111,6 +116,11 @@ class Exchange:
         raise AuthenticationError(
             f"The server sent an empty challenge in the {self.attempt} exchange.", phase=Phase.AUTH
         )
+
+    @property
+    def typing_doubt(self) -> str:
+        """A question about what may be a typing error in the identity; "" if nothing, or if a KDC accepted it."""
+        return typing_doubt(self._windows.identity) if self.attempt.protocol == "ntlm" else ""
 
     @property
     def established(self) -> bool:

@@ -19,6 +19,38 @@ if TYPE_CHECKING:
 # RFC 5929, section 4.1: certificates signed with these are hashed with SHA-256 instead.
 _WEAK_HASHES = ("md5", "sha1")
 
+_STRONG = "at least 2048 bits (RSA) or 256 bits (elliptic curves), and a signature with SHA-256"
+_REPLACE = (
+    f"Replace it, or the authority's certificate that is too weak, by one with a key of {_STRONG}. Neither the CA "
+    f"bundle nor the server name changes that."
+)
+_SET_CA_BUNDLE = "If it is self-signed, or its authority is your own, set the CA bundle."
+_SET_SERVER_NAME = "If the certificate is for another name of the server, set the server name."
+_RENEW = "Renew it, or the authority's certificate that is out of its dates, or correct this machine's clock."
+# By OpenSSL's codes (x509_vfy.h); the certificates with the other codes are wrong in themselves.
+_CERTIFICATE_ADVICE = {
+    **dict.fromkeys((2, 18, 19, 20, 21, 27), _SET_CA_BUNDLE),
+    **dict.fromkeys((62, 64), _SET_SERVER_NAME),
+    **dict.fromkeys((9, 10), _RENEW),
+    **dict.fromkeys((66, 67, 68), _REPLACE),
+}
+_OTHER_CERTIFICATE = "The server needs another certificate."
+
+_TOO_OLD = "The server has no TLS version that is used, 1.2 or 1.3: enable one of them on the server."
+_TOO_WEAK = f"A key or a signature is too weak: use a key of {_STRONG}."
+_NO_CIPHER = "The server offers no cipher that this client uses, or requires a client certificate."
+_WEAK_REASONS = ("DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "WRONG_SIGNATURE_TYPE")
+# By OpenSSL's names of its reasons (sslerr.h).
+_HANDSHAKE_ADVICE = {
+    **dict.fromkeys(("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"), _TOO_OLD),
+    **dict.fromkeys(_WEAK_REASONS, _TOO_WEAK),
+    **dict.fromkeys(("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_INSUFFICIENT_SECURITY"), _NO_CIPHER),
+}
+_CHECK_TLS_MODE = "Check that the TLS mode fits the port: STARTTLS (25, 587) or implicit TLS (465)."
+_CHECK_FILES = (
+    "Each must be a readable PEM file, and a key must match its certificate and the given password, if any."
+)
+
 
 def context_for(tls: Tls) -> ssl.SSLContext:
     """Return the context for these settings; equal settings share one, since a new one takes milliseconds.
@@ -33,10 +65,8 @@ def context_for(tls: Tls) -> ssl.SSLContext:
         return _context(tls, stamps)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         named = ", ".join(file for file in files if file)
-        raise SettingsError(
-            f"The TLS files ({named}) cannot be used: {error}. Each must be a readable PEM file, and a key must "
-            f"match its certificate and the given password, if any."
-        ) from error
+        advice = _TOO_WEAK if getattr(error, "reason", None) in _WEAK_REASONS else _CHECK_FILES
+        raise SettingsError(f"The TLS files ({named}) cannot be used: {error}. {advice}") from error
 
 
 @lru_cache(maxsize=16)
@@ -119,16 +149,15 @@ def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes 
     peer = f"{settings.host}:{settings.port}"
     if not isinstance(error, ssl.SSLCertVerificationError):
         return TlsError(
-            f"The TLS handshake with {peer} failed: {error.reason or error}. Check that the TLS mode "
-            f"fits the port: STARTTLS (25, 587) or implicit TLS (465).",
+            f"The TLS handshake with {peer} failed: {error.reason or error}. "
+            f"{_HANDSHAKE_ADVICE.get(error.reason, _CHECK_TLS_MODE)}",
             phase=Phase.TLS,
         )
     problem = error.verify_message.rstrip(".")
     shown = f" {_describe(certificate)}" if certificate else ""
     return CertificateError(
         f"The certificate of {peer} is not accepted for {settings.peer_name}: {problem}.{shown} "
-        f"If the certificate is for another name of the server, set the server name; if its authority is your own, "
-        f"set the CA bundle.",
+        f"{_CERTIFICATE_ADVICE.get(error.verify_code, _OTHER_CERTIFICATE)}",
         phase=Phase.TLS,
     )
 

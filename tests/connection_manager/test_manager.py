@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
+from airflow_smtp_cm.connection_manager.login_validation import password_problems, user_name_problems
 from airflow_smtp_cm.get_provider_info import get_provider_info
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import SettingsError
@@ -361,7 +363,7 @@ def test_options_of_windows_authentication_need_it(given):
         ({"username": "u", "keytab": "PEM", "mechanism": "ntlm"}, "NTLM cannot use a keytab"),
         ({"username": "u", "mechanism": "ntlm"}, "NTLM needs a user name and a password"),
         ({"mechanism": "ntlm"}, "NTLM needs a user name and a password"),
-        ({"username": "u\r\n", "password": SECRET}, "The user name contains control characters"),
+        ({"username": "u\r\n", "password": SECRET}, "The user name contains the control or invisible"),
     ],
 )
 def test_identity_must_be_consistent(pem, given, expected):
@@ -583,30 +585,76 @@ def test_extra_must_be_an_object(extra):
         SmtpConnectionManager.from_airflow(connection)
 
 
-@pytest.mark.parametrize("extra", ["mechanism", "authentication", "auth_type"])
 @pytest.mark.parametrize("value", ["basic", "PLAIN", "login", "oauth2"])
-def test_other_authentication_is_an_error_that_names_the_alternatives(extra, value):
-    (problem,) = problems_of_connection(extra={extra: value})
+def test_other_mechanism_is_an_error_that_names_the_alternatives(value):
+    (problem,) = problems_of_connection(extra={"mechanism": value})
 
-    assert problem.startswith(f"{extra} is {value}. ")
+    assert problem.startswith(f"mechanism is {value}. ")
     assert "Airflow's own type smtp" in problem
 
 
 def test_unknown_fields_are_ignored_with_a_warning_that_names_them(caplog):
     with caplog.at_level(logging.WARNING):
         manager = SmtpConnectionManager.from_airflow(
-            airflow_connection(schema="x", extra={"disable_tls": SECRET, "__extra__": "", "retry_limit": 5})
+            airflow_connection(schema="x", extra={"subject_template": SECRET, "a\nb": 1, "retry_limit": 5})
         )
 
     assert manager == from_extra()
     (record,) = caplog.records
-    assert record.getMessage() == 'Connection "c" has fields that are ignored: disable_tls, retry_limit, schema'
+    assert record.getMessage() == (
+        'Connection "c" has fields that are ignored: a<U+000A>b, retry_limit, schema, subject_template'
+    )
+
+
+def test_all_settings_that_are_nearly_right_are_errors_and_no_value_is_shown(caplog):
+    problems = problems_of_connection(
+        schema="https",
+        extra={
+            "UseWindowsAuthentication": True,
+            "EnableSsl": True,
+            "extra__smtp_cm__keytab": SECRET,
+            "disable_tls": False,
+            "password": SECRET,
+            "note": SECRET,
+        },
+    )
+
+    assert [re.findall('"(.*?)"', problem)[0] for problem in problems] == [
+        "UseWindowsAuthentication",
+        "EnableSsl",
+        "extra__smtp_cm__keytab",
+        "disable_tls",
+        "password",
+        "https",
+    ]
+    assert SECRET not in "".join(problems) + caplog.text
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_setting_that_is_nearly_right_and_not_set_is_no_error(nothing, caplog):
+    """The form of another connection type saves all its fields."""
+    assert from_extra(disable_tls=nothing, auth_type=nothing, EnableSsl=nothing, __extra__=nothing) == from_extra()
+    assert not caplog.records
 
 
 def test_known_fields_cause_no_warning(caplog):
     from_extra(**{item.name: None for item in CONNECTION_FIELDS})
 
     assert not caplog.records
+
+
+def test_typing_errors_of_key_user_and_password_are_reported_together():
+    problems = problems_of_connection(
+        login="CORP/reports ", password=f"{SECRET}\n", extra={"use_windows_authentication": True, "EnableSsl": True}
+    )
+
+    assert [re.findall(r"has no key|blank|slash|U\+000A", problem)[0] for problem in problems] == [
+        "has no key",
+        "blank",
+        "slash",
+        "U+000A",
+    ]
+    assert SECRET not in "".join(problems)
 
 
 def test_all_problems_with_a_connection_are_reported_at_once():
@@ -619,9 +667,9 @@ def test_all_problems_with_a_connection_are_reported_at_once():
 
     assert [problem.split()[0] for problem in problems] == [
         "port",
-        "auth_type",
         "timeout",
         "pipelining",
+        "The",  # auth_type
         "The",  # SMTP server
         "from_email",
         "password",
@@ -744,7 +792,8 @@ def test_extra_has_only_the_values_that_differ_from_the_defaults():
 hosts = st.sampled_from(["mail", "Mail.Example.com", "10.0.0.25", "::1", "FE80::1%eth0", "bücher.example", "mail_1."])
 names = st.sampled_from(["mail.example.com", "10.0.0.25", "[192.0.2.1]", "worker-1"])
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-printable = texts.filter(str.isprintable)
+users = texts.filter(lambda name: not [*user_name_problems(name, with_password=True)])
+passwords = texts.filter(lambda password: not [*password_problems(password)])
 seconds = st.floats(min_value=0.001, max_value=2_147_483) | st.integers(min_value=1, max_value=10**6)
 optional = st.none()
 
@@ -780,9 +829,9 @@ def managers(draw, file):
         }
     if windows:
         properties |= {
-            "username": printable,
+            "username": users,
             "keytab": st.just(file if keytab else None),
-            "password": optional if keytab else texts,
+            "password": optional if keytab else passwords,
             "mechanism": st.sampled_from([choice for choice in MechanismChoice if choice != "ntlm" or not keytab]),
             "spn": optional | st.just("smtp/mail.example.com"),
             "channel_binding": st.sampled_from(ChannelBinding),

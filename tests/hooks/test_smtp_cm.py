@@ -2,16 +2,20 @@
 
 import gc
 import json
+from urllib.parse import urlencode
 
 import pytest
 from airflow.models.connection import Connection as DatabaseConnection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+from airflow.secrets.local_filesystem import LocalFilesystemBackend
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import AuthenticationRefused, RecipientsRefused, SettingsError
+from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import anonymous, connection, to_postfix
+from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, say, scripted_peer, wait_for_close
 
@@ -117,6 +121,91 @@ def test_all_problems_with_the_connection_are_reported_before_connecting(hook_fo
 def test_wrong_password_is_an_error(server, hook_for):
     with pytest.raises(AuthenticationRefused):
         hook_for(server.airflow_connection(password=WRONG)).get_conn()
+
+
+# --- a setting that is nearly right
+
+
+NEARLY_RIGHT = {"UseWindowsAuthentication": True, "EnableSsl": True}
+
+
+def from_the_environment(given, define, _folder):
+    define(json.dumps(given), "mail")
+
+
+def from_the_environment_as_a_uri(given, define, _folder):
+    extra = given.pop("extra")
+    query = urlencode({name: json.dumps(value) for name, value in extra.items()})
+    define(f"smtp-cm://{given['host']}:{given['port']}/?{query}", "mail")
+
+
+def from_the_form(given, define, _folder):
+    """It saves a connection in the database; its button "Test" passes that on as a URI."""
+    saved = DatabaseConnection(conn_id="mail", **given | {"extra": json.dumps(given["extra"])})
+    define(saved.get_uri(), "mail")
+
+
+def from_a_secrets_back_end(given, define, folder):
+    file = folder / "connections.json"
+    file.write_text(json.dumps({"mail": given}))
+    found = LocalFilesystemBackend(connections_file_path=str(file)).get_connection("mail")
+    define(found.as_json(), "mail")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [from_the_environment, from_the_environment_as_a_uri, from_the_form, from_a_secrets_back_end],
+)
+@pytest.mark.parametrize("prefix", ["", "extra__smtp_cm__"])
+def test_nothing_is_sent_if_a_setting_is_nearly_right(define, tmp_path, source, prefix):
+    extra = {f"{prefix}{name}": value for name, value in NEARLY_RIGHT.items()}
+    (port,) = free_ports(1)  # to connect would be another error
+    source({"conn_type": "smtp_cm", "host": "127.0.0.1", "port": port, "extra": extra}, define, tmp_path)
+    with pytest.raises(SettingsError) as caught:
+        SmtpCmHook("mail").send(MAIL)
+
+    assert SmtpCmHook("mail").test_connection() == (False, str(caught.value))
+    assert caught.value.problems == (
+        f'The extra has no key "{prefix}UseWindowsAuthentication": the key is use_windows_authentication.',
+        f'The extra has no key "{prefix}EnableSsl": the key is enable_ssl.',
+    )
+
+
+# --- typing errors in user and password
+
+
+def test_typing_errors_that_cannot_be_meant_are_reported_before_connecting(define):
+    (port,) = free_ports(1)  # to connect would be another error
+    define(
+        connection(
+            host="127.0.0.1",
+            port=port,
+            login=r"CORP\\airflow ",
+            password=f"{WRONG}\n",
+            use_windows_authentication=True,
+        )
+    )
+    worked, message = SmtpCmHook().test_connection()
+
+    assert not worked
+    assert [line.split(" ")[1] for line in message.splitlines()] == ["user", "user", "password"]
+    assert WRONG not in message
+
+
+def test_password_that_ends_in_a_blank_is_kept(hook_for):
+    with SmtpTestServer(users={r"CORP\airflow": "ends in a blank "}) as server:
+        hook_for(server.airflow_connection()).send(MAIL)
+
+    assert len(server.outbox) == 1
+
+
+def test_blank_at_the_end_of_a_refused_password_is_named(server, hook_for):
+    with pytest.raises(
+        AuthenticationRefused, match="Is it meant that the password begins or ends with a blank"
+    ) as bad:
+        hook_for(server.airflow_connection(password=f"{ALICE.password} ")).get_conn()
+
+    assert ALICE.password not in str(bad.value)
 
 
 # --- send

@@ -71,6 +71,9 @@ class Certificates:
         self_signed: a self-signed server certificate, which is not marked as an authority.
         self_signed_expired: the same, no longer valid.
         below_self_signed: signed with the key of ``self_signed``.
+        weak: its RSA key has 1024 bits.
+        weak_authority: an authority whose elliptic curve has 192 bits.
+        below_weak_authority: signed by ``weak_authority``.
     """
 
     authority: Path
@@ -89,6 +92,9 @@ class Certificates:
     self_signed: Certificate
     self_signed_expired: Certificate
     below_self_signed: Certificate
+    weak: Certificate
+    weak_authority: Certificate
+    below_weak_authority: Certificate
 
 
 def make_certificates(folder: Path) -> Certificates:
@@ -110,6 +116,9 @@ def make_certificates(folder: Path) -> Certificates:
     expired = _sign(folder / "expired_authority", _AUTHORITY, not_after=yesterday)
     own = (_MADE_OUT_TO_THEM, *_SERVER_AND_NO_AUTHORITY)
     self_signed = _sign(folder / "self_signed", *own)
+    weak_curve = ec.generate_private_key(ec.SECP192R1())
+    weak_authority = _sign(folder / "weak_authority", _AUTHORITY, key=weak_curve)
+    weak_key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     return Certificates(
         authority=authority.chain,
         server=keep("server", root.issue_cert(*_NAMES)),
@@ -134,6 +143,9 @@ def make_certificates(folder: Path) -> Certificates:
         self_signed=self_signed,
         self_signed_expired=_sign(folder / "self_signed_expired", *own, not_after=yesterday),
         below_self_signed=_sign(folder / "below_self_signed", _MADE_OUT_TO_THEM, issuer=self_signed),
+        weak=_sign(folder / "weak", _MADE_OUT_TO_THEM, issuer=authority, key=weak_key),
+        weak_authority=weak_authority,
+        below_weak_authority=_sign(folder / "below_weak_authority", _MADE_OUT_TO_THEM, issuer=weak_authority),
     )
 
 

@@ -52,6 +52,7 @@ class Exchanges:
 class _Exchange:
     spn = "SMTPSVC/mail.test"
     password_used = False
+    typing_doubt = ""
 
     def __init__(self, exchanges, attempt):
         self._all = exchanges

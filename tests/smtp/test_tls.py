@@ -71,24 +71,31 @@ def test_implicit_tls_is_supported(postfix, dovecot, connect):
 
 
 @pytest.mark.parametrize(
-    ("port", "problem", "shown"),
+    ("port", "problem", "shown", "advice"),
     [
         (
             "untrusted",
             "unable to get local issuer certificate",
             f"It is for {MAIL_HOST}, localhost, {LOOPBACK}, issued",
+            "set the CA bundle",
         ),
-        ("expired", "certificate has expired", "valid from 2000-01-01 to {end}"),
-        ("wrong_name", f"Hostname mismatch.*{MAIL_HOST}", r"It is for elsewhere\.test, issued by .*trustme"),
+        ("expired", "certificate has expired", "valid from 2000-01-01 to {end}", "Renew it"),
+        (
+            "wrong_name",
+            f"Hostname mismatch.*{MAIL_HOST}",
+            r"It is for elsewhere\.test, issued by .*trustme",
+            "set the server name",
+        ),
     ],
 )
-def test_a_certificate_that_is_not_trusted_is_shown(postfix, connect, certificates, port, problem, shown):
+def test_a_certificate_that_is_not_trusted_is_shown(postfix, connect, certificates, port, problem, shown, advice):
     end = x509.load_pem_x509_certificate(certificates.expired.chain.read_bytes()).not_valid_after_utc
     expected = f"not accepted for {MAIL_HOST}: .*{problem}.*{shown.format(end=f'{end:%Y-%m-%d}')}"
     with pytest.raises(CertificateError, match=expected) as raised:
         connect(postfix.port(port))
-    assert "set the server name" in str(raised.value)
-    assert "set the CA bundle" in str(raised.value)
+    others = {"set the server name", "set the CA bundle", "Renew it"} - {advice}
+    assert advice in str(raised.value)
+    assert not any(other in str(raised.value) for other in others)
     assert raised.value.phase is Phase.TLS
     assert not raised.value.transient
 
@@ -130,6 +137,59 @@ def test_implicit_tls_on_a_port_with_starttls_is_explained(postfix, connect):
     with pytest.raises(TlsError, match=r"fits the port: STARTTLS \(25, 587\)") as raised:
         connect(postfix.port(), TlsMode.IMPLICIT)
     assert not raised.value.transient
+
+
+def old_server(certificate, version=None) -> list[Step]:
+    """A server that allows weak keys, and only the given version of TLS."""
+
+    def start(connection):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.load_cert_chain(certificate.chain, certificate.key)
+        if version:
+            with pytest.deprecated_call():
+                context.minimum_version = context.maximum_version = version
+        connection.socket = context.wrap_socket(connection.socket, server_side=True)
+
+    return [Step("start_tls", start), say("220 hi")]
+
+
+@pytest.mark.parametrize(
+    ("server", "bundle", "problem"),
+    [
+        ("weak", "authority", "EE certificate key too weak"),
+        ("weak", "weak", "EE certificate key too weak"),
+        ("weak", None, "EE certificate key too weak"),
+        ("below_weak_authority", "weak_authority", "CA certificate key too weak"),
+    ],
+)
+def test_a_key_that_is_too_weak_must_be_replaced(certificates, connect, server, bundle, problem):
+    trusted = getattr(certificates, bundle) if bundle else certificates.untrusted
+    trusted = str(getattr(trusted, "chain", trusted))
+    with (
+        scripted_peer(old_server(getattr(certificates, server)), to_the_end=False) as peer,
+        pytest.raises(CertificateError, match=f"{problem}.* Replace it.* at least 2048 bits") as raised,
+    ):
+        connect(peer.port, TlsMode.IMPLICIT, ca_bundle=trusted)
+    assert "set the CA bundle" not in str(raised.value)
+    assert "set the server name" not in str(raised.value)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_a_tls_version_that_is_too_old_must_be_replaced(certificates, connect, version):
+    with (
+        scripted_peer(old_server(certificates.server, version), to_the_end=False) as peer,
+        pytest.raises(TlsError, match=r"PROTOCOL.* 1\.2 or 1\.3: enable one of them on the server\.") as raised,
+    ):
+        connect(peer.port, TlsMode.IMPLICIT)
+    assert "TLS mode" not in str(raised.value)
+    assert "CA bundle" not in str(raised.value)
+
+
+def test_a_client_certificate_that_is_too_weak_is_explained(certificates):
+    tls = Tls(client_certificate=str(certificates.weak.chain), client_key=str(certificates.weak.key))
+    with pytest.raises(SettingsError, match="A key or a signature is too weak: use a key of at least 2048 bits"):
+        context_for(tls)
 
 
 def test_tls_1_1_is_not_used_even_if_the_machines_openssl_allows_it(connect, certificates, tmp_path):
@@ -394,7 +454,7 @@ def test_tls_unique_does_not_exist_in_tls_1_3(postfix, connect):
 @pytest.mark.parametrize("certificate", [b"", b"garbage", None])
 def test_an_unreadable_certificate_does_not_hide_why_it_is_not_trusted(certificate):
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_message = "self-signed certificate"
+    error.verify_code, error.verify_message = 18, "self-signed certificate"
     explained = handshake_error(error, Settings(host="mail.test"), certificate)
     assert isinstance(explained, CertificateError)
     assert "self-signed certificate" in str(explained)

@@ -1,0 +1,109 @@
+"""Keys of the extra that a connection does not have: which are mistakes, and what to set instead.
+
+A setting must not be lost because of its spelling, above all not one of TLS or of the login. A key is a mistake if it
+is a known key in another spelling, or almost one, or if other connection types and mailers use it for TLS or a login.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
+from airflow_smtp_cm.mail.control_characters import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TLS_KEYS = (
+    "TLS is set by enable_ssl and tls_mode, the certificates by ca_bundle, verify_certificate and client_certificate"
+)
+_LOGIN_KEYS = (
+    r"the login is set by use_windows_authentication, mechanism and keytab, with the connection's login (DOMAIN\user)"
+    " and password; for basic authentication or OAuth, use a connection of Airflow's own type smtp"
+)
+
+# The standard fields of a connection, as the form, SSIS and other mailers call them.
+_STANDARD_FIELDS = {
+    "host": ("host", "hostname", "server", "smtpserver"),
+    "port": ("port", "serverport"),
+    "login": ("login", "user", "username", "userid", "uid"),
+    "password": ("password", "passwd", "pass", "pwd"),
+}
+_RIGHT = {
+    **{name: f"set the connection's {field}" for field, names in _STANDARD_FIELDS.items() for name in names},
+    **{
+        re.sub(r"\W|_", "", spelling).lower(): f"the key is {item.name}"
+        for item in CONNECTION_FIELDS
+        for spelling in (item.name, item.label)
+    },
+}
+
+# Airflow's own prefix of a field in the form, and words before the names of settings in other mailers.
+_FORM_PREFIX = re.compile(r"extra__.+?__")
+_PREFIXES = frozenset({"extra", "airflow", "smtp", "cm", "mail", "email"})
+
+# Words in the names of settings of TLS, and of a login, in other connection types and mailers.
+_TLS_WORDS = re.compile(
+    r"(ssl|tls).*|.*(ssl|tls)|https|smtps|ca|ca(cert|file|path)s?|cert(s|file|ificates?)?|verify|(in)?secure|security"
+    r"|encrypt(ed|ion)?|ciphers?"
+)
+_LOGIN_WORDS = re.compile(
+    r"(x?o)?auth(?!ors?$).*|kerberos|krb.*|ntlm.*|gss.*|spnego|sspi|sasl|negotiate|mechanisms?|cred(s|entials?)"
+    r"|principal|realm|password|token|jwt|tenant|impersonat.*|anonymous|windows|integrated|trusted|ccache"
+)
+_LOGIN_NAMES = frozenset({"clientid", "clientsecret", "scope", "domain"})
+
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SEPARATORS = re.compile(r"[\W_]+")
+_SIMILARITY = 0.8  # of 1: one or two typing errors in a key
+
+
+def problem_with(key: str) -> str | None:
+    """Return the problem if an unknown key of the extra is a mistake; None if it resembles no known key."""
+    advice = "; ".join(_advice(key))
+    return f'The extra has no key "{visible(key)}": {advice}.' if advice else None
+
+
+def schema_problem(schema: str) -> str | None:
+    """Return the problem if the connection's schema asks for TLS, as it does in Airflow's type http; else None."""
+    if not _TLS_WORDS.fullmatch(schema.strip().lower()):
+        return None
+    return f'The schema of the connection is "{visible(schema)}", which has no meaning here: {_TLS_KEYS}.'
+
+
+def _advice(key: str) -> Iterator[str]:
+    words = _words(_FORM_PREFIX.sub("", key, count=1))
+    names = ["".join(words)]
+    if names == ["extra"]:
+        yield "put what it contains into the extra itself"
+        return
+    while words and words[0] in _PREFIXES:
+        words = words[1:]
+        names.append("".join(words))
+    if right := next(filter(None, map(_RIGHT.get, names)), None):
+        yield right
+        return
+    parts = {*words, *_SEPARATORS.split(key.lower())}
+    about_tls = any(map(_TLS_WORDS.fullmatch, parts))
+    about_login = not _LOGIN_NAMES.isdisjoint(names) or any(map(_LOGIN_WORDS.fullmatch, parts))
+    if about_tls:
+        yield _TLS_KEYS
+    if about_login:
+        yield _LOGIN_KEYS
+    if not about_tls and not about_login and (nearest := _nearest(names)):
+        yield f"perhaps {nearest}"
+
+
+def _words(key: str) -> list[str]:
+    """Return the words of a key in lower case: they are separated by other characters, or in camel case."""
+    return [word for word in _SEPARATORS.split(_CAMEL_CASE.sub("_", key).lower()) if word]
+
+
+def _nearest(names: list[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    for name in names:
+        if found := get_close_matches(name, _RIGHT, n=1, cutoff=_SIMILARITY):
+            return _RIGHT[found[0]]
+    return None
