@@ -123,6 +123,14 @@ class SendMailNotifier(BaseNotifier):
         """
         return super().get_template_env(dag=dag if hasattr(dag, "get_template_env") else None)
 
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render the fields; ``run_id`` is defined even where Airflow omits it, for a missed deadline."""
+        from airflow_smtp_cm.notifications.summary import run_id_of  # noqa: PLC0415 - imported when it runs
+
+        if "run_id" not in context and (run_id := run_id_of(context)):
+            context = {**context, "run_id": run_id}
+        super().render_template_fields(context, jinja_env)
+
     def notify(self, context: Context) -> None:
         """Send the message, on a separate connection.
 

@@ -122,6 +122,18 @@ def test_other_contexts_have_a_subject_too(smtp_cm_server, context, subject):
 
 
 @since_3_1
+def test_the_id_of_the_run_is_a_template_for_a_deadline_too(smtp_cm_server):
+    """Airflow's context has it only as dag_run.dag_run_id."""
+
+    async def main():
+        await SendMailNotifier(to="ops@corp.test", subject="{{ run_id }} is late", context=deadline_context())
+
+    asyncio.run(main())
+    SendMailNotifier(to="ops@corp.test", subject="{{ run_id }} is late")(deadline_context())
+    assert [one.message["Subject"] for one in smtp_cm_server.outbox] == ["manual__1 is late"] * 2
+
+
+@since_3_1
 def test_the_async_path_sends_the_same(smtp_cm_server):
     async def main():
         await SendMailNotifier(to="ops@corp.test", context=deadline_context())
