@@ -129,3 +129,14 @@ def test_airflows_own_alert_about_a_killed_task_is_readable(contexts, alert):
     run_id = contexts["a killed task"]["run_id"]
     assert message["Subject"] == f"Airflow alert: alerts.load ({run_id}, try 1)"
     assert "Try 1 out of 3<br>Exception:<br>{&#x27;DAG Id" in message.get_content()
+
+
+def test_template_files_of_airflows_own_alert_may_begin_with_comments(alert, monkeypatch, tmp_path):
+    for name in ("subject", "html_content"):
+        (tmp_path / name).write_text("{# Of the data team #}\n\n{# For all DAGs #}\n{{ ti.task_id }}\n\tfailed\n")
+        monkeypatch.setenv(f"AIRFLOW__EMAIL__{name.upper()}_TEMPLATE", str(tmp_path / name))
+
+    message = alert()
+
+    assert message["Subject"] == "load failed"
+    assert message.get_content() == "\n\n\nload\n\tfailed\n"
