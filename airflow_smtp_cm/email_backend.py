@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.task.alert_text import fit_line, fit_text
 from airflow_smtp_cm.task.message_source import locate_attachments
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
 ) -> None:
     """Send a message for ``airflow.utils.email.send_email``.
 
+    Subject and body quote the errors of tasks, so what mail does not allow in them is replaced or removed.
+
     Args:
         to: recipients.
         subject: the subject; see ``readable``.
@@ -70,8 +73,8 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         to=_lines(to),
         cc=_lines(cc),
         bcc=_lines(bcc),
-        subject=readable(subject),
-        html=html_content,
+        subject=readable(fit_line("subject", subject)),
+        html=fit_text("html_content", html_content),
         attachments=locate_attachments(list(files or ())),
         headers=custom_headers,
     )

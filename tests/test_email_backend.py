@@ -54,6 +54,26 @@ def test_all_of_airflows_arguments_are_accepted(server, tmp_path):
     assert [part.get_filename() for part in received.message.iter_attachments()] == ["log.txt"]
 
 
+ALERT = "Airflow alert: id=UUID('019a') task_id='load' dag_id='sales' run_id='manual__1' try_number=2"
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        (f"\n\n{ALERT}\n", "Airflow alert: sales.load (manual__1, try 2)"),
+        ("\x1b[31mNo rows\x1b[0m\n\tin \0staging\ud800", "No rows in staging\ufffd"),
+        ("x" * 40_000, "x" * (32 * 1024 - 3) + "…"),
+    ],
+)
+def test_no_character_stops_an_alert(server, subject, expected):
+    """The first subject is that of a template file that begins with comments."""
+    send_email("ops@corp.test", subject, "Exception:<br>\x1b[31mNo\0 rows\ud800<br>\n\tat all", conn_id="mail")
+
+    (received,) = server.outbox
+    assert received.message["Subject"] == expected
+    assert received.message.get_content() == "Exception:<br>No rows\ufffd<br>\n\tat all\n"
+
+
 @pytest.mark.parametrize("sender", [None, "airflow@airflow"])
 def test_the_connections_sender_replaces_none_and_airflows_default(server, sender):
     send_email("ops@corp.test", "s", "b", conn_id="mail", from_email=sender)

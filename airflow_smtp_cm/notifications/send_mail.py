@@ -5,13 +5,14 @@ The code that sends is imported when it notifies, so that a DAG file that import
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.notifier import BaseNotifier
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     import jinja2
     from airflow.providers.common.compat.sdk import DAG, Context
@@ -123,6 +124,14 @@ class SendMailNotifier(BaseNotifier):
         """
         return super().get_template_env(dag=dag if hasattr(dag, "get_template_env") else None)
 
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
+        """Render the fields; ``run_id`` is defined even where Airflow omits it, for a missed deadline."""
+        from airflow_smtp_cm.notifications.summary import run_id_of  # noqa: PLC0415 - imported when it runs
+
+        if "run_id" not in context and (run_id := run_id_of(context)):
+            context = {**context, "run_id": run_id}
+        super().render_template_fields(context, jinja_env)
+
     def notify(self, context: Context) -> None:
         """Send the message, on a separate connection.
 
@@ -165,19 +174,12 @@ class SendMailNotifier(BaseNotifier):
         from dataclasses import replace  # noqa: PLC0415 - imported when it runs
 
         from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415
-        from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415
         from airflow_smtp_cm.task.composition import compose, text_of  # noqa: PLC0415
 
-        fields = copy(self)
-        if fields.subject is None:
-            fields.subject = headline(context)
-        if fields.message_source is None and fields.html_content is None:
-            found = facts(context)
-            fields.message_source, fields.html_content = as_text(found), as_html(found)
-        hook = SmtpCmHook(text_of(fields.smtp_conn_id))
+        hook = SmtpCmHook(text_of(self.smtp_conn_id))
         try:
             # Each notification is a new message, so it does not get the task's Message-ID.
-            message = compose(fields, hook, {})
+            message = compose(self._fields(context), hook, {})
         except PermissionError as error:  # Airflow's, when it denies a connection
             raise PermissionError(
                 f"{error} If this is a SyncCallback, use an AsyncCallback, or define the connection in the workers' "
@@ -186,3 +188,23 @@ class SendMailNotifier(BaseNotifier):
         manager = hook.connection_manager
         total = min(manager.total_timeout or _TOTAL_TIMEOUT, _TOTAL_TIMEOUT)
         return message, replace(manager, total_timeout=total).settings()
+
+    def _fields(self, context: Context) -> SendMailNotifier:
+        """Return a copy with the default subject and text where none is given, and with texts that mail allows."""
+        from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415
+        from airflow_smtp_cm.task.alert_text import fit_line, fit_text  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import text_of  # noqa: PLC0415
+
+        fields = copy(self)
+        if fields.subject is None:
+            fields.subject = headline(context)
+        if fields.message_source is None and fields.html_content is None:
+            found = facts(context)
+            fields.message_source, fields.html_content = as_text(found), as_html(found)
+        fields.subject = fit_line("subject", text_of(fields.subject))
+        fields.message_source = fit_text("message_source", text_of(fields.message_source))
+        fields.html_content = fit_text("html_content", text_of(fields.html_content))
+        if isinstance(fields.headers, Mapping):
+            headers = fields.headers.items()
+            fields.headers = {name: fit_line(f"headers: {name}", text_of(text)) for name, text in headers}
+        return fields

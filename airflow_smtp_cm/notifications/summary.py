@@ -4,6 +4,10 @@ They describe what happened to which task or run, when and why, with links; or t
 (human in the loop), and where to answer it. Airflow hands notifiers contexts of different kinds: that of a task, that
 of a run (which may contain the last relevant task), that of a deadline (run and deadline as plain mappings). Facts
 that a context does not contain are omitted.
+
+If the process of a task cannot call the task's callbacks, the dag-processor does, and only after a failure: the
+process was killed or lost, or the trigger of a deferred task ended the task. In these contexts the task has no state,
+and there is no exception.
 """
 
 from __future__ import annotations
@@ -29,11 +33,19 @@ def headline(context: Mapping[str, Any]) -> str:
         task = f"{_get(ti, 'dag_id')}.{_get(ti, 'task_id')}{_map_index(ti)}"
         if asking:
             return f"{task}: {' '.join(asking.subject.split())}"
-        return f"{task}: {_state(ti) or 'notice'} (try {_get(ti, 'try_number')})"
+        if _is_from_dag_processor(context):
+            return f"{task}: {_failed(context)}, try {_tries(context)}"
+        return f"{task}: {_state(ti) or 'failed'} (try {_get(ti, 'try_number')})"
     dag_id = _get(run, "dag_id") or _get(context.get("dag"), "dag_id") or "Airflow"
     if context.get("deadline"):
         return f"{dag_id}: deadline missed"
     return f"{dag_id}: {_state(run) or context.get('reason') or 'notice'}"
+
+
+def run_id_of(context: Mapping[str, Any]) -> Any:
+    """Return the id of the run, or None; contexts of different kinds have it in different places."""
+    ti, run = context.get("ti"), context.get("dag_run")
+    return _get(ti, "run_id") or _get(run, "run_id") or _get(run, "dag_run_id") or context.get("run_id")
 
 
 def facts(context: Mapping[str, Any]) -> dict[str, str]:
@@ -59,13 +71,15 @@ def _facts(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     ti, run = context.get("ti"), context.get("dag_run")
     subject = run if _is_about_run(context) else ti or run
     dag_id = _get(ti, "dag_id") or _get(run, "dag_id") or _get(context.get("dag"), "dag_id")
-    run_id = _get(ti, "run_id") or _get(run, "run_id") or _get(run, "dag_run_id") or context.get("run_id")
+    run_id = run_id_of(context)
     if asking := _operator_that_asks(context):
         yield from _question(asking, ti)
     yield "DAG", dag_id
     yield "Task", f"{_get(ti, 'task_id')}{_map_index(ti)}" if ti else None
     yield "Run", run_id
-    yield "Try", _tries(ti) if subject is ti else None
+    yield "Try", _tries(context) if subject is ti else None
+    if _is_from_dag_processor(context):
+        yield from _killed_or_lost(context)
     yield "State", _state(subject)
     yield "Reason", context.get("reason")
     yield "Exception", _exception(context.get("exception"))
@@ -82,6 +96,24 @@ def _is_about_run(context: Mapping[str, Any]) -> bool:
     return context.get("reason") is not None
 
 
+def _is_from_dag_processor(context: Mapping[str, Any]) -> bool:
+    ti = context.get("ti")
+    return bool(ti) and not _is_about_run(context) and not _state(ti) and context.get("exception") is None
+
+
+def _killed_or_lost(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    ti = context["ti"]
+    yield "State", _failed(context)
+    yield "Reason", "Airflow does not pass it on; see the log and the audit log"
+    yield "Host", _get(ti, "hostname")
+    yield "Audit log", _page_of_task(ti, "events")
+
+
+def _failed(context: Mapping[str, Any]) -> str:
+    # Where a trigger ended the task, the context has no run.
+    return "failed (killed or lost)" if "dag_run" in context else "failed (killed or lost, or ended by its trigger)"
+
+
 def _operator_that_asks(context: Mapping[str, Any]) -> Any:
     """Return the operator if it asks people, as the standard provider's do while they run; else None."""
     task = context.get("task")
@@ -95,7 +127,12 @@ def _question(asking: Any, ti: Any) -> Iterator[tuple[str, Any]]:
     yield "Default", ", ".join(asking.defaults or ())
     yield "Answer by", _formatted(_moment(_get(_get(asking, "hitl_summary"), "timeout_datetime")))
     # The page of the question; the operator's own link does not contain the path of an Airflow behind a proxy.
-    yield "Answer in Airflow", f"{_get(ti, 'log_url').partition('?')[0]}/required_actions"
+    yield "Answer in Airflow", _page_of_task(ti, "required_actions")
+
+
+def _page_of_task(ti: Any, name: str) -> str | None:
+    log = _get(ti, "log_url")
+    return f"{log.partition('?')[0]}/{name}" if log else None
 
 
 def _get(thing: Any, name: str) -> Any:
@@ -112,8 +149,11 @@ def _map_index(ti: Any) -> str:
     return "" if index is None or index < 0 else f"[{index}]"
 
 
-def _tries(ti: Any) -> str | None:
-    number, most = _get(ti, "try_number"), _get(ti, "max_tries")
+def _tries(context: Mapping[str, Any]) -> str | None:
+    ti = context.get("ti")
+    # Without the run, Airflow does not know the task's own number either, and gives 0.
+    source, name = (ti, "max_tries") if "dag_run" in context else (context.get("task"), "retries")
+    number, most = _get(ti, "try_number"), _get(source, name)
     if number is None:
         return None
     return f"{number} of {most + 1}" if most is not None and number <= most + 1 else str(number)
@@ -123,7 +163,11 @@ def _exception(exception: Any) -> str | None:
     if exception is None:
         return None
     name = f"{type(exception).__name__}: " if isinstance(exception, BaseException) else ""
-    return shorten(f"{name}{exception}", _LONGEST_EXCEPTION)
+    try:
+        text = str(exception)
+    except Exception as error:  # noqa: BLE001 - the exception is the DAG author's, and so may be its text
+        text = f"(its text is not available: {type(error).__name__})"
+    return shorten(f"{name}{text}", _LONGEST_EXCEPTION)
 
 
 def _moment(value: Any) -> datetime | None:

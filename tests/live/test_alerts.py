@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from tests.live.mails import facts_of
-from tests.servers.processes import LOOPBACK, wait_until
+from tests.live.stage import Victim, kill
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, wait_until
 
 MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
@@ -31,6 +32,48 @@ def test_a_failed_task_is_reported_by_the_worker(airflow, mails):
     assert facts["Exception"] == "ValueError: No orders of yesterday"
     assert facts["Run in Airflow"].startswith(f"{airflow.url}/dags/failure_alert/runs/manual__")
     assert airflow.run("failure_alert", run)["logical_date"] is None
+
+
+def start_and_kill(airflow, dag, *, supervisor):
+    """Run a DAG and kill its task in its first try; return the id of the run. A second try succeeds."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        server.settimeout(PATIENCE_SECONDS)
+        port = server.getsockname()[1]
+        run = airflow.trigger(dag, port=port)
+        with server.accept()[0]:
+            kill(Victim(name=dag, port=port, supervisor=supervisor))
+
+        def is_noticed():
+            if supervisor:
+                airflow.let_heartbeats_time_out(run)
+            return airflow.tasks(dag, run)[0]["state"] != "running"
+
+        assert wait_until(is_noticed, pause=1)
+        if dag == "killed_with_retries":
+            server.accept()[0].close()
+    return run
+
+
+@pytest.mark.parametrize(("dag", "tries"), [("killed", "1 of 1"), ("killed_with_retries", "1 of 3")])
+def test_a_task_that_was_killed_with_its_supervisor_is_reported_by_the_dag_processor(airflow, mails, dag, tries):
+    """Airflow calls the callback when it misses the heartbeats, and again when its executor has given the task up."""
+    run = start_and_kill(airflow, dag, supervisor=True)
+
+    for received in mails(f"{dag}.wait: ", 2):
+        facts = facts_of(received)
+        assert received.message["Subject"] == f"{dag}.wait: failed (killed or lost), try {tries}"
+        assert (facts["Run"], facts["State"], facts["Try"]) == (run, "failed (killed or lost)", tries)
+        assert facts["Host"] == airflow.tasks(dag, run)[0]["hostname"]
+        assert facts["Audit log"].endswith("/tasks/wait/events")
+
+
+def test_a_task_of_which_only_the_process_was_killed_is_reported_for_its_run(airflow, mails):
+    """Airflow calls no callback of the task."""
+    start_and_kill(airflow, "crashed", supervisor=False)
+
+    (received,) = mails("crashed")
+    assert received.message["Subject"] == "crashed: failed"
+    assert facts_of(received)["Task"] == "wait"
 
 
 def test_a_failed_run_is_reported_by_the_dag_processor(airflow, mails):

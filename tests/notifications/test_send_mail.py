@@ -122,6 +122,18 @@ def test_other_contexts_have_a_subject_too(smtp_cm_server, context, subject):
 
 
 @since_3_1
+def test_the_id_of_the_run_is_a_template_for_a_deadline_too(smtp_cm_server):
+    """Airflow's context has it only as dag_run.dag_run_id."""
+
+    async def main():
+        await SendMailNotifier(to="ops@corp.test", subject="{{ run_id }} is late", context=deadline_context())
+
+    asyncio.run(main())
+    SendMailNotifier(to="ops@corp.test", subject="{{ run_id }} is late")(deadline_context())
+    assert [one.message["Subject"] for one in smtp_cm_server.outbox] == ["manual__1 is late"] * 2
+
+
+@since_3_1
 def test_the_async_path_sends_the_same(smtp_cm_server):
     async def main():
         await SendMailNotifier(to="ops@corp.test", context=deadline_context())
@@ -142,6 +154,56 @@ def test_given_subject_and_text_are_templates(smtp_cm_server):
     assert received.recipients == ("load@corp.test",)
     assert received.message["Subject"] == "load of manual__1"
     assert received.message.get_content_type() == "text/plain"
+
+
+class Unprintable(Exception):
+    """An exception that has no text."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("exception", "shown"),
+    [
+        (ValueError("No\0 rows"), "ValueError: No rows"),
+        (ValueError("No \ud800rows"), "ValueError: No \ufffdrows"),
+        (ValueError("\x1b[31mNo rows\x1b[0m\nat all"), "ValueError: No rows\nat all"),
+        (Unprintable(), "Unprintable: (its text is not available: RuntimeError)"),
+    ],
+)
+def test_no_exception_stops_the_default_text(smtp_cm_server, exception, shown):
+    SendMailNotifier(to="ops@corp.test")(task_context() | {"exception": exception})
+    text, html = texts(smtp_cm_server.outbox[0])
+    assert f"\nException: {shown}\n" in text
+    assert f"<td>{shown}</td>".replace("\n", "<br>\n") in html
+
+
+def test_no_exception_stops_a_template_that_names_it(smtp_cm_server):
+    """In subject, text, HTML and headers."""
+    template = "{{ exception }}"
+    notifier = SendMailNotifier(
+        to="ops@corp.test",
+        subject=template,
+        message_source=template,
+        html_content=template,
+        headers={"X-Error": template},
+    )
+    context = task_context() | {"exception": ValueError("\x1b[31mNo\0 rows\ud800\x1b[0m\n\tat all\n")}
+
+    notifier(context)
+
+    (received,) = smtp_cm_server.outbox
+    assert received.message["Subject"] == received.message["X-Error"] == "No rows\ufffd at all"
+    assert texts(received) == ("No rows\ufffd\n\tat all\n",) * 2
+
+
+@pytest.mark.parametrize("question", ["Release\0 it?\n", "Release\t\x1b[1mit?", "Release it?"])
+def test_no_question_stops_the_default_subject(smtp_cm_server, question):
+    context = question_context()
+    context["task"].subject = context["task"].body = question
+    SendMailNotifier(to="ops@corp.test")(context)
+    assert smtp_cm_server.outbox[0].message["Subject"] == "sales.load: Release it?"
 
 
 def test_one_instance_serves_many_contexts(smtp_cm_server):

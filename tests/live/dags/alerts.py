@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -19,6 +20,13 @@ def fail() -> None:
 @task
 def succeed() -> None:
     """Do nothing."""
+
+
+@task
+def wait(port: str) -> None:
+    """Connect to a port, and wait until the connection is closed."""
+    with socket.create_connection(("127.0.0.1", int(port))) as connection:
+        connection.recv(1)
 
 
 def at_once(callback: AsyncCallback | SyncCallback) -> DeadlineAlert:
@@ -72,3 +80,12 @@ with DAG("old_alerts", schedule=None):
         retries=1,
         retry_delay=timedelta(0),
     )()
+
+for dag_id, retries in {"killed": 0, "killed_with_retries": 2, "crashed": 0}.items():
+    with DAG(dag_id, schedule=None, on_failure_callback=SendMailNotifier(to="ops@corp.test")):
+        wait.override(
+            retries=retries,
+            retry_delay=timedelta(0),
+            on_retry_callback=SendMailNotifier(to="ops@corp.test"),
+            on_failure_callback=SendMailNotifier(to="ops@corp.test"),
+        )("{{ dag_run.conf['port'] }}")

@@ -1,0 +1,63 @@
+"""Makes the texts of alerts fit for mail.
+
+Alerts quote the errors of other programs, and no character in these errors may stop an alert. Therefore what mail
+does not allow is replaced or removed here, not refused, and the log says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from airflow_smtp_cm.mail.headers import MAX_TEXT
+
+logger = logging.getLogger(__name__)
+
+# Colours (control sequences), a terminal's links (operating system commands) and other escape sequences (ECMA-48).
+_ESCAPE_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
+)
+_OTHER_LINE_END = re.compile(r"[\v\f\x85]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # not valid in UTF-8
+_WHITE_SPACE = re.compile(r"[ \t\r\n\u2028\u2029]+")
+
+_MARK = "…"
+
+
+def fit_line(field: str, text: str) -> str:
+    """Return a text as one line that mail allows, such as a subject.
+
+    Line ends and tabs become one blank; at the ends they are removed. Escape sequences and other control characters
+    are removed everywhere. What is not valid in UTF-8 becomes U+FFFD. A text of more than ``MAX_TEXT`` bytes is cut,
+    with an ellipsis.
+
+    Args:
+        field: the name of the field, for the log.
+        text: the text.
+    """
+    line = _WHITE_SPACE.sub(lambda run: run[0] if run[0].isprintable() else " ", _valid(text).strip())
+    return _logged(field, text, _cut(line))
+
+
+def fit_text(field: str, text: str) -> str:
+    """Return a text of several lines that mail allows; as ``fit_line``, but white space stays and nothing is cut."""
+    return _logged(field, text, _valid(text))
+
+
+def _valid(text: str) -> str:
+    text = _OTHER_LINE_END.sub("\n", _ESCAPE_SEQUENCE.sub("", text))
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", _CONTROL.sub("", text))
+
+
+def _cut(line: str) -> str:
+    data = line.encode()
+    if len(data) <= MAX_TEXT:
+        return line
+    return data[: MAX_TEXT - len(_MARK.encode())].decode(errors="ignore") + _MARK
+
+
+def _logged(field: str, text: str, fitted: str) -> str:
+    if fitted != text:
+        logger.info("%s: It held characters that mail does not allow, or was too long, and was changed.", field)
+    return fitted
