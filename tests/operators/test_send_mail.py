@@ -274,6 +274,22 @@ def test_attachments_arrive(server, tmp_path, write):
     assert {part.get_filename(): part.get_payload(decode=True) for part in attached} == files
 
 
+def test_white_space_and_invisible_characters_around_addresses_are_removed(server):
+    """Addresses are copied from mails and spreadsheets, and come from Variables, files and SQL."""
+    run(
+        from_email="\ufeffalice@corp.test\n",
+        to="\u2060bob@corp.test\u00ad\r\n; \u00a0carol@corp.test\n",
+        cc=["\tdave@corp.test\r\n"],
+        bcc="\u200eerin@corp.test\u200f",
+        reply_to="\ufeffDesk <desk@corp.test>",
+    )
+
+    (received,) = server.outbox
+    assert received.sender == "alice@corp.test"
+    assert received.recipients == tuple(f"{name}@corp.test" for name in ("bob", "carol", "dave", "erin"))
+    assert received.message["Reply-To"] == "Desk <desk@corp.test>"
+
+
 def test_values_of_native_templates_become_text_again(server):
     """With render_template_as_native_obj a template may make a number, a list or None."""
     run(
@@ -395,6 +411,13 @@ class TestInvalidMessages:
     )
     def test_field_that_is_neither_a_line_nor_several(self, refusal, field, value):
         assert MALFORMED in refusal(**{field: value})
+
+    @pytest.mark.parametrize("field", ["from_email", "to", "cc", "bcc", "reply_to"])
+    def test_invisible_character_in_an_address(self, refusal, field):
+        assert refusal(**{field: "Bob <bob\u200b@corp.test>"}) == (
+            f'{field}: The address "Bob <bob<U+200B>@corp.test>" is malformed. {MALFORMED} It holds the invisible '
+            "character U+200B ZERO WIDTH SPACE. Remove it, or type the address again."
+        )
 
     def test_several_senders(self, refusal):
         assert refusal(from_email="a@x.test; b@x.test").startswith("from_email: 2 senders are specified")
