@@ -34,8 +34,9 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
 _LITERAL = re.compile(r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]")
 
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
-_ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{_QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
+QUOTED = r'"(?:[^"\\]|\\.)*+"'
+COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
+_ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _TOKEN = re.compile(
     rf"""
@@ -43,9 +44,9 @@ _TOKEN = re.compile(
     | (?P<separator>[;,])
     | (?P<open><)
     | (?P<close>>)
-    | (?P<quoted>{_QUOTED})
+    | (?P<quoted>{QUOTED})
     | (?P<literal>\[[^\[\]]*+\])
-    | (?P<comment>\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\))  # at most one nested comment
+    | (?P<comment>{COMMENT})
     | (?P<unpaired>.)
     """,
     re.VERBOSE,
@@ -214,7 +215,7 @@ def _parse_item(item: list[_Token]) -> Address:
 
 
 def _display_name(tokens: list[_Token]) -> str:
-    return "".join(_unquote(text) if kind == "quoted" else text for kind, text in tokens)
+    return "".join(unquote(text) if kind == "quoted" else text for kind, text in tokens)
 
 
 def _source_text(tokens: list[_Token]) -> str:
@@ -233,7 +234,7 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
     if match is None:
         raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
     plain = match["plain"]
-    address = Address(display_name, _unquote(match["quoted"]) if plain is None else plain, match["domain"])
+    address = Address(display_name, unquote(match["quoted"]) if plain is None else plain, match["domain"])
     if plain and not _DOT_ATOM.fullmatch(plain):  # last: quotes are of no use for an invisible character
         raise InvalidAddress(f'"{visible(plain)}" must be in double quotes before the "@".')
     return address
@@ -300,5 +301,6 @@ def _quote(text: str) -> str:
     return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
-def _unquote(quoted: str) -> str:
+def unquote(quoted: str) -> str:
+    """Return the text between the quotes of a quoted string, or the brackets of a comment."""
     return _QUOTED_PAIR.sub(r"\1", quoted[1:-1])
