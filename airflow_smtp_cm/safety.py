@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_smtp_cm.mail.addresses import Address, parse_line
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
+from airflow_smtp_cm.mail.invisible_characters import without_margins
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.smtp.errors import SettingsError
@@ -117,7 +118,7 @@ def _domains(text: str) -> tuple[str, ...]:
 
 
 def _domain(name: str) -> tuple[str]:
-    return (Address("", "anybody", name).domain.lower(),)
+    return (Address("", "anybody", without_margins(name)).domain.lower(),)
 
 
 def _option(name: str) -> str:

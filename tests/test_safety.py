@@ -217,6 +217,36 @@ def test_domain_may_be_written_in_any_script(server, configure):
     assert len(server.outbox) == 1
 
 
+def test_invisible_characters_around_addresses_in_the_settings_are_removed(server, configure, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", server.airflow_connection(from_email=""))
+    configure(
+        redirect_all_to="\ufeffstaging@corp.test\u200b; \u2060ops@corp.test",
+        allowed_recipient_domains="\ufeffcorp.test\u00a0",
+        default_from="\u200eAirflow <airflow@corp.test>\u200e",
+    )
+    send_by_operator()
+
+    (received,) = server.outbox
+    assert received.sender == "airflow@corp.test"
+    assert received.recipients == ("staging@corp.test", "ops@corp.test")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("redirect_all_to", "staging\u200b@corp.test"),
+        ("allowed_recipient_domains", "corp\u200b.test"),
+        ("default_from", "air\u200bflow@corp.test"),
+    ],
+)
+@pytest.mark.usefixtures("unreachable")
+def test_invisible_character_in_a_setting_is_named(configure, monkeypatch, option, value):
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", connection(host="mail.corp.test"))
+    configure(**{option: value})
+    with fails_permanently(match=r"U\+200B ZERO WIDTH SPACE"):
+        send_by_operator()
+
+
 def test_allowed_domains_apply_to_the_redirection_address(server, configure):
     """In a staging environment, the domains of the original recipients need not be allowed."""
     configure(redirect_all_to="staging@corp.test", allowed_recipient_domains="corp.test")

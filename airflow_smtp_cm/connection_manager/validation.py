@@ -84,7 +84,7 @@ def _text_problems(manager: Properties) -> Iterator[str]:
         yield from user_name_problems(manager.username, with_password=bool(manager.password))
     if manager.password:
         yield from password_problems(manager.password)
-    if manager.from_email and not (_ADDRESS.fullmatch(manager.from_email) and manager.from_email.isprintable()):
+    if manager.from_email and not _is_one_address(manager.from_email):
         yield "from_email must be one e-mail address."
 
 
@@ -129,6 +129,14 @@ def _tls_problems(manager: Properties) -> Iterator[str]:
 
 def _is_too_long(name: str, value: object) -> bool:
     return isinstance(value, str) and len(value) > _MAX_TEXT and name != "description"
+
+
+def _is_one_address(line: str) -> bool:
+    from airflow_smtp_cm.mail.control_characters import forbidden  # noqa: PLC0415 - slow to import, needed only here
+    from airflow_smtp_cm.mail.invisible_characters import without_margins  # noqa: PLC0415
+
+    address = without_margins(line)
+    return _ADDRESS.fullmatch(address) is not None and not forbidden(address)
 
 
 def _is_word(text: str) -> bool:

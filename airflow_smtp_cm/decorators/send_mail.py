@@ -60,31 +60,35 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - when it runs
 
         from airflow_smtp_cm.mail.message import MailMessage  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import returned  # noqa: PLC0415
 
         if self.is_disabled():
             return None
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
-        returned = self.python_callable(*self.op_args, **kwargs)
+        value = self.python_callable(*self.op_args, **kwargs)
         # The return value is not rendered: it may contain data, which must not be evaluated as a template.
-        if isinstance(returned, MailMessage):
-            self.to, self.cc = list(map(str, returned.to)), list(map(str, returned.cc))
-            self.subject, self.message_source = returned.subject, returned.text or ""
-            return self.deliver(context, lambda hook: hook.safety.permitted(returned))
-        if isinstance(returned, str | list):
-            fields: Any = {"message_source" if isinstance(returned, str) else "messages": returned}
-        else:
-            fields = returned
+        if isinstance(value, MailMessage):
+            self.to, self.cc = list(map(str, value.to)), list(map(str, value.cc))
+            self.subject, self.message_source = value.subject, value.text or ""
+            return self.deliver(context, lambda hook: hook.safety.permitted(value))
+        if isinstance(value, str | list):
+            value = {"message_source" if isinstance(value, str) else "messages": value}
         known = {*SendMailOperator.template_fields, "all_or_nothing"}
-        if not isinstance(fields, Mapping) or not fields.keys() <= known:
+        if not isinstance(value, Mapping) or not value.keys() <= known:
             raise AirflowFailException(
                 f"A function under @task.send_mail must return the text, a MailMessage, a dict of some of "
                 f"{', '.join(sorted(known))}, or a list of such dicts; {self.python_callable.__name__} returned "
-                f"{_kind(returned, known)}."
+                f"{_kind(value, known)}."
             )
+        fields = returned(value)
+        if isinstance(messages := fields.get("messages"), list):
+            fields["messages"] = [returned(item) if isinstance(item, Mapping) else item for item in messages]
         self.message_source = ""
-        for name, value in fields.items():
-            setattr(self, name, value)
+        self._has_messages = "messages" in fields
+        for name, field in fields.items():
+            if field is not None:  # None, as in a row of SQL, is the decorator's own value
+                setattr(self, name, field)
         # Not super().execute: DecoratedOperator's, in Airflow 3.0, calls a missing method after the mail is sent.
         return SendMailOperator.execute(self, context)
 
@@ -105,7 +109,9 @@ def send_mail_task(python_callable: Callable[..., Any] | None = None, **kwargs: 
     )
 
 
-def _kind(returned: Any, known: set[str]) -> str:
-    if isinstance(returned, Mapping):
-        return f"a dict with {', '.join(sorted(str(name) for name in returned.keys() - known))}"
-    return f"an object of type {type(returned).__name__}"
+def _kind(value: Any, known: set[str]) -> str:
+    from airflow_smtp_cm.task.composition import kind_of  # noqa: PLC0415 - imported when it runs
+
+    if isinstance(value, Mapping):
+        return f"a dict with {', '.join(sorted(str(name) for name in value.keys() - known))}"
+    return f"an object of type {kind_of(value)}"

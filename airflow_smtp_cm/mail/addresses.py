@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import idna
 
-from airflow_smtp_cm.mail.control_characters import forbidden, visible
+from airflow_smtp_cm.mail.control_characters import code_point, forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress
+from airflow_smtp_cm.mail.invisible_characters import is_invisible, without_end, without_margins, without_start
 from airflow_smtp_cm.problems import Problems, read_each
 
 __all__ = ["Address", "parse_line", "parse_lines"]
@@ -32,8 +34,9 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
 _LITERAL = re.compile(r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]")
 
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
-_ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{_QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
+QUOTED = r'"(?:[^"\\]|\\.)*+"'
+COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
+_ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _TOKEN = re.compile(
     rf"""
@@ -41,15 +44,16 @@ _TOKEN = re.compile(
     | (?P<separator>[;,])
     | (?P<open><)
     | (?P<close>>)
-    | (?P<quoted>{_QUOTED})
+    | (?P<quoted>{QUOTED})
     | (?P<literal>\[[^\[\]]*+\])
-    | (?P<comment>\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\))  # at most one nested comment
+    | (?P<comment>{COMMENT})
     | (?P<unpaired>.)
     """,
     re.VERBOSE,
 )
 _Token = tuple[str, str]
 
+_TOO_LONG = f'The part before the "@" is longer than {MAX_LOCAL_PART} bytes.'
 _MALFORMED = 'The address "{}" is malformed. It is either missing the "@" symbol or is not valid. {}'
 _QUOTE_NAME = 'A name with a comma or a semicolon must be in double quotes: "Doe, John" <john@example.com>.'
 
@@ -60,14 +64,14 @@ class Address:
 
     Attributes:
         display_name: the name shown to people, empty if there is none.
-        local_part: the part before the "@", without quotes.
+        local_part: the part before the "@", without quotes, in composed form (NFC; RFC 6532, section 3.1).
         domain: the part after it: a domain name in ASCII (a Unicode name is converted with IDNA 2008), or an
             address literal such as ``[192.0.2.1]``.
         addr_spec: the address in the form for MAIL, RCPT and headers: ``local-part@domain``, quoted if necessary.
 
     Raises:
-        InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), or a part contains
-            control characters.
+        InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), a part contains
+            control characters, or the address contains invisible characters.
     """
 
     display_name: str
@@ -84,10 +88,12 @@ class Address:
         object.__setattr__(self, "domain", _ascii_domain(self.domain))
         if not self.local_part:
             raise InvalidAddress('The part before the "@" is empty.')
+        if not self.local_part.isascii():
+            object.__setattr__(self, "local_part", _composed(self.local_part))
         object.__setattr__(self, "addr_spec", f"{_quoted_if_needed(self.local_part)}@{self.domain}")
         encoded = self.addr_spec.encode()
         if encoded.rindex(b"@") > MAX_LOCAL_PART:
-            raise InvalidAddress(f'The part before the "@" is longer than {MAX_LOCAL_PART} bytes.')
+            raise InvalidAddress(_TOO_LONG)
         if len(encoded) > MAX_ADDRESS:
             raise InvalidAddress(f"It is longer than {MAX_ADDRESS} bytes.")
 
@@ -109,8 +115,9 @@ Addresses = str | Address | Iterable[str | Address] | None
 def parse_line(text: str) -> tuple[Address, ...]:
     """Parse a line of addresses, separated by semicolons or commas: ``A <a@x>; b@y, "Doe, John" <j@z>``.
 
-    Empty items are skipped. Comments are ignored, except in a name, where people mean them as part of it
-    (``Doe John (IT) <j@x>``). A name must be quoted only if it contains a separator.
+    Empty items are skipped, as are white space and invisible characters around an address. Comments are ignored,
+    except in a name, where people mean them as part of it (``Doe John (IT) <j@x>``). A name must be quoted only if it
+    contains a separator.
 
     Raises:
         InvalidAddress: lists all invalid items, up to a hundred.
@@ -121,8 +128,6 @@ def parse_line(text: str) -> tuple[Address, ...]:
 def _parse(text: str) -> tuple[Address, ...]:
     if len(text) > MAX_LINE:
         raise InvalidAddress(f'The address line "{visible(text)}" is longer than {MAX_LINE:,} characters.')
-    if character := forbidden(text):
-        raise InvalidAddress(f'The address line "{visible(text)}" holds the control character {character}.')
     addresses: list[Address] = []
     problems = Problems()
     for item in _items(text):
@@ -169,20 +174,32 @@ def _items(line: str) -> Iterator[list[_Token]]:
     for match in _TOKEN.finditer(line):
         kind = str(match.lastgroup)
         if kind == "unpaired":  # the rest cannot be split: it is one invalid item
-            yield [*item, (kind, line[match.start() :])]
+            yield _trimmed([*item, (kind, line[match.start() :])])
             return
         in_angle = kind == "open" or (in_angle and kind != "close")
         if kind != "separator" or in_angle:
             item.append((kind, match[0]))
             continue
-        if _source_text(item):
+        if _source_text(item := _trimmed(item)):
             yield item
         item = []
-    if _source_text(item):
+    if _source_text(item := _trimmed(item)):
         yield item
 
 
+def _trimmed(item: list[_Token]) -> list[_Token]:
+    """Remove white space and invisible characters at the ends; they are not divided between tokens."""
+    if item:
+        kind, text = item[0]
+        item[0] = kind, without_start(text)
+        kind, text = item[-1]
+        item[-1] = kind, without_end(text)
+    return item
+
+
 def _parse_item(item: list[_Token]) -> Address:
+    if character := forbidden(_source_text(item)):
+        raise InvalidAddress(f"It holds the control character {character}.")
     kinds = [kind for kind, _ in item]
     if "unpaired" in kinds:
         raise InvalidAddress(f"The {item[-1][1][0]} is not closed or not opened.")
@@ -198,15 +215,15 @@ def _parse_item(item: list[_Token]) -> Address:
 
 
 def _display_name(tokens: list[_Token]) -> str:
-    return "".join(_unquote(text) if kind == "quoted" else text for kind, text in tokens)
+    return "".join(unquote(text) if kind == "quoted" else text for kind, text in tokens)
 
 
 def _source_text(tokens: list[_Token]) -> str:
-    return "".join([text for _, text in tokens]).strip()
+    return "".join([text for _, text in tokens])
 
 
 def _without_comments(tokens: list[_Token]) -> str:
-    return "".join([text for kind, text in tokens if kind != "comment"]).strip()
+    return without_margins("".join([text for kind, text in tokens if kind != "comment"]))
 
 
 def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
@@ -216,9 +233,33 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
     match = _ADDR_SPEC.fullmatch(spec)
     if match is None:
         raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
-    if (plain := match["plain"]) and not _DOT_ATOM.fullmatch(plain):
+    plain = match["plain"]
+    address = Address(display_name, unquote(match["quoted"]) if plain is None else plain, match["domain"])
+    if plain and not _DOT_ATOM.fullmatch(plain):  # last: quotes are of no use for an invisible character
         raise InvalidAddress(f'"{visible(plain)}" must be in double quotes before the "@".')
-    return Address(display_name, _unquote(match["quoted"]) if plain is None else plain, match["domain"])
+    return address
+
+
+def _composed(local_part: str) -> str:
+    if len(local_part) > 2 * MAX_LOCAL_PART:  # composition makes no text so much shorter
+        raise InvalidAddress(_TOO_LONG)
+    _reject_invisible(local_part)
+    return unicodedata.normalize("NFC", local_part)
+
+
+def _reject_invisible(text: str) -> None:
+    for position, character in enumerate(text):
+        if is_invisible(character) and not _joins_letters(text, position):
+            name = f"{code_point(character)} {unicodedata.name(character, '')}".rstrip()
+            raise InvalidAddress(f"It holds the invisible character {name}. Remove it, or type the address again.")
+
+
+def _joins_letters(text: str, position: int) -> bool:
+    """Return whether a zero-width joiner or non-joiner is where its script needs it (RFC 5892, appendix A)."""
+    try:
+        return idna.valid_contextj(text, position)
+    except ValueError:  # the character before it is not assigned
+        return False
 
 
 @lru_cache(maxsize=1024)  # converting a Unicode name takes 50 microseconds, and most recipients share a few domains
@@ -227,13 +268,18 @@ def _ascii_domain(domain: str) -> str:
         return _valid_literal(literal)
     if len(domain) > MAX_DOMAIN:
         raise InvalidAddress(f"The domain is longer than {MAX_DOMAIN} bytes.")
-    try:
-        name = domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        raise InvalidAddress(f'The domain "{visible(domain)}" cannot be converted (IDNA 2008): {error}.') from error
+    name = domain if domain.isascii() else _idna_domain(domain)
     if not all(map(_LABEL.fullmatch, name.split("."))):
         raise InvalidAddress(f'The domain "{visible(domain)}" is not valid.')
     return name
+
+
+def _idna_domain(domain: str) -> str:
+    _reject_invisible(domain)  # the conversion would remove most of these characters
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise InvalidAddress(f'The domain "{visible(domain)}" cannot be converted (IDNA 2008): {error}.') from error
 
 
 def _valid_literal(literal: re.Match[str]) -> str:
@@ -255,5 +301,6 @@ def _quote(text: str) -> str:
     return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
-def _unquote(quoted: str) -> str:
+def unquote(quoted: str) -> str:
+    """Return the text between the quotes of a quoted string, or the brackets of a comment."""
     return _QUOTED_PAIR.sub(r"\1", quoted[1:-1])

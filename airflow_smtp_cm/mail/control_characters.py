@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from airflow_smtp_cm.mail.invisible_characters import is_invisible
 from airflow_smtp_cm.shortening import shorten
 
 # A line end would start a new header or command (injection); other control characters are not allowed (RFC 5322,
@@ -14,13 +15,23 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def forbidden(text: str) -> str | None:
     """Return the first forbidden character in ``text``, such as ``U+000A``; None if there is none."""
     match = _FORBIDDEN.search(text)
-    return match and _name(match)
+    return match and code_point(match[0])
 
 
 def visible(text: str, limit: int = 200) -> str:
-    """Return ``text`` for an error message: forbidden characters by code point, at most ``limit`` characters."""
-    return _FORBIDDEN.sub(lambda match: f"<{_name(match)}>", shorten(text, limit))
+    """Return ``text`` for an error message, with at most ``limit`` characters of it.
+
+    Forbidden and invisible characters are replaced by their code points, such as ``<U+200B>``.
+    """
+    shown = shorten(text, limit)
+    if shown.isascii() and shown.isprintable():  # true for most texts
+        return shown
+    return "".join(
+        f"<{code_point(character)}>" if forbidden(character) or is_invisible(character) else character
+        for character in shown
+    )
 
 
-def _name(match: re.Match[str]) -> str:
-    return f"U+{ord(match[0]):04X}"
+def code_point(character: str) -> str:
+    """Return the code point of a character, such as ``U+000A``."""
+    return f"U+{ord(character):04X}"

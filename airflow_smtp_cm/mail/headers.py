@@ -39,14 +39,14 @@ def text_field(name: str, text: str) -> str:
 
     ASCII text is written unchanged if it can be read back unchanged; other text is written in encoded words.
     """
-    return _fold(name, _words(text))
+    return fold(name, _words(text))
 
 
 def address_field(name: str, addresses: Iterable[Address]) -> str:
     """Return From, To, Cc or Reply-To. Names are encoded in ASCII; a local part may be in UTF-8 (RFC 6532)."""
     *others, last = [_mailbox(address) for address in addresses]
     words = [word for mailbox in others for word in (*mailbox[:-1], f"{mailbox[-1]},")]
-    return _fold(name, [*words, *last])
+    return fold(name, [*words, *last])
 
 
 def date_field(date: datetime) -> str:
@@ -74,7 +74,7 @@ def attachment_fields(media_type: str, file_name: str) -> str:
     if _PLAIN_FILE_NAME.fullmatch(file_name) and "=?" not in file_name:
         name, file_names = file_name, [f'filename="{file_name}"']
     else:
-        name, file_names = "\r\n ".join(_encoded_words(file_name)), _file_name_parameters(file_name)
+        name, file_names = "\r\n ".join(encoded_words(file_name)), _file_name_parameters(file_name)
     disposition = ";\r\n ".join(["Content-Disposition: attachment", *file_names])
     return content_type_field(media_type, f'name="{name}"') + f"{disposition}\r\n"
 
@@ -90,12 +90,15 @@ def _file_name_parameters(file_name: str) -> list[str]:
     return [f"filename*{number}*={piece}" for number, piece in enumerate(pieces)]
 
 
+def phrase_words(name: str) -> Sequence[str]:
+    """Return the words of a name: a phrase in ASCII, or encoded words (RFC 2047, section 5 (3))."""
+    plain = name.isascii() and len(name) <= _LONGEST_PHRASE and "=?" not in name
+    return (phrase(name),) if plain else encoded_words(name)
+
+
 def _mailbox(address: Address) -> list[str]:
     name = address.display_name
-    if not name:
-        return [address.addr_spec]
-    plain = name.isascii() and len(name) <= _LONGEST_PHRASE and "=?" not in name
-    return [*((phrase(name),) if plain else _encoded_words(name)), f"<{address.addr_spec}>"]
+    return [*(phrase_words(name) if name else ()), f"<{address.addr_spec}>" if name else address.addr_spec]
 
 
 def _words(text: str) -> Sequence[str]:
@@ -103,11 +106,11 @@ def _words(text: str) -> Sequence[str]:
         words = _SINGLE_SPACE.split(text)
         if max(map(len, words)) <= _LONGEST_WORD:
             return words
-    return _encoded_words(text)
+    return encoded_words(text)
 
 
 @lru_cache(maxsize=256)  # names of senders and recipients, and subjects, are often the same
-def _encoded_words(text: str) -> tuple[str, ...]:
+def encoded_words(text: str) -> tuple[str, ...]:
     """Encode text in encoded words (RFC 2047); a character is never divided between two words."""
     words: list[str] = []
     data = text.encode()
@@ -120,7 +123,7 @@ def _encoded_words(text: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _fold(name: str, words: Iterable[str]) -> str:
+def fold(name: str, words: Iterable[str]) -> str:
     """Fold words into lines, with single spaces between them.
 
     The first word is always on the line of the name: mail programs differ in reading a first line without a value.

@@ -15,6 +15,7 @@ from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
 from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT, address_field, date_field, text_field
 from airflow_smtp_cm.mail.mime import render
+from airflow_smtp_cm.mail.structured_headers import addresses_in, is_structured, own_field
 from airflow_smtp_cm.problems import Problems
 
 if TYPE_CHECKING:
@@ -179,8 +180,9 @@ class MailMessage:
 
     @property
     def utf8_addresses(self) -> tuple[Address, ...]:
-        """The addresses that need SMTPUTF8 (RFC 6531), in any field."""
-        every = (self.from_email, *self.to, *self.cc, *self.bcc, *self.reply_to)
+        """The addresses that need SMTPUTF8 (RFC 6531), in any field or header."""
+        own = [address for name, value in self.headers.items() for address in addresses_in(name, value)]
+        every = (self.from_email, *self.to, *self.cc, *self.bcc, *self.reply_to, *own)
         return tuple(address for address in every if not address.local_part.isascii())
 
     def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Rendering:
@@ -222,7 +224,7 @@ class MailMessage:
         fields.append(f"Message-ID: {self.message_id}\r\n")
         fields += [f"{name}: {value}\r\n" for name, value in self.priority.fields]
         fields.append("MIME-Version: 1.0\r\n")
-        fields += [text_field(name, value) for name, value in self.headers.items()]
+        fields += [own_field(name, value) for name, value in self.headers.items()]
         return "".join(fields)
 
 
@@ -272,6 +274,10 @@ def _header_problems(name: str, value: str) -> Iterator[str]:
         yield f'The value of "{visible(name)}" contains the control character {character}.'
     elif (size := len(value.encode())) > MAX_TEXT:
         yield f'The value of "{visible(name)}" has {size:,} bytes; servers truncate or refuse more than {MAX_TEXT:,}.'
+    elif is_structured(name):
+        problems = Problems()
+        problems.attempt(own_field, name, value, field=f'The value of "{name}"')
+        yield from problems
 
 
 def _message_id(message_id: str | None) -> str | None:

@@ -6,15 +6,19 @@ With ``render_template_as_native_obj`` a template may be rendered as a number, a
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from numbers import Number
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_smtp_cm.mail.addresses import parse_line
+from airflow_smtp_cm.mail.attachments import expand
 from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.problems import Problems
+from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import MessageSourceType, locate_attachments, read_message
 
@@ -26,8 +30,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Replaces a missing sender, so that the other problems with the message are found, too.
-_PLACEHOLDER_SENDER = "nobody@sender.invalid"
+T = TypeVar("T")
+
+# Replaces addresses that cannot be read, so that the other problems with the message are found, too.
+_PLACEHOLDER = "nobody@placeholder.invalid"
+
+_BYTES = (bytes, bytearray, memoryview)
+# What missing values of floats, decimals and pandas become as text.
+_MISSING = re.compile(r"[+-]?s?nan|nat|<na>", re.IGNORECASE)
+# The text of a list or another collection: ['a@x', 'b@x'], [PosixPath('/a')], {'X-A': 'b'}, [].
+_TEXT_OF_A_LIST = re.compile(r"""\s*[\[({]\s*(?:(?:['"\[({]|\w+\().*)?[\])}]\s*""", re.DOTALL)
+
+OF_A_TEMPLATE = (
+    "A template returns text. Pass the output of the task itself (XComArg), or set "
+    "render_template_as_native_obj=True in the DAG."
+)
+"""What to do about a list or mapping that a template turned into text."""
 
 
 class MailFields(Protocol):
@@ -50,6 +68,8 @@ class MailFields(Protocol):
 FIELDS = tuple(MailFields.__annotations__)
 """The names of these fields."""
 
+_TEXTS = ("subject", "message_source", "html_content")
+
 
 def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) -> MailMessage:
     """Return the message made of the rendered fields; log a warning if its subject is empty.
@@ -57,7 +77,7 @@ def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) ->
     Raises:
         InvalidMessage: all problems with the message, the connection and the safety settings.
     """
-    if not text_of(fields.subject):
+    if fields.subject is None or fields.subject == "":
         logger.warning("The subject is empty.")  # SSIS's text (0x800291C6)
     return message_of(fields, hook, lambda sender: message_id_of(context, sender))
 
@@ -81,34 +101,43 @@ def message_of(
     """
     problems = Problems()
     attempt = problems.attempt
+
+    def field(name: str, read: Callable[[Any], T]) -> T | None:
+        return attempt(read, getattr(fields, name), field=name)
+
+    def addresses(name: str, read: Callable[[Any], T]) -> T | str:
+        found = field(name, read)
+        return _PLACEHOLDER if found is None else found
+
     manager = attempt(_connection_manager_of, hook, field="smtp_conn_id")
-    sender = text_of(fields.from_email) or (manager.from_email if manager else _PLACEHOLDER_SENDER)
+    sender = addresses("from_email", _sender_of) or (manager.from_email if manager else _PLACEHOLDER)
     if not sender:
         problems.append(
             f'from_email: No sender is set in the task, in the connection "{hook.smtp_conn_id}" or in [smtp_cm] '
             f"default_from."
         )
-    kind = attempt(MessageSourceType, fields.message_source_type, field="message_source_type")
-    text = attempt(read, kind, text_of(fields.message_source), field="message_source") if kind else None
-    attachments = attempt(locate_attachments, fields.attachments, field="attachments")
-    headers = attempt(_headers_of, fields.headers, field="headers")
+    kind = field("message_source_type", MessageSourceType)
+    source = field("message_source", text_of)
+    text = attempt(read, kind, source, field="message_source") if kind and source is not None else None
     message = attempt(
         lambda: MailMessage(
-            from_email=sender or _PLACEHOLDER_SENDER,
-            to=lines_of(fields.to),
-            cc=lines_of(fields.cc),
-            bcc=lines_of(fields.bcc),
-            reply_to=lines_of(fields.reply_to),
-            subject=text_of(fields.subject),
+            from_email=sender or _PLACEHOLDER,
+            to=addresses("to", lines_of),
+            cc=addresses("cc", lines_of),
+            bcc=addresses("bcc", lines_of),
+            reply_to=addresses("reply_to", lines_of),
+            subject=field("subject", text_of) or "",
             text=text,
-            html=text_of(fields.html_content),
+            html=field("html_content", text_of),
             priority=fields.priority,
-            attachments=attachments,
-            headers=headers,
-            message_id=message_id(sender or _PLACEHOLDER_SENDER),
+            attachments=field("attachments", _attachments_of),
+            headers=field("headers", _headers_of),
+            message_id=message_id(sender or _PLACEHOLDER),
         )
     )
-    permitted = attempt(lambda: hook.safety.permitted(message)) if message else None
+    permitted = None
+    if message and _PLACEHOLDER not in message.recipients:
+        permitted = attempt(lambda: hook.safety.permitted(message))
     if permitted is None or problems:
         raise InvalidMessage(*problems)
     return permitted
@@ -132,9 +161,40 @@ def _connection_manager_of(hook: SmtpCmHook) -> SmtpConnectionManager:
         raise InvalidMessage(str(error)) from error
 
 
+class NotText(NamedTuple):
+    """A value that a function returned as a text and that is not text."""
+
+    value: Any
+
+
+def returned(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields that a function returned: no template has rendered them, so a number is not a text."""
+    return {
+        name: value if name not in _TEXTS or isinstance(value, str | None) else NotText(value)
+        for name, value in fields.items()
+    }
+
+
 def text_of(value: Any) -> str:
-    """Return a field as text; None is empty text."""
-    return "" if value is None else str(value)
+    """Return a field as text; None is empty text.
+
+    Raises:
+        InvalidMessage: it is bytes, a missing value, such as NaN, or ``NotText``.
+    """
+    if isinstance(value, str | None):
+        return str(value or "")
+    if isinstance(value, NotText):
+        raise InvalidMessage(f"It must be text, not {kind_of(value.value)}.")
+    text = str(value)
+    if isinstance(value, _BYTES) or _MISSING.fullmatch(text):
+        raise InvalidMessage(f"It must be text, not {kind_of(value)}.")
+    return text
+
+
+def kind_of(value: Any) -> str:
+    """Return the type of a value for an error message, with the value if it is a number: ``float nan``."""
+    name = type(value).__name__
+    return f"{name} {value}" if isinstance(value, Number) else name
 
 
 def truth_of(value: Any) -> bool:
@@ -152,20 +212,72 @@ def truth_of(value: Any) -> bool:
 
 
 def lines_of(value: Any) -> str | list[str]:
-    """Return a field of addresses as one line or several; any other value becomes text that is not an address."""
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
-        return [str(line) for line in value]
-    return text_of(value)
+    """Return a field of addresses as one line or several.
+
+    Raises:
+        InvalidMessage: it is something else, or a list that a template turned into text.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, Iterable) and not isinstance(value, (str, Mapping, *_BYTES)):
+        return list(read_each(_line_of, value, InvalidMessage))
+    return _line_of(value)[0]
+
+
+def shown_line(value: Any) -> str:
+    """Return a field of addresses as one line, even if it is invalid."""
+    try:
+        lines = lines_of(value)
+    except InvalidMessage:
+        return str(value)
+    return lines if isinstance(lines, str) else "; ".join(lines)
+
+
+def _sender_of(value: Any) -> str:
+    return "" if value is None else _line_of(value)[0]
+
+
+def _line_of(value: Any) -> tuple[str]:
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, (str, *_BYTES))):
+        raise InvalidMessage(f"A line of addresses must be text, not {type(value).__name__}.")
+    line = text_of(value)
+    _reject_text_of_a_list(line, parse_line)
+    return (line,)
+
+
+def _attachments_of(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        _reject_text_of_a_list(value, expand)
+    return locate_attachments(value)
+
+
+def _reject_text_of_a_list(text: str, read: Callable[[str], object]) -> None:
+    """Raise an error if it is the text of a list, unless it can be read as what it is."""
+    if not _TEXT_OF_A_LIST.fullmatch(text):
+        return
+    try:
+        read(text)
+    except InvalidMessage as error:
+        raise InvalidMessage(f'It is the text of a list, "{visible(text)}", not a list. {OF_A_TEMPLATE}') from error
 
 
 def _headers_of(value: Any) -> dict[str, str]:
     """Return headers with text values.
 
     Raises:
-        InvalidMessage: they are not a mapping.
+        InvalidMessage: they are not a mapping, or a value is not text.
     """
     if not value:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidMessage(f'It must be a mapping such as {{"X-Report": "sales"}}, not {type(value).__name__}.')
-    return {str(name): text_of(text) for name, text in value.items()}
+        advice = f" {OF_A_TEMPLATE}" if isinstance(value, str) else ""
+        raise InvalidMessage(
+            f'It must be a mapping such as {{"X-Report": "sales"}}, not {type(value).__name__}.{advice}'
+        )
+    problems = Problems()
+    headers = {
+        str(name): problems.attempt(text_of, text, field=f'The value of "{visible(str(name))}"') or ""
+        for name, text in value.items()
+    }
+    problems.raise_as(InvalidMessage)
+    return headers

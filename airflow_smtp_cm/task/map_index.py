@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from airflow.providers.common.compat.sdk import redact
 
 from airflow_smtp_cm.shortening import shorten
-from airflow_smtp_cm.task.composition import lines_of, text_of
+from airflow_smtp_cm.task.composition import shown_line
 
 # Airflow's database stores at most 250 characters, and its UI shows fewer.
 _LONGEST_RECIPIENTS = 60
@@ -26,13 +26,12 @@ class LabelledFields(Protocol):
 
 def label_of(fields: LabelledFields) -> str:
     """Return recipients and subject, each shortened, on one line, with secrets masked."""
-    lines = lines_of(fields.to or fields.cc)
-    recipients = lines if isinstance(lines, str) else "; ".join(lines)
+    recipients = shown_line(fields.to or fields.cc)
     if isinstance(fields.messages, Sized):
         many = len(fields.messages)
         recipients = f"the recipients of {many:,} message{'' if many == 1 else 's'}"
     label = _short(recipients, _LONGEST_RECIPIENTS) or "hidden recipients"
-    subject = _short(text_of(fields.subject), _LONGEST_SUBJECT)
+    subject = _short("" if fields.subject is None else str(fields.subject), _LONGEST_SUBJECT)
     return f"{label}: {subject}" if subject else label
 
 

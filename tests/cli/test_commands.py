@@ -47,6 +47,17 @@ def test_test_logs_in_and_sends_a_message_with_to(airflow, server):
     assert server.outbox[-1].recipients == ("bob@corp.test",)
 
 
+def test_invisible_characters_around_the_address_are_removed(airflow, server):
+    connection = {"AIRFLOW_CONN_MAIL": server.airflow_connection(from_email="\ufeffalice@corp.test")}
+    outcome = airflow("smtp-cm", "test", "mail", "--to", "\ufeffbob@corp.test\u200b", **connection)
+    assert outcome.returncode == 0, outcome.stderr
+    assert (server.outbox[-1].sender, server.outbox[-1].recipients) == ("alice@corp.test", ("bob@corp.test",))
+
+    outcome = airflow("smtp-cm", "test", "mail", "--to", "bob\u200b@corp.test", **connection)
+    assert outcome.returncode == 1
+    assert "U+200B ZERO WIDTH SPACE" in outcome.stderr
+
+
 def test_failed_test_shows_the_reason_without_the_password(airflow, server):
     outcome = airflow("smtp-cm", "test", "mail", AIRFLOW_CONN_MAIL=server.airflow_connection(password="not-this-one"))
     assert outcome.returncode == 1

@@ -309,12 +309,21 @@ def test_spn_is_service_and_host(spn):
     assert problem.startswith("spn must be service/host")
 
 
-@pytest.mark.parametrize("address", ["nobody", "@", "a@", "@b", "a@b, c@d", "a@b\r\nBcc: c", "a@b\n"])
+@pytest.mark.parametrize("address", ["nobody", "@", "a@", "@b", "a@b, c@d", "a@b\r\nBcc: c", "a@b\0", "\ufeff"])
 def test_from_email_must_be_one_address(address):
     assert problems_of(from_email=address) == ("from_email must be one e-mail address.",)
 
 
-@pytest.mark.parametrize("address", ["a@b.example", "Doe, John <a@b.example>", "jürgen@bücher.example"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@b.example",
+        "Doe, John <a@b.example>",
+        "jürgen@bücher.example",
+        "a@b.example\r\n",
+        "\ufeffAnn\u00a0Doe <a@b.example>\u200b",
+    ],
+)
 def test_from_email_may_be_any_one_address(address):
     SmtpConnectionManager(smtp_server="mail", from_email=address).validate()
 

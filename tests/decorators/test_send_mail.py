@@ -1,9 +1,13 @@
 """The arguments of the decorator; the mail is tested with DAGs, in tests/operators."""
 
+from decimal import Decimal
+from math import nan
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_smtp_cm.decorators.send_mail import send_mail_task
+from tests.failing import fails_permanently
 
 
 def report():
@@ -29,3 +33,89 @@ def test_unknown_argument_is_an_error_when_the_dag_is_parsed():
 def test_the_text_comes_only_from_the_function():
     with pytest.raises(TypeError, match="'message_source'"):
         send_mail_task(message_source="Text")(report)()
+
+
+def send(value, **fields):
+    """Send what a function returns."""
+
+    def report():
+        return value
+
+    given = {"to": "bob@corp.test", "subject": "Hello"} | fields
+    send_mail_task(**given)(report)().operator.execute({})
+
+
+def refusal(value, **fields):
+    with fails_permanently() as caught:
+        send(value, **fields)
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (5, "int 5"),
+        (nan, "float nan"),
+        (Decimal("1.5"), "Decimal 1.5"),
+        (True, "bool True"),
+        (b"Text", "bytes"),
+        (None, "NoneType"),
+        (("Text",), "tuple"),
+    ],
+)
+def test_it_must_return_text_a_message_a_dict_or_a_list(value, kind):
+    problem = refusal(value)
+
+    assert problem.startswith("A function under @task.send_mail must return the text, ")
+    assert problem.endswith(f"; report returned an object of type {kind}.")
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("value", [5, nan, "Text", b"Text", None, []])
+def test_each_item_of_a_list_must_be_a_dict(value):
+    problem = refusal([value]).splitlines()[0]
+
+    assert problem == f"messages[0]: It must be a mapping, not {type(value).__name__}."
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("field", ["subject", "message_source", "html_content"])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(5, "int 5"), (nan, "float nan"), (b"Text", "bytes"), (["Text"], "list"), ({}, "dict")]
+)
+def test_texts_that_it_returns_must_be_text(field, value, kind):
+    """No template has rendered them, so a number is a mistake."""
+    problem = f"{field}: It must be text, not {kind}."
+
+    assert refusal({field: value}) == problem
+    assert refusal([{}, {field: value}]).splitlines()[0] == f"messages[1]: {problem}"
+    assert refusal({"messages": [{field: value}]}).splitlines()[0] == f"messages[0]: {problem}"
+
+
+@pytest.mark.usefixtures("server")
+def test_all_problems_with_what_it_returns_are_reported_at_once():
+    problems = refusal({"to": nan, "cc": b"a@x", "subject": 5, "message_source": b"Text", "priority": nan})
+
+    assert [problem.partition(":")[0] for problem in problems.splitlines()] == [
+        *("message_source", "to", "cc", "subject", "priority")
+    ]
+
+
+def test_own_arguments_may_be_numbers_of_native_templates(server):
+    send("Text", subject=2026)
+
+    assert server.outbox[0].message["Subject"] == "2026"
+
+
+def test_none_in_a_dict_is_the_value_of_the_decorator(server):
+    send({"message_source": "Text", "to": None, "subject": None, "priority": None, "cc": None}, priority="High")
+
+    (received,) = server.outbox
+    assert received.recipients == ("bob@corp.test",)
+    assert (received.message["Subject"], received.message["X-Priority"]) == ("Hello", "1")
+
+
+def test_none_as_messages_does_not_send_a_message_of_the_decorator(server):
+    assert refusal({"messages": None}) == "messages: It must be a list of mappings, not NoneType."
+    assert server.outbox == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from airflow_smtp_cm.mail.addresses import Address, parse_line, parse_lines
 from airflow_smtp_cm.mail.errors import InvalidAddress
 from tests.fuzz.addresses import check
-from tests.mail.strategies import addresses, controls
+from tests.mail.strategies import addresses, controls, invisible, white_space
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,16 @@ from tests.mail.strategies import addresses, controls
         ("a@sub_domain.x-y.example", [("", "a", "sub_domain.x-y.example")]),
         ("jürgen@x", [("", "jürgen", "x")]),
         ("\N{NO-BREAK SPACE}a@x ;\N{NO-BREAK SPACE}b@y", [("", "a", "x"), ("", "b", "y")]),
+        ("\r\n\ta@x \r\n;\tb@y\n,\nc@z\n", [("", "a", "x"), ("", "b", "y"), ("", "c", "z")]),
+        ("\N{ZERO WIDTH NO-BREAK SPACE}a@x", [("", "a", "x")]),
+        ("\N{ZERO WIDTH NO-BREAK SPACE}Ann <a@x>\N{ZERO WIDTH SPACE}\r\n", [("Ann", "a", "x")]),
+        ('\N{WORD JOINER}"Doe, Ann" <a@x>;\N{SOFT HYPHEN}', [("Doe, Ann", "a", "x")]),
+        ("Ann <\N{LEFT-TO-RIGHT MARK}a@x\N{RIGHT-TO-LEFT MARK}>", [("Ann", "a", "x")]),
+        ("(comment) \N{ZERO WIDTH SPACE}a@x", [("", "a", "x")]),
+        *[
+            (f"{name} <a@x>", [(name, "a", "x")])  # names may contain them
+            for name in ("\u2764\ufe0f\u200d\U0001f525", "Jean\N{NO-BREAK SPACE}Paul", "A\N{SOFT HYPHEN}nn")
+        ],
     ],
 )
 def test_reads(line, expected):
@@ -62,7 +72,19 @@ def test_reads(line, expected):
         ('""@x', '""@x', 'The part before the "@" is empty'),
         ("a..b@x", "a..b@x", '"a..b"'),
         (".a@x", ".a@x", '".a"'),
-        ("a\N{NO-BREAK SPACE}b@x", "a\N{NO-BREAK SPACE}b@x", "double quotes"),
+        ("a\N{NO-BREAK SPACE}b@x", "a<U+00A0>b@x", "invisible character U+00A0 NO-BREAK SPACE"),
+        ('"a\N{NO-BREAK SPACE}b"@x', '"a<U+00A0>b"@x', "invisible character U+00A0 NO-BREAK SPACE"),
+        ("a\N{ZERO WIDTH SPACE}@x", "a<U+200B>@x", "invisible character U+200B ZERO WIDTH SPACE. Remove it"),
+        ("Ann <a\N{RIGHT-TO-LEFT MARK}@x>", "Ann <a<U+200F>@x>", "invisible character U+200F RIGHT-TO-LEFT MARK"),
+        ("a@exam\N{SOFT HYPHEN}ple.com", "a@exam<U+00AD>ple.com", "invisible character U+00AD SOFT HYPHEN"),
+        ("a@x\N{ZERO WIDTH NO-BREAK SPACE}.com", "a@x<U+FEFF>.com", "invisible character U+FEFF ZERO WIDTH NO"),
+        ("a\N{ZERO WIDTH JOINER}b@x", "a<U+200D>b@x", "invisible character U+200D ZERO WIDTH JOINER"),
+        ("a\U000e1000\N{ZERO WIDTH NON-JOINER}b@x", "a\U000e1000<U+200C>b@x", "invisible character U+200C"),
+        ("\u2764\ufe0f@x", "\u2764<U+FE0F>@x", "invisible character U+FE0F VARIATION SELECTOR-16"),
+        ("a@x\U000e0fffy", "a@x<U+E0FFF>y", "invisible character U+E0FFF."),
+        ("a\r\nRCPT TO:<b@y>@x", "a<U+000D><U+000A>RCPT TO:<b@y>@x", "control character U+000D"),
+        ("\N{LINE SEPARATOR}a@x", "<U+2028>a@x", "control character U+2028"),
+        ("a@x\x1c", "a@x<U+001C>", "control character U+001C"),
         ("Sales: a@x", "Sales: a@x", '"Sales: a"'),
         ("a@", "a@", 'domain "" is not valid'),
         ("a@x.", "a@x.", 'domain "x." is not valid'),
@@ -104,7 +126,7 @@ def test_several_lines_and_addresses_become_one_list():
     assert parse_lines(["a@x; c@z", known]) == (Address("", "a", "x"), Address("", "c", "z"), known)
 
 
-@pytest.mark.parametrize("nothing", [None, "", [], [""], ["", " ; "]])
+@pytest.mark.parametrize("nothing", [None, "", [], [""], ["", " ; "], "\ufeff", "\u200b;\u00a0, \r\n"])
 def test_no_line_yields_no_address(nothing):
     assert parse_lines(nothing) == ()
 
@@ -125,11 +147,40 @@ def test_a_unicode_domain_becomes_ascii(domain, ascii_domain):
     assert address.addr_spec == f"a@{ascii_domain}"
 
 
+def test_a_joiner_is_accepted_where_the_words_of_its_script_need_it():
+    """RFC 5892, appendix A; IDNA 2008 has the same rule for domains."""
+    persian = "\u0646\u0627\u0645\u0647\N{ZERO WIDTH NON-JOINER}\u0627\u06cc"
+    sinhala = "\u0dc1\u0dca\N{ZERO WIDTH JOINER}\u0dbb\u0dd3"
+    read = parse_line(f"{persian}@{persian}.com; {sinhala}@{sinhala}.com")
+    assert [address.local_part for address in read] == [persian, sinhala]
+    assert [address.domain for address in read] == ["xn--mgba3gch31f060k.com", "xn--10cl1a0b660p.com"]
+
+
+@pytest.mark.parametrize(
+    ("decomposed", "composed"),
+    [
+        ("ju\u0308rgen", "j\u00fcrgen"),
+        ("e\u0323\u0302", "\u1ec7"),
+        ("\u1100\u1161", "\uac00"),
+        ("\u212a", "K"),  # KELVIN SIGN
+        ("\u037e", '";"'),  # GREEK QUESTION MARK
+        ("u\u0308" * 32, "\u00fc" * 32),  # longer than 64 bytes before its composition
+    ],
+)
+def test_a_local_part_is_sent_composed(decomposed, composed):
+    """RFC 6532, section 3.1."""
+    for address in (*parse_line(f"{decomposed}@x"), Address("", decomposed, "x")):
+        assert address.addr_spec == f"{composed}@x"
+        assert address == parse_line(f"{composed}@x")[0]
+
+
 def test_lengths_are_limited_as_in_rfc_5321():
     with pytest.raises(InvalidAddress, match="longer than 64 bytes"):
         parse_line(f"{'a' * 65}@x")
     with pytest.raises(InvalidAddress, match="longer than 64 bytes"):
         parse_line(f"{'ü' * 33}@x")
+    with pytest.raises(InvalidAddress, match="longer than 64 bytes"):
+        parse_line(f"{'u' + chr(0x308) * 1000}@x")
     assert parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 45])}")  # 254 bytes
     with pytest.raises(InvalidAddress, match="longer than 254 bytes"):
         parse_line(f"{'a' * 64}@{'.'.join(['d' * 47, 'd' * 47, 'd' * 47, 'd' * 46])}")
@@ -170,8 +221,33 @@ def test_a_written_address_is_parsed_as_the_same(known, separator):
 
 
 @given(addresses, controls, st.data())
-def test_a_control_character_is_rejected_in_any_place(address, control, data):
+def test_a_control_character_is_rejected_in_any_place_inside_an_address(address, control, data):
     line = str(address)
-    place = data.draw(st.integers(0, len(line)))
+    place = data.draw(st.integers(1, len(line) - 1))
     with pytest.raises(InvalidAddress, match=f"U\\+{ord(control):04X}"):
         parse_line(line[:place] + control + line[place:])
+
+
+margins = st.text(white_space | invisible, max_size=5)
+
+
+@given(st.lists(st.tuples(margins, addresses, margins)), st.sampled_from(";,"))
+def test_white_space_and_invisible_characters_around_addresses_are_removed(items, separator):
+    line = separator.join(f"{before}{address}{after}" for before, address, after in items)
+    assert parse_line(line) == tuple(address for _, address, _ in items)
+
+
+@given(addresses, st.text(invisible, max_size=5), st.text(invisible, max_size=5))
+def test_invisible_characters_are_also_removed_in_angle_brackets(address, before, after):
+    (read,) = parse_line(f"Ann <{before}{address.addr_spec}{after}>")
+    assert read.addr_spec == address.addr_spec
+
+
+@given(addresses, invisible, st.data())
+def test_an_invisible_character_inside_an_address_is_rejected_and_named(address, character, data):
+    spec = address.addr_spec
+    place = data.draw(st.integers(1, len(spec) - 1))
+    for line in (spec[:place] + character + spec[place:], f"Ann <{spec[:place]}{character}{spec[place:]}>"):
+        with pytest.raises(InvalidAddress, match=f"U\\+{ord(character):04X}") as caught:
+            parse_line(line)
+        assert character not in str(caught.value)

@@ -88,13 +88,13 @@ def test_all_problems_are_reported_together_each_with_its_field():
 @pytest.mark.parametrize(
     "fields",
     [
-        lambda text: {"from_email": f"{text} <a@x>"},
-        lambda text: {"from_email": f"{text}@x"},
+        lambda text: {"from_email": f"Ann {text} <a@x>"},
+        lambda text: {"from_email": f"a{text}@x"},
         lambda text: {"to": f'"{text}"@x'},
-        lambda text: {"to": ["a@x", f"a@{text}"]},
+        lambda text: {"to": ["a@x", f"a@x{text}y"]},
         lambda text: {"cc": f'"{text}" <a@x>'},
         lambda text: {"bcc": f"a@[{text}]"},
-        lambda text: {"reply_to": f"a@x {text}"},
+        lambda text: {"reply_to": f"a@x {text}y"},
         lambda text: {"subject": text},
         lambda text: {"headers": {"X-Own": text}},
         lambda text: {"headers": {f"X-{text}": "a"}},
@@ -213,6 +213,13 @@ def test_an_address_that_needs_smtputf8_is_an_error_without_it(line):
     with pytest.raises(Smtputf8Needed, match=r'"jürgen@xn--mnchen-3ya\.de" .* SMTPUTF8'):
         made.content(eight_bit=True, binary=True, utf8=False)
     assert made.content(eight_bit=True, binary=False, utf8=True).utf8
+
+
+@pytest.mark.parametrize("line", ["from_email", "to", "cc", "bcc", "reply_to"])
+def test_invisible_characters_at_the_ends_of_an_address_do_not_need_smtputf8(line):
+    made = message(**{line: "\ufeffAnn <ann@corp.example>\u200b\r\n"})
+    assert made.utf8_addresses == ()
+    assert getattr(made, line) in (Address("Ann", "ann", "corp.example"), (Address("Ann", "ann", "corp.example"),))
 
 
 def test_smtputf8_is_not_used_without_need():

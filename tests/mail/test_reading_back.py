@@ -39,7 +39,10 @@ def test_any_message_is_read_back_and_its_bytes_follow_the_rules_of_smtp(message
     whole.check(message, eight_bit=eight_bit)
 
 
-header_names = st.sampled_from(["X-Own", "x-a", "Bcc", "Content-Type", "X-", "Sub ject", "X:", ""]) | st.text()
+header_names = (
+    st.sampled_from(["X-Own", "x-a", "Bcc", "Content-Type", "X-", "Sub ject", "X:", "", "Errors-To", "List-Help"])
+    | st.text()
+)
 
 
 @given(header_names, lines | st.text(controls | st.characters()))

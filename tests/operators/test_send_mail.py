@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import re
+from decimal import Decimal
+from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -274,6 +277,22 @@ def test_attachments_arrive(server, tmp_path, write):
     assert {part.get_filename(): part.get_payload(decode=True) for part in attached} == files
 
 
+def test_white_space_and_invisible_characters_around_addresses_are_removed(server):
+    """Addresses are copied from mails and spreadsheets, and come from Variables, files and SQL."""
+    run(
+        from_email="\ufeffalice@corp.test\n",
+        to="\u2060bob@corp.test\u00ad\r\n; \u00a0carol@corp.test\n",
+        cc=["\tdave@corp.test\r\n"],
+        bcc="\u200eerin@corp.test\u200f",
+        reply_to="\ufeffDesk <desk@corp.test>",
+    )
+
+    (received,) = server.outbox
+    assert received.sender == "alice@corp.test"
+    assert received.recipients == tuple(f"{name}@corp.test" for name in ("bob", "carol", "dave", "erin"))
+    assert received.message["Reply-To"] == "Desk <desk@corp.test>"
+
+
 def test_values_of_native_templates_become_text_again(server):
     """With render_template_as_native_obj a template may make a number, a list or None."""
     run(
@@ -295,6 +314,12 @@ def test_values_of_native_templates_become_text_again(server):
     assert received.message["X-Try"] == "1"
     assert received.message["X-None"] == ""
     assert received.message.get_content() == "12.5\n"
+
+
+def test_line_that_only_looks_like_the_text_of_a_list_is_a_line(server):
+    run(to='["IT"] Desk <desk@corp.test>; bob@[192.0.2.1]')
+
+    assert server.outbox[0].recipients == ("desk@corp.test", "bob@[192.0.2.1]")
 
 
 def test_native_template_may_render_the_connection_id_as_a_number(server, define):
@@ -390,11 +415,71 @@ class TestInvalidMessages:
         assert problem.startswith(f'{field}: The address "{address}" is malformed. {MALFORMED}')
 
     @pytest.mark.parametrize("field", ["to", "cc", "bcc", "reply_to"])
-    @pytest.mark.parametrize(
-        "value", [5, {"a@x.test": 1}, [["a@x.test"]], ["a@x.test", None], b"a@x.test", [1], True]
-    )
-    def test_field_that_is_neither_a_line_nor_several(self, refusal, field, value):
+    @pytest.mark.parametrize("value", [5, [1], True])
+    def test_number_instead_of_an_address(self, refusal, field, value):
         assert MALFORMED in refusal(**{field: value})
+
+    @pytest.mark.parametrize("field", ["from_email", "to", "cc", "bcc", "reply_to"])
+    @pytest.mark.parametrize(
+        ("value", "kind"),
+        [
+            ({"a@x.test": 1}, "dict"),
+            ([["a@x.test"]], "list"),
+            (["a@x.test", None], "NoneType"),
+            (b"a@x.test", "bytes"),
+            (["a@x.test", b"b@x.test"], "bytes"),
+            (nan, "float nan"),
+            ([nan], "float nan"),
+        ],
+    )
+    def test_field_that_is_neither_a_line_nor_several(self, refusal, field, value, kind):
+        if field == "from_email" and isinstance(value, list):
+            kind = "list"
+        problem = refusal(**{field: value})
+
+        assert re.fullmatch(rf"{field}: (A line of addresses|It) must be text, not {kind}\.", problem)
+
+    @pytest.mark.parametrize("field", ["from_email", "to", "cc", "bcc", "reply_to", "attachments"])
+    @pytest.mark.parametrize(
+        "text",
+        ["['a@x.test', 'b@x.test']", '["a@x.test"]', "('a@x.test',)", "[]", "[PosixPath('/a')]", "{'a@x.test'}"],
+    )
+    def test_list_that_a_template_turned_into_text(self, refusal, field, text):
+        assert refusal(**{field: text}) == (
+            f'{field}: It is the text of a list, "{text}", not a list. A template returns text. Pass the output of '
+            "the task itself (XComArg), or set render_template_as_native_obj=True in the DAG."
+        )
+
+    def test_one_of_several_lines_that_a_template_turned_into_text(self, refusal):
+        problems = refusal(to=["['a@x.test', 'b@x.test']", "c@x.test", "[]", None]).splitlines()
+
+        assert ["It is the text of a list" in problem for problem in problems] == [True, True, False]
+
+    @pytest.mark.parametrize("field", ["subject", "message_source", "html_content"])
+    @pytest.mark.parametrize(
+        ("value", "kind"),
+        [
+            (b"Text", "bytes"),
+            (bytearray(b"Text"), "bytearray"),
+            (nan, "float nan"),
+            (Decimal("NaN"), "Decimal NaN"),
+        ],
+    )
+    def test_text_of_another_type(self, refusal, field, value, kind):
+        assert refusal(**{field: value}) == f"{field}: It must be text, not {kind}."
+
+    def test_header_of_another_type(self, refusal):
+        assert refusal(headers={"X-A": b"a", "X-B": nan, "X-C": 5}).splitlines() == [
+            'headers: The value of "X-A": It must be text, not bytes.',
+            'headers: The value of "X-B": It must be text, not float nan.',
+        ]
+
+    @pytest.mark.parametrize("field", ["from_email", "to", "cc", "bcc", "reply_to"])
+    def test_invisible_character_in_an_address(self, refusal, field):
+        assert refusal(**{field: "Bob <bob\u200b@corp.test>"}) == (
+            f'{field}: The address "Bob <bob<U+200B>@corp.test>" is malformed. {MALFORMED} It holds the invisible '
+            "character U+200B ZERO WIDTH SPACE. Remove it, or type the address again."
+        )
 
     def test_several_senders(self, refusal):
         assert refusal(from_email="a@x.test; b@x.test").startswith("from_email: 2 senders are specified")
@@ -488,6 +573,9 @@ class TestInvalidMessages:
     @pytest.mark.parametrize("headers", ["X-A: b", ["X-A"], 5, [("X-A", "b")]])
     def test_headers_that_are_not_a_mapping(self, refusal, headers):
         assert refusal(headers=headers).startswith("headers: It must be a mapping")
+
+    def test_headers_that_a_template_turned_into_text(self, refusal):
+        assert "Pass the output of the task itself (XComArg)" in refusal(headers="{'X-A': 'b'}")
 
     def test_headers_that_other_fields_set(self, refusal):
         assert refusal(headers={"Bcc": "a@x.test"}).startswith(

@@ -1,4 +1,4 @@
-"""The messages of a mail merge: the fields of each item replace the task's own."""
+"""The messages of a mail merge: the fields of each item replace the task's own, unless they are None."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.problems import MAX_PROBLEMS, Problems
-from airflow_smtp_cm.task.composition import FIELDS, lines_of, message_of, text_of
+from airflow_smtp_cm.task.composition import FIELDS, OF_A_TEMPLATE, message_of, shown_line, text_of
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import read_message
 
@@ -44,7 +44,7 @@ class Items:
 
     def __init__(self, task: MailFields, items: Any, context: Mapping[str, Any]) -> None:
         if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
-            advice = " Pass the output of the task itself, not a template of it." if isinstance(items, str) else ""
+            advice = f" {OF_A_TEMPLATE}" if isinstance(items, str) else ""
             raise InvalidMessage(f"messages: It must be a list of mappings, not {type(items).__name__}.{advice}")
         self._own = {name: getattr(task, name) for name in FIELDS}
         self._items = list(items)  # the output of mapped tasks is a lazy sequence
@@ -106,7 +106,7 @@ class Items:
     def name(self, index: int, hook: SmtpCmHook) -> tuple[str | None, tuple[str, ...]]:
         """Return the Message-ID and the lines of recipients, without composing the message."""
         item = self._items[index]
-        sender = text_of({**self._own, **item}["from_email"]) or hook.connection_manager.from_email
+        sender = text_of(self._merged(item)["from_email"]) or hook.connection_manager.from_email
         return message_id_of(self._context, sender, index), tuple(filter(None, self._lines(item)))
 
     def _fields(self, item: Any) -> MailFields:
@@ -114,9 +114,12 @@ class Items:
             raise InvalidMessage(f"It must be a mapping, not {type(item).__name__}.")
         if unknown := sorted(visible(str(name)) for name in item.keys() - set(FIELDS)):
             raise InvalidMessage(f"It has unknown keys: {', '.join(unknown)}. The fields are {', '.join(FIELDS)}.")
-        return SimpleNamespace(**{**self._own, **item})
+        return SimpleNamespace(**self._merged(item))
 
     def _lines(self, item: Any) -> tuple[str, ...]:
-        fields = {**self._own, **item} if isinstance(item, Mapping) else {}
-        lines = (lines_of(fields.get(name)) for name in ("to", "cc", "bcc"))
-        return tuple(line if isinstance(line, str) else "; ".join(line) for line in lines)
+        fields = self._merged(item) if isinstance(item, Mapping) else {}
+        return tuple(shown_line(fields.get(name)) for name in ("to", "cc", "bcc"))
+
+    def _merged(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the task's own fields with those of an item; None, as in a row of SQL, replaces nothing."""
+        return self._own | {name: value for name, value in item.items() if value is not None}

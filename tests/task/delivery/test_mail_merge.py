@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
+from math import nan
 from unittest.mock import ANY
 
 import pytest
@@ -15,6 +16,7 @@ from airflow_smtp_cm.smtp.bulk import GROUP
 from airflow_smtp_cm.smtp.errors import ConnectError
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
+from airflow_smtp_cm.task.composition import FIELDS
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress, _duration
 from airflow_smtp_cm.task.delivery.result import Failure, MessagesFailed
@@ -113,6 +115,48 @@ def test_fields_of_an_item_replace_those_of_the_task(server, run, tmp_path):
     assert [part.get_filename() for part in ben.message.iter_attachments()] == ["b.csv"]
 
 
+@pytest.mark.parametrize("field", FIELDS)
+def test_none_in_an_item_is_the_value_of_the_task(server, run, tmp_path, field):
+    """Rows of SQL have None for what is not set."""
+    (tmp_path / "a.csv").write_text("a")
+    own = {
+        "from_email": "alice@corp.test",
+        "to": "bob@corp.test",
+        "cc": "carol@corp.test",
+        "bcc": "dave@corp.test",
+        "subject": "Hello",
+        "priority": "High",
+        "message_source_type": "FileConnection",
+        "message_source": str(tmp_path / "a.csv"),
+        "html_content": "<p>Hello",
+        "attachments": str(tmp_path / "a.csv"),
+        "reply_to": "desk@corp.test",
+        "headers": {"X-Report": "sales"},
+    }
+    assert own.keys() == set(FIELDS)
+    run([{}, {field: None}], **own)
+
+    first, second = server.outbox
+    assert (second.sender, second.recipients) == (first.sender, first.recipients)
+    changing = {"date", "message-id", "content-type"}
+    assert [(name, value) for name, value in second.message.items() if name.lower() not in changing] == [
+        (name, value) for name, value in first.message.items() if name.lower() not in changing
+    ]
+    parts = [
+        [part.get_payload() for part in mail.message.walk() if not part.is_multipart()] for mail in (first, second)
+    ]
+    assert parts[0] == parts[1]
+
+
+def test_item_that_has_only_none_is_a_message_of_the_task(server, run):
+    """It has the same recipients in the record: the second run is a retry that sends nothing."""
+    run([dict.fromkeys(FIELDS)], to="bob@corp.test", subject="Hello")
+    run([{"to": "bob@corp.test"}])
+
+    assert len(server.outbox) == 1
+    assert server.outbox[0].message["Subject"] == "Hello"
+
+
 def test_result_has_the_number_of_sent_messages_and_no_list_of_them(server, run):
     result = run(numbered(50))
 
@@ -176,8 +220,9 @@ def test_disabled_task_sends_no_message(server, run):
     ("messages", "kind"), [("[{'to': 'a@x.test'}]", "str"), ({"to": "a@x.test"}, "dict"), (5, "int")]
 )
 def test_value_that_is_not_a_list_is_an_error(server, run, messages, kind):
-    with fails_permanently(match=rf"^messages: It must be a list of mappings, not {kind}\."):
+    with fails_permanently(match=rf"^messages: It must be a list of mappings, not {kind}\.") as caught:
         run(messages)
+    assert ("Pass the output of the task itself (XComArg)" in str(caught.value)) == (kind == "str")
 
     assert server.outbox == []
 
@@ -198,20 +243,26 @@ def test_all_problems_are_reported_with_the_index_before_anything_is_sent(server
         {"to": "carl"},
         "dave@corp.test",
         {"recipient": "a@x", "from": "b@x"},
+        {"to": "eve@corp.test", "subject": "a\nb"},
     ]
     with fails_permanently() as caught:
-        run([*messages, {"to": "eve@corp.test", "subject": "a\nb"}])
+        run([*messages, {"to": [None], "subject": b"Hi", "html_content": nan}])
 
     problems = str(caught.value).splitlines()
     assert [problem.partition(":")[0] for problem in problems[:-1]] == [
-        f"messages[{index}]" for index in (2, 3, 4, 5)
+        f"messages[{index}]" for index in (2, 3, 4, 5, 6, 6, 6)
     ]
     assert 'messages[2]: to: The address "carl" is malformed.' in problems[0]
     assert problems[1] == "messages[3]: It must be a mapping, not str."
     assert problems[2].startswith(
         "messages[4]: It has unknown keys: from, recipient. The fields are from_email, to, "
     )
-    assert problems[-1] == "Invalid messages: 4 of 6. No message was sent in this try."
+    assert problems[4:-1] == [
+        "messages[6]: to: A line of addresses must be text, not NoneType.",
+        "messages[6]: subject: It must be text, not bytes.",
+        "messages[6]: html_content: It must be text, not float nan.",
+    ]
+    assert problems[-1] == "Invalid messages: 5 of 7. No message was sent in this try."
     assert server.outbox == []
 
 

@@ -1,0 +1,37 @@
+"""Fields of a task as text and lines; whole messages are tested with the operator, in tests/operators."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_smtp_cm.mail.addresses import parse_lines
+from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.task.composition import lines_of, shown_line
+from tests.mail.strategies import addresses
+
+written = st.lists(addresses.map(str), max_size=3)
+
+
+@given(written, st.sampled_from([list, tuple, lambda lines: set(lines) or []]))
+def test_list_of_addresses_is_read_and_its_text_is_rejected_with_advice(lines, collection):
+    assert sorted(map(str, parse_lines(lines_of(collection(lines))))) == sorted(
+        map(str, parse_lines(list(collection(lines))))
+    )
+    with pytest.raises(InvalidMessage, match="Pass the output of the task itself"):
+        lines_of(str(collection(lines)))
+
+
+@given(written)
+def test_line_of_addresses_is_not_taken_for_the_text_of_a_list(lines):
+    line = "; ".join(lines)
+    assert lines_of(line) == line
+
+
+@given(st.recursive(st.none() | st.floats() | st.binary() | st.text(), lambda items: st.lists(items, max_size=3)))
+def test_any_value_is_read_or_rejected_and_can_be_shown(value):
+    try:
+        lines = lines_of(value)
+    except InvalidMessage:
+        lines = []
+    assert isinstance(lines, str) or all(isinstance(line, str) for line in lines)
+    assert isinstance(shown_line(value), str)
