@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, overload
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_smtp_cm.characters.invisible import without_margins
 from airflow_smtp_cm.mail.addresses import Address, parse_line
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
-from airflow_smtp_cm.mail.invisible_characters import without_margins
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.smtp.errors import SettingsError

@@ -9,8 +9,8 @@ import socket
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_smtp_cm.characters.control import forbidden
 from airflow_smtp_cm.decorators.send_mail import send_mail_task
-from airflow_smtp_cm.mail.control_characters import forbidden
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
@@ -86,7 +86,11 @@ def notifier_on_asyncio(fields, context):
     asyncio.run(main())
 
 
-WAYS = [operator, one_of_several, decorator, notifier, notifier_on_asyncio]
+NOTIFIERS = [notifier, notifier_on_asyncio]
+WAYS = [operator, one_of_several, decorator, *NOTIFIERS]
+# What a notifier repairs instead, because an alert must not be lost.
+REPAIRED = ("subject", "headers", *BODIES)
+REJECTED = [(way, place) for way in WAYS for place in PLACES if way not in NOTIFIERS or place not in REPAIRED]
 
 
 @pytest.fixture
@@ -111,8 +115,7 @@ def test_error_of_a_switch_shows_no_control_characters():
 
 
 @pytest.mark.usefixtures("never_connected")
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize(("way", "place"), REJECTED, ids=lambda value: getattr(value, "__name__", value))
 def test_control_characters_are_rejected_before_the_client_connects(way, place):
     fine = "/etc/hostname" if "attach" in place or "file" in place else FINE.get(place, "bob@corp.test")
     for control in UNSENDABLE if place in BODIES else CONTROLS:
@@ -124,3 +127,15 @@ def test_control_characters_are_rejected_before_the_client_connects(way, place):
             with pytest.raises((AirflowFailException, InvalidMessage)) as caught:
                 way(fields, {"text": text})
             assert not forbidden(str(caught.value).replace("\n", ""))
+
+
+@pytest.mark.parametrize("place", REPAIRED)
+@pytest.mark.parametrize("way", NOTIFIERS, ids=lambda way: way.__name__)
+def test_notifier_sends_its_texts_without_control_characters(server, way, place):
+    for control in CONTROLS:
+        fields = {"to": "bob@corp.test", "subject": "Hello"} | PLACES[place]("{{ text }}")
+        way(fields, {"text": f"Text{control}Bcc: eve@evil.test"})
+
+        received = server.outbox.pop()
+        assert received.recipients == ("bob@corp.test",)
+        assert received.message["Bcc"] is None

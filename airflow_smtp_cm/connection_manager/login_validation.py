@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.mail.control_characters import visible
+from airflow_smtp_cm.characters.control import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString, ipv6_address
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, CONNECTION_TYPE, PORT
 from airflow_smtp_cm.connection_manager.properties import Properties, changed
 from airflow_smtp_cm.connection_manager.unknown_keys import problem_with, schema_problem
 from airflow_smtp_cm.connection_manager.validation import WINDOWS_OR_ANONYMOUS, problems_of
-from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.errors import SettingsError
 from airflow_smtp_cm.smtp.settings import (

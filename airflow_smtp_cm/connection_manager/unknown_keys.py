@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
-from airflow_smtp_cm.mail.control_characters import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

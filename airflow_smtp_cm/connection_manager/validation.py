@@ -7,6 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.characters.control import forbidden
+from airflow_smtp_cm.characters.invisible import without_margins
 from airflow_smtp_cm.connection_manager.connection_string import port_problem
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, PORT
 from airflow_smtp_cm.connection_manager.login_validation import password_problems, user_name_problems
@@ -132,9 +134,6 @@ def _is_too_long(name: str, value: object) -> bool:
 
 
 def _is_one_address(line: str) -> bool:
-    from airflow_smtp_cm.mail.control_characters import forbidden  # noqa: PLC0415 - slow to import, needed only here
-    from airflow_smtp_cm.mail.invisible_characters import without_margins  # noqa: PLC0415
-
     address = without_margins(line)
     return _ADDRESS.fullmatch(address) is not None and not forbidden(address)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_TYPE
-from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.safety import SafetySettings
 from airflow_smtp_cm.smtp.errors import SmtpError
 

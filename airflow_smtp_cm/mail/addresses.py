@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import idna
 
-from airflow_smtp_cm.mail.control_characters import code_point, forbidden, visible
+from airflow_smtp_cm.characters.control import code_point, forbidden, visible
+from airflow_smtp_cm.characters.invisible import is_invisible, without_end, without_margins, without_start
 from airflow_smtp_cm.mail.errors import InvalidAddress
-from airflow_smtp_cm.mail.invisible_characters import is_invisible, without_end, without_margins, without_start
 from airflow_smtp_cm.problems import Problems, read_each
 
 __all__ = ["Address", "parse_line", "parse_lines"]

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
 
-from airflow_smtp_cm.mail.control_characters import forbidden, visible
+from airflow_smtp_cm.characters.control import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAttachment, SourceChanged
 from airflow_smtp_cm.problems import Problems, read_each
 

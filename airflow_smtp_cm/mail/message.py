@@ -9,9 +9,9 @@ from email.utils import make_msgid
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.characters.control import forbidden, visible
 from airflow_smtp_cm.mail.addresses import parse_lines
 from airflow_smtp_cm.mail.attachments import expand
-from airflow_smtp_cm.mail.control_characters import forbidden, visible
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
 from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT, address_field, date_field, text_field
 from airflow_smtp_cm.mail.mime import render

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.addresses import COMMENT, QUOTED, parse_line, unquote
-from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.headers import MAX_LINE, address_field, encoded_words, fold, phrase_words, text_field
 

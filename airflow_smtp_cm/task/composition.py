@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.addresses import parse_line
 from airflow_smtp_cm.mail.attachments import expand
-from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.problems import Problems, read_each

@@ -17,8 +17,8 @@ from airflow.providers.common.compat.sdk import (
     Variable,
 )
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.attachments import ONE_ITEM, sources
-from airflow_smtp_cm.mail.control_characters import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.problems import read_each
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from unicodedata import is_normalized
 
+from airflow_smtp_cm.characters.control import forbidden
+from airflow_smtp_cm.characters.invisible import is_invisible
 from airflow_smtp_cm.mail.addresses import parse_line
-from airflow_smtp_cm.mail.control_characters import forbidden
 from airflow_smtp_cm.mail.errors import InvalidAddress
-from airflow_smtp_cm.mail.invisible_characters import is_invisible
 from airflow_smtp_cm.smtp.commands import rcpt_command
 from tests.fuzz import inputs
 

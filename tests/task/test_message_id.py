@@ -55,7 +55,7 @@ def test_there_is_none_outside_a_task():
     assert message_id_of({}, "a@corp.test") is None
 
 
-@pytest.mark.parametrize("sender", ["", None, "nobody", "a@x.test; b@y.test", "a@x.test\n", "a@b c.test"])
+@pytest.mark.parametrize("sender", ["", None, "nobody", "a@x.test; b@y.test", "a@x.test\nb", "a@b c.test"])
 def test_there_is_none_for_an_invalid_sender(sender):
     """The problem is reported when the message is built."""
     assert message_id_of(context(), sender) is None

@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.mail.control_characters import visible
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.problems import MAX_PROBLEMS, Problems
 from airflow_smtp_cm.task.composition import FIELDS, OF_A_TEMPLATE, message_of, shown_line, text_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from airflow_smtp_cm.mail.invisible_characters import is_invisible
+from airflow_smtp_cm.characters.invisible import is_invisible
 from airflow_smtp_cm.shortening import shorten
 
 # A line end would start a new header or command (injection); other control characters are not allowed (RFC 5322,
