@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WHITE_SPACE = " \t\r\n"
 # Cf, format controls: zero-width characters, byte order mark, marks of direction, soft hyphen, tags.
 # Zs, blanks: no reader can tell a no-break space from U+0020.
-# Control characters (Cc), line separators (Zl, Zp) and surrogates (Cs) are not allowed anywhere: control_characters.
+# Control characters (Cc), line separators (Zl, Zp) and surrogates (Cs) are not allowed anywhere: see ``control``.
 _INVISIBLE = ("Cf", "Zs")
 # Variation selectors, fillers, the grapheme joiner, and code points that are reserved for more of them. Their
 # categories (Mn, Lo, Cn) have visible characters, too, so they are listed (Unicode, Default_Ignorable_Code_Point).

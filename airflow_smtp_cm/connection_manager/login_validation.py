@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.characters.control import visible
+from airflow_smtp_cm.characters.control import code_point, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def user_name_problems(username: str, *, with_password: bool) -> Iterator[str]:
     shown = visible(username)
     parts = _SEPARATORS.split(username)
     if character := next((character for character in username if not character.isprintable()), None):
-        yield f"The user name contains the control or invisible character {_code_point(character)}." + (
+        yield f"The user name contains the control or invisible character {code_point(character)}." + (
             r' In JSON, a backslash is written twice: "DOMAIN\\user".' if _is_escape(username, character) else ""
         )
     if any(part != part.strip(" ") for part in parts):
@@ -59,7 +59,7 @@ def password_problems(password: str) -> Iterator[str]:
     for end, character in (("begins", password[0]), ("ends", password[-1])):
         if unicodedata.category(character) in _INVISIBLE:
             yield (
-                f"The password {end} with the control or invisible character {_code_point(character)}: remove it. "
+                f"The password {end} with the control or invisible character {code_point(character)}: remove it. "
                 f"Files often end with a line end, U+000A."
             )
     if any(unicodedata.category(character) == "Cs" for character in password):
@@ -69,7 +69,3 @@ def password_problems(password: str) -> Iterator[str]:
 def _is_escape(username: str, character: str) -> bool:
     r"""Whether a backslash that JSON has read as an escape, as in ``"CORP\reports"``, is the likely cause."""
     return character in _ESCAPES_OF_JSON and character in username.strip()
-
-
-def _code_point(character: str) -> str:
-    return f"U+{ord(character):04X}"

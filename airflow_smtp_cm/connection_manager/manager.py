@@ -11,7 +11,6 @@ from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString, ipv6_address
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, CONNECTION_TYPE, PORT
 from airflow_smtp_cm.connection_manager.properties import Properties, changed
-from airflow_smtp_cm.connection_manager.unknown_keys import problem_with, schema_problem
 from airflow_smtp_cm.connection_manager.validation import WINDOWS_OR_ANONYMOUS, problems_of
 from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.errors import SettingsError
@@ -237,6 +236,11 @@ class _Reading:
 
     def _check_unknown(self, extras: dict[str, Any], conn: Any) -> None:
         """Report unknown fields that are mistakes as problems, and warn about the others."""
+        if not extras and not conn.schema:
+            return
+        # Most connections have none, and every start of Airflow imports this module.
+        from airflow_smtp_cm.connection_manager.unknown_keys import problem_with, schema_problem  # noqa: PLC0415
+
         problems = {key: problem_with(key) for key, value in extras.items() if value not in (None, "")}
         if conn.schema:
             problems["schema"] = schema_problem(conn.schema)
