@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,14 @@ if AIRFLOW >= (3, 1):
 
 if AIRFLOW >= (3, 0):
     from airflow.sdk.definitions.dag import _run_task
+    from airflow.sdk.execution_time import supervisor
 else:
     import airflow.providers.fab.auth_manager.models  # noqa: F401 - the table of users, to which notes of tasks refer
     from airflow.models.dag import _run_task
+
+if (3, 0) <= AIRFLOW < (3, 3):
+    # As Airflow 3.3 does itself. To make this API anew for each task takes most of the time of dag.test().
+    supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
 
 # Where a task's Connection finds what masks secrets.
 if AIRFLOW >= (3, 1):
