@@ -36,7 +36,7 @@ def user_name_problems(username: str, *, with_password: bool) -> Iterator[str]:
             r' In JSON, a backslash is written twice: "DOMAIN\\user".' if _is_escape(username, character) else ""
         )
     if any(part != part.strip(" ") for part in parts):
-        yield f"The user name has a blank at one of its ends, or beside its backslash or @: {shown}."
+        yield f"The user name has a space at one of its ends, or beside its backslash or @: {shown}."
     if username.count("\\") > 1:
         yield rf"The user name {shown} has more than one backslash: write DOMAIN\user. Only JSON needs two."
     elif not all(part.strip() for part in parts):
