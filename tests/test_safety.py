@@ -99,6 +99,58 @@ WAYS_THAT_CONNECT = [
 
 
 @pytest.mark.parametrize("send", [*WAYS_THAT_CONNECT, send_by_client])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *[
+            "AIRFLOW__SMTP_CM__REDIRECT_TO",
+            "AIRFLOW__SMTP_CM__redirect_all_to",
+            "AIRFLOW__SMTP_CM__REDIRECT_ALL_TO_CMD",
+        ],
+        *["AIRFLOW__SMTPCM__REDIRECT_ALL_TO", "AIRFLOW_SMTP_CM__REDIRECT_ALL_TO", "AIRFLOW__SMTP_CM_REDIRECT_ALL_TO"],
+        "AIRFLOW__AIRFLOW_SMTP_CM__REDIRECT_ALL_TO",
+    ],
+)
+def test_nothing_is_sent_if_an_option_is_misspelt_in_the_environment(unreachable, monkeypatch, variable, send):
+    monkeypatch.setenv(variable, "staging@corp.test")
+
+    with pytest.raises((InvalidMessage, SettingsError, AirflowFailException), match=f"unknown option {variable}:"):
+        send()
+
+
+@pytest.mark.parametrize(
+    ("section", "option"),
+    [
+        ("smtp_cm", "redirect_to"),
+        ("smtp-cm", "redirect_all_to"),
+        ("SMTP_CM", "default_from"),
+        ("airflow_smtp_cm", "x"),
+    ],
+)
+def test_misspelt_option_in_the_configuration_file_is_an_error(monkeypatch, section, option):
+    for name, value in (("smtp_cm", "default_from"), (section, option)):
+        if not conf.has_section(name):
+            conf.add_section(name)
+            monkeypatch.setitem(conf._sections, name, conf._sections[name])
+        conf.set(name, value, "staging@corp.test")
+
+    with pytest.raises(SettingsError) as caught:
+        SafetySettings.from_config()
+
+    (problem,) = caught.value.problems
+    assert f"unknown option [{section}] {option}:" in problem
+
+
+@pytest.mark.parametrize("text", [",", ";", " ; ", "\ufeff", "\u200b;"])
+@pytest.mark.parametrize("option", ["redirect_all_to", "allowed_recipient_domains"])
+def test_restriction_that_contains_nothing_is_an_error(configure, option, text):
+    configure(**{option: text})
+
+    with pytest.raises(SettingsError, match=rf"\[smtp_cm\] {option}: "):
+        SafetySettings.from_config()
+
+
+@pytest.mark.parametrize("send", [*WAYS_THAT_CONNECT, send_by_client])
 def test_redirected_message_goes_nowhere_else_and_names_its_original_recipients(server, configure, send):
     configure(redirect_all_to="Staging <staging@corp.test>; ops@corp.test")
     send(to="Bob <bob@corp.test>", cc="carol@corp.test", bcc="dave@corp.test")
