@@ -130,8 +130,8 @@ def _unknown_options() -> Iterator[str]:
     shown += filter(_LIKE_VARIABLE.fullmatch, os.environ.keys() - known)
     for name in sorted(shown):
         yield (
-            f"Airflow's configuration has the unknown option {visible(name)}: the options of [{_SECTION}] are "
-            f"{', '.join(_OPTIONS)}; in the environment, AIRFLOW__{_SECTION.upper()}__{_OPTIONS[0].upper()} and so on."
+            f"Airflow's configuration has the unknown option {visible(name)}. The options of [{_SECTION}] are "
+            f"{', '.join(_OPTIONS)}; in the environment, {', '.join(sorted(known))}."
         )
 
 

@@ -1,6 +1,7 @@
 """Safety settings: restrictions on all mail of a deployment."""
 
 import asyncio
+from configparser import ConfigParser
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -13,6 +14,7 @@ from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.safety import SafetySettings
 from airflow_smtp_cm.smtp.errors import SettingsError
 from tests.airflow_versions import since_3_1
 from tests.connections import connection
@@ -111,10 +113,11 @@ WAYS_THAT_CONNECT = [
         "AIRFLOW__AIRFLOW_SMTP_CM__REDIRECT_ALL_TO",
     ],
 )
-def test_nothing_is_sent_if_an_option_is_misspelt_in_the_environment(unreachable, monkeypatch, variable, send):
+@pytest.mark.usefixtures("unreachable")
+def test_nothing_is_sent_if_an_option_is_misspelt_in_the_environment(monkeypatch, variable, send):
     monkeypatch.setenv(variable, "staging@corp.test")
 
-    with pytest.raises((InvalidMessage, SettingsError, AirflowFailException), match=f"unknown option {variable}:"):
+    with pytest.raises((InvalidMessage, SettingsError, AirflowFailException), match=rf"unknown option {variable}\."):
         send()
 
 
@@ -128,17 +131,15 @@ def test_nothing_is_sent_if_an_option_is_misspelt_in_the_environment(unreachable
     ],
 )
 def test_misspelt_option_in_the_configuration_file_is_an_error(monkeypatch, section, option):
-    for name, value in (("smtp_cm", "default_from"), (section, option)):
-        if not conf.has_section(name):
-            conf.add_section(name)
-            monkeypatch.setitem(conf._sections, name, conf._sections[name])
-        conf.set(name, value, "staging@corp.test")
+    file = ConfigParser()
+    file.read_dict({"smtp_cm": {"default_from": "a@corp.test"}, "smtp": {"x": "y"}} | {section: {option: "x"}})
+    monkeypatch.setattr("airflow_smtp_cm.safety.conf", file)
 
     with pytest.raises(SettingsError) as caught:
         SafetySettings.from_config()
 
     (problem,) = caught.value.problems
-    assert f"unknown option [{section}] {option}:" in problem
+    assert f"unknown option [{section}] {option}." in problem
 
 
 @pytest.mark.parametrize("text", [",", ";", " ; ", "\ufeff", "\u200b;"])

@@ -238,7 +238,7 @@ def test_all_problems_are_reported_at_once():
     ],
 )
 def test_key_that_is_nearly_right_or_sets_tls_or_a_login_elsewhere_is_an_error(item, caplog):
-    """Otherwise mail would be sent unencrypted or anonymously. The key may be a part of a password: it is not shown."""
+    """Otherwise mail would be sent unencrypted or anonymously. The key is not shown: it may be of a password."""
     (problem,) = problems_with(f"SmtpServer=mail;{item};")
 
     assert problem.startswith("Item 2 of the connection string has a key that SSIS does not have")
