@@ -17,6 +17,7 @@ SECRET = "correct horse"
         (r"CORP\reports", f"\u00a0{SECRET}", "that the password begins or ends with a blank?"),
         (r"CORP\reports", f"'{SECRET}'", "that the password is in quotation marks?"),
         (r"CORP\reports", "correct\u200bhorse", "that the password contains an invisible character?"),
+        ("CORP\u00a5reports", SECRET, "that the user name has a currency sign instead of a backslash?"),
         ("'reports'", SECRET, "that the user name is in quotation marks?"),
         (r"CORP\a@corp.example", SECRET, "that the user name has both a domain and a suffix?"),
         ("CORP/a@corp.example", f'"{SECRET}"', "has a slash and that the password is in quotation marks?"),
