@@ -113,6 +113,8 @@ def typing_doubt(identity: Identity) -> str:
     username, password = identity.username or "", identity.password or ""
     if "\\" in username and "@" in username:
         doubts.append("the user name has both a domain and a suffix")
+    if "\\" not in username and any(sign in username for sign in "¥₩"):
+        doubts.append("the user name has a currency sign instead of a backslash")
     if "/" in username and password:
         doubts.append("the user name has a slash")
     if password != password.strip():

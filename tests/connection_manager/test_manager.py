@@ -615,6 +615,12 @@ def test_unknown_fields_are_ignored_with_a_warning_that_names_them(caplog):
     )
 
 
+def test_settings_in_an_object_of_the_extra_are_an_error_and_no_value_is_shown():
+    (problem,) = problems_of_connection(extra={"smtp_cm": {"enable_ssl": True, "keytab": SECRET}})
+
+    assert problem == 'The extra has no key "smtp_cm": put what it contains into the extra itself.'
+
+
 def test_all_settings_that_are_nearly_right_are_errors_and_no_value_is_shown(caplog):
     problems = problems_of_connection(
         schema="https",

@@ -17,6 +17,7 @@ SECRET = "correct horse"
         (r"CORP\reports", f"\u00a0{SECRET}", "the password begins or ends with a space."),
         (r"CORP\reports", f"'{SECRET}'", "the password is in quotation marks."),
         (r"CORP\reports", "correct\u200bhorse", "the password contains an invisible character."),
+        ("CORP\u00a5reports", SECRET, "the user name has a currency sign instead of a backslash."),
         ("'reports'", SECRET, "the user name is in quotation marks."),
         (r"CORP\a@corp.example", SECRET, "the user name has both a domain and a suffix."),
         ("CORP/a@corp.example", f'"{SECRET}"', "has a slash, and the password is in quotation marks."),
