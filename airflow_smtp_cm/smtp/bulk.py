@@ -159,7 +159,7 @@ class Bulk:
                 yield from self._send_with_pause(60 / self._throttle.messages_per_minute)
             elif not wire.pipelining or self._all_or_nothing:
                 yield from self._send_one_by_one()
-            elif "CHUNKING" in wire.extensions:
+            elif wire.chunking:
                 yield from self._send_in_groups()
             else:
                 yield from self._send_with_data()
