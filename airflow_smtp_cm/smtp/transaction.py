@@ -1,11 +1,12 @@
 """One mail transaction: the envelope, the content, the final reply, and what is certain if the session breaks.
 
-How it works. What the server offers decides how a message is sent:
+How it works. What the server offers decides how a message is sent, and the setting ``chunking``, which is off by
+default; if it is off, the server's CHUNKING is not used:
 
-    offered                     writes, separated by |; the client waits for the replies to each
+    used                        writes, separated by |; the client waits for the replies to each
+    PIPELINING                  MAIL RCPT... DATA | content
     PIPELINING and CHUNKING     MAIL RCPT... BDAT content                for content of up to ``INLINE_LIMIT``
                                 MAIL RCPT... | BDAT content              for larger content
-    PIPELINING                  MAIL RCPT... DATA | content
     CHUNKING                    MAIL | RCPT | ... | BDAT content
     neither                     MAIL | RCPT | ... | DATA | content
 
