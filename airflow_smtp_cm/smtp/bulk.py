@@ -6,7 +6,7 @@ opens a new session and calls ``run`` again. Within a session there are three wa
 
     without PIPELINING, with all_or_nothing, or with a rate     each message after the final reply to the one before
     PIPELINING                   content of a message and envelope of the next in one write, then the replies to both
-    PIPELINING and CHUNKING      groups of messages (RSET MAIL RCPT... BDAT content, each) in one write; while the
+    PIPELINING and ``chunking``  groups of messages (RSET MAIL RCPT... BDAT content, each) in one write; while the
                                  server works on a group, the next one is built and written, then the replies are read
 
 A message larger than ``INLINE_LIMIT`` is sent alone, in its turn. One that cannot be rendered is only reported.
@@ -159,7 +159,7 @@ class Bulk:
                 yield from self._send_with_pause(60 / self._throttle.messages_per_minute)
             elif not wire.pipelining or self._all_or_nothing:
                 yield from self._send_one_by_one()
-            elif "CHUNKING" in wire.extensions:
+            elif wire.chunking:
                 yield from self._send_in_groups()
             else:
                 yield from self._send_with_data()
@@ -314,7 +314,7 @@ class Bulk:
             return None
         return item
 
-    # --- with PIPELINING and CHUNKING: a group of messages in one write
+    # --- with PIPELINING and chunking: a group of messages in one write
 
     def _send_in_groups(self) -> Steps[None]:
         while not self._wire.closed:

@@ -173,6 +173,7 @@ class Settings:
         timeouts: the timeouts.
         ehlo_name: the name for EHLO; None means the machine's fully qualified name, else its address.
         pipelining: whether to use PIPELINING if the server offers it (RFC 2920).
+        chunking: whether to use BDAT and BINARYMIME, instead of DATA, if the server offers them (RFC 3030).
         message_policy: applied to every message before it is sent; None sends all messages unchanged.
     """
 
@@ -184,6 +185,7 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     ehlo_name: str | None = None
     pipelining: bool = True
+    chunking: bool = False
     message_policy: MessagePolicy | None = None
 
     @property

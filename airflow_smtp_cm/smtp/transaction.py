@@ -1,11 +1,12 @@
 """One mail transaction: the envelope, the content, the final reply, and what is certain if the session breaks.
 
-How it works. What the server offers decides how a message is sent:
+How it works. What the server offers decides how a message is sent, and the setting ``chunking``, which is off by
+default; if it is off, the server's CHUNKING is not used:
 
-    offered                     writes, separated by |; the client waits for the replies to each
+    used                        writes, separated by |; the client waits for the replies to each
+    PIPELINING                  MAIL RCPT... DATA | content
     PIPELINING and CHUNKING     MAIL RCPT... BDAT content                for content of up to ``INLINE_LIMIT``
                                 MAIL RCPT... | BDAT content              for larger content
-    PIPELINING                  MAIL RCPT... DATA | content
     CHUNKING                    MAIL | RCPT | ... | BDAT content
     neither                     MAIL | RCPT | ... | DATA | content
 
@@ -36,43 +37,31 @@ What an editor must keep:
 from __future__ import annotations
 
 import time
-from contextlib import closing, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.commands import mail_command, rcpt_command
-from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA, DataLines, LineEnds, Unencoded
-from airflow_smtp_cm.smtp.effects import Call
+from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT, ContentTransfer
+from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA
 from airflow_smtp_cm.smtp.errors import (
     DeliveryUncertain,
+    Disconnected,
     MessageError,
     Phase,
     RecipientsRefused,
     Refused,
     SmtpError,
+    TimedOut,
 )
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.wire import Wire
-
-# Large enough for few writes, small enough for little memory.
-BLOCK = 128 * 1024
-# Content of at most one block is sent together with the envelope, larger content after the envelope is accepted.
-INLINE_LIMIT = BLOCK
-
-
-class _Encoder(Protocol):
-    def feed(self, chunk: bytes) -> bytes: ...
-
-    def finish(self) -> bytes: ...
 
 
 class Transaction:
@@ -114,7 +103,7 @@ class Transaction:
 
     def execute(self) -> Steps[SendResult]:
         """Send the prepared message; see ``run``."""
-        chunking = "CHUNKING" in self._wire.extensions
+        chunking = self._wire.chunking
         pipelined = self._wire.pipelining and not self._all_or_nothing
         if pipelined and chunking and self.is_small:
             reply = yield from self._send_in_one_pipeline()
@@ -136,6 +125,7 @@ class Transaction:
             self._message = policy(self._message)
         self._recipients = self._message.recipients
         self._content = self._render()
+        self._transfer = ContentTransfer(self._wire, self._content)
         self._envelope = self._commands()
 
     @property
@@ -149,9 +139,7 @@ class Transaction:
         Raises:
             MessageError: the content cannot be read.
         """
-        encoder = _for_bdat(self._content)
-        payload = encoder.feed((yield from self._whole_content())) + encoder.finish()
-        return Pipeline([*self._envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)])
+        return Pipeline([*self._envelope, (yield from self._transfer.bdat())])
 
     def data_pipeline(self) -> Pipeline:
         """Return the envelope and DATA."""
@@ -163,8 +151,7 @@ class Transaction:
         Raises:
             MessageError: the content cannot be read.
         """
-        encoder = DataLines()
-        return encoder.feed((yield from self._whole_content())) + encoder.finish()
+        return self._transfer.data_lines()
 
     def result(self, reply: Reply) -> SendResult:
         """Return the result of the message, from its final reply.
@@ -193,7 +180,7 @@ class Transaction:
         try:
             content = self._message.content(
                 eight_bit=eight_bit,
-                binary="BINARYMIME" in extensions and "CHUNKING" in extensions,
+                binary=self._wire.chunking and "BINARYMIME" in extensions,
                 utf8=eight_bit and "SMTPUTF8" in extensions,
             )
             size = content.size
@@ -216,18 +203,6 @@ class Transaction:
             raise MessageError(f"Delivery notifications are requested, and {self._wire.peer} does not offer DSN.")
         mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
         return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
-
-    def _read(self, chunks: Generator[bytes], left: int) -> Steps[tuple[bytes, bool]]:
-        read = partial(_next_block, chunks, left)
-        return read() if self._content.in_memory else (yield Call(read))
-
-    def _whole_content(self) -> Steps[bytes]:
-        content = self._content
-        with closing(content.chunks()) as chunks:
-            data, last = yield from self._read(chunks, content.size)
-        if not last or len(data) != content.size:
-            raise _content_changed(content)
-        return data
 
     def _send_in_one_pipeline(self) -> Steps[Reply]:
         """Send the envelope and BDAT with the content in one write: one round trip."""
@@ -322,33 +297,20 @@ class Transaction:
         """Send the content block by block, after the BDAT command if one is given, and return the final reply."""
         wire = self._wire
         try:
-            yield from self._stream(bdat)
-        except BaseException:
+            yield from self._transfer.stream(bdat)
+        except BaseException as error:
             # The content is incomplete: only closing the connection keeps the server from delivering it.
             wire.closed = True
+            if bdat and isinstance(error, Disconnected | TimedOut):
+                raise type(error)(
+                    f"{error} {self._advice}", phase=error.phase, command=error.command, reply=error.reply
+                ) from error
             raise
         wire.trace("C", f"{bdat or 'content'} ({self._content.size} bytes)")
         try:
             return (yield from wire.reply(Phase.FINAL, bdat or "the content"))
         except SmtpError as error:
             raise self.uncertain_error(error) from error
-
-    def _stream(self, bdat: str | None) -> Steps[None]:
-        content = self._content
-        encoder = _for_bdat(content) if bdat else DataLines()
-        head = f"{bdat}\r\n".encode() if bdat else b""
-        size, last = 0, False
-        yield from self._wire.check_for_unsolicited_data(Phase.DATA)
-        with closing(content.chunks()) as chunks:
-            while not last:
-                block, last = yield from self._read(chunks, content.size - size)
-                encoded = encoder.feed(block) + (encoder.finish() if last else b"")
-                # BDAT announces the encoded size; DATA has dots doubled and a final dot, so that the source counts.
-                size += len(encoded if bdat else block)
-                if size > content.size or last is not (size == content.size):
-                    raise _content_changed(content)
-                yield from self._wire.write(head + encoded, Phase.CONTENT)
-                head = b""
 
     def _reset(self) -> Steps[None]:
         """Send RSET, so that the session can be used for the next message; if it fails, close the session."""
@@ -363,51 +325,20 @@ class Transaction:
         """Return the error for a message that was sent completely, without a final reply."""
         self._wire.closed = True
         why = str(error).rstrip(".")
+        unanswered = self._wire.chunking and isinstance(error, Disconnected | TimedOut)
         return DeliveryUncertain(
             f"The whole message {self._message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
-            f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again.",
+            f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again."
+            + (f" {self._advice}" if unanswered else ""),
             phase=Phase.FINAL,
             reply=error.reply,
             transient=False,
         )
 
-
-def _for_bdat(content: Content) -> _Encoder:
-    return Unencoded() if content.body == "BINARYMIME" else LineEnds()
-
-
-def _content_changed(content: Content) -> MessageError:
-    return MessageError(
-        f"The message changed while it was being sent: it had {content.size:,} bytes. Nothing was delivered."
-    )
-
-
-def _next_block(chunks: Generator[bytes], left: int) -> tuple[bytes, bool]:
-    """Return the next block of about ``BLOCK`` bytes, and whether it is the last.
-
-    A block that reaches the announced size is returned only when ``chunks`` has ended: after BDAT, the server would
-    deliver the message even if more bytes followed.
-
-    Args:
-        chunks: the content.
-        left: how many bytes of the announced size are still to be read.
-
-    Raises:
-        MessageError: the content cannot be read.
-    """
-    block: list[bytes] = []
-    size = 0
-    try:
-        for chunk in chunks:
-            block.append(chunk)
-            size += len(chunk)
-            if size >= BLOCK and size != left:
-                return b"".join(block), False
-    except (OSError, ValueError) as error:
-        raise MessageError(
-            f"The message could not be read completely, and was not sent: {error}",
-            transient=isinstance(
-                error, OSError
-            ),  # the file was readable when the message was built: the storage may recover
-        ) from error
-    return b"".join(block), True
+    @property
+    def _advice(self) -> str:
+        """What to do if BDAT gets no reply."""
+        return (
+            f"The connection's setting chunking is on. If {self._wire.peer}, or a gateway before it, does not handle "
+            f"BDAT, turn it off."
+        )

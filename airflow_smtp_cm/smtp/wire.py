@@ -93,6 +93,11 @@ class Wire:
         """Whether several commands may be sent without waiting for replies."""
         return self.settings.pipelining and "PIPELINING" in self.extensions
 
+    @property
+    def chunking(self) -> bool:
+        """Whether content is sent with BDAT (RFC 3030)."""
+        return self.settings.chunking and "CHUNKING" in self.extensions
+
     def start_tls(self) -> Steps[None]:
         """Perform the TLS handshake."""
         self._checked = False

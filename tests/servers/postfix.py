@@ -64,7 +64,6 @@ PORTS = {
     ),
     # ends a session with 421 after some errors
     "few_errors": "smtpd_hard_error_limit=5",
-    "few_errors_no_chunking": "smtpd_hard_error_limit=5 smtpd_discard_ehlo_keywords=chunking",
     # at most SIZE_LIMIT bytes per message, announced or not
     "small": f"message_size_limit={SIZE_LIMIT}",
     "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",

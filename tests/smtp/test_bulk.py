@@ -10,6 +10,7 @@ import pytest
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
 from airflow_smtp_cm.smtp.errors import (
     ConnectError,
     DeliveryUncertain,
@@ -21,7 +22,6 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.smtp.settings import Settings
-from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import expect, expect_bytes, expect_content, reset, say, scripted_peer
@@ -72,8 +72,11 @@ MIXED = {
 }
 
 
-@pytest.mark.parametrize("port", ["default", "no_chunking", "no_pipelining", "bare"])
-def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, send_all, port):
+@pytest.mark.parametrize(
+    ("port", "chunking"),
+    [("default", False), ("default", True), ("no_pipelining", False), ("no_pipelining", True), ("bare", False)],
+)
+def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, send_all, port, chunking):
     """Some are refused, for all or some recipients or during the content; one is large, and one cannot be sent."""
     messages = [
         *(Note((address,)) for address in MIXED),
@@ -83,7 +86,7 @@ def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, 
         Note(()),
         Note(("bob@corp.test",)),
     ]
-    outcomes = send_all(submission(postfix.port(port)), messages)
+    outcomes = send_all(submission(postfix.port(port), chunking=chunking), messages)
 
     assert kinds(outcomes) == [*MIXED.values(), RecipientsRefused, Refused, SendResult, MessageError, SendResult]
     accepted = [
@@ -100,12 +103,12 @@ def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, 
     assert arrived & {message.message_id for message in messages} == sent
 
 
-@pytest.mark.parametrize("port", ["few_errors", "few_errors_no_chunking"])
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
 def test_if_the_server_ends_the_session_after_many_errors_the_rest_is_sent_in_another(
-    postfix, submission, send_all, port
+    postfix, submission, send_all, chunking
 ):
     messages = [Note(("refused@corp.test" if number % 2 else "bob@corp.test",)) for number in range(60)]
-    outcomes = send_all(submission(postfix.port(port)), messages)
+    outcomes = send_all(submission(postfix.port("few_errors"), chunking=chunking), messages)
 
     assert kinds(outcomes) == [SendResult, RecipientsRefused] * 30
     sent = [message.message_id for message in messages[::2]]
@@ -134,7 +137,7 @@ def greeting(*extensions):
 
 
 def settings(peer):
-    return Settings(host=LOOPBACK, port=peer.port)
+    return Settings(host=LOOPBACK, port=peer.port, chunking=True)
 
 
 def taken(note, *replies):
@@ -318,7 +321,7 @@ def test_messages_are_taken_from_the_iterator_when_they_are_needed(postfix, subm
             taken_from.append(number)
             yield Note()
 
-    with SmtpClient.open(submission(postfix.port())) as client:
+    with SmtpClient.open(submission(postfix.port(), chunking=True)) as client:
         for outcome in client.send_all(notes()):
             given.append(outcome)
             assert len(taken_from) - len(given) <= 2 * GROUP + 1
@@ -334,7 +337,7 @@ def test_a_group_is_bounded_in_bytes(postfix, submission):
             ahead.append(len(ahead))
             yield Note(text="x" * 900 + "\r\n" * 1 + ("y" * 900 + "\r\n") * (INLINE_LIMIT // 1000))
 
-    with SmtpClient.open(submission(postfix.port())) as client:
+    with SmtpClient.open(submission(postfix.port(), chunking=True)) as client:
         next(outcomes := client.send_all(notes()))
         assert len(ahead) <= 2 * (GROUP_BYTES // (INLINE_LIMIT * 9 // 10) + 1) + 1
         list(outcomes)
