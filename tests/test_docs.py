@@ -23,6 +23,7 @@ from airflow_smtp_cm.connection_manager.fields import PLACEHOLDERS, RELABELING
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import ConnectError, Phase, Refused
+from airflow_smtp_cm.smtp.exchange import MEANINGS
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.task.retry_policy import MailRetryPolicy
 
@@ -231,6 +232,13 @@ def test_quoted_errors_are_in_the_source():
 
     assert len(quotes) > 50
     assert [quote for quote in quotes if not any(quote in text for text in texts)] == []
+
+
+def test_errors_page_has_every_reply_of_exchange_that_is_explained():
+    page = rendered("errors.md")
+
+    assert [item.reply for item in MEANINGS if f"| `{item.reply}` | " not in page] == []
+    assert "allows; on connectors for clients it is 5. | Set `messages_per_minute`, or raise the limit. |" in page
 
 
 # --- files

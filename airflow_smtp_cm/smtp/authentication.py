@@ -18,6 +18,7 @@ from airflow_smtp_cm.smtp.errors import (
     Phase,
     SmtpError,
 )
+from airflow_smtp_cm.smtp.exchange import NO_KERBEROS, NO_WINDOWS_AUTHENTICATION
 from airflow_smtp_cm.smtp.reply import CONTINUE
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
@@ -132,6 +133,12 @@ def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
             else "the connection allows only NTLM"
         )
         advice = f"{need}. Allow the other mechanism, or set a user and a password."
+        if wire.exchange and offered == ["NTLM"]:
+            advice += f" {NO_KERBEROS}"
+    elif wire.exchange:
+        advice = NO_WINDOWS_AUTHENTICATION + (
+            "" if wire.tls else " Or it does so only under TLS: turn on enable_ssl."
+        )
     else:
         advice = (
             "Windows authentication needs GSSAPI, GSS-SPNEGO or NTLM. Many servers offer them only under TLS or on "
@@ -233,7 +240,7 @@ def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> Auth
             + exchange.typing_doubt
         )
     return AuthenticationRefused(
-        f'{wire.peer} refused the login by {exchange.attempt}: "{reply}" {advice}',
+        f'{wire.peer} refused the login by {exchange.attempt}: "{reply}" {advice} {wire.explained(reply)}'.rstrip(),
         phase=Phase.AUTH,
         command=f"AUTH {exchange.attempt.mechanism}",
         reply=reply,

@@ -191,7 +191,13 @@ class RecipientsRefused(Refused):
     """
 
     def __init__(
-        self, server: str, *, refused: tuple[Refusal, ...], accepted: int = 0, result: SendResult | None = None
+        self,
+        server: str,
+        *,
+        refused: tuple[Refusal, ...],
+        accepted: int = 0,
+        result: SendResult | None = None,
+        explanation: str = "",
     ) -> None:
         first = refused[0]
         if result is not None:
@@ -202,7 +208,7 @@ class RecipientsRefused(Refused):
             rest = "The message was not delivered to anybody."
         super().__init__(
             f"{server} refused {len(refused)} of {accepted + len(refused)} recipients: "
-            f"{'; '.join(map(str, refused))}. {rest}",
+            f"{'; '.join(map(str, refused))}. {explanation}{' ' if explanation else ''}{rest}",
             phase=Phase.RCPT,
             reply=first.reply,
             recipient=first.address,
@@ -213,11 +219,17 @@ class RecipientsRefused(Refused):
         self.result = result
 
     @classmethod
-    def in_result(cls, result: SendResult, server: str = "The server") -> Self | None:
+    def in_result(cls, result: SendResult, server: str = "The server", *, explanation: str = "") -> Self | None:
         """Return the error for a result with refused recipients, else None; only this method decides it."""
         if not result.refused:
             return None
-        return cls(server, refused=result.refused, accepted=len(result.accepted), result=result)
+        return cls(
+            server,
+            refused=result.refused,
+            accepted=len(result.accepted),
+            result=result,
+            explanation=explanation,
+        )
 
     def __str__(self) -> str:
         again = self.transient and self.result is not None

@@ -170,7 +170,8 @@ class Transaction:
             size=self._content.size,
             seconds=time.monotonic() - self._started,
         )
-        if (error := RecipientsRefused.in_result(result, self._wire.peer)) is not None:
+        explanation = self._explanation
+        if (error := RecipientsRefused.in_result(result, self._wire.peer, explanation=explanation)) is not None:
             raise error
         return result
 
@@ -291,7 +292,9 @@ class Transaction:
         enough = self._accepted and not (self._refused and self._all_or_nothing)
         if enough:
             return None
-        return RecipientsRefused(self._wire.peer, refused=self._refused, accepted=len(self._accepted))
+        return RecipientsRefused(
+            self._wire.peer, refused=self._refused, accepted=len(self._accepted), explanation=self._explanation
+        )
 
     def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
         """Send the content block by block, after the BDAT command if one is given, and return the final reply."""
@@ -334,6 +337,11 @@ class Transaction:
             reply=error.reply,
             transient=False,
         )
+
+    @property
+    def _explanation(self) -> str:
+        """What the refusals of recipients mean, if this is known."""
+        return self._wire.explained(*(refusal.reply for refusal in self._refused))
 
     @property
     def _advice(self) -> str:

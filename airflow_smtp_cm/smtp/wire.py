@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Poll, Read, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
+from airflow_smtp_cm.smtp.exchange import explain, is_greeting
 from airflow_smtp_cm.smtp.extensions import Extensions
 from airflow_smtp_cm.smtp.reply import CONTINUE, Reply
 from airflow_smtp_cm.smtp.reply_parser import ReplyParser
@@ -70,6 +71,7 @@ class Wire:
     Attributes:
         settings: the settings of the connection.
         extensions: the extensions in the last reply to EHLO.
+        exchange: whether the server is Exchange, by its greeting or its extensions.
         tls: the TLS session; None before the handshake.
         closed: whether the session is over; set by a 421 reply, a protocol error, a lost connection, or QUIT.
     """
@@ -78,6 +80,7 @@ class Wire:
         self.settings = settings
         self.trace = trace
         self.extensions = Extensions.none()
+        self.exchange = False
         self.tls: TlsSession | None = None
         self.closed = False
         self._parser = ReplyParser()
@@ -212,7 +215,18 @@ class Wire:
 
     def refused(self, what: str, phase: Phase, command: str | None, reply: Reply) -> Refused:
         """Return the error for a negative reply."""
-        return Refused(f"{what}: {reply}", phase=phase, command=command, reply=reply)
+        if phase is Phase.GREETING:
+            self.exchange = is_greeting(reply)
+        explained = self.explained(reply)
+        text = f"{what}: {reply}"
+        return Refused(
+            f"{text.rstrip('.')}. {explained}" if explained else text, phase=phase, command=command, reply=reply
+        )
+
+    def explained(self, *replies: Reply) -> str:
+        """Return what replies mean if the server is Exchange; empty if this is not known."""
+        explanation = explain(replies) if self.exchange else ""
+        return explanation and f"On Exchange: {explanation}"
 
     def check_for_unsolicited_data(self, phase: Phase) -> Steps[None]:
         """Check that the connection is open and that no unsolicited data has arrived.
