@@ -7,6 +7,8 @@ import inspect
 import pkgutil
 import re
 import runpy
+import subprocess
+import sys
 from dataclasses import fields
 from datetime import timedelta
 from importlib import import_module
@@ -83,6 +85,18 @@ def test_dag_is_valid(code):
 
     assert isinstance(dag, DAG)
     assert dag.task_ids
+
+
+def test_the_tests_on_the_testing_page_pass(tmp_path):
+    page = (DOCS / "testing.md").read_text()
+    files = dict(re.findall(r'^```python title="(test_\w+\.py)"\n(.*?)^```$', page, re.DOTALL | re.MULTILINE))
+    for name, code in files.items():
+        (tmp_path / name).write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, "-p", "no:cacheprovider", tmp_path]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert len(files) == 3
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("code", [block for block in BLOCKS if "with SmtpTestServer(" in block.values[0]])
