@@ -109,7 +109,7 @@ class ExchangeHandler:
         limit = self._connector.message_rate_limit
         if limit is not None and self._traffic.messages_in_the_last_minute() >= limit:
             return "421 4.4.2 Message submission rate for this client has exceeded the configured limit"
-        if not self._connector.may_send_as(str(session.auth_data), address):
+        if not self._may_send_as(str(session.auth_data), address):
             return _NOT_THIS_SENDER
         self._traffic.messages.append(time.monotonic())
         envelope.mail_from = address
@@ -131,7 +131,7 @@ class ExchangeHandler:
         if len(header) > self._connector.max_header_size:
             return "552 5.3.4 Header size exceeds fixed maximum size"
         senders = getattr(message.message["From"], "addresses", ())
-        if not all(self._connector.may_send_as(message.identity, sender.addr_spec) for sender in senders):
+        if not all(self._may_send_as(message.identity, sender.addr_spec) for sender in senders):
             return _NOT_THIS_SENDER
         await asyncio.sleep(self._connector.max_acknowledgement_delay)
         self._outbox.append(message)
@@ -139,6 +139,12 @@ class ExchangeHandler:
             f"250 2.6.0 {message.message['Message-ID']} [InternalId={len(self._outbox)}, "
             f"Hostname={self._connector.fqdn}] Queued mail for delivery"
         )
+
+    def _may_send_as(self, user: str, address: str) -> bool:
+        send_as = self._connector.send_as
+        if send_as is None:
+            return True
+        return address.casefold() in {allowed.casefold() for allowed in send_as.get(user, ())}
 
     async def handle_RSET(self, *_: Any) -> str:  # noqa: D102, N802
         return "250 2.0.0 Resetting"
@@ -178,7 +184,7 @@ class ExchangeSession(SMTP):
             data_size_limit=connector.max_message_size,
             tls_context=tls if "Tls" in connector.auth_mechanism else None,
             auth_require_tls=False,
-            auth_exclude_mechanism={"PLAIN", "LOGIN", "NTLM", "GSSAPI"} - set(connector.logins(tls=True)),
+            auth_exclude_mechanism={"PLAIN", "LOGIN", "NTLM", "GSSAPI"} - set(_logins(connector, tls=True)),
             timeout=connector.connection_inactivity_timeout,
             loop=loop,
         )
@@ -199,7 +205,7 @@ class ExchangeSession(SMTP):
             self._errors += 1
         await super().push(reply)
         too_many = (
-            self._failed_logins >= self._connector.max_logon_failures
+            0 < self._connector.max_logon_failures <= self._failed_logins
             or self._errors > self._connector.max_protocol_errors
         )
         if too_many:
@@ -223,7 +229,7 @@ class ExchangeSession(SMTP):
         self.envelope = self._create_envelope()
         self.session.extended_smtp = True
         self.session.host_name = hostname
-        lines = [f"{self._connector.fqdn} Hello [127.0.0.1]", *self._connector.offer(tls=bool(self._tls_protocol))]
+        lines = [f"{self._connector.fqdn} Hello [127.0.0.1]", *_offer(self._connector, tls=bool(self._tls_protocol))]
         await self.push("\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"]))
 
     @syntax("MAIL FROM:<address>", extended=" [SP <mail-parameters>]")
@@ -287,3 +293,36 @@ class ExchangeSession(SMTP):
         if transport is not None and self._handler_coroutine is not None:
             self._handler_coroutine.cancel()
             transport.close()
+
+
+def _offer(connector: ReceiveConnector, *, tls: bool) -> list[str]:
+    """Return the extensions in the reply to EHLO, before or after STARTTLS."""
+    for_servers = "ExchangeServer" in connector.auth_mechanism
+    logins = _logins(connector, tls=tls)
+    offers = {
+        f"SIZE {connector.max_message_size}": connector.size_enabled,
+        "PIPELINING": connector.pipelining_enabled,
+        "DSN": connector.delivery_status_notification_enabled,
+        "ENHANCEDSTATUSCODES": True,
+        "STARTTLS": "Tls" in connector.auth_mechanism and not tls,
+        "X-ANONYMOUSTLS": for_servers and not tls,
+        " ".join(["AUTH", *logins]): bool(logins or for_servers),
+        "X-EXPS GSSAPI NTLM": for_servers,
+        "8BITMIME": connector.eight_bit_mime_enabled,
+        "BINARYMIME": connector.binary_mime_enabled and connector.chunking_enabled,
+        "CHUNKING": connector.chunking_enabled,
+        "XRDST": True,
+    }
+    return [line for line, offered in offers.items() if offered]
+
+
+def _logins(connector: ReceiveConnector, *, tls: bool) -> list[str]:
+    """Return the mechanisms after the keyword AUTH."""
+    mechanisms = connector.auth_mechanism
+    integrated = "Integrated" in mechanisms
+    offers = {
+        "GSSAPI": integrated and connector.enable_auth_gssapi,
+        "NTLM": integrated,
+        "LOGIN": "BasicAuth" in mechanisms and (tls or "BasicAuthRequireTLS" not in mechanisms),
+    }
+    return [name for name, offered in offers.items() if offered]

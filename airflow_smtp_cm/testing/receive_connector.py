@@ -31,7 +31,7 @@ class ReceiveConnector:
         delivery_status_notification_enabled: offer DSN.
         size_enabled: offer SIZE, with ``max_message_size``.
         auth_tarpit_interval: the time before the reply to a failed login; 5 in Exchange.
-        max_logon_failures: failed logins in a session before it is closed.
+        max_logon_failures: failed logins in a session before it is closed; 0 for no limit.
         max_protocol_errors: replies with 5xx in a session before it is closed; failed logins are not counted.
         max_recipients_per_message: recipients of a message; each further one is refused with 452.
         max_message_size: size of a message.
@@ -73,41 +73,3 @@ class ReceiveConnector:
     connection_inactivity_timeout: float = 300.0
     connection_timeout: float = 600.0
     send_as: Mapping[str, Collection[str]] | None = None
-
-    def may_send_as(self, user: str, address: str) -> bool:
-        """Whether the user may use the address as the sender."""
-        if self.send_as is None:
-            return True
-        return address.casefold() in {allowed.casefold() for allowed in self.send_as.get(user, ())}
-
-    def offer(self, *, tls: bool) -> list[str]:
-        """Return the extensions in the reply to EHLO, before or after STARTTLS."""
-        mechanisms = self.auth_mechanism
-        for_servers = "ExchangeServer" in mechanisms
-        logins = self.logins(tls=tls)
-        offers = {
-            f"SIZE {self.max_message_size}": self.size_enabled,
-            "PIPELINING": self.pipelining_enabled,
-            "DSN": self.delivery_status_notification_enabled,
-            "ENHANCEDSTATUSCODES": True,
-            "STARTTLS": "Tls" in mechanisms and not tls,
-            "X-ANONYMOUSTLS": for_servers and not tls,
-            " ".join(["AUTH", *logins]): bool(logins or for_servers),
-            "X-EXPS GSSAPI NTLM": for_servers,
-            "8BITMIME": self.eight_bit_mime_enabled,
-            "BINARYMIME": self.binary_mime_enabled and self.chunking_enabled,
-            "CHUNKING": self.chunking_enabled,
-            "XRDST": True,
-        }
-        return [line for line, offered in offers.items() if offered]
-
-    def logins(self, *, tls: bool) -> list[str]:
-        """Return the mechanisms in the keyword AUTH, before or after STARTTLS."""
-        mechanisms = self.auth_mechanism
-        integrated = "Integrated" in mechanisms
-        offers = {
-            "GSSAPI": integrated and self.enable_auth_gssapi,
-            "NTLM": integrated,
-            "LOGIN": "BasicAuth" in mechanisms and (tls or "BasicAuthRequireTLS" not in mechanisms),
-        }
-        return [name for name, offered in offers.items() if offered]
