@@ -211,8 +211,13 @@ class Merge:
 
 
 def _without(message: WriteAheadMessage, result: SendResult | None) -> tuple[str, ...]:
-    """Return the recipients of a message who do not have it for certain."""
-    return tuple(address for address in message.recipients if result is None or address not in set(result.accepted))
+    """Return the recipients of a message who do not have it, or only may have it."""
+    if result is None:
+        return message.recipients
+    have_it = set(result.accepted)
+    return tuple(
+        address for address in dict.fromkeys(result.uncertain + message.recipients) if address not in have_it
+    )
 
 
 def _replies(refused: tuple[Refusal, ...]) -> str:
