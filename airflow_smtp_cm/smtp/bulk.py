@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Settled
 from airflow_smtp_cm.smtp.errors import MessageError, Phase, Refused, SmtpError
+from airflow_smtp_cm.smtp.submission import complete, submit
 from airflow_smtp_cm.smtp.transaction import Transaction
 from airflow_smtp_cm.smtp.wire import CLOSING, Command, Pipeline
 
@@ -83,6 +84,11 @@ class _InFlight:
     pipeline: Pipeline = field(default_factory=lambda: Pipeline([]))
     content: bytes = b""
     error: SmtpError | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the server has replied to all of the pipeline."""
+        return len(self.pipeline.replies) == len(self.pipeline.commands)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +207,14 @@ class Bulk:
         self._settled += 1
         yield Settled(outcome)
 
+    def _settle_reply(self, item: _InFlight, reply: Reply) -> Steps[None]:
+        """Settle a message by its final reply, after further transactions if recipients remain."""
+        try:
+            outcome: SendResult | SmtpError = yield from complete(item.transaction, item.transaction.result(reply))
+        except SmtpError as error:
+            outcome = error
+        yield from self._settle(outcome)
+
     def _end_session(self, error: SmtpError, *unsent: Outgoing) -> None:
         """End the session, and put unsent messages back for the next one.
 
@@ -238,7 +252,7 @@ class Bulk:
             yield from self._settle(item.error)
             return
         try:
-            result = yield from item.transaction.execute()
+            result = yield from submit(item.transaction)
         except SmtpError as error:
             yield from self._settle_failure(item, error)
         else:
@@ -249,6 +263,10 @@ class Bulk:
     def _send_with_data(self) -> Steps[None]:
         current: _InFlight | None = None
         while not self._wire.closed:
+            if current is not None and current.transaction.remaining:
+                yield from current.transaction.record_sending()  # to fewer recipients than those recorded before
+                current = yield from self._send_overlapped(current, None)
+                continue
             following = self._prepare_next()
             if current is None and following is None:
                 return
@@ -298,7 +316,7 @@ class Bulk:
                 broken = error
                 yield from self._settle(current.transaction.uncertain_error(error))
             else:
-                yield from self._settle(_outcome(current.transaction, reply))
+                yield from self._settle_reply(current, reply)
         if broken is not None:
             self._end_session(broken, *waiting)
             return None
@@ -327,7 +345,7 @@ class Bulk:
             if group:
                 yield from self._write_group(group)
             # The replies to the group before are read, while the server works on this one.
-            yield from self._read_group(len(self._in_flight) if large else before)
+            yield from self._read_replies_until(0 if large else len(group))
             if large is not None and not self._wire.closed:
                 self._next_message()
                 yield from self._send_alone(large)
@@ -370,29 +388,45 @@ class Bulk:
         for item in sent:
             item.pipeline.sent = True
 
-    def _read_group(self, count: int) -> Steps[None]:
-        """Read the replies to the oldest ``count`` messages in flight, and settle them."""
-        for _ in range(count):
-            item = self._in_flight[0]
-            if item.error is None:
-                try:
-                    yield from self._read_replies(item.pipeline)
-                except SmtpError as error:
-                    yield from self._fail_group(error)
-                    return
-            self._in_flight.popleft()
-            yield from self._settle(
-                item.error or _outcome(item.transaction, item.pipeline.replies[-1], item.pipeline)
-            )
+    def _read_replies_until(self, left: int) -> Steps[None]:
+        """Read the replies to the oldest messages in flight, and settle them, until so many are left.
 
-    def _read_replies(self, pipeline: Pipeline) -> Steps[None]:
+        If the session is over, none is left. If recipients of a message remain, the replies to all messages in flight
+        are read before its further transactions.
+        """
+        while len(self._in_flight) > (0 if self._wire.closed else left):
+            item = self._in_flight[0]
+            try:
+                yield from self._read_replies(item)
+                if item.error is None and item.transaction.remaining:
+                    for other in self._in_flight:
+                        yield from self._read_replies(other)
+            except SmtpError as error:
+                yield from self._fail_group(error)
+                return
+            self._in_flight.popleft()
+            yield from self._settle_answered(item)
+
+    def _read_replies(self, item: _InFlight) -> Steps[None]:
+        if item.error is not None or item.is_answered:
+            return
         reset = yield from self._wire.reply(_RESET.phase, _RESET.line)
         if not reset.positive:
             raise self._wire.refused("RSET was refused", _RESET.phase, _RESET.line, reset)
-        yield from self._wire.read_replies(pipeline)
+        yield from self._wire.read_replies(item.pipeline)
+        item.error = item.transaction.envelope_error(item.pipeline)
+
+    def _settle_answered(self, item: _InFlight) -> Steps[None]:
+        if item.error is not None:
+            yield from self._settle(item.error)
+        else:
+            yield from self._settle_reply(item, item.pipeline.replies[-1])
 
     def _fail_group(self, error: SmtpError) -> Steps[None]:
         """Settle or put back all messages in flight after an error that ended the session."""
+        self._wire.closed = True
+        while self._in_flight and (self._in_flight[0].error is not None or self._in_flight[0].is_answered):
+            yield from self._settle_answered(self._in_flight.popleft())
         # A server processes nothing after 421. In place of a final reply, it leaves that one message uncertain.
         closing = isinstance(error, Refused) and error.code == CLOSING
         pending = list(self._in_flight)
@@ -405,13 +439,6 @@ class Bulk:
                 return
             yield from self._settle(refusal or item.transaction.uncertain_error(error))
         self._end_session(error)
-
-
-def _outcome(transaction: Transaction, reply: Reply, envelope: Pipeline | None = None) -> SendResult | SmtpError:
-    try:
-        return (envelope and transaction.envelope_error(envelope)) or transaction.result(reply)
-    except SmtpError as error:
-        return error
 
 
 def _is_session_error(error: SmtpError) -> bool:

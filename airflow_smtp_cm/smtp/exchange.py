@@ -100,7 +100,7 @@ MEANINGS = (
         "452 4.5.3 Too many recipients",
         "too many recipients",
         "The message has more recipients than MaxRecipientsPerMessage of the receive connector allows (200).",
-        "Use a distribution group, or raise the limit.",
+        "Set all_or_nothing to false, use a distribution group, or raise the limit.",
     ),
     Meaning(
         "454 4.7.0 Temporary authentication failure",

@@ -21,8 +21,7 @@ envelope, and the server refused the envelope or answered it with 421, it has no
 
 What an editor must keep:
 
-- ``chunks()`` of the content is called right before the first byte of the content is sent, not earlier. Callers
-  record at this moment that the message is being sent.
+- ``record_sending`` comes right before the first byte of the content, not earlier. If it fails, nothing is sent.
 - The last byte of the content is not written before the size is checked. After BDAT, the announced number of bytes
   is the whole message, so a file that has grown or shrunk must be noticed before.
 - An error while the content is being sent closes the connection. No command can follow: the server would read it as
@@ -38,11 +37,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.commands import mail_command, rcpt_command
 from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT, ContentTransfer
 from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA
+from airflow_smtp_cm.smtp.effects import Call
 from airflow_smtp_cm.smtp.errors import (
     DeliveryUncertain,
     Disconnected,
@@ -53,10 +54,14 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
     TimedOut,
 )
+from airflow_smtp_cm.smtp.recipient_limit import over_limit
+from airflow_smtp_cm.smtp.recorded import Recorded
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
@@ -65,13 +70,16 @@ if TYPE_CHECKING:
 
 
 class Transaction:
-    """One message on one connection.
+    """One transaction of one message on one connection; ``submission`` adds further ones.
 
     Args:
         wire: the connection, after login.
         message: the message.
         all_or_nothing: send to no recipient if the server refuses one.
         notification: the delivery reports to request.
+
+    Attributes:
+        remaining: the recipients whom the server refused in this transaction only, since it has enough.
     """
 
     def __init__(
@@ -86,23 +94,17 @@ class Transaction:
         self._message = message
         self._all_or_nothing = all_or_nothing
         self._notification = notification
-        self._accepted: tuple[str, ...] = ()
-        self._refused: tuple[Refusal, ...] = ()
-
-    def run(self) -> Steps[SendResult]:
-        """Send the message.
-
-        Raises:
-            MessageError: the message cannot be sent to this server; nothing was sent.
-            Refused: the server refused the sender or the content.
-            RecipientsRefused: the server refused recipients; ``result`` is set if others have the message.
-            DeliveryUncertain: the whole content was sent, and no final reply arrived.
-        """
-        self.prepare()
-        return (yield from self.execute())
+        self._forget_replies()
 
     def execute(self) -> Steps[SendResult]:
-        """Send the prepared message; see ``run``."""
+        """Send the prepared message; return the result for the accepted recipients.
+
+        Raises:
+            MessageError: the content cannot be read; nothing was sent.
+            Refused: the server refused the sender or the content.
+            RecipientsRefused: the server refused all recipients, or some with ``all_or_nothing``; nothing was sent.
+            DeliveryUncertain: the whole content was sent, and no final reply arrived.
+        """
         chunking = self._wire.chunking
         pipelined = self._wire.pipelining and not self._all_or_nothing
         if pipelined and chunking and self.is_small:
@@ -128,17 +130,54 @@ class Transaction:
         self._transfer = ContentTransfer(self._wire, self._content)
         self._envelope = self._commands()
 
+    def offer(self, recipients: Sequence[str]) -> None:
+        """Prepare a further transaction of the same content for other recipients."""
+        self._forget_replies()
+        self._recipients = recipients
+        self._envelope = [self._envelope[0], *self._rcpt_commands(recipients)]
+
+    def _forget_replies(self) -> None:
+        self._accepted: tuple[str, ...] = ()
+        self._refused: tuple[Refusal, ...] = ()
+        self.remaining: tuple[Refusal, ...] = ()
+
+    @property
+    def peer(self) -> str:
+        """The server's host and port, for error messages."""
+        return self._wire.peer
+
+    def explained(self, refused: tuple[Refusal, ...]) -> str:
+        """Return what the refusals mean, for error messages; empty if this is not known."""
+        return self._wire.explained(*(refusal.reply for refusal in refused))
+
+    @property
+    def session_is_over(self) -> bool:
+        """Whether no further transaction can follow in this session."""
+        return self._wire.closed
+
+    def record_sending(self) -> Steps[None]:
+        """Record that the content is about to be transmitted, if the message keeps a record."""
+        if isinstance(message := self._message, Recorded):
+            recipients = self._accepted or tuple(self._recipients)
+            yield Call(partial(message.record_sending, recipients, self._content.size))
+
+    def record_accepted(self, result: SendResult) -> Steps[None]:
+        """Record the result so far, if the message keeps a record; a further transaction follows."""
+        if isinstance(message := self._message, Recorded):
+            yield Call(partial(message.record_accepted, result))
+
     @property
     def is_small(self) -> bool:
         """Whether the prepared content is small enough to be sent in one write."""
         return self._content.size <= INLINE_LIMIT
 
     def bdat_pipeline(self) -> Steps[Pipeline]:
-        """Return the envelope and BDAT with the content (RFC 3030).
+        """Return the envelope and BDAT with the content (RFC 3030), to be sent at once.
 
         Raises:
             MessageError: the content cannot be read.
         """
+        yield from self.record_sending()
         return Pipeline([*self._envelope, (yield from self._transfer.bdat())])
 
     def data_pipeline(self) -> Pipeline:
@@ -146,34 +185,36 @@ class Transaction:
         return Pipeline([*self._envelope, Command(Phase.DATA, "DATA")])
 
     def data_lines(self) -> Steps[bytes]:
-        """Return the content encoded for DATA, with the final dot.
+        """Return the content encoded for DATA, with the final dot, to be sent at once.
 
         Raises:
             MessageError: the content cannot be read.
         """
-        return self._transfer.data_lines()
+        yield from self.record_sending()
+        return (yield from self._transfer.data_lines())
 
     def result(self, reply: Reply) -> SendResult:
-        """Return the result of the message, from its final reply.
+        """Return the result for the accepted recipients, from the final reply.
 
         Raises:
             Refused: the server refused the message.
-            RecipientsRefused: the server refused some recipients.
         """
         if not reply.positive:
             raise self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
-        result = SendResult(
+        return self._result(reply, accepted=self._accepted)
+
+    def _result(
+        self, reply: Reply | None, *, accepted: tuple[str, ...] = (), uncertain: tuple[str, ...] = ()
+    ) -> SendResult:
+        return SendResult(
             message_id=self._message.message_id,
-            accepted=self._accepted,
+            accepted=accepted,
             refused=self._refused,
             reply=reply,
             size=self._content.size,
             seconds=time.monotonic() - self._started,
+            uncertain=uncertain,
         )
-        explanation = self._explanation
-        if (error := RecipientsRefused.in_result(result, self._wire.peer, explanation=explanation)) is not None:
-            raise error
-        return result
 
     def _render(self) -> Content:
         extensions = self._wire.extensions
@@ -203,7 +244,10 @@ class Transaction:
         if self._notification is not None and "DSN" not in self._wire.extensions:
             raise MessageError(f"Delivery notifications are requested, and {self._wire.peer} does not offer DSN.")
         mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
-        return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
+        return [mail, *self._rcpt_commands(recipients)]
+
+    def _rcpt_commands(self, recipients: Sequence[str]) -> list[Command]:
+        return [rcpt_command(recipient, self._notification) for recipient in recipients]
 
     def _send_in_one_pipeline(self) -> Steps[Reply]:
         """Send the envelope and BDAT with the content in one write: one round trip."""
@@ -288,18 +332,27 @@ class Transaction:
             return None
         answered = list(zip(self._recipients, recipients, strict=True))
         self._accepted = tuple(address for address, reply in answered if reply.positive)
-        self._refused = tuple(Refusal(address, reply) for address, reply in answered if not reply.positive)
-        enough = self._accepted and not (self._refused and self._all_or_nothing)
-        if enough:
+        if len(self._accepted) == len(answered):
             return None
-        return RecipientsRefused(
-            self._wire.peer, refused=self._refused, accepted=len(self._accepted), explanation=self._explanation
-        )
+        refused = tuple(Refusal(address, reply) for address, reply in answered if not reply.positive)
+        not_now = over_limit(answered) if self._accepted else set()
+        if self._all_or_nothing or not self._accepted:
+            return RecipientsRefused(
+                self._wire.peer,
+                refused=refused,
+                accepted=len(self._accepted),
+                over_limit=bool(not_now),
+                explanation=self.explained(refused),
+            )
+        self.remaining = tuple(refusal for refusal in refused if refusal.address in not_now)
+        self._refused = tuple(refusal for refusal in refused if refusal.address not in not_now)
+        return None
 
     def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
         """Send the content block by block, after the BDAT command if one is given, and return the final reply."""
         wire = self._wire
         try:
+            yield from self.record_sending()
             yield from self._transfer.stream(bdat)
         except BaseException as error:
             # The content is incomplete: only closing the connection keeps the server from delivering it.
@@ -333,15 +386,10 @@ class Transaction:
             f"The whole message {self._message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
             f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again."
             + (f" {self._advice}" if unanswered else ""),
-            phase=Phase.FINAL,
             reply=error.reply,
-            transient=False,
+            result=self._result(None, uncertain=self._accepted or tuple(self._recipients)),
+            unsent=len(self.remaining),
         )
-
-    @property
-    def _explanation(self) -> str:
-        """What the refusals of recipients mean, if this is known."""
-        return self._wire.explained(*(refusal.reply for refusal in self._refused))
 
     @property
     def _advice(self) -> str:

@@ -303,7 +303,17 @@ def chunk(client, command, data):
     return client.getreply()
 
 
-def test_recipients_above_the_limit_are_refused():
+def test_recipients_above_the_limit_get_the_message_in_further_transactions():
+    names = [f"{name}@corp.test" for name in "abcde"]
+    with exchange(max_recipients_per_message=2) as server, manager(server).acquire() as client:
+        result = client.send(mail(to=names))
+
+    assert result.accepted == tuple(names)
+    assert [len(received.recipients) for received in server.outbox] == [2, 2, 1]
+    assert {received.message["Message-ID"] for received in server.outbox} == {result.message_id}
+
+
+def test_recipients_above_the_limit_are_refused_with_all_or_nothing():
     with (
         exchange(max_recipients_per_message=2) as server,
         manager(server).acquire() as client,
