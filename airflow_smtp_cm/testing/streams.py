@@ -80,4 +80,5 @@ class Stream(Incoming):
 
     def start_tls(self, context: ssl.SSLContext, **side: Any) -> None:
         """Do the handshake; ``side`` is for ``SSLContext.wrap_socket``."""
-        self.socket = context.wrap_socket(self.socket, **side)
+        tls = self.socket = context.wrap_socket(self.socket, do_handshake_on_connect=False, **side)
+        tls.do_handshake()

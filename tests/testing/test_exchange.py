@@ -25,6 +25,7 @@ from airflow_smtp_cm.smtp.errors import (
     Refused,
 )
 from airflow_smtp_cm.testing import SmtpTestServer
+from airflow_smtp_cm.testing import exchange as personality
 from tests.servers import people
 from tests.servers.processes import PATIENCE_SECONDS, wait_until
 
@@ -346,7 +347,8 @@ def test_sender_in_the_header_is_checked_too():
     assert server.outbox == []
 
 
-def test_messages_per_minute_are_limited():
+def test_messages_per_minute_are_limited(monkeypatch):
+    monkeypatch.setattr(personality, "_MINUTE", PATIENCE_SECONDS)
     with exchange(message_rate_limit=2) as server, manager(server).acquire() as client:
         client.send(mail())
         client.send(mail())
@@ -424,9 +426,18 @@ def test_session_that_lasts_too_long_ends(connector, reply):
         assert sock.makefile().read().splitlines()[1:] == [reply]
 
 
-def test_client_opens_a_new_session_when_the_server_has_ended_an_idle_one():
-    with exchange(connection_inactivity_timeout=0.3) as server, manager(server).acquire() as client:
+def test_client_opens_a_new_session_when_the_server_has_ended_an_idle_one(monkeypatch):
+    sessions = []
+    handle_client = personality.ExchangeSession._handle_client
+
+    def record_and_handle(session):
+        sessions.append(session)
+        return handle_client(session)
+
+    monkeypatch.setattr(personality.ExchangeSession, "_handle_client", record_and_handle)
+    with exchange() as server, manager(server).acquire() as client:
         client.send(mail())
+        sessions[0].loop.call_soon_threadsafe(sessions[0]._timeout_cb)
         select.select([client._transport._sock], [], [], PATIENCE_SECONDS)
         client.send(mail())
 
