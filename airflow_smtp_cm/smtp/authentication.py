@@ -18,7 +18,7 @@ from airflow_smtp_cm.smtp.errors import (
     Phase,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.exchange import NO_KERBEROS, NO_WINDOWS_AUTHENTICATION
+from airflow_smtp_cm.smtp.exchange import NO_KERBEROS, no_windows_authentication
 from airflow_smtp_cm.smtp.reply import CONTINUE
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
@@ -136,9 +136,9 @@ def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
         if wire.exchange and offered == ["NTLM"]:
             advice += f" {NO_KERBEROS}"
     elif wire.exchange:
-        advice = NO_WINDOWS_AUTHENTICATION + (
-            "" if wire.tls else " Or it does so only under TLS: turn on enable_ssl."
-        )
+        advice = no_windows_authentication(wire.settings.host, wire.extensions.mechanisms)
+        if not wire.tls:
+            advice += " If it offers it under TLS only, turn on enable_ssl."
     else:
         advice = (
             "Windows authentication needs GSSAPI, GSS-SPNEGO or NTLM. Many servers offer them only under TLS or on "

@@ -19,11 +19,16 @@ _GREETINGS = ("microsoft esmtp mail service", "the maximum number of concurrent 
 _EXTENSIONS = {"X-EXPS", "X-ANONYMOUSTLS", "XEXCH50", "XRDST", "XSHADOW"}
 
 _SECURITY = "In the Exchange admin center, under Mail flow > Receive connectors > (the connector) > Security,"
-NO_WINDOWS_AUTHENTICATION = (
+_NOT_FOR_CLIENTS = (
     f"this receive connector of Exchange does not offer Windows authentication to clients. {_SECURITY} select "
     f'"Integrated Windows authentication" and the permission group "Exchange users". "Exchange Server '
     f'authentication" is for other Exchange servers only.'
 )
+_ONLINE = (
+    "Exchange Online has no Windows authentication. Use Airflow's own `smtp` provider; or turn Windows "
+    "authentication off, and let a connector recognize this machine by its address or its certificate."
+)
+_ONLINE_HOSTS = (".outlook.com", ".office365.com", ".mx.microsoft")
 NO_KERBEROS = (
     "This receive connector of Exchange does not offer Kerberos: Set-ReceiveConnector -EnableAuthGSSAPI $true turns "
     "it on."
@@ -118,7 +123,7 @@ MEANINGS = (
         "530 5.7.57 … Client was not authenticated to send anonymous mail during MAIL FROM",
         "not authenticated",
         "The session is anonymous, and the receive connector requires a login.",
-        "Turn on use_windows_authentication.",
+        "Turn on use_windows_authentication; for Exchange Online, use Airflow's own smtp provider.",
     ),
     Meaning(
         "535 5.7.3 Authentication unsuccessful",
@@ -183,6 +188,17 @@ def is_greeting(reply: Reply) -> bool:
 def has_extensions(keywords: Iterable[str]) -> bool:
     """Whether keywords of EHLO are those of Exchange."""
     return not _EXTENSIONS.isdisjoint(keywords)
+
+
+def no_windows_authentication(host: str, mechanisms: Iterable[str]) -> str:
+    """Return why Exchange offers a client no Windows authentication, and what to do.
+
+    Args:
+        host: the server's name; it tells Exchange Online.
+        mechanisms: what the server offers instead; XOAUTH2 is offered by Exchange Online only.
+    """
+    online = host.lower().endswith(_ONLINE_HOSTS) or "XOAUTH2" in mechanisms
+    return _ONLINE if online else _NOT_FOR_CLIENTS
 
 
 def explain(replies: Iterable[Reply]) -> str:

@@ -14,7 +14,16 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.smtp.exchange import MEANINGS, explain
 from airflow_smtp_cm.smtp.reply import Reply
-from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, Tls, TlsMode, WindowsAuthentication
+from airflow_smtp_cm.smtp.session import Session
+from airflow_smtp_cm.smtp.settings import (
+    Identity,
+    MechanismChoice,
+    Settings,
+    Tls,
+    TlsMode,
+    WindowsAuthentication,
+)
+from airflow_smtp_cm.smtp.trace import Trace
 from airflow_smtp_cm.testing import esmtp_inspection
 from tests.smtp.driver import ehlo
 from tests.smtp.outgoing import Note
@@ -171,6 +180,23 @@ def test_connector_without_windows_authentication_names_the_box_to_select(driver
 
     assert 'Security, select "Integrated Windows authentication"' in str(caught.value)
     assert 'the permission group "Exchange users"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "lines"),
+    [
+        ("smtp.office365.com", ["AUTH LOGIN XOAUTH2"]),
+        ("corp-example.mail.protection.outlook.com", ["SIZE 157286400"]),
+        ("relay.corp.example", ["AUTH LOGIN XOAUTH2"]),
+    ],
+)
+def test_exchange_online_has_other_advice(driver, host, lines):
+    session = Session(Settings(host=host, authentication=PASSWORD), Trace())
+    driver.feed(GREETING)
+    with pytest.raises(AuthenticationNotOffered, match="Exchange Online has no Windows authentication") as caught:
+        driver.run(session.open("me.test"), ehlo(*lines))
+
+    assert "Receive connectors" not in str(caught.value)
 
 
 @pytest.mark.parametrize("windows", [KERBEROS, TICKET])
