@@ -71,6 +71,12 @@ MEANINGS = (
         "Wait, with retries. Get-ServerComponentState shows the components.",
     ),
     Meaning(
+        "421 4.4.1 Connection timed out",
+        "connection timed out",
+        "The session has lasted for longer than ConnectionTimeout of the receive connector allows (10 minutes).",
+        "Send fewer messages over one session: set max_messages_per_connection.",
+    ),
+    Meaning(
         "421 4.4.2 Message submission rate for this client has exceeded the configured limit",
         "submission rate",
         "More messages were sent in a minute than MessageRateLimit of the receive connector allows; on connectors "

@@ -200,8 +200,12 @@ class Transaction:
             Refused: the server refused the message.
         """
         if not reply.positive:
-            raise self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
+            raise self.refused(reply)
         return self._result(reply, accepted=self._accepted)
+
+    def refused(self, reply: Reply) -> Refused:
+        """Return the error for a negative final reply."""
+        return self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
 
     def _result(
         self, reply: Reply | None, *, accepted: tuple[str, ...] = (), uncertain: tuple[str, ...] = ()

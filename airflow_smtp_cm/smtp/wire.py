@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.trace import Trace
 
 CLOSING = 421  # "service not available, closing transmission channel": may answer any command
+TOO_LONG = (451, "4.4.2")  # like 421, where a session was idle or lasted for too long (Exchange)
 START_MAIL_INPUT = 354  # the positive reply to DATA: the content may be sent
 _INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: START_MAIL_INPUT}
 
@@ -232,7 +233,7 @@ class Wire:
         """Check that the connection is open and that no unsolicited data has arrived.
 
         Raises:
-            Refused: the server sent 421, or refused the message while its content is being sent.
+            Refused: the server sent 421 or its equivalent, or refused the message while its content is being sent.
             Disconnected: the server closed the connection.
             ProtocolError: the server sent something else. It would be read as the reply to the next command; after
                 STARTTLS it is an attempt to inject data into the TLS session.
@@ -250,6 +251,8 @@ class Wire:
                     unsolicited = yield from self.reply(phase)
                 if unsolicited is not None and unsolicited.code // 100 in (4, 5):
                     raise self.refused(f"{self.peer} refused the message before its end", phase, None, unsolicited)
+            if unsolicited is not None and (unsolicited.code, unsolicited.enhanced_code) == TOO_LONG:
+                raise self.refused(f"{self.peer} ended the session", phase, None, unsolicited)
             if unsolicited is not None or not self._parser.idle:
                 raise ProtocolError(f"{self.peer} sent an unsolicited reply.", phase=phase)
         except SmtpError:

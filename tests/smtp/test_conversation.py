@@ -169,7 +169,13 @@ def test_an_unsolicited_reply_is_an_error_before_the_next_command(driver, comman
 @pytest.mark.parametrize("command", ["MAIL", "NOOP", "nothing"])
 @pytest.mark.parametrize(
     ("data", "error"),
-    [("421 4.4.2 idle for too long", Refused), (END, Disconnected), (("421 4.4.2 bye", END), Refused)],
+    [
+        ("421 4.4.2 idle for too long", Refused),
+        ("451 4.4.2 idle for too long", Refused),
+        (("451 4.4.2 idle for too long", END), Refused),
+        (END, Disconnected),
+        (("421 4.4.2 bye", END), Refused),
+    ],
 )
 def test_a_closed_connection_is_noticed_before_the_next_command(driver, command, data, error):
     """A message that is not even sent cannot be uncertain."""

@@ -19,7 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.bulk import GROUP
+from airflow_smtp_cm.smtp.bulk_groups import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, rejected
