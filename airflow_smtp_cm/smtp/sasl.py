@@ -17,6 +17,7 @@ from spnego.channel_bindings import GssChannelBindings
 
 from airflow_smtp_cm.smtp.credentials import (
     credential_error,
+    forget_locals,
     kerberos_credential,
     ntlm_credential,
     typing_doubt,
@@ -85,10 +86,13 @@ class Exchange:
         Raises:
             CredentialError: the credentials failed: no ticket, wrong password at the KDC, ...
         """
+        credential = ntlm_credential if self.attempt.protocol == "ntlm" else kerberos_credential
         try:
-            self._context = self._new_context()
-            return self._context.step() or b""
+            with credential(self._windows.identity) as ready:
+                self._context = self._new_context(ready)
+                return self._context.step() or b""
         except Exception as error:  # pyspnego does not convert all exceptions of krb5 and gssapi
+            forget_locals(error)
             raise credential_error(error, self._windows.identity, str(self.attempt), self.spn) from error
 
     def respond(self, challenge: bytes) -> bytes:
@@ -130,16 +134,15 @@ class Exchange:
         except Exception:  # noqa: BLE001 - an incomplete context raises various errors
             return False
 
-    def _new_context(self) -> spnego.ContextProxy:
-        ntlm = self.attempt.protocol == "ntlm"
+    def _new_context(self, credential: spnego.Credential) -> spnego.ContextProxy:
         service, _, hostname = self.spn.partition("/")
         proxy: Callable[..., spnego.ContextProxy]
         if self.attempt.mechanism == "NTLM" or self._plain_kerberos:
             proxy = partial(spnego.client, protocol=self.attempt.protocol)
         else:
-            proxy = _SpnegoWithNtlm if ntlm else _SpnegoWithKerberos
+            proxy = _SpnegoWithNtlm if self.attempt.protocol == "ntlm" else _SpnegoWithKerberos
         return proxy(
-            (ntlm_credential if ntlm else kerberos_credential)(self._windows.identity),
+            credential,
             hostname=hostname,
             service=service,
             channel_bindings=self._binding,
