@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_smtp_cm.smtp.settings import Identity
+    from airflow_smtp_cm.smtp.ticket import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,18 @@ _FAULTS_OF_IDENTITY = (_WRONG_PASSWORD, _UNKNOWN_USER, _NO_REALM)
 
 
 @contextmanager
-def kerberos_credential(identity: Identity) -> Iterator[spnego.Credential]:
+def kerberos_credential(identity: Identity, found: Principal | None) -> Iterator[spnego.Credential]:
     """Yield the credential for a Kerberos login: password, keytab, ticket cache, or the process's default cache.
 
     A ticket that a password gets exists until the end of the block.
+
+    Args:
+        identity: the identity.
+        found: the name by which the KDC knows a user with a password.
     """
     principal = _principal(identity.username) if identity.username else None
-    if identity.username and identity.password is not None:
-        with ticket_cache(identity.username, identity.password) as cache:
+    if found and identity.password is not None:
+        with ticket_cache(found, identity.password) as cache:
             yield spnego.KerberosCCache(cache)
     elif identity.keytab:
         yield spnego.KerberosKeytab(identity.keytab, principal)
@@ -110,10 +115,9 @@ def _principal(username: str) -> str:
     return f"{name}@{domain.upper()}" if domain else name
 
 
-@contextmanager
-def ntlm_credential(identity: Identity) -> Iterator[spnego.Credential]:
-    """Yield the credential for an NTLM login."""
-    yield spnego.Password(identity.username or "", identity.password or "")
+def ntlm_credential(identity: Identity) -> spnego.Credential:
+    """Return the credential for an NTLM login."""
+    return spnego.Password(identity.username or "", identity.password or "")
 
 
 def typing_doubt(identity: Identity) -> str:

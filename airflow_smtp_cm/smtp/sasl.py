@@ -7,6 +7,7 @@ allowed. GSS-SPNEGO is the same exchange under its own name. NTLM is defined in 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -22,13 +23,15 @@ from airflow_smtp_cm.smtp.credentials import (
     ntlm_credential,
     typing_doubt,
 )
-from airflow_smtp_cm.smtp.errors import AuthenticationError, Phase
+from airflow_smtp_cm.smtp.errors import AuthenticationError, CredentialError, Phase
 from airflow_smtp_cm.smtp.settings import MechanismChoice
+from airflow_smtp_cm.smtp.ticket import find_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_smtp_cm.smtp.settings import WindowsAuthentication
+    from airflow_smtp_cm.smtp.ticket import Principal
 
 # At DEBUG, pyspnego logs tokens. A filter suppresses them at any log level.
 for _module in ("_gss", "_negotiate", "_ntlm", "_sspi"):
@@ -59,7 +62,7 @@ class Attempt:
 class Exchange:
     """The client side of one AUTH exchange.
 
-    Every method may block: a Kerberos step may ask the KDC.
+    ``prepare``, ``start`` and ``respond`` may block: Kerberos asks the KDC.
 
     Args:
         attempt: the mechanism, and the protocol inside it.
@@ -78,7 +81,18 @@ class Exchange:
         self._windows = windows
         self.spn = windows.spn or f"SMTPSVC/{host}"
         self._binding = GssChannelBindings(application_data=binding) if binding else None
+        self._principal: Principal | None = None
         self._context: spnego.ContextProxy | None = None
+
+    def prepare(self) -> None:
+        """Prepare the login as far as it needs no password.
+
+        Raises:
+            CredentialError: the KDC does not know the user, or cannot be reached.
+        """
+        if self._kerberos_password and self._windows.identity.username:
+            with self._credential_errors():
+                self._principal = find_principal(self._windows.identity.username)
 
     def start(self) -> bytes:
         """Return the first token.
@@ -86,14 +100,32 @@ class Exchange:
         Raises:
             CredentialError: the credentials failed: no ticket, wrong password at the KDC, ...
         """
-        credential = ntlm_credential if self.attempt.protocol == "ntlm" else kerberos_credential
-        try:
-            with credential(self._windows.identity) as ready:
+        identity = self._windows.identity
+        with self._credential_errors():
+            credential = (
+                nullcontext(ntlm_credential(identity))
+                if self.attempt.protocol == "ntlm"
+                else kerberos_credential(identity, self._principal)
+            )
+            with credential as ready:
                 self._context = self._new_context(ready)
                 return self._context.step() or b""
-        except Exception as error:  # pyspnego does not convert all exceptions of krb5 and gssapi
-            forget_locals(error)
-            raise credential_error(error, self._windows.identity, str(self.attempt), self.spn) from error
+
+    def no_answer(self, *, started: bool) -> CredentialError:
+        """Return the error for a KDC that does not answer in time.
+
+        Args:
+            started: whether the KDC may have the password, so that it must not be tried with NTLM.
+        """
+        failure = CredentialError(
+            f"Windows authentication by {self.attempt} could not start. No KDC answered in time. Check krb5.conf, "
+            f"and whether a firewall drops packets to port 88 of the domain controllers. If they are only slow, "
+            f"increase the timeout of the connection.",
+            phase=Phase.AUTH,
+            transient=True,
+        )
+        failure.account_refused = started and self._kerberos_password
+        return failure
 
     def respond(self, challenge: bytes) -> bytes:
         """Return the response to a challenge; it may be empty at the end.
@@ -133,6 +165,19 @@ class Exchange:
             return self._context is not None and self._context.complete and bool(self._context.session_key)
         except Exception:  # noqa: BLE001 - an incomplete context raises various errors
             return False
+
+    @property
+    def _kerberos_password(self) -> bool:
+        """Whether a KDC gets the password."""
+        return self.attempt.protocol == "kerberos" and self._windows.identity.password is not None
+
+    @contextmanager
+    def _credential_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # pyspnego does not convert all exceptions of krb5 and gssapi
+            forget_locals(error)
+            raise credential_error(error, self._windows.identity, str(self.attempt), self.spn) from error
 
     def _new_context(self, credential: spnego.Credential) -> spnego.ContextProxy:
         service, _, hostname = self.spn.partition("/")

@@ -16,10 +16,11 @@ from airflow_smtp_cm.smtp.errors import (
     Phase,
     ProtocolError,
     Refused,
+    SmtpError,
 )
 from airflow_smtp_cm.smtp.reply_parser import MAX_CHALLENGE_LINE
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
-from tests.smtp.driver import END, ehlo
+from tests.smtp.driver import END, SILENCE, ehlo
 
 USER = Identity(username="CORP\\alice", password="secret")
 TICKET = Identity()
@@ -32,6 +33,7 @@ class Exchanges:
     Attributes:
         tokens: the first token and the responses; an exception is raised. The last one is repeated.
         unable: for a protocol, the error with which it cannot start.
+        silent_at: the call in which a KDC is silent, ``prepare`` or ``start``.
         complete: whether the server has authenticated itself after the last token.
         tried: the attempts, in order.
         challenges: the server's challenges, decoded.
@@ -40,6 +42,7 @@ class Exchanges:
     tokens: tuple[bytes | Exception, ...] = (b"first", b"answer")
     unable: dict[str, CredentialError] = field(default_factory=dict)
     complete: bool = True
+    silent_at: str | None = None
     tried: list[str] = field(default_factory=list)
     challenges: list[bytes] = field(default_factory=list)
 
@@ -59,7 +62,20 @@ class _Exchange:
         self._left = list(exchanges.tokens)
         self.attempt = attempt
 
+    def prepare(self) -> None:
+        self._ask_kdc("prepare")
+
+    def _ask_kdc(self, call: str) -> None:
+        if self.attempt.protocol == "kerberos" and self._all.silent_at == call:
+            raise SILENCE
+
+    def no_answer(self, *, started: bool) -> CredentialError:
+        error = CredentialError("No KDC answered in time.", transient=True)
+        error.account_refused = started
+        return error
+
     def start(self) -> bytes:
+        self._ask_kdc("start")
         if error := self._all.unable.get(self.attempt.protocol):
             raise error
         return self._say()
@@ -218,7 +234,7 @@ def test_ntlm_is_tried_if_kerberos_cannot_start(driver, exchanges, log_in):
 
 def test_if_no_mechanism_can_start_every_reason_is_reported(driver, exchanges, log_in):
     exchanges.unable = {"kerberos": CredentialError("There is no ticket."), "ntlm": CredentialError("No NTLM.")}
-    with pytest.raises(CredentialError, match=r"No NTLM\. Earlier attempts: There is no ticket\."):
+    with pytest.raises(CredentialError, match=r"^There is no ticket\. NTLM was tried next: No NTLM\.$"):
         log_in(identity=USER)
     assert driver.sent == ["EHLO me.test"]
 
@@ -231,6 +247,36 @@ def test_the_password_of_a_refused_account_is_not_tried_with_ntlm(driver, exchan
         log_in(identity=USER)
     assert exchanges.tried == ["GSSAPI with Kerberos"]
     assert driver.sent == ["EHLO me.test"]
+
+
+@pytest.mark.parametrize(("silent_at", "tried"), [("prepare", 2), ("start", 1)])
+def test_ntlm_is_not_tried_if_a_silent_kdc_may_have_the_password(exchanges, log_in, silent_at, tried):
+    """The KDC may still judge it, and a second failure could lock the account."""
+    exchanges.silent_at = silent_at
+    if silent_at == "start":
+        with pytest.raises(CredentialError, match="No KDC answered in time") as raised:
+            log_in(identity=USER)
+        assert raised.value.transient
+    else:
+        assert str(log_in("235 ok", identity=USER).login) == "NTLM"
+    assert len(exchanges.tried) == tried
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        (["334 YQ==", "535 5.7.3 no"], 'refused the login by NTLM: "535 5.7.3 no"'),
+        (["334 :", "501 cancelled"], "sent a challenge that"),
+        ([END], "closed"),
+    ],
+)
+def test_why_kerberos_could_not_start_comes_first(exchanges, log_in, answers, reason):
+    exchanges.unable["kerberos"] = CredentialError("The KDC does not know the user.")
+    with pytest.raises(SmtpError) as raised:
+        log_in(*answers, identity=USER)
+    text = str(raised.value)
+    assert text.startswith("The KDC does not know the user. NTLM was tried next: ")
+    assert reason in text
 
 
 def test_after_a_refused_ticket_another_mechanism_is_tried_but_never_ntlm(exchanges, log_in):

@@ -10,8 +10,8 @@ import pytest
 from airflow_smtp_cm.smtp.errors import CredentialError
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import Identity, WindowsAuthentication
-from airflow_smtp_cm.smtp.ticket import ticket_cache
-from tests.servers.people import ALICE, DOMAIN, MAIL_HOST, REALM
+from airflow_smtp_cm.smtp.ticket import find_principal, ticket_cache
+from tests.servers.people import ALICE, DOMAIN, MAIL_HOST
 
 krb5 = pytest.importorskip("krb5")
 pytestmark = pytest.mark.usefixtures("kdc")
@@ -39,7 +39,7 @@ def without_default_realm(kdc, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("username", ["alice", "alice@CORP.TEST", "alice@corp.test", r"corp.test\alice"])
 def test_the_principal_is_asked_for_if_the_kdc_knows_no_enterprise_names(username):
-    with ticket_cache(username, ALICE.password) as cache:
+    with ticket_cache(find_principal(username), ALICE.password) as cache:
         assert principal(cache) == ALICE.principal
         assert cache.startswith("MEMORY:")
     assert principal(cache) is None
@@ -47,7 +47,7 @@ def test_the_principal_is_asked_for_if_the_kdc_knows_no_enterprise_names(usernam
 
 @pytest.mark.usefixtures("without_default_realm")
 def test_a_realm_of_krb5_conf_needs_no_default_realm():
-    with ticket_cache(ALICE.principal, ALICE.password) as cache:
+    with ticket_cache(find_principal(ALICE.principal), ALICE.password) as cache:
         assert principal(cache) == ALICE.principal
 
 
@@ -55,7 +55,7 @@ def test_a_realm_of_krb5_conf_needs_no_default_realm():
 @pytest.mark.parametrize("username", ["alice", r"CORP\alice", "alice@mail.corp.test"])
 def test_without_a_default_realm_the_error_says_what_to_set(username):
     with pytest.raises(CredentialError, match=r"Set default_realm in krb5\.conf to the realm") as raised:
-        exchange(username, ALICE.password).start()
+        exchange(username, ALICE.password).prepare()
     assert not raised.value.account_refused
 
 
@@ -75,7 +75,9 @@ def test_no_object_of_krb5_is_left_to_the_garbage_collector(username, password):
     gc.disable()
     try:
         with suppress(CredentialError):
-            exchange(username, password).start()
+            login = exchange(username, password)
+            login.prepare()
+            login.start()
         kinds = (krb5.Context, krb5.Principal, krb5.InitCredsContext, krb5.Creds, krb5.CCache, krb5.GetInitCredsOpt)
         assert [thing for thing in gc.get_objects() if isinstance(thing, kinds)] == []
     finally:
@@ -83,8 +85,10 @@ def test_no_object_of_krb5_is_left_to_the_garbage_collector(username, password):
 
 
 def test_the_password_is_in_no_traceback():
+    login = exchange(ALICE.principal, "correct horse")
+    login.prepare()
     with pytest.raises(CredentialError) as raised:
-        exchange(f"nobody@{REALM}", "correct horse").start()
+        login.start()
     error: BaseException | None = raised.value
     seen = []
     while error is not None:
