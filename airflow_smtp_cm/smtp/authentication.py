@@ -19,7 +19,7 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
     TimedOut,
 )
-from airflow_smtp_cm.smtp.reply import CONTINUE
+from airflow_smtp_cm.smtp.reply import CONTINUE, words
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding
@@ -236,7 +236,10 @@ def _decode(wire: Wire, reply: Reply) -> bytes:
     try:
         return base64.b64decode("".join(reply.lines), validate=True)
     except (binascii.Error, ValueError):
-        raise AuthenticationError(f"{wire.peer} sent a challenge that is not base64.", phase=Phase.AUTH) from None
+        text = words(reply.text)
+        raise AuthenticationError(
+            f"{wire.peer} sent a challenge that is not base64{f': {text}' if text else ''}.", phase=Phase.AUTH
+        ) from None
 
 
 def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> AuthenticationRefused:

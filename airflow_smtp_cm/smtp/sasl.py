@@ -24,6 +24,7 @@ from airflow_smtp_cm.smtp.credentials import (
     typing_doubt,
 )
 from airflow_smtp_cm.smtp.errors import AuthenticationError, CredentialError, Phase
+from airflow_smtp_cm.smtp.reply import words
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.ticket import find_principal
 
@@ -42,6 +43,7 @@ Protocol = Literal["kerberos", "ntlm"]
 _PROTOCOL_NAMES: dict[Protocol, str] = {"kerberos": "Kerberos", "ntlm": "NTLM"}
 
 _NEG_TOKEN_RESP = 0xA1  # first byte of later SPNEGO tokens (RFC 4178, section 4.2)
+_NTLM_SIGNATURE = b"NTLMSSP\0"  # MS-NLMP, section 2.2.1
 _NO_LAYER = 1  # RFC 4752, section 3.3: the bit for "no security layer"
 _LAYER_BYTES = 4  # the bits, then the maximum message size in three bytes
 
@@ -144,6 +146,12 @@ class Exchange:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             cause = None if isinstance(error, UnicodeError) else error  # its repr contains the secret data
+            if not _is_token(challenge):
+                raise AuthenticationError(
+                    f"The server's challenge in the {self.attempt} exchange is no Kerberos, NTLM or SPNEGO token but "
+                    f"{_described(challenge)}. The server does not support this mechanism, or is not a mail server.",
+                    phase=Phase.AUTH,
+                ) from cause
             raise AuthenticationError(
                 f"The server's challenge in the {self.attempt} exchange is not valid: {error}. Check the SPN "
                 f"({self.spn}) and the channel binding.",
@@ -221,6 +229,16 @@ class Exchange:
                 phase=Phase.AUTH,
             )
         return context.wrap(bytes([_NO_LAYER, 0, 0, 0]), encrypt=False).data
+
+
+def _is_token(challenge: bytes) -> bool:
+    """Whether a challenge has the beginning of a token: of NTLM, of GSS-API (RFC 2743, section 3.1), or of SPNEGO."""
+    return challenge.startswith((_NTLM_SIGNATURE, b"\x60", bytes([_NEG_TOKEN_RESP])))
+
+
+def _described(challenge: bytes) -> str:
+    text = words(challenge.decode(errors="replace"))
+    return f"the text {text}" if text else f"{len(challenge)} bytes of another kind"
 
 
 class _SpnegoWithKerberos(NegotiateProxy):

@@ -19,6 +19,7 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
 )
 from airflow_smtp_cm.smtp.reply_parser import MAX_CHALLENGE_LINE
+from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
 from tests.smtp.driver import END, SILENCE, ehlo
 
@@ -161,6 +162,17 @@ def test_a_challenge_that_is_not_base64_ends_the_exchange(driver, exchanges, log
     assert driver.sent[-1] == "*"
 
 
+@pytest.mark.parametrize(
+    ("challenge", "shown"),
+    [("Please wait...", ': "Please wait..."'), ("YQ==\x00", ""), (f"{'A' * 60}?", ""), (":" * 31, "")],
+)
+@pytest.mark.usefixtures("exchanges")
+def test_a_challenge_of_words_is_shown_and_nothing_that_may_be_a_token(log_in, challenge, shown):
+    with pytest.raises(AuthenticationError) as raised:
+        log_in(f"334 {challenge}", "501 cancelled")
+    assert str(raised.value).endswith(f"not base64{shown}.")
+
+
 @pytest.mark.parametrize("answer", ["501 cancelled", "500 what?", "235 ok", "421 bye", END, "what"])
 def test_a_challenge_that_the_mechanism_does_not_allow_ends_the_exchange(driver, exchanges, log_in, answer):
     """The error is the reason why it ends, not the server's reply to that."""
@@ -196,6 +208,25 @@ def test_an_endless_challenge_is_an_error(exchanges, log_in):
     with pytest.raises(ProtocolError, match="more than 12288 bytes"):
         log_in(b"334 " + b"x" * MAX_CHALLENGE_LINE)
     assert exchanges.challenges == []
+
+
+@pytest.mark.parametrize(
+    ("challenge", "shown"),
+    [
+        (b"Username:", 'the text "Username:"'),
+        (b"NTLM is not available", 'the text "NTLM is not available"'),
+        (b"\x00\x01\x02", "3 bytes of another kind"),
+        (b"secret" * 10, "60 bytes of another kind"),
+        (b"\xffabc", "4 bytes of another kind"),
+    ],
+)
+@pytest.mark.parametrize("mechanism", ["NTLM", "GSS-SPNEGO", "GSSAPI"])
+def test_a_challenge_that_is_no_token_is_described(mechanism, challenge, shown):
+    exchange = Exchange(Attempt(mechanism, "ntlm"), WindowsAuthentication(identity=USER), "mail.test", binding=None)
+    exchange.start()
+    with pytest.raises(AuthenticationError, match="is no Kerberos, NTLM or SPNEGO token but") as raised:
+        exchange.respond(challenge)
+    assert f"but {shown}. " in str(raised.value)
 
 
 # --- which mechanism, and which one is next
