@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.smtp.trace import REDACTED
 
-__all__ = ["Reply", "words"]
+__all__ = ["Reply"]
 
 CONTINUE = 334  # a challenge during AUTH
 
