@@ -27,6 +27,7 @@ _IFF_UP = 1
 # Names the host, mounts its arguments over each other by pairs, and holds the namespaces until standard input ends.
 _HOLD = """
 set -e
+! mountpoint --quiet / || mount --make-rprivate /  # in a chroot, it is no mount
 hostname "$1"; shift
 while [ $# != 0 ]; do
     [ ! -d "$1" ] || mkdir -p "$2"
@@ -77,7 +78,7 @@ def new_namespaces(host_name: str, mounts: Mapping[Path, str]) -> Iterator[Names
         mounts: files and folders, and the paths that they have there.
     """
     with subprocess.Popen(
-        ["unshare", "--net", "--mount", "--uts", "--propagation", "private", "sh", "-c", _HOLD, "hold", host_name]
+        ["unshare", "--net", "--mount", "--uts", "--propagation", "unchanged", "sh", "-c", _HOLD, "hold", host_name]
         + [str(path) for pair in mounts.items() for path in pair],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
