@@ -48,7 +48,7 @@ class Namespaces:
     @property
     def launcher(self) -> tuple[str, ...]:
         """What must precede a command that is to run inside."""
-        return ("nsenter", "--target", str(self._holder), "--net", "--mount", "--uts", "--")
+        return ("nsenter", "--target", str(self._holder), "--net", "--mount", "--uts", "--root", "--")
 
     @contextmanager
     def inside(self) -> Iterator[None]:
