@@ -48,7 +48,8 @@ class Namespaces:
     @property
     def launcher(self) -> tuple[str, ...]:
         """What must precede a command that is to run inside."""
-        return ("nsenter", "--target", str(self._holder), "--net", "--mount", "--uts", "--root", "--")
+        namespaces = ("--net", "--mount", "--uts")
+        return ("nsenter", "--target", str(self._holder), *namespaces, "--root", "--wdns=/", "--")
 
     @contextmanager
     def inside(self) -> Iterator[None]:
