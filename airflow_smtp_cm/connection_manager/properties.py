@@ -35,7 +35,7 @@ class Properties:
         client_key: path of a PEM file with the client's key.
         client_key_password: the password that decrypts the key.
         verify_certificate: False accepts any certificate; for tests only.
-        username: ``DOMAIN\user``, ``user@REALM`` or ``user``; None means the process's own identity.
+        username: ``DOMAIN\user``, ``user@domain`` (UPN or realm) or ``user``; None means the process's own identity.
         password: the user's password.
         keytab: path of a keytab with the user's keys.
         mechanism: the permitted authentication protocols: ``auto``, ``kerberos`` or ``ntlm``.

@@ -166,7 +166,8 @@ class CredentialError(AuthenticationError):
     """The credentials failed before the server was asked: no ticket, wrong password at the KDC, ...
 
     Attributes:
-        account_refused: whether the KDC refused the account; its password must then not be tried with NTLM.
+        account_refused: whether the KDC refused the account, or has its password and did not answer; the password
+            must then not be tried with NTLM.
     """
 
     account_refused = False

@@ -78,7 +78,7 @@ class Identity:
     r"""The identity of the client: the process's own tickets, a principal of a keytab, or a user with a password.
 
     Attributes:
-        username: ``DOMAIN\user``, ``user@REALM`` or ``user``; None means the process's own identity.
+        username: ``DOMAIN\user``, ``user@domain`` (UPN or realm) or ``user``; None means the process's own identity.
         password: the user's password.
         keytab: path of a keytab with the user's keys.
         ccache: name of the Kerberos ticket cache to use instead of the process's default (``FILE:/...``).
