@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 import smtplib
 import socket
@@ -16,6 +17,7 @@ import spnego
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp import authentication
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.commands import DeliveryNotification
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationNotOffered,
@@ -262,6 +264,19 @@ def test_message_is_received(connector):
     assert str(result.reply) == (
         f"250 2.6.0 {message.message_id} [InternalId=1, Hostname={HOST}] Queued mail for delivery"
     )
+
+
+def test_asyncio_client_has_the_same_login_and_the_same_errors():
+    async def send_twice(server):
+        async with await AsyncSmtpClient.open(manager(server).settings()) as client:
+            await client.send(mail())
+            with pytest.raises(Refused, match=r"550 5\.7\.60 .*On Exchange: The account may not use this sender"):
+                await client.send(mail(from_email="boss@corp.test"))
+
+    with exchange(send_as={ALICE: ["alice@corp.test"]}) as server:
+        asyncio.run(send_twice(server))
+
+    assert [message.identity for message in server.outbox] == [ALICE]
 
 
 def test_delivery_reports_may_be_requested():
