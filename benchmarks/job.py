@@ -21,11 +21,13 @@ class Server:
         port: TCP port of 127.0.0.1.
         starttls: whether to use STARTTLS.
         login: "ntlm", "kerberos", or None for no login.
+        chunking: whether this project's client uses BDAT; the others use what they always do.
     """
 
     port: int
     starttls: bool = False
     login: str | None = None
+    chunking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
+from airflow_smtp_cm.smtp.exchange import MEANINGS
 from airflow_smtp_cm.task.retry_delays import CAUSES, LONGEST_DELAY_MINUTES
 from benchmarks.report import summary
 
@@ -31,6 +32,8 @@ _ROOT = Path(__file__).parent.parent
 _GOLDEN = _ROOT / "tests" / "ssis" / "golden"
 _PACKAGES = "nightly_sales/"
 _MARK = re.compile(r"^\[Generated: (\w+) ?(.*?)\]\(.*\)$", re.MULTILINE)
+# Properties and cmdlets of Exchange, and fields of the connection and the operator.
+_NAMES = re.compile(r"\b(?:ms-Exch[\w-]+|[A-Z][\w-]*[a-z][A-Z]\w*|[a-z]+_[a-z_]+|retries|bcc)\b")
 _DEFAULTS = {item.name: item.default for item in fields(SmtpConnectionManager)}
 
 
@@ -55,6 +58,16 @@ def retry_delays(_: str) -> str:
     """Return the causes of retries as a table, with the delays of their tries."""
     rows = [f"| {cause.errors} | {cause.description} | {_delays(cause)} |" for cause in CAUSES]
     return "\n".join(["| Errors | Reason in the log | Delays in minutes |", "|---|---|---|", *rows])
+
+
+def exchange_replies(_: str) -> str:
+    """Return the replies of Exchange as a table."""
+    rows = [f"| `{item.reply}` | {_code(item.meaning)} | {_code(item.advice)} |" for item in MEANINGS]
+    return "\n".join(["| Reply | Meaning | What to do |", "|---|---|---|", *rows])
+
+
+def _code(text: str) -> str:
+    return _NAMES.sub(r"`\g<0>`", text)
 
 
 def example_dags(_: str) -> str:
@@ -112,6 +125,7 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
     "connection_fields": connection_fields,
     "retry_delays": retry_delays,
     "example_dags": example_dags,
+    "exchange_replies": exchange_replies,
     "measured": measured,
     "imported_dag": imported_dag,
     "imported_report": imported_report,

@@ -127,7 +127,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = set()
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if "kdc" in fixtures:
+        if {"kdc", "domain"}.intersection(fixtures):
             item.add_marker("kerberos")
         if "migrated_db" in fixtures:
             slow.add(item.path)

@@ -9,6 +9,7 @@ packages=(
     postfix sasl2-bin libsasl2-modules libsasl2-modules-gssapi-mit      # Postfix with Cyrus SASL
     dovecot-core dovecot-submissiond dovecot-gssapi                     # Dovecot's submission service
     gss-ntlmssp                                                         # NTLM inside GSS-API
+    samba-ad-dc samba-ad-provision ldb-tools                            # an Active Directory domain
     postgresql                                                          # the database of a running Airflow
     chromium                                                            # the browser for Airflow's UI
     libkrb5-dev gcc libc6-dev                                           # to build pyspnego[kerberos]

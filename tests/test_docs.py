@@ -7,6 +7,8 @@ import inspect
 import pkgutil
 import re
 import runpy
+import subprocess
+import sys
 from dataclasses import fields
 from datetime import timedelta
 from importlib import import_module
@@ -23,6 +25,7 @@ from airflow_smtp_cm.connection_manager.fields import PLACEHOLDERS, RELABELING
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import ConnectError, Phase, Refused
+from airflow_smtp_cm.smtp.exchange import MEANINGS
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.task.retry_policy import MailRetryPolicy
 
@@ -82,6 +85,18 @@ def test_dag_is_valid(code):
 
     assert isinstance(dag, DAG)
     assert dag.task_ids
+
+
+def test_the_tests_on_the_testing_page_pass(tmp_path):
+    page = (DOCS / "testing.md").read_text()
+    files = dict(re.findall(r'^```python title="(test_\w+\.py)"\n(.*?)^```$', page, re.DOTALL | re.MULTILINE))
+    for name, code in files.items():
+        (tmp_path / name).write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, "-p", "no:cacheprovider", tmp_path]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert len(files) == 3
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("code", [block for block in BLOCKS if "with SmtpTestServer(" in block.values[0]])
@@ -231,6 +246,13 @@ def test_quoted_errors_are_in_the_source():
 
     assert len(quotes) > 50
     assert [quote for quote in quotes if not any(quote in text for text in texts)] == []
+
+
+def test_errors_page_has_every_reply_of_exchange_that_is_explained():
+    page = rendered("errors.md")
+
+    assert [item.reply for item in MEANINGS if f"| `{item.reply}` | " not in page] == []
+    assert "allows; on connectors for clients it is 5. | Set `messages_per_minute`, or raise the limit. |" in page
 
 
 # --- files

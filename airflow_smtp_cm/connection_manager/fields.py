@@ -296,6 +296,14 @@ CONNECTION_FIELDS = (
         default=True,
     ),
     ConnectionField(
+        name="chunking",
+        label="Chunking",
+        type="boolean",
+        description="Send content with BDAT, and attachments without encoding, if the server offers CHUNKING and "
+        "BINARYMIME. It saves a round trip. Some servers, and gateways before them, do not answer BDAT.",
+        section=_ADVANCED,
+    ),
+    ConnectionField(
         name="total_timeout",
         label="Total timeout",
         type="number",

@@ -155,6 +155,7 @@ class SmtpConnectionManager(Properties):
             timeouts=timeouts,
             ehlo_name=self.ehlo_name,
             pipelining=self.pipelining,
+            chunking=self.chunking,
             message_policy=self.message_policy,
         )
 

@@ -35,7 +35,7 @@ class Properties:
         client_key: path of a PEM file with the client's key.
         client_key_password: the password that decrypts the key.
         verify_certificate: False accepts any certificate; for tests only.
-        username: ``DOMAIN\user``, ``user@REALM`` or ``user``; None means the process's own identity.
+        username: ``DOMAIN\user``, ``user@domain`` (UPN or realm) or ``user``; None means the process's own identity.
         password: the user's password.
         keytab: path of a keytab with the user's keys.
         mechanism: the permitted authentication protocols: ``auto``, ``kerberos`` or ``ntlm``.
@@ -49,6 +49,7 @@ class Properties:
         from_email: the default sender.
         ehlo_name: the client's name in EHLO; None means the machine's fully qualified name, else its address.
         pipelining: whether to use PIPELINING if the server offers it.
+        chunking: whether to use BDAT and BINARYMIME, instead of DATA, if the server offers them.
         total_timeout: the longest time, in seconds, for opening a session, and again for sending each message; None
             means no limit.
     """
@@ -79,6 +80,7 @@ class Properties:
     from_email: str | None = None
     ehlo_name: str | None = None
     pipelining: bool = True
+    chunking: bool = False
     total_timeout: float | None = None
 
     def __post_init__(self) -> None:

@@ -258,7 +258,9 @@ class SendMailOperator(BaseOperator):
         try:
             result = send()
         except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
-            if (result_so_far := getattr(error, "result", None)) is not None:
+            result_so_far = getattr(error, "result", None)
+            # Without anybody who has the message for certain, it is not a result.
+            if result_so_far is not None and getattr(result_so_far, "accepted", True):
                 self.log.info("SendMailTaskInfo: %s", result_so_far)
                 if self.do_xcom_push and "ti" in context:
                     context["ti"].xcom_push(key="return_value", value=result_so_far.as_json())

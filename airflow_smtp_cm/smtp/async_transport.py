@@ -7,6 +7,7 @@ import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_smtp_cm.smtp.background import start_call
 from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
 from airflow_smtp_cm.smtp.timeouts import Deadlines
@@ -171,12 +172,15 @@ class AsyncTransport:
 
     async def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Call):
-            return await asyncio.to_thread(effect.function)
-        phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
+            if effect.phase is None:
+                return await asyncio.to_thread(effect.function)
+            phase = effect.phase
+        else:
+            phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
         try:
             if isinstance(effect, Poll):
                 return self._connection.poll()
-            if not (isinstance(effect, Read) and effect.continued):
+            if not (isinstance(effect, Read | Call) and effect.continued):
                 self.deadlines.start_wait(phase)
             left = self.deadlines.remaining(phase)
             if isinstance(effect, Write) and self._connection.write(effect.data):
@@ -188,11 +192,13 @@ class AsyncTransport:
         except OSError as error:
             raise self.deadlines.connection_lost(phase, error) from error
 
-    async def _wait_for(self, effect: Write | Read | StartTls) -> Any:
+    async def _wait_for(self, effect: Write | Read | Call | StartTls) -> Any:
         if isinstance(effect, Write):
             return await self._connection.drained()
         if isinstance(effect, Read):
             return await self._connection.read()
+        if isinstance(effect, Call):
+            return await asyncio.wrap_future(start_call(effect.function))
         return await self._start_tls()
 
     async def _start_tls(self) -> TlsSession:

@@ -17,8 +17,10 @@ from airflow_smtp_cm.smtp.errors import (
     CredentialError,
     Phase,
     SmtpError,
+    TimedOut,
 )
-from airflow_smtp_cm.smtp.reply import CONTINUE
+from airflow_smtp_cm.smtp.exchange import NO_KERBEROS, no_windows_authentication
+from airflow_smtp_cm.smtp.reply import CONTINUE, words
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding
@@ -77,6 +79,9 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
             # fallback to NTLM, which is weaker: only another mechanism for the same protocol is tried.
             stop = exchange.password_used or error.transient or wire.closed
             remaining = [] if stop else _only(remaining, attempt.protocol)
+        except SmtpError as error:
+            _add_reasons(error, failures)
+            raise
         else:
             for failure in failures:
                 logger.info("Logged in to %s by %s after a failed attempt: %s", wire.peer, attempt, failure)
@@ -84,9 +89,16 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
             return attempt
         wire.trace("*", str(failures[-1]))
     last = failures.pop()
-    if failures:
-        last.args = (f"{last} Earlier attempts: {'; '.join(str(failure.reply or failure) for failure in failures)}",)
+    _add_reasons(last, failures)
     raise last
+
+
+def _add_reasons(error: SmtpError, failures: list[AuthenticationError]) -> None:
+    """Add the failures of earlier attempts to an error; why Kerberos could not start comes first."""
+    refusals = [str(failure.reply) for failure in failures if failure.reply]
+    unable = [str(failure) for failure in failures if not failure.reply]
+    text = " NTLM was tried next: ".join([*unable, str(error)])
+    error.args = (f"{text} Earlier attempts: {'; '.join(refusals)}" if refusals else text,)
 
 
 def _only(attempts: list[Attempt], protocol: str) -> list[Attempt]:
@@ -132,6 +144,12 @@ def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
             else "the connection allows only NTLM"
         )
         advice = f"{need}. Allow the other mechanism, or set a user and a password."
+        if wire.exchange and offered == ["NTLM"]:
+            advice += f" {NO_KERBEROS}"
+    elif wire.exchange:
+        advice = no_windows_authentication(wire.settings.host, wire.extensions.mechanisms)
+        if not wire.tls:
+            advice += " If it offers it under TLS only, turn on enable_ssl."
     else:
         advice = (
             "Windows authentication needs GSSAPI, GSS-SPNEGO or NTLM. Many servers offer them only under TLS or on "
@@ -145,7 +163,7 @@ def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
 
 def _run(wire: Wire, exchange: Exchange) -> Steps[None]:
     """Run one AUTH exchange."""
-    token: bytes = yield Call(exchange.start)
+    token = yield from _first_token(exchange)
     longest = len(token)
     reply, unsent = yield from _start_exchange(wire, exchange.attempt.mechanism, token)
     if unsent is not None and reply.code == CONTINUE:
@@ -155,7 +173,7 @@ def _run(wire: Wire, exchange: Exchange) -> Steps[None]:
         if reply.code != CONTINUE:
             break
         try:
-            token = yield Call(partial(exchange.respond, _decode(wire, reply)))
+            token = yield Call(partial(exchange.respond, _decode(wire, reply)), Phase.AUTH)
         except AuthenticationError:
             yield from _cancel(wire)
             raise
@@ -176,6 +194,24 @@ def _run(wire: Wire, exchange: Exchange) -> Steps[None]:
             phase=Phase.AUTH,
             reply=reply,
         )
+
+
+def _first_token(exchange: Exchange) -> Steps[bytes]:
+    """Return the first token of an exchange.
+
+    Raises:
+        CredentialError: the credentials failed, or no KDC answered within the timeout.
+    """
+    started = False
+    try:
+        yield Call(exchange.prepare, Phase.AUTH)
+        started = True
+        token: bytes = yield Call(exchange.start, Phase.AUTH, continued=True)
+    except TimedOut as error:
+        if exchange.attempt.protocol == "ntlm":  # the total time is over
+            raise
+        raise exchange.no_answer(started=started) from error
+    return token
 
 
 def _start_exchange(wire: Wire, mechanism: str, token: bytes) -> Steps[tuple[Reply, bytes | None]]:
@@ -207,7 +243,10 @@ def _decode(wire: Wire, reply: Reply) -> bytes:
     try:
         return base64.b64decode("".join(reply.lines), validate=True)
     except (binascii.Error, ValueError):
-        raise AuthenticationError(f"{wire.peer} sent a challenge that is not base64.", phase=Phase.AUTH) from None
+        text = words(reply.text)
+        raise AuthenticationError(
+            f"{wire.peer} sent a challenge that is not base64{f': {text}' if text else ''}.", phase=Phase.AUTH
+        ) from None
 
 
 def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> AuthenticationRefused:
@@ -227,13 +266,13 @@ def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> Auth
             + (
                 f", and that the SPN {exchange.spn} is the server's"
                 if exchange.attempt.protocol == "kerberos"
-                else ""
+                else " with NTLM, which many domains no longer allow"
             )
             + ("." if wire.tls else ", and whether the server requires TLS.")
             + exchange.typing_doubt
         )
     return AuthenticationRefused(
-        f'{wire.peer} refused the login by {exchange.attempt}: "{reply}" {advice}',
+        f'{wire.peer} refused the login by {exchange.attempt}: "{reply}" {advice} {wire.explained(reply)}'.rstrip(),
         phase=Phase.AUTH,
         command=f"AUTH {exchange.attempt.mechanism}",
         reply=reply,

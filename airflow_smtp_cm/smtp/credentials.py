@@ -6,17 +6,21 @@ around either, ``BadMechanismError`` around any of these, ``ImportError``. The i
 
 from __future__ import annotations
 
+import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import spnego
 
 from airflow_smtp_cm.smtp.errors import CredentialError, Phase
+from airflow_smtp_cm.smtp.ticket import UNKNOWN_REALMS, UNKNOWN_USER, name_and_domain, ticket_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_smtp_cm.smtp.settings import Identity
+    from airflow_smtp_cm.smtp.ticket import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class _KerberosFault:
     """The explanation of a Kerberos error code.
 
     Attributes:
-        meaning: what is wrong and what to do; may contain {principal} and {spn}.
+        meaning: what is wrong and what to do; may contain {user} and {spn}.
         account_refused: whether the KDC refused the account, so that its password must not be tried with NTLM.
         transient: whether the same attempt may succeed later.
     """
@@ -35,7 +39,7 @@ class _KerberosFault:
 
 
 _WRONG_PASSWORD = _KerberosFault(
-    "The KDC refused the password or key of {principal}. Correct it. It was tried only once, so that the account "
+    "The KDC refused the password or key of {user}. Correct it. It was tried only once, so that the account "
     "is not locked.",
     account_refused=True,
 )
@@ -45,21 +49,25 @@ _NO_TICKET = _KerberosFault(
 )
 _UNREACHABLE = _KerberosFault("No KDC of the realm can be reached. Check krb5.conf and the network.", transient=True)
 _NO_REALM = _KerberosFault(
-    "No KDC is configured for the realm of {principal}. Set the user as user@REALM with a realm of krb5.conf, or "
-    "check krb5.conf."
+    "No KDC is known for the realm of {user}. Set default_realm in krb5.conf to the realm of the Active Directory "
+    "domain, and its KDCs in [realms] if the DNS does not have them."
 )
-
-_UNKNOWN_USER = _KerberosFault("The KDC does not know {principal}. Check the user's name and realm.")
+_UNKNOWN_USER = _KerberosFault("The KDC does not know {user}. Check the user's name and realm.")
 
 # The codes are the same in MIT krb5 and Heimdal: krb5_err.et, base -1765328384.
 _KERBEROS_FAULTS = {
-    -1765328378: _UNKNOWN_USER,
+    UNKNOWN_USER: _UNKNOWN_USER,
     -1765328377: _KerberosFault(
         "The KDC does not know the service {spn}. If the server is registered under another name, set the server "
         "name or the SPN (on Windows, `setspn -Q SMTPSVC/*` lists them)."
     ),
-    -1765328366: _KerberosFault("The account {principal} is disabled or locked.", account_refused=True),
-    -1765328361: _KerberosFault("The password of {principal} has expired.", account_refused=True),
+    -1765328372: _KerberosFault("The domain's policies do not allow {user} to log in here.", account_refused=True),
+    -1765328366: _KerberosFault(
+        "The account {user} is disabled, locked or expired, or may not log in at this time.", account_refused=True
+    ),
+    -1765328361: _KerberosFault(
+        "The password of {user} has expired or must be changed. Set a new one.", account_refused=True
+    ),
     -1765328360: _WRONG_PASSWORD,
     -1765328353: _WRONG_PASSWORD,
     -1765328352: _KerberosFault("The Kerberos ticket has expired. Get a new one (kinit or `airflow kerberos`)."),
@@ -67,39 +75,44 @@ _KERBEROS_FAULTS = {
         "The clocks of this machine and of the KDC differ too much. Set this machine's clock."
     ),
     -1765328243: _NO_TICKET,
-    -1765328230: _NO_REALM,
     -1765328228: _UNREACHABLE,
-    -1765328203: _KerberosFault("The keytab contains no key for {principal}."),
+    -1765328203: _KerberosFault("The keytab contains no key for {user}."),
     -1765328189: _NO_TICKET,
-    -1765328164: _NO_REALM,
     -1765328160: _KerberosFault(
-        "Kerberos has no default realm. Set the user as user@REALM, or set default_realm in krb5.conf."
+        "Kerberos has no default realm, which it needs to find the KDC of {user}. Set default_realm in krb5.conf to "
+        "the realm of the Active Directory domain: its DNS name in capitals, such as CORP.EXAMPLE."
     ),
+    **dict.fromkeys(UNKNOWN_REALMS, _NO_REALM),
 }
 _FAULTS_OF_IDENTITY = (_WRONG_PASSWORD, _UNKNOWN_USER, _NO_REALM)
 
 
-def kerberos_principal(username: str) -> str:
-    r"""Return the Kerberos principal of a Windows user: ``DOMAIN\user`` and ``user@domain`` become ``user@DOMAIN``.
+@contextmanager
+def kerberos_credential(identity: Identity, found: Principal | None) -> Iterator[spnego.Credential]:
+    """Yield the credential for a Kerberos login: password, keytab, ticket cache, or the process's default cache.
 
-    Realms of Windows KDCs are in upper case.
+    A ticket that a password gets exists until the end of the block.
+
+    Args:
+        identity: the identity.
+        found: the name by which the KDC knows a user with a password.
     """
-    domain, backslash, user = username.rpartition("\\")
-    if not backslash:
-        user, _, domain = username.partition("@")
-    return f"{user}@{domain.upper()}" if domain else user
+    principal = _principal(identity.username) if identity.username else None
+    if found and identity.password is not None:
+        with ticket_cache(found, identity.password) as cache:
+            yield spnego.KerberosCCache(cache)
+    elif identity.keytab:
+        yield spnego.KerberosKeytab(identity.keytab, principal)
+    elif identity.ccache:
+        yield spnego.KerberosCCache(identity.ccache, principal)
+    else:
+        yield spnego.CredentialCache(principal)
 
 
-def kerberos_credential(identity: Identity) -> spnego.Credential:
-    """Return the credential for a Kerberos login: password, keytab, ticket cache, or the process's default cache."""
-    principal = kerberos_principal(identity.username) if identity.username else None
-    if principal and identity.password is not None:
-        return spnego.Password(principal, identity.password)
-    if identity.keytab:
-        return spnego.KerberosKeytab(identity.keytab, principal)
-    if identity.ccache:
-        return spnego.KerberosCCache(identity.ccache, principal)
-    return spnego.CredentialCache(principal)
+def _principal(username: str) -> str:
+    r"""Return the principal in a keytab or ticket cache: ``DOMAIN\user`` and ``user@domain`` are ``user@DOMAIN``."""
+    name, domain = name_and_domain(username)
+    return f"{name}@{domain.upper()}" if domain else name
 
 
 def ntlm_credential(identity: Identity) -> spnego.Credential:
@@ -129,6 +142,16 @@ def typing_doubt(identity: Identity) -> str:
     return f" Possible typing error: {', and '.join(doubts)}." if doubts else ""
 
 
+def forget_locals(error: Exception) -> None:
+    """Clear the local variables in the tracebacks of an error: passwords, and objects of the package krb5.
+
+    If such objects are part of a reference cycle, as tracebacks often are, the garbage collector may free them in an
+    order that crashes the process.
+    """
+    for inner in _chain(error):
+        traceback.clear_frames(inner.__traceback__)
+
+
 def credential_error(error: Exception, identity: Identity, attempt: str, spn: str) -> CredentialError:
     """Return the error for credentials that failed before the mail server was asked."""
     *_, innermost = _chain(error)
@@ -142,8 +165,7 @@ def credential_error(error: Exception, identity: Identity, attempt: str, spn: st
             else "Check the user, the keytab or ticket, and krb5.conf."
         )
     else:
-        principal = kerberos_principal(identity.username) if identity.username else "the ticket's owner"
-        meaning = fault.meaning.format(principal=principal, spn=spn)
+        meaning = fault.meaning.format(user=identity.username or "the ticket's owner", spn=spn)
     doubt = typing_doubt(identity) if fault in _FAULTS_OF_IDENTITY else ""
     failure = CredentialError(
         f"Windows authentication by {attempt} could not start. {meaning} ({detail}){doubt}",
@@ -167,4 +189,4 @@ def _fault(error: Exception) -> _KerberosFault | None:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = getattr(error, "base_error", None) or error.__cause__
+        error = getattr(error, "base_error", None) or error.__cause__ or error.__context__

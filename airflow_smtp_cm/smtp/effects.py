@@ -52,9 +52,18 @@ class StartTls:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call a function that may block (file access, a KDC request); the outcome is its result or its exception."""
+    """Call a function that may block (file access, a KDC request); the outcome is its result or its exception.
+
+    Attributes:
+        function: the function.
+        phase: the phase whose timeout limits the call; None: no limit. After the timeout nothing waits for the
+            function any more, not even the end of the process.
+        continued: whether it continues the wait of the previous effect.
+    """
 
     function: Callable[[], Any] = field(repr=False)  # may be bound to a login token
+    phase: Phase | None = None
+    continued: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@
     |   `-- AuthenticationRefused           the server refused the login
     |-- Refused                             the server refused a command or the content
     |   `-- RecipientsRefused               some or all recipients were refused
+    |-- DeliveryIncomplete                  some recipients have the message, then an error ended the rest
     `-- DeliveryUncertain                   the content was sent, and no final reply arrived
 
 Every error has ``transient``, whether the same attempt may succeed later, and the phase, command, reply and recipient
@@ -42,6 +43,7 @@ __all__ = [
     "CertificateError",
     "ConnectError",
     "CredentialError",
+    "DeliveryIncomplete",
     "DeliveryUncertain",
     "Disconnected",
     "MessageError",
@@ -164,7 +166,8 @@ class CredentialError(AuthenticationError):
     """The credentials failed before the server was asked: no ticket, wrong password at the KDC, ...
 
     Attributes:
-        account_refused: whether the KDC refused the account; its password must then not be tried with NTLM.
+        account_refused: whether the KDC refused the account, or has its password and did not answer; the password
+            must then not be tried with NTLM.
     """
 
     account_refused = False
@@ -191,33 +194,54 @@ class RecipientsRefused(Refused):
     """
 
     def __init__(
-        self, server: str, *, refused: tuple[Refusal, ...], accepted: int = 0, result: SendResult | None = None
+        self,
+        server: str,
+        *,
+        refused: tuple[Refusal, ...],
+        accepted: int = 0,
+        result: SendResult | None = None,
+        over_limit: bool = False,
+        explanation: str = "",
     ) -> None:
         first = refused[0]
+        uncertain = len(result.uncertain) if result is not None else 0
         if result is not None:
             rest = f"The message {result.message_id} was delivered to the other {accepted}."
+            if result.uncertain:
+                rest += f" Delivery is uncertain for {', '.join(result.uncertain)}."
+        elif over_limit:
+            rest = (
+                f"The message was not sent to anybody, since all_or_nothing is set, and the server accepts only "
+                f"{accepted} recipients at once. Set all_or_nothing to false, or send to a distribution group."
+            )
         elif accepted:
             rest = "The message was not sent to anybody, since all_or_nothing is set."
         else:
             rest = "The message was not delivered to anybody."
         super().__init__(
-            f"{server} refused {len(refused)} of {accepted + len(refused)} recipients: "
-            f"{'; '.join(map(str, refused))}. {rest}",
+            f"{server} refused {len(refused)} of {accepted + len(refused) + uncertain} recipients: "
+            f"{'; '.join(map(str, refused))}. {explanation}{' ' if explanation else ''}{rest}",
             phase=Phase.RCPT,
             reply=first.reply,
             recipient=first.address,
             # A retry is safe only if nobody has the message. Code that keeps a record of who has it may set this.
-            transient=result is None and all(refusal.reply.transient for refusal in refused),
+            transient=result is None and not over_limit and all(refusal.reply.transient for refusal in refused),
         )
         self.refused = refused
         self.result = result
 
     @classmethod
-    def in_result(cls, result: SendResult, server: str = "The server") -> Self | None:
+    def in_result(cls, result: SendResult, server: str = "The server", *, explanation: str = "") -> Self | None:
         """Return the error for a result with refused recipients, else None; only this decides it for results."""
         if not result.refused:
             return None
-        return cls(server, refused=result.refused, accepted=len(result.accepted), result=result)
+        return cls(
+            server,
+            refused=result.refused,
+            accepted=len(result.accepted),
+            result=result,
+            explanation=explanation,
+        )
 
     def __str__(self) -> str:
         again = self.transient and self.result is not None
@@ -226,8 +250,76 @@ class RecipientsRefused(Refused):
         )
 
 
+_RETRY_SENDS_TO_THEM = " A retry sends it only to them."
+
+
+class DeliveryIncomplete(SmtpError):
+    """An error between two transactions of one message: some recipients have it, and others do not.
+
+    A message is sent in several transactions if the server does not accept all of its recipients at once. The error
+    is not transient, since a retry would send the message to all recipients again. Code that keeps a record of who
+    has it may set ``transient``.
+
+    Attributes:
+        result: the result for those who have the message.
+        unsent: the number of recipients to whom it was not sent.
+        cause: the error that ended the transaction.
+    """
+
+    def __init__(self, *, result: SendResult, unsent: int, cause: SmtpError) -> None:
+        super().__init__(
+            f"The message {result.message_id} was delivered to {len(result.accepted):,} recipients. It was not sent "
+            f"to {unsent:,} others, because an error followed: {cause}",
+            phase=cause.phase,
+            command=cause.command,
+            reply=cause.reply,
+            transient=False,
+        )
+        self.result = result
+        self.unsent = unsent
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return super().__str__() + (_RETRY_SENDS_TO_THEM if self.transient else "")
+
+
 class DeliveryUncertain(SmtpError):
     """The whole content was sent, and no final reply arrived: the server may have accepted the message or not.
 
     There is no automatic retry, since the message could be delivered twice. A person must decide.
+
+    Attributes:
+        result: the recipients for whom delivery is uncertain, and those who have the message if earlier transactions
+            delivered it to others; None if this is not known.
+        unsent: the number of recipients to whom the message was not sent yet, since the server did not accept all at
+            once.
     """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: Phase | None = Phase.FINAL,
+        reply: Reply | None = None,
+        result: SendResult | None = None,
+        unsent: int = 0,
+    ) -> None:
+        super().__init__(message, phase=phase, reply=reply, transient=False)
+        self.result = result
+        self.unsent = unsent
+
+    def with_result(self, result: SendResult, unsent: int) -> Self:
+        """Return the error with the result of all transactions of the message."""
+        return type(self)(*self.args, phase=self.phase, reply=self.reply, result=result, unsent=unsent)
+
+    def __str__(self) -> str:
+        text, result = super().__str__(), self.result
+        if result is None or not (result.accepted or self.unsent):
+            return text
+        unsent = f" It was not sent to {self.unsent:,} recipients." if self.unsent else ""
+        if self.unsent and self.transient:
+            unsent += _RETRY_SENDS_TO_THEM
+        return (
+            f"{text} Delivery is uncertain for {len(result.uncertain):,} recipients: {', '.join(result.uncertain)}. "
+            f"{len(result.accepted):,} others have the message.{unsent}"
+        )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # an old spelling, for clients older than RFC 2554
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870, section 3
-_EXCHANGE_AUTH = "X-EXPS"  # mechanisms for other Exchange servers, some of which AUTH does not accept
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Extensions:
                 parameters = f"{first} {parameters}"
             if keyword == "AUTH":
                 mechanisms.update(dict.fromkeys(parameters.upper().split()))
-            elif keyword != _EXCHANGE_AUTH:
+            else:  # X-EXPS has the mechanisms for other Exchange servers, some of which AUTH does not accept
                 keywords.setdefault(keyword, parameters.strip())
         return cls(keywords, tuple(mechanisms))
 
@@ -52,6 +51,14 @@ class Extensions:
 
     def __contains__(self, keyword: str) -> bool:
         return keyword in self.keywords
+
+    def masked(self, keyword: str) -> str | None:
+        """Return the mask of a keyword, such as ``XXXXXXXA``, if there is one.
+
+        Firewalls that inspect ESMTP replace the keywords that they do not know by X's and a letter, in their length.
+        """
+        mask = re.compile(f"X{{{len(keyword) - 1}}}[A-Z]")
+        return next(filter(mask.fullmatch, self.keywords), None)
 
     @property
     def size_limit(self) -> int | None:

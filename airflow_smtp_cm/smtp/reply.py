@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.smtp.trace import REDACTED
 
 __all__ = ["Reply"]
@@ -12,6 +13,8 @@ __all__ = ["Reply"]
 CONTINUE = 334  # a challenge during AUTH
 
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
+_LONGEST_WORD = 30
+_LONGEST_TEXT = 100
 _TOKEN = re.compile(r"[A-Za-z0-9+/]{40,}=*")  # the shortest token, the first of NTLM, is longer
 
 
@@ -60,3 +63,10 @@ class Reply:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
+
+
+def words(text: str) -> str | None:
+    """Return the text of a challenge in quotes if it consists of words; None if it may contain a token."""
+    if not text.strip() or not text.isprintable() or "\ufffd" in text or max(map(len, text.split())) > _LONGEST_WORD:
+        return None
+    return f'"{shorten(text, _LONGEST_TEXT)}"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.smtp.reply import Reply
@@ -43,14 +43,17 @@ class Refusal:
 class SendResult:
     """The result of a message that the server accepted.
 
+    A message with more recipients than the server accepts at once is sent in several transactions; it has one result.
+
     Attributes:
         message_id: the Message-ID, angle brackets included.
         accepted: the accepted recipients, in the order of the envelope.
         refused: the refused recipients.
-        reply: the final reply, in which most servers report the queue id; None if no final reply arrived and the
-            message is assumed to be sent.
-        size: size of the content in bytes, before dot-stuffing.
-        seconds: time from the first command to the final reply.
+        reply: the final reply, in which most servers report the queue id; the last one of several transactions. None
+            if no final reply arrived: the message is assumed to be sent, or its delivery is uncertain.
+        size: size of the content in bytes, before dot-stuffing; the same in each transaction.
+        seconds: time from the first command to the last final reply.
+        uncertain: the recipients to whom the content was sent without a final reply; only in the result of an error.
     """
 
     message_id: str
@@ -59,12 +62,22 @@ class SendResult:
     reply: Reply | None
     size: int
     seconds: float
+    uncertain: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         refused = "; ".join(map(str, self.refused)) or "nobody"
         return (
             f"{self.message_id}, {self.size} bytes, accepted for {', '.join(self.accepted)}, refused for {refused}, "
             f"in {self.seconds:.3f} s. Reply of the server: {self.reply}"
+        )
+
+    def followed_by(self, later: SendResult) -> SendResult:
+        """Return the result of this and a later transaction of the same message."""
+        return replace(
+            later,
+            accepted=tuple(dict.fromkeys(self.accepted + later.accepted)),
+            refused=tuple({refusal.address: refusal for refusal in self.refused + later.refused}.values()),
+            uncertain=tuple(dict.fromkeys(self.uncertain + later.uncertain)),
         )
 
     @classmethod
@@ -78,6 +91,7 @@ class SendResult:
             reply=Reply(int(code), (text,)) if code else None,
             size=written["size"],
             seconds=written["seconds"],
+            uncertain=tuple(written.get("uncertain", ())),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -89,4 +103,5 @@ class SendResult:
             "reply": str(self.reply) if self.reply else None,
             "size": self.size,
             "seconds": round(self.seconds, 6),
+            **({"uncertain": list(self.uncertain)} if self.uncertain else {}),
         }

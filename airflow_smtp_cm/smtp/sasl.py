@@ -7,6 +7,7 @@ allowed. GSS-SPNEGO is the same exchange under its own name. NTLM is defined in 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -17,17 +18,21 @@ from spnego.channel_bindings import GssChannelBindings
 
 from airflow_smtp_cm.smtp.credentials import (
     credential_error,
+    forget_locals,
     kerberos_credential,
     ntlm_credential,
     typing_doubt,
 )
-from airflow_smtp_cm.smtp.errors import AuthenticationError, Phase
+from airflow_smtp_cm.smtp.errors import AuthenticationError, CredentialError, Phase
+from airflow_smtp_cm.smtp.reply import words
 from airflow_smtp_cm.smtp.settings import MechanismChoice
+from airflow_smtp_cm.smtp.ticket import find_principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_smtp_cm.smtp.settings import WindowsAuthentication
+    from airflow_smtp_cm.smtp.ticket import Principal
 
 # At DEBUG, pyspnego logs tokens. A filter suppresses them at any log level.
 for _module in ("_gss", "_negotiate", "_ntlm", "_sspi"):
@@ -38,6 +43,7 @@ Protocol = Literal["kerberos", "ntlm"]
 _PROTOCOL_NAMES: dict[Protocol, str] = {"kerberos": "Kerberos", "ntlm": "NTLM"}
 
 _NEG_TOKEN_RESP = 0xA1  # first byte of later SPNEGO tokens (RFC 4178, section 4.2)
+_NTLM_SIGNATURE = b"NTLMSSP\0"  # MS-NLMP, section 2.2.1
 _NO_LAYER = 1  # RFC 4752, section 3.3: the bit for "no security layer"
 _LAYER_BYTES = 4  # the bits, then the maximum message size in three bytes
 
@@ -58,7 +64,7 @@ class Attempt:
 class Exchange:
     """The client side of one AUTH exchange.
 
-    Every method may block: a Kerberos step may ask the KDC.
+    ``prepare``, ``start`` and ``respond`` may block: Kerberos asks the KDC.
 
     Args:
         attempt: the mechanism, and the protocol inside it.
@@ -77,7 +83,18 @@ class Exchange:
         self._windows = windows
         self.spn = windows.spn or f"SMTPSVC/{host}"
         self._binding = GssChannelBindings(application_data=binding) if binding else None
+        self._principal: Principal | None = None
         self._context: spnego.ContextProxy | None = None
+
+    def prepare(self) -> None:
+        """Prepare the login as far as it needs no password.
+
+        Raises:
+            CredentialError: the KDC does not know the user, or cannot be reached.
+        """
+        if self._kerberos_password and self._windows.identity.username:
+            with self._credential_errors():
+                self._principal = find_principal(self._windows.identity.username)
 
     def start(self) -> bytes:
         """Return the first token.
@@ -85,11 +102,32 @@ class Exchange:
         Raises:
             CredentialError: the credentials failed: no ticket, wrong password at the KDC, ...
         """
-        try:
-            self._context = self._new_context()
-            return self._context.step() or b""
-        except Exception as error:  # pyspnego does not convert all exceptions of krb5 and gssapi
-            raise credential_error(error, self._windows.identity, str(self.attempt), self.spn) from error
+        identity = self._windows.identity
+        with self._credential_errors():
+            credential = (
+                nullcontext(ntlm_credential(identity))
+                if self.attempt.protocol == "ntlm"
+                else kerberos_credential(identity, self._principal)
+            )
+            with credential as ready:
+                self._context = self._new_context(ready)
+                return self._context.step() or b""
+
+    def no_answer(self, *, started: bool) -> CredentialError:
+        """Return the error for a KDC that does not answer in time.
+
+        Args:
+            started: whether the KDC may have the password, so that it must not be tried with NTLM.
+        """
+        failure = CredentialError(
+            f"Windows authentication by {self.attempt} could not start. No KDC answered in time. Check krb5.conf, "
+            f"and whether a firewall drops packets to port 88 of the domain controllers. If they are only slow, "
+            f"increase the timeout of the connection.",
+            phase=Phase.AUTH,
+            transient=True,
+        )
+        failure.account_refused = started and self._kerberos_password
+        return failure
 
     def respond(self, challenge: bytes) -> bytes:
         """Return the response to a challenge; it may be empty at the end.
@@ -108,6 +146,12 @@ class Exchange:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             cause = None if isinstance(error, UnicodeError) else error  # its repr contains the secret data
+            if not _is_token(challenge):
+                raise AuthenticationError(
+                    f"The server's challenge in the {self.attempt} exchange is no Kerberos, NTLM or SPNEGO token but "
+                    f"{_described(challenge)}. The server does not support this mechanism, or is not a mail server.",
+                    phase=Phase.AUTH,
+                ) from cause
             raise AuthenticationError(
                 f"The server's challenge in the {self.attempt} exchange is not valid: {error}. Check the SPN "
                 f"({self.spn}) and the channel binding.",
@@ -130,16 +174,28 @@ class Exchange:
         except Exception:  # noqa: BLE001 - an incomplete context raises various errors
             return False
 
-    def _new_context(self) -> spnego.ContextProxy:
-        ntlm = self.attempt.protocol == "ntlm"
+    @property
+    def _kerberos_password(self) -> bool:
+        """Whether a KDC gets the password."""
+        return self.attempt.protocol == "kerberos" and self._windows.identity.password is not None
+
+    @contextmanager
+    def _credential_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # pyspnego does not convert all exceptions of krb5 and gssapi
+            forget_locals(error)
+            raise credential_error(error, self._windows.identity, str(self.attempt), self.spn) from error
+
+    def _new_context(self, credential: spnego.Credential) -> spnego.ContextProxy:
         service, _, hostname = self.spn.partition("/")
         proxy: Callable[..., spnego.ContextProxy]
         if self.attempt.mechanism == "NTLM" or self._plain_kerberos:
             proxy = partial(spnego.client, protocol=self.attempt.protocol)
         else:
-            proxy = _SpnegoWithNtlm if ntlm else _SpnegoWithKerberos
+            proxy = _SpnegoWithNtlm if self.attempt.protocol == "ntlm" else _SpnegoWithKerberos
         return proxy(
-            (ntlm_credential if ntlm else kerberos_credential)(self._windows.identity),
+            credential,
             hostname=hostname,
             service=service,
             channel_bindings=self._binding,
@@ -173,6 +229,16 @@ class Exchange:
                 phase=Phase.AUTH,
             )
         return context.wrap(bytes([_NO_LAYER, 0, 0, 0]), encrypt=False).data
+
+
+def _is_token(challenge: bytes) -> bool:
+    """Whether a challenge has the beginning of a token: of NTLM, of GSS-API (RFC 2743, section 3.1), or of SPNEGO."""
+    return challenge.startswith((_NTLM_SIGNATURE, b"\x60", bytes([_NEG_TOKEN_RESP])))
+
+
+def _described(challenge: bytes) -> str:
+    text = words(challenge.decode(errors="replace"))
+    return f"the text {text}" if text else f"{len(challenge)} bytes of another kind"
 
 
 class _SpnegoWithKerberos(NegotiateProxy):

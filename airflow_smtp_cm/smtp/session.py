@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import Phase, SmtpError
 from airflow_smtp_cm.smtp.session_setup import open_session
+from airflow_smtp_cm.smtp.submission import submit
 from airflow_smtp_cm.smtp.transaction import Transaction
 from airflow_smtp_cm.smtp.wire import Command, Wire
 
@@ -46,8 +47,10 @@ class Session:
     def send(
         self, message: Outgoing, *, all_or_nothing: bool, notification: DeliveryNotification | None
     ) -> Steps[SendResult]:
-        """Send one message."""
-        return Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification).run()
+        """Send one message; see ``submission.submit``."""
+        transaction = Transaction(self.wire, message, all_or_nothing=all_or_nothing, notification=notification)
+        transaction.prepare()
+        return (yield from submit(transaction))
 
     def send_all(self, bulk: Bulk) -> Steps[None]:
         """Send messages until the session ends or is full; a full session is ended with QUIT."""

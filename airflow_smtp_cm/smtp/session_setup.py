@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import Phase, Refused, StartTlsNotOffered
+from airflow_smtp_cm.smtp.exchange import has_extensions, is_greeting
 from airflow_smtp_cm.smtp.extensions import Extensions
 from airflow_smtp_cm.smtp.settings import TlsMode
 from airflow_smtp_cm.smtp.wire import Command
@@ -30,6 +31,7 @@ def open_session(wire: Wire, ehlo_name: str) -> Steps[None]:
     greeting = yield from wire.reply(Phase.GREETING)
     if not greeting.positive:
         raise wire.refused(f"{wire.peer} rejected the connection", Phase.GREETING, None, greeting)
+    wire.exchange = is_greeting(greeting)
     yield from _send_ehlo(wire, ehlo_name)
     if mode is TlsMode.STARTTLS:
         yield from _start_tls(wire)
@@ -50,6 +52,7 @@ def _send_ehlo(wire: Wire, ehlo_name: str) -> Steps[None]:
             reply,
         )
     wire.extensions = Extensions.from_ehlo(reply)
+    wire.exchange |= has_extensions(wire.extensions.keywords)
 
 
 def _start_tls(wire: Wire) -> Steps[None]:
@@ -58,6 +61,13 @@ def _start_tls(wire: Wire) -> Steps[None]:
         "(often 465)."
     )
     if "STARTTLS" not in wire.extensions:
+        if masked := wire.extensions.masked("STARTTLS"):
+            raise StartTlsNotOffered(
+                f"{wire.peer} does not offer STARTTLS: a firewall before it has masked the keyword ({masked}). Turn "
+                f'off the inspection of ESMTP for this server on the firewall (Cisco: "inspect esmtp"), or use a '
+                f"port that it does not inspect (often 587).",
+                phase=Phase.STARTTLS,
+            )
         raise StartTlsNotOffered(f"{wire.peer} does not offer STARTTLS. {advice}", phase=Phase.STARTTLS)
     try:
         yield from wire.expect(Command(Phase.STARTTLS, "STARTTLS"), f"{wire.peer} refused STARTTLS")

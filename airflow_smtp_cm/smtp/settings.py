@@ -78,7 +78,7 @@ class Identity:
     r"""The identity of the client: the process's own tickets, a principal of a keytab, or a user with a password.
 
     Attributes:
-        username: ``DOMAIN\user``, ``user@REALM`` or ``user``; None means the process's own identity.
+        username: ``DOMAIN\user``, ``user@domain`` (UPN or realm) or ``user``; None means the process's own identity.
         password: the user's password.
         keytab: path of a keytab with the user's keys.
         ccache: name of the Kerberos ticket cache to use instead of the process's default (``FILE:/...``).
@@ -173,6 +173,7 @@ class Settings:
         timeouts: the timeouts.
         ehlo_name: the name for EHLO; None means the machine's fully qualified name, else its address.
         pipelining: whether to use PIPELINING if the server offers it (RFC 2920).
+        chunking: whether to use BDAT and BINARYMIME, instead of DATA, if the server offers them (RFC 3030).
         message_policy: applied to every message before it is sent; None sends all messages unchanged.
     """
 
@@ -184,6 +185,7 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     ehlo_name: str | None = None
     pipelining: bool = True
+    chunking: bool = False
     message_policy: MessagePolicy | None = None
 
     @property

@@ -1,11 +1,12 @@
 """One mail transaction: the envelope, the content, the final reply, and what is certain if the session breaks.
 
-How it works. What the server offers decides how a message is sent:
+How it works. What the server offers decides how a message is sent, and the setting ``chunking``, which is off by
+default; if it is off, the server's CHUNKING is not used:
 
-    offered                     writes, separated by |; the client waits for the replies to each
+    used                        writes, separated by |; the client waits for the replies to each
+    PIPELINING                  MAIL RCPT... DATA | content
     PIPELINING and CHUNKING     MAIL RCPT... BDAT content                for content of up to ``INLINE_LIMIT``
                                 MAIL RCPT... | BDAT content              for larger content
-    PIPELINING                  MAIL RCPT... DATA | content
     CHUNKING                    MAIL | RCPT | ... | BDAT content
     neither                     MAIL | RCPT | ... | DATA | content
 
@@ -20,8 +21,7 @@ envelope, and the server refused the envelope or answered it with 421, it has no
 
 What an editor must keep:
 
-- ``chunks()`` of the content is called right before the first byte of the content is sent, not earlier. Callers
-  record at this moment that the message is being sent.
+- ``record_sending`` comes right before the first byte of the content, not earlier. If it fails, nothing is sent.
 - The last byte of the content is not written before the size is checked. After BDAT, the announced number of bytes
   is the whole message, so a file that has grown or shrunk must be noticed before.
 - An error while the content is being sent closes the connection. No command can follow: the server would read it as
@@ -36,26 +36,31 @@ What an editor must keep:
 from __future__ import annotations
 
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.commands import mail_command, rcpt_command
-from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA, DataLines, LineEnds, Unencoded
+from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT, ContentTransfer
+from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA
 from airflow_smtp_cm.smtp.effects import Call
 from airflow_smtp_cm.smtp.errors import (
     DeliveryUncertain,
+    Disconnected,
     MessageError,
     Phase,
     RecipientsRefused,
     Refused,
     SmtpError,
+    TimedOut,
 )
+from airflow_smtp_cm.smtp.recipient_limit import over_limit
+from airflow_smtp_cm.smtp.recorded import Recorded
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Sequence
 
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
@@ -63,26 +68,18 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.wire import Wire
 
-# Large enough for few writes, small enough for little memory.
-BLOCK = 128 * 1024
-# Content of at most one block is sent together with the envelope, larger content after the envelope is accepted.
-INLINE_LIMIT = BLOCK
-
-
-class _Encoder(Protocol):
-    def feed(self, chunk: bytes) -> bytes: ...
-
-    def finish(self) -> bytes: ...
-
 
 class Transaction:
-    """One message on one connection.
+    """One transaction of one message on one connection; ``submission`` adds further ones.
 
     Args:
         wire: the connection, after login.
         message: the message.
         all_or_nothing: send to no recipient if the server refuses one.
         notification: the delivery reports to request.
+
+    Attributes:
+        remaining: the recipients whom the server refused in this transaction only, since it has enough.
     """
 
     def __init__(
@@ -97,24 +94,18 @@ class Transaction:
         self._message = message
         self._all_or_nothing = all_or_nothing
         self._notification = notification
-        self._accepted: tuple[str, ...] = ()
-        self._refused: tuple[Refusal, ...] = ()
-
-    def run(self) -> Steps[SendResult]:
-        """Send the message.
-
-        Raises:
-            MessageError: the message cannot be sent to this server; nothing was sent.
-            Refused: the server refused the sender or the content.
-            RecipientsRefused: the server refused recipients; ``result`` is set if others have the message.
-            DeliveryUncertain: the whole content was sent, and no final reply arrived.
-        """
-        self.prepare()
-        return (yield from self.execute())
+        self._forget_replies()
 
     def execute(self) -> Steps[SendResult]:
-        """Send the prepared message; see ``run``."""
-        chunking = "CHUNKING" in self._wire.extensions
+        """Send the prepared message; return the result for the accepted recipients.
+
+        Raises:
+            MessageError: the content cannot be read; nothing was sent.
+            Refused: the server refused the sender or the content.
+            RecipientsRefused: the server refused all recipients, or some with ``all_or_nothing``; nothing was sent.
+            DeliveryUncertain: the whole content was sent, and no final reply arrived.
+        """
+        chunking = self._wire.chunking
         pipelined = self._wire.pipelining and not self._all_or_nothing
         if pipelined and chunking and self.is_small:
             reply = yield from self._send_in_one_pipeline()
@@ -136,7 +127,44 @@ class Transaction:
             self._message = policy(self._message)
         self._recipients = self._message.recipients
         self._content = self._render()
+        self._transfer = ContentTransfer(self._wire, self._content)
         self._envelope = self._commands()
+
+    def offer(self, recipients: Sequence[str]) -> None:
+        """Prepare a further transaction of the same content for other recipients."""
+        self._forget_replies()
+        self._recipients = recipients
+        self._envelope = [self._envelope[0], *self._rcpt_commands(recipients)]
+
+    def _forget_replies(self) -> None:
+        self._accepted: tuple[str, ...] = ()
+        self._refused: tuple[Refusal, ...] = ()
+        self.remaining: tuple[Refusal, ...] = ()
+
+    @property
+    def peer(self) -> str:
+        """The server's host and port, for error messages."""
+        return self._wire.peer
+
+    def explained(self, refused: tuple[Refusal, ...]) -> str:
+        """Return what the refusals mean, for error messages; empty if this is not known."""
+        return self._wire.explained(*(refusal.reply for refusal in refused))
+
+    @property
+    def session_is_over(self) -> bool:
+        """Whether no further transaction can follow in this session."""
+        return self._wire.closed
+
+    def record_sending(self) -> Steps[None]:
+        """Record that the content is about to be transmitted, if the message keeps a record."""
+        if isinstance(message := self._message, Recorded):
+            recipients = self._accepted or tuple(self._recipients)
+            yield Call(partial(message.record_sending, recipients, self._content.size))
+
+    def record_accepted(self, result: SendResult) -> Steps[None]:
+        """Record the result so far, if the message keeps a record; a further transaction follows."""
+        if isinstance(message := self._message, Recorded):
+            yield Call(partial(message.record_accepted, result))
 
     @property
     def is_small(self) -> bool:
@@ -144,48 +172,53 @@ class Transaction:
         return self._content.size <= INLINE_LIMIT
 
     def bdat_pipeline(self) -> Steps[Pipeline]:
-        """Return the envelope and BDAT with the content (RFC 3030).
+        """Return the envelope and BDAT with the content (RFC 3030), to be sent at once.
 
         Raises:
             MessageError: the content cannot be read.
         """
-        encoder = _for_bdat(self._content)
-        payload = encoder.feed((yield from self._whole_content())) + encoder.finish()
-        return Pipeline([*self._envelope, Command(Phase.FINAL, f"BDAT {len(payload)} LAST", payload)])
+        yield from self.record_sending()
+        return Pipeline([*self._envelope, (yield from self._transfer.bdat())])
 
     def data_pipeline(self) -> Pipeline:
         """Return the envelope and DATA."""
         return Pipeline([*self._envelope, Command(Phase.DATA, "DATA")])
 
     def data_lines(self) -> Steps[bytes]:
-        """Return the content encoded for DATA, with the final dot.
+        """Return the content encoded for DATA, with the final dot, to be sent at once.
 
         Raises:
             MessageError: the content cannot be read.
         """
-        encoder = DataLines()
-        return encoder.feed((yield from self._whole_content())) + encoder.finish()
+        yield from self.record_sending()
+        return (yield from self._transfer.data_lines())
 
     def result(self, reply: Reply) -> SendResult:
-        """Return the result of the message, from its final reply.
+        """Return the result for the accepted recipients, from the final reply.
 
         Raises:
             Refused: the server refused the message.
-            RecipientsRefused: the server refused some recipients.
         """
         if not reply.positive:
-            raise self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
-        result = SendResult(
+            raise self.refused(reply)
+        return self._result(reply, accepted=self._accepted)
+
+    def refused(self, reply: Reply) -> Refused:
+        """Return the error for a negative final reply."""
+        return self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
+
+    def _result(
+        self, reply: Reply | None, *, accepted: tuple[str, ...] = (), uncertain: tuple[str, ...] = ()
+    ) -> SendResult:
+        return SendResult(
             message_id=self._message.message_id,
-            accepted=self._accepted,
+            accepted=accepted,
             refused=self._refused,
             reply=reply,
             size=self._content.size,
             seconds=time.monotonic() - self._started,
+            uncertain=uncertain,
         )
-        if (error := RecipientsRefused.in_result(result, self._wire.peer)) is not None:
-            raise error
-        return result
 
     def _render(self) -> Content:
         extensions = self._wire.extensions
@@ -193,7 +226,7 @@ class Transaction:
         try:
             content = self._message.content(
                 eight_bit=eight_bit,
-                binary="BINARYMIME" in extensions and "CHUNKING" in extensions,
+                binary=self._wire.chunking and "BINARYMIME" in extensions,
                 utf8=eight_bit and "SMTPUTF8" in extensions,
             )
             size = content.size
@@ -215,19 +248,10 @@ class Transaction:
         if self._notification is not None and "DSN" not in self._wire.extensions:
             raise MessageError(f"Delivery notifications are requested, and {self._wire.peer} does not offer DSN.")
         mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
-        return [mail, *[rcpt_command(recipient, self._notification) for recipient in recipients]]
+        return [mail, *self._rcpt_commands(recipients)]
 
-    def _read(self, chunks: Generator[bytes], left: int) -> Steps[tuple[bytes, bool]]:
-        read = partial(_next_block, chunks, left)
-        return read() if self._content.in_memory else (yield Call(read))
-
-    def _whole_content(self) -> Steps[bytes]:
-        content = self._content
-        with closing(content.chunks()) as chunks:
-            data, last = yield from self._read(chunks, content.size)
-        if not last or len(data) != content.size:
-            raise _content_changed(content)
-        return data
+    def _rcpt_commands(self, recipients: Sequence[str]) -> list[Command]:
+        return [rcpt_command(recipient, self._notification) for recipient in recipients]
 
     def _send_in_one_pipeline(self) -> Steps[Reply]:
         """Send the envelope and BDAT with the content in one write: one round trip."""
@@ -312,43 +336,41 @@ class Transaction:
             return None
         answered = list(zip(self._recipients, recipients, strict=True))
         self._accepted = tuple(address for address, reply in answered if reply.positive)
-        self._refused = tuple(Refusal(address, reply) for address, reply in answered if not reply.positive)
-        enough = self._accepted and not (self._refused and self._all_or_nothing)
-        if enough:
+        if len(self._accepted) == len(answered):
             return None
-        return RecipientsRefused(self._wire.peer, refused=self._refused, accepted=len(self._accepted))
+        refused = tuple(Refusal(address, reply) for address, reply in answered if not reply.positive)
+        not_now = over_limit(answered) if self._accepted else set()
+        if self._all_or_nothing or not self._accepted:
+            return RecipientsRefused(
+                self._wire.peer,
+                refused=refused,
+                accepted=len(self._accepted),
+                over_limit=bool(not_now),
+                explanation=self.explained(refused),
+            )
+        self.remaining = tuple(refusal for refusal in refused if refusal.address in not_now)
+        self._refused = tuple(refusal for refusal in refused if refusal.address not in not_now)
+        return None
 
     def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
         """Send the content block by block, after the BDAT command if one is given, and return the final reply."""
         wire = self._wire
         try:
-            yield from self._stream(bdat)
-        except BaseException:
+            yield from self.record_sending()
+            yield from self._transfer.stream(bdat)
+        except BaseException as error:
             # The content is incomplete: only closing the connection keeps the server from delivering it.
             wire.closed = True
+            if bdat and isinstance(error, Disconnected | TimedOut):
+                raise type(error)(
+                    f"{error} {self._advice}", phase=error.phase, command=error.command, reply=error.reply
+                ) from error
             raise
         wire.trace("C", f"{bdat or 'content'} ({self._content.size} bytes)")
         try:
             return (yield from wire.reply(Phase.FINAL, bdat or "the content"))
         except SmtpError as error:
             raise self.uncertain_error(error) from error
-
-    def _stream(self, bdat: str | None) -> Steps[None]:
-        content = self._content
-        encoder = _for_bdat(content) if bdat else DataLines()
-        head = f"{bdat}\r\n".encode() if bdat else b""
-        size, last = 0, False
-        yield from self._wire.check_for_unsolicited_data(Phase.DATA)
-        with closing(content.chunks()) as chunks:
-            while not last:
-                block, last = yield from self._read(chunks, content.size - size)
-                encoded = encoder.feed(block) + (encoder.finish() if last else b"")
-                # BDAT announces the encoded size; DATA has dots doubled and a final dot, so that the source counts.
-                size += len(encoded if bdat else block)
-                if size > content.size or last is not (size == content.size):
-                    raise _content_changed(content)
-                yield from self._wire.write(head + encoded, Phase.CONTENT)
-                head = b""
 
     def _reset(self) -> Steps[None]:
         """Send RSET, so that the session can be used for the next message; if it fails, close the session."""
@@ -363,51 +385,20 @@ class Transaction:
         """Return the error for a message that was sent completely, without a final reply."""
         self._wire.closed = True
         why = str(error).rstrip(".")
+        unanswered = self._wire.chunking and isinstance(error, Disconnected | TimedOut)
         return DeliveryUncertain(
             f"The whole message {self._message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
-            f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again.",
-            phase=Phase.FINAL,
+            f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again."
+            + (f" {self._advice}" if unanswered else ""),
             reply=error.reply,
-            transient=False,
+            result=self._result(None, uncertain=self._accepted or tuple(self._recipients)),
+            unsent=len(self.remaining),
         )
 
-
-def _for_bdat(content: Content) -> _Encoder:
-    return Unencoded() if content.body == "BINARYMIME" else LineEnds()
-
-
-def _content_changed(content: Content) -> MessageError:
-    return MessageError(
-        f"The message changed while it was being sent: it had {content.size:,} bytes. Nothing was delivered."
-    )
-
-
-def _next_block(chunks: Generator[bytes], left: int) -> tuple[bytes, bool]:
-    """Return the next block of about ``BLOCK`` bytes, and whether it is the last.
-
-    A block that reaches the announced size is returned only when ``chunks`` has ended: after BDAT, the server would
-    deliver the message even if more bytes followed.
-
-    Args:
-        chunks: the content.
-        left: how many bytes of the announced size are still to be read.
-
-    Raises:
-        MessageError: the content cannot be read.
-    """
-    block: list[bytes] = []
-    size = 0
-    try:
-        for chunk in chunks:
-            block.append(chunk)
-            size += len(chunk)
-            if size >= BLOCK and size != left:
-                return b"".join(block), False
-    except (OSError, ValueError) as error:
-        raise MessageError(
-            f"The message could not be read completely, and was not sent: {error}",
-            transient=isinstance(
-                error, OSError
-            ),  # the file was readable when the message was built: the storage may recover
-        ) from error
-    return b"".join(block), True
+    @property
+    def _advice(self) -> str:
+        """What to do if BDAT gets no reply."""
+        return (
+            f"The connection's setting chunking is on. If {self._wire.peer}, or a gateway before it, does not handle "
+            f"BDAT, turn it off."
+        )

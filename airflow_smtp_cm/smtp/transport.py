@@ -5,9 +5,11 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from concurrent.futures import wait
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_smtp_cm.smtp.background import start_call
 from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
@@ -100,10 +102,21 @@ class SocketTransport:
         if isinstance(effect, Poll):
             return self._poll(effect.phase)
         if isinstance(effect, Call):
-            return effect.function()
+            return effect.function() if effect.phase is None else self._call_within(effect, effect.phase)
         if isinstance(effect, StartTls):
             return self._start_tls()
         raise AssertionError(effect)
+
+    def _call_within(self, call: Call, phase: Phase) -> Any:
+        """Call a function, and wait for its result until the timeout of the phase."""
+        if not call.continued:
+            self.deadlines.start_wait(phase)
+        left = self.deadlines.remaining(phase)
+        result = start_call(call.function)
+        wait([result], left)
+        if not result.done():
+            raise self.deadlines.timed_out(phase)
+        return result.result()
 
     def _connect(self) -> socket.socket:
         settings = self._settings

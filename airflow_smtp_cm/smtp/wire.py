@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Poll, Read, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
+from airflow_smtp_cm.smtp.exchange import explain, is_greeting
 from airflow_smtp_cm.smtp.extensions import Extensions
 from airflow_smtp_cm.smtp.reply import CONTINUE, Reply
 from airflow_smtp_cm.smtp.reply_parser import ReplyParser
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.trace import Trace
 
 CLOSING = 421  # "service not available, closing transmission channel": may answer any command
+TOO_LONG = (451, "4.4.2")  # like 421, where a session was idle or lasted for too long (Exchange)
 START_MAIL_INPUT = 354  # the positive reply to DATA: the content may be sent
 _INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: START_MAIL_INPUT}
 
@@ -70,6 +72,7 @@ class Wire:
     Attributes:
         settings: the settings of the connection.
         extensions: the extensions in the last reply to EHLO.
+        exchange: whether the server is Exchange, by its greeting or its extensions.
         tls: the TLS session; None before the handshake.
         closed: whether the session is over; set by a 421 reply, a protocol error, a lost connection, or QUIT.
     """
@@ -78,6 +81,7 @@ class Wire:
         self.settings = settings
         self.trace = trace
         self.extensions = Extensions.none()
+        self.exchange = False
         self.tls: TlsSession | None = None
         self.closed = False
         self._parser = ReplyParser()
@@ -92,6 +96,11 @@ class Wire:
     def pipelining(self) -> bool:
         """Whether several commands may be sent without waiting for replies."""
         return self.settings.pipelining and "PIPELINING" in self.extensions
+
+    @property
+    def chunking(self) -> bool:
+        """Whether content is sent with BDAT (RFC 3030)."""
+        return self.settings.chunking and "CHUNKING" in self.extensions
 
     def start_tls(self) -> Steps[None]:
         """Perform the TLS handshake."""
@@ -207,13 +216,24 @@ class Wire:
 
     def refused(self, what: str, phase: Phase, command: str | None, reply: Reply) -> Refused:
         """Return the error for a negative reply."""
-        return Refused(f"{what}: {reply}", phase=phase, command=command, reply=reply)
+        if phase is Phase.GREETING:
+            self.exchange = is_greeting(reply)
+        explained = self.explained(reply)
+        text = f"{what}: {reply}"
+        return Refused(
+            f"{text.rstrip('.')}. {explained}" if explained else text, phase=phase, command=command, reply=reply
+        )
+
+    def explained(self, *replies: Reply) -> str:
+        """Return what replies mean if the server is Exchange; empty if this is not known."""
+        explanation = explain(replies) if self.exchange else ""
+        return explanation and f"On Exchange: {explanation}"
 
     def check_for_unsolicited_data(self, phase: Phase) -> Steps[None]:
         """Check that the connection is open and that no unsolicited data has arrived.
 
         Raises:
-            Refused: the server sent 421, or refused the message while its content is being sent.
+            Refused: the server sent 421 or its equivalent, or refused the message while its content is being sent.
             Disconnected: the server closed the connection.
             ProtocolError: the server sent something else. It would be read as the reply to the next command; after
                 STARTTLS it is an attempt to inject data into the TLS session.
@@ -231,6 +251,8 @@ class Wire:
                     unsolicited = yield from self.reply(phase)
                 if unsolicited is not None and unsolicited.code // 100 in (4, 5):
                     raise self.refused(f"{self.peer} refused the message before its end", phase, None, unsolicited)
+            if unsolicited is not None and (unsolicited.code, unsolicited.enhanced_code) == TOO_LONG:
+                raise self.refused(f"{self.peer} ended the session", phase, None, unsolicited)
             if unsolicited is not None or not self._parser.idle:
                 raise ProtocolError(f"{self.peer} sent an unsolicited reply.", phase=phase)
         except SmtpError:

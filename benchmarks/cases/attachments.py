@@ -35,7 +35,7 @@ def _measure(megabytes: int, clients: tuple[str, ...], name: str, bed: Bed) -> N
     large = _write(bed.folder / f"{megabytes}.bin", megabytes * _MEGABYTE)
     runs = {}
     for client in clients:
-        server = Server(port=_port(client, bed))
+        server = Server(port=_port(client, bed), chunking=client == _BINARYMIME)
         runs[client] = partial(_cost, bed, client, Job(server=server, attachment=str(large)), small)
     rows = {name: "s", f"{name}/cpu": "s", f"{name}/memory": "MiB"}
     bed.results.add_costs(rows, alternate(runs, bed.few_rounds))
@@ -48,7 +48,8 @@ def _count_wire_bytes(bed: Bed) -> None:
     for client, runner in bed.clients(_CLIENTS).items():
         if client != SMTP_SOURCE:  # it does not send the file
             with DelayingProxy(_port(client, bed), 0) as proxy:
-                runner.run(Job(server=Server(port=proxy.port), attachment=str(file)))
+                server = Server(port=proxy.port, chunking=client == _BINARYMIME)
+                runner.run(Job(server=server, attachment=str(file)))
                 counted[client] = [proxy.bytes_sent / _MEGABYTE]
     bed.results.add("wire-bytes", "bytes", counted)
 

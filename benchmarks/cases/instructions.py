@@ -26,7 +26,10 @@ _FEW, _MANY = 20, 60  # messages; the difference of the two sessions is the cost
 
 
 def _measure(bed: Bed) -> None:
-    jobs = {sink: Job(server=Server(port=bed.sink(sink))) for sink in ("smtp-sink", "chunking")}
+    jobs = {
+        sink: Job(server=Server(port=bed.sink(sink), chunking=sink == "chunking"))
+        for sink in ("smtp-sink", "chunking")
+    }
     counted: dict[str, dict[str, list[float]]] = {sink: {} for sink in jobs}
     for client in _CLIENTS:
         with CountedWorker(f"{client}-counted", python_client(client), bed.environment) as worker:

@@ -22,7 +22,8 @@ _FEWEST = 100
 
 def _measure(name: str, clients: tuple[str, ...], bed: Bed) -> None:
     way, sink = name.split("/")
-    job = Job(server=Server(port=bed.sink(sink)), messages=_FEWEST, bulk=way == "bulk")
+    server = Server(port=bed.sink(sink), chunking=sink == "chunking")
+    job = Job(server=server, messages=_FEWEST, bulk=way == "bulk")
     measure_rates(bed, name, bed.clients(clients), job)
 
 

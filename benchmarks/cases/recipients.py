@@ -53,7 +53,8 @@ def _count(recipients: int, sink: str, name: str, bed: Bed) -> None:
     with DelayingProxy(bed.sink(sink), _COUNTING_RTT) as proxy:
         counted = {}
         for client, runner in bed.clients(_COUNTED).items():
-            job = Job(server=Server(port=proxy.port), recipients=recipients, bulk=client == _BULK)
+            server = Server(port=proxy.port, chunking=sink == "chunking")
+            job = Job(server=server, recipients=recipients, bulk=client == _BULK)
             counted[client] = [_round_trips(runner, job, proxy)]
         bed.results.add(name, "round trips", counted)
 

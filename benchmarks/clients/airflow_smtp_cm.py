@@ -26,6 +26,7 @@ def connection_manager(server: Server) -> SmtpConnectionManager:
         smtp_server=LOOPBACK,
         port=server.port,
         server_name=MAIL_HOST,
+        chunking=server.chunking,
         enable_ssl=server.starttls,
         use_windows_authentication=server.login is not None,
         mechanism=MechanismChoice(server.login or "auto"),

@@ -156,6 +156,7 @@ def test_every_property_reaches_the_settings(pem):
         ccache="FILE:/tmp/cc",
         ehlo_name="worker.example.com",
         pipelining=False,
+        chunking=True,
         total_timeout=300,
     )
 
@@ -181,6 +182,7 @@ def test_every_property_reaches_the_settings(pem):
         timeouts=Timeouts(connect=30, tls=30, command=50, data_block=50, final=50, total=300),
         ehlo_name="worker.example.com",
         pipelining=False,
+        chunking=True,
     )
 
 
@@ -830,6 +832,7 @@ def managers(draw, file):
         "from_email": optional | st.just("Doe, John <j@example.com>"),
         "ehlo_name": optional | names,
         "pipelining": st.booleans(),
+        "chunking": st.booleans(),
         "total_timeout": optional | seconds,
     }
     if ssl:

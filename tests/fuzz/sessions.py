@@ -7,10 +7,10 @@ from base64 import b64decode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
 from airflow_smtp_cm.smtp.effects import StartTls
 from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError, TimedOut
 from airflow_smtp_cm.smtp.settings import ChannelBinding, Tls, TlsMode
-from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.fuzz import inputs
 from tests.fuzz.challenges import PASSWORD, WINDOWS
 from tests.hidden import assert_hidden, texts_of

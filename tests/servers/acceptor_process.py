@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.servers.certificates import Certificate
-    from tests.servers.kdc import Kdc
+    from tests.servers.realm import Realm
 
 # Channel bindings: "off" ignores them, "allow" rejects wrong ones, "require" rejects missing ones, too.
 Bindings = Literal["off", "allow", "require"]
@@ -56,7 +56,7 @@ class Acceptor:
 
 
 @contextmanager
-def running_acceptor(folder: Path, kdc: Kdc, certificate: Certificate, bindings: Bindings) -> Iterator[Acceptor]:
+def running_acceptor(folder: Path, realm: Realm, certificate: Certificate, bindings: Bindings) -> Iterator[Acceptor]:
     """Run an acceptor during the block, with its own folder for its files."""
     folder.mkdir(exist_ok=True)
     users = folder / "users"
@@ -74,9 +74,9 @@ def running_acceptor(folder: Path, kdc: Kdc, certificate: Certificate, bindings:
     program = Path(__file__).with_name("acceptor.py")
     with running(
         # -P: modules beside it must not be importable as top-level modules
-        [sys.executable, "-P", program, *(str(part) for pair in arguments.items() for part in pair)],
+        [*realm.launcher, sys.executable, "-P", program, *(str(part) for pair in arguments.items() for part in pair)],
         port=port,
-        env={"NTLM_USER_FILE": str(users), **kdc.acceptor_environment},
+        env={"NTLM_USER_FILE": str(users), **realm.acceptor_environment},
         output=folder / "output.log",
     ):
         yield Acceptor(port, log)

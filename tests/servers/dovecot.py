@@ -27,10 +27,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.servers.certificates import Certificates
-    from tests.servers.kdc import Kdc
     from tests.servers.maildir import Which
+    from tests.servers.realm import Realm
 
 _PROGRAM = "/usr/sbin/dovecot"
+
+# With winbind, GSS-SPNEGO does not work. The user is root, to whom winbind answers.
+_WINBIND = """
+auth_mechanisms = gssapi ntlm
+auth_use_winbind = yes
+auth_winbind_helper_path = /usr/bin/ntlm_auth
+service auth {
+  user = root
+}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +70,28 @@ class Dovecot:
 
 
 @contextmanager
-def running_dovecot(folder: Path, kdc: Kdc, certificates: Certificates) -> Iterator[Dovecot]:
-    """Set up Dovecot in a new folder, and run it during the block."""
+def running_dovecot(
+    folder: Path, realm: Realm, certificates: Certificates, *, winbind: bool = False
+) -> Iterator[Dovecot]:
+    """Set up Dovecot in a new folder, and run it during the block.
+
+    With ``winbind``, the domain judges NTLM, and Dovecot offers it instead of GSS-SPNEGO.
+    """
     (folder / "home").mkdir(parents=True)
     (folder / "home").chmod(0o777)
     users = "".join(f"{user.name}:{user.password}::::::\n" for user in (ALICE, BOB))
     (folder / "users").write_text(users)
     port, tls_port, relay_port = free_ports(3)
-    config = _dovecot_conf(folder, kdc, certificates, port=port, tls_port=tls_port, relay_port=relay_port)
-    (folder / "dovecot.conf").write_text(config if os.geteuid() == 0 else config + _one_user())
+    config = _dovecot_conf(folder, realm, certificates, port=port, tls_port=tls_port, relay_port=relay_port)
+    config += (_WINBIND if winbind else "") + ("" if os.geteuid() == 0 else _one_user())
+    (folder / "dovecot.conf").write_text(config)
     relay = Controller(Mailbox(folder / "passed_on"), hostname=LOOPBACK, port=relay_port)
     relay.start()
     try:
         with running(
-            [_PROGRAM, "-F", "-c", folder / "dovecot.conf"],
+            [*realm.launcher, _PROGRAM, "-F", "-c", folder / "dovecot.conf"],
             port=tls_port,
-            env=kdc.acceptor_environment,
+            env=realm.acceptor_environment,
             output=folder / "output.log",
             logs=[folder / "dovecot.log"],
         ):
@@ -86,12 +102,12 @@ def running_dovecot(folder: Path, kdc: Kdc, certificates: Certificates) -> Itera
 
 
 def _dovecot_conf(
-    folder: Path, kdc: Kdc, certificates: Certificates, *, port: int, tls_port: int, relay_port: int
+    folder: Path, realm: Realm, certificates: Certificates, *, port: int, tls_port: int, relay_port: int
 ) -> str:
     version = subprocess.run([_PROGRAM, "--version"], text=True, capture_output=True, check=True).stdout
     in_its_language = _in_2_3 if version.startswith("2.3.") else _in_2_4
     return f"""\
-{in_its_language(folder, kdc, certificates)}
+{in_its_language(folder, realm, certificates)}
 base_dir = {folder}/run
 state_dir = {folder}/run/state
 protocols = submission
@@ -103,7 +119,7 @@ ssl = yes
 auth_ssl_username_from_cert = yes
 # the plugin with gss-spnego is loaded as gssapi, so gssapi must come first
 auth_mechanisms = plain login gssapi gss-spnego external
-auth_krb5_keytab = {kdc.server_keytab}
+auth_krb5_keytab = {realm.server_keytab}
 auth_gssapi_hostname = "$ALL"
 auth_realms = {REALM}
 # no delay after failed logins, which tests cause on purpose
@@ -128,7 +144,7 @@ first_valid_uid = 0
 """
 
 
-def _in_2_3(folder: Path, kdc: Kdc, certificates: Certificates) -> str:
+def _in_2_3(folder: Path, realm: Realm, certificates: Certificates) -> str:
     """Return the settings whose syntax differs in Dovecot 2.4, in that of 2.3."""
     uid, gid = _mail_owner()
     return f"""\
@@ -140,7 +156,7 @@ ssl_require_crl = no
 ssl_cert_username_field = commonName
 ssl_dh =
 auth_username_format = %Ln
-import_environment = TZ {" ".join(kdc.acceptor_environment)}
+import_environment = TZ {" ".join(realm.acceptor_environment)}
 mail_location = maildir:{folder}/home/%n/mail
 passdb {{
   driver = passwd-file
@@ -148,9 +164,9 @@ passdb {{
   args = scheme=PLAIN {folder}/users
 }}
 passdb {{
-  # the ticket or the certificate identifies the user; this only accepts every user
+  # the ticket, the domain or the certificate identifies the user; this only accepts every user
   driver = static
-  mechanisms = gssapi gss-spnego external
+  mechanisms = gssapi gss-spnego ntlm external
   args = nopassword=y
 }}
 userdb {{
@@ -160,10 +176,10 @@ userdb {{
 """
 
 
-def _in_2_4(folder: Path, kdc: Kdc, certificates: Certificates) -> str:
+def _in_2_4(folder: Path, realm: Realm, certificates: Certificates) -> str:
     """Return the same settings for Dovecot 2.4, where the first one must be the version of the syntax."""
     uid, gid = _mail_owner()
-    environment = "\n  ".join(f"{name} = {value}" for name, value in kdc.acceptor_environment.items())
+    environment = "\n  ".join(f"{name} = {value}" for name, value in realm.acceptor_environment.items())
     return f"""\
 dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0
@@ -183,8 +199,8 @@ passdb passwd-file {{
   passwd_file_path = {folder}/users
 }}
 passdb static {{
-  # the ticket or the certificate identifies the user; this only accepts every user
-  mechanisms_filter = gssapi gss-spnego external
+  # the ticket, the domain or the certificate identifies the user; this only accepts every user
+  mechanisms_filter = gssapi gss-spnego ntlm external
   fields {{
     nopassword = yes
   }}

@@ -117,6 +117,7 @@ class FaultyProxy:
         certificates: the server's certificate, which the proxy uses, too, and the authority to trust.
         point: the point of the fault in the first connection.
         fault: the fault.
+        chunking: whether the client sends content with BDAT.
         message: the number of the message in which it occurs.
 
     Attributes:
@@ -130,12 +131,20 @@ class FaultyProxy:
     """
 
     def __init__(
-        self, port: int, certificates: Certificates, point: Point, fault: Fault, *, message: int = 1
+        self,
+        port: int,
+        certificates: Certificates,
+        point: Point,
+        fault: Fault,
+        *,
+        chunking: bool = False,
+        message: int = 1,
     ) -> None:
         self.port = port
         self.certificates = certificates
         self.point = point
         self.fault = fault
+        self.chunking = chunking
         self.message = message
         self.client_is_connected = threading.Event()
         self.client_is_back = threading.Event()
@@ -181,7 +190,7 @@ class _Dialogue:
             self._break_now()
         self._client = Stream(connection.socket)
         self._server = Stream(socket.create_connection((LOOPBACK, proxy.port)), _ServerClosed)
-        self._early = _EARLY
+        self._early = _EARLY_WITH_BDAT if proxy.chunking else _EARLY
         self._recipients = 0
         self._in_auth = False
         self._drops = False  # whether replies are dropped, from the fault on
@@ -224,8 +233,6 @@ class _Dialogue:
             return
         reply = self._pass_on(point, lambda: self._ask(line))
         self._in_auth = reply.startswith(b"334")
-        if word == "EHLO" and b"CHUNKING" in reply:
-            self._early = _EARLY_WITH_BDAT
         if word == "STARTTLS" and reply.startswith(b"220") and not self._drops:
             self._start_tls()
 
@@ -295,10 +302,13 @@ class _Dialogue:
         if not reply.startswith(b"354") or self._drops:
             return
         self._break_content()
-        while not self._client.buffer.endswith(_END_OF_DATA):
+        searched = 0
+        while (end := self._client.buffer.find(_END_OF_DATA, searched)) < 0:
+            searched = max(0, len(self._client.buffer) - len(_END_OF_DATA))
             self._client.fill()
         self.received.append("content")
-        self._finish(Point.FINAL, self._client.take(len(self._client.buffer)))
+        # The next envelope may follow in the same write.
+        self._finish(Point.FINAL, self._client.take(end + len(_END_OF_DATA)))
 
     def _bdat(self, line: bytes) -> None:
         count = int(line.split()[1])

@@ -12,6 +12,7 @@ import pytest
 
 from tests.servers.acceptor_process import running_acceptor
 from tests.servers.certificates import make_certificates
+from tests.servers.domain import running_domain
 from tests.servers.dovecot import running_dovecot
 from tests.servers.kdc import running_kdc
 from tests.servers.postfix import running_postfix
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.servers.acceptor_process import Acceptor, Bindings
     from tests.servers.certificates import Certificate, Certificates
+    from tests.servers.domain import Domain
     from tests.servers.dovecot import Dovecot
     from tests.servers.kdc import Kdc
     from tests.servers.postfix import Postfix
@@ -114,3 +116,29 @@ def start_acceptor(servers_folder: Path, realm: Kdc, certificates: Certificates)
 def acceptor(start_acceptor: StartAcceptor) -> Acceptor:
     """The acceptor that requires the right channel bindings."""
     return start_acceptor("require")
+
+
+@pytest.fixture(scope="session")
+def domain(servers_folder: Path) -> Iterator[Domain]:
+    """An Active Directory domain; its users are in its module."""
+    require("samba-ad-dc", "samba-ad-provision", "ldb-tools", modules=["gssapi", "krb5"], root=True)
+    with running_domain(servers_folder / "domain") as domain:
+        yield domain
+
+
+@pytest.fixture(scope="session")
+def domain_dovecot(servers_folder: Path, domain: Domain, certificates: Certificates) -> Iterator[Dovecot]:
+    """Dovecot in the domain: GSSAPI and NTLM."""
+    require("dovecot-core", "dovecot-submissiond", "dovecot-gssapi")
+    dovecot = running_dovecot(servers_folder / "domain-dovecot", domain, certificates, winbind=True)
+    with domain.namespaces.running(dovecot) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def domain_acceptor(servers_folder: Path, domain: Domain, certificates: Certificates) -> Iterator[Acceptor]:
+    """The acceptor in the domain; it requires the right channel bindings."""
+    require("gss-ntlmssp")
+    acceptor = running_acceptor(servers_folder / "domain-acceptor", domain, certificates.server, "require")
+    with domain.namespaces.running(acceptor) as running:
+        yield running

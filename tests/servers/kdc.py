@@ -15,7 +15,7 @@ from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, RE
 from tests.servers.processes import LOOPBACK, free_ports, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SERVICES = tuple(f"{service}/{MAIL_HOST}" for service in ("SMTPSVC", "smtp", "host"))
 # The KDC issues tickets for it, and no server has its key.
@@ -51,6 +51,11 @@ class Kdc:
             "KRB5_KTNAME": str(self.server_keytab),
             "KRB5RCACHENAME": "none:",
         }
+
+    @property
+    def launcher(self) -> Sequence[str]:
+        """What must precede the command of a server of this realm."""
+        return ()
 
     def ticket(self, user: User = ALICE, *, lifetime: str = "1h") -> str:
         """Log in with the user's password, and return the name of a new ticket cache, ``FILE:/...``.

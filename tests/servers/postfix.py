@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT = 20_000
 MESSAGES_PER_SESSION = 20
+RECIPIENT_LIMIT = 100
 # The last three are for large messages and for many messages, which would disturb tests that read the others.
 MAILBOXES = ("alice", "bob", "carol", "bøb", "postmaster", "first", "last", "many")
 # Replies to MAIL and RCPT, on every port.
@@ -64,7 +65,8 @@ PORTS = {
     ),
     # ends a session with 421 after some errors
     "few_errors": "smtpd_hard_error_limit=5",
-    "few_errors_no_chunking": "smtpd_hard_error_limit=5 smtpd_discard_ehlo_keywords=chunking",
+    # accepts this many recipients at once
+    "few_recipients": f"smtpd_recipient_limit={RECIPIENT_LIMIT}",
     # at most SIZE_LIMIT bytes per message, announced or not
     "small": f"message_size_limit={SIZE_LIMIT}",
     "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",

@@ -22,10 +22,13 @@ PACKAGES = {
     "krb5-admin-server": "usr/sbin/kadmin.local",
     "krb5-kdc": "usr/sbin/krb5kdc",
     "krb5-user": "usr/bin/kinit",
+    "ldb-tools": "usr/bin/ldbadd",
     "libsasl2-modules": "usr/lib/*/sasl2/libntlm.so",
     "libsasl2-modules-gssapi-mit": "usr/lib/*/sasl2/libgssapiv2.so",
     "postfix": "usr/lib/postfix/sbin/master",
     "postgresql": "usr/lib/postgresql/*/bin/postgres",
+    "samba-ad-dc": "usr/sbin/samba",
+    "samba-ad-provision": "usr/share/samba/setup/provision.ldif",
     "sasl2-bin": "usr/sbin/saslpasswd2",
 }
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
+from airflow_smtp_cm.testing.streams import Incoming
 from tests.servers.people import MAIL_HOST
 from tests.servers.processes import PATIENCE_SECONDS
 
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 DRIP_SECONDS = 0.1
 BLOCK = 64 * 1024
 
-_END_OF_REPLY = re.compile(rb"^[0-9]{3}(?: .*)?\r\n", re.MULTILINE)
-
 
 class Closed(Exception):
     """The other side has closed the connection."""
 
 
-class Stream:
+class Stream(Incoming):
     """A connection with a line-based protocol.
 
     Args:
@@ -33,15 +31,14 @@ class Stream:
         closed: the exception to raise when the other side has closed it.
 
     Attributes:
-        buffer: bytes that were received, and not yet consumed.
         reads: maximum number of bytes in one read.
         tls: the TLS session, if there is one.
     """
 
     def __init__(self, sock: socket.socket, closed: type[Exception] = Closed) -> None:
+        super().__init__()
         self.socket = sock
         self.socket.settimeout(PATIENCE_SECONDS)
-        self.buffer = bytearray()
         self.reads = BLOCK
         self.tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -72,26 +69,6 @@ class Stream:
         if not data:
             raise self._closed
         self.buffer += data
-
-    def take(self, count: int) -> bytes:
-        """Wait for this many bytes, and return them."""
-        while len(self.buffer) < count:
-            self.fill()
-        data = bytes(self.buffer[:count])
-        del self.buffer[:count]
-        return data
-
-    def line(self) -> bytes:
-        """Wait for the next line, and return it with its end."""
-        while (end := self.buffer.find(b"\n")) < 0:
-            self.fill()
-        return self.take(end + 1)
-
-    def reply(self) -> bytes:
-        """Wait for the next reply, and return all its lines."""
-        while (found := _END_OF_REPLY.search(self.buffer)) is None:
-            self.fill()
-        return self.take(found.end())
 
     def start_tls(
         self,

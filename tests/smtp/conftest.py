@@ -66,11 +66,11 @@ def open_client(certificates):
 def send(driver):
     """Return a function that sends a message through the driver to a server with these extensions.
 
-    Its attribute ``session`` is the last session.
+    If they contain CHUNKING, it is used. The attribute ``session`` is the last session.
     """
 
     def send(offer, *answers, note=SHORT, all_or_nothing=False, session=None, **settings):
-        session = session or driver.opened(*offer, **settings)
+        session = session or driver.opened(*offer, **{"chunking": True} | settings)
         steps = session.send(note, all_or_nothing=all_or_nothing, notification=None)
         send.session = session
         return driver.run(steps, *answers)

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_smtp_cm.smtp.effects import Call, Poll, Read, StartTls, TlsSession, Write
+from airflow_smtp_cm.smtp.effects import Call, Poll, Read, Settled, StartTls, TlsSession, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, SmtpError, TimedOut
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.settings import Settings
@@ -14,6 +14,7 @@ from airflow_smtp_cm.smtp.trace import Trace
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.effects import Effect, Steps
+    from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.trace import TraceEvent
 
 T = TypeVar("T")
@@ -45,12 +46,14 @@ class Driver:
         writes: the client's writes.
         traced: the trace of the client.
         under_tls: the server's data right after the TLS handshake.
+        outcomes: the outcomes of messages that were sent in bulk.
     """
 
     piece: int = 1 << 20
     writes: list[bytes] = field(default_factory=list)
     traced: list[TraceEvent] = field(default_factory=list)
     under_tls: str = ""
+    outcomes: list[SendResult | SmtpError] = field(default_factory=list)
     _arrived: bytearray = field(default_factory=bytearray)
     _end: object = None
 
@@ -113,7 +116,7 @@ class Driver:
         """The trace without times."""
         return [f"{event.direction}: {event.text}" for event in self.traced]
 
-    def _perform(self, effect: Effect, waiting: list[object]) -> Any:
+    def _perform(self, effect: Effect | Settled, waiting: list[object]) -> Any:
         if isinstance(effect, Write):
             return self._write(effect.data, waiting)
         if isinstance(effect, Read):
@@ -122,6 +125,9 @@ class Driver:
             return self._read() if self._arrived or self._end is not None else None
         if isinstance(effect, Call):
             return effect.function()
+        if isinstance(effect, Settled):
+            self.outcomes.append(effect.outcome)
+            return None
         assert isinstance(effect, StartTls)
         assert not self._arrived, "unencrypted data would become part of the TLS session"
         self.feed(self.under_tls)

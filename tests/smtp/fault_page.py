@@ -61,8 +61,13 @@ one and the asyncio one. In every cell
 
 If a fault replaces a reply, the tests assume the worst case: the server has executed the command, and everything that
 was sent with it, and the client does not know it. If the fault is a refusal (421, 4xx, 5xx), the server has not
-executed the command. In the row DATA/BDAT of the first table for sending, the command is lost, too, so that Postfix
-never gets the content.
+executed the command. In the row DATA/BDAT of the table for BDAT, the command is lost, too, so that Postfix never gets
+the content.
+
+The connection's setting `chunking` chooses between the tables for DATA and BDAT. With DATA, the default, delivery is
+uncertain only after a fault at the final reply: before it, the server does not have the content, and a retry is safe.
+With BDAT, the content is sent together with the envelope, so that the server may have delivered the message after a
+fault at any reply. [DATA or BDAT](reliability.md#data-or-bdat) has the other reasons for the default.
 """
 
 _END = """

@@ -101,15 +101,17 @@ class Way:
 
     Attributes:
         title: its title on the page.
-        port: the port of ``Postfix`` that makes the client use it.
+        port: the port of ``Postfix``.
         writes: the commands of each write of the client, named as in ``FaultyProxy.received``.
         outcomes: the right outcome for each row and column; "-" is an impossible cell.
+        chunking: whether the client's setting ``chunking`` is on.
     """
 
     title: str
     port: str
     writes: tuple[tuple[str, ...], ...]
     outcomes: dict[Point, dict[Fault, str]]
+    chunking: bool = False
 
 
 def _grid(text: str) -> dict[Point, dict[Fault, str]]:
@@ -126,7 +128,7 @@ _QUIT = ("QUIT",)
 OPENING = Way(
     "Opening the session",
     "ntlm_only",
-    (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
+    (*_OPENING, ("MAIL", "RCPT", "RCPT", "DATA"), ("content",), _QUIT),
     _grid("""
               |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
 connect       |noconn|-     |noconn|-     |-     |-     |-     |-     |-     |-     |-     |-     |-     |-
@@ -140,8 +142,24 @@ AUTH response |slow  |slow  |lost  |lost  |bye   |auth4 |auth5 |rules |rules |ru
 """),
 )
 
+DATA = Way(
+    "DATA, the default: the envelope and DATA in one write, then the content",
+    "default",
+    (*_OPENING, ("MAIL", "RCPT", "RCPT", "DATA"), ("content",), _QUIT),
+    _grid("""
+              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
+MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
+first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
+last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
+DATA/BDAT     |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok    |rules
+mid-content   |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
+final reply   |maybe1|maybe1|maybe1|maybe1|maybe0|later |never |maybe1|maybe1|maybe1|maybe1|ok    |rules |ok end
+QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok end|ok
+"""),
+)
+
 BDAT = Way(
-    "BDAT: the envelope and the content in one write",
+    "BDAT (`chunking` is on): the envelope and the content in one write",
     "default",
     (*_OPENING, ("MAIL", "RCPT", "RCPT", "BDAT"), _QUIT),
     _grid("""
@@ -154,22 +172,7 @@ mid-content   |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |ru
 final reply   |maybe1|maybe1|maybe1|maybe1|maybe0|later |never |maybe1|maybe1|maybe1|maybe1|ok    |ok    |ok end
 QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok end|ok
 """),
-)
-
-DATA = Way(
-    "DATA: the envelope and DATA in one write, then the content",
-    "no_chunking",
-    (*_OPENING, ("MAIL", "RCPT", "RCPT", "DATA"), ("content",), _QUIT),
-    _grid("""
-              |silent|drip  |reset |half  |421   |4xx   |5xx   |garbag|line  |contin|codes |bytes |early |double
-MAIL          |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok 2nd|rules
-first RCPT    |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
-last RCPT     |slow  |slow  |lost  |lost  |bye   |other |other |rules |rules |rules |rules |ok    |ok    |rules
-DATA/BDAT     |slow  |slow  |lost  |lost  |bye   |later |never |rules |rules |rules |rules |ok    |ok    |rules
-mid-content   |slow  |slow  |lost  |lost  |bye   |later!|never!|rules |rules |rules |rules |ok    |rules |rules
-final reply   |maybe1|maybe1|maybe1|maybe1|maybe0|later |never |maybe1|maybe1|maybe1|maybe1|ok    |rules |ok end
-QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok end|ok
-"""),
+    chunking=True,
 )
 
 ONE_BY_ONE = Way(
@@ -188,7 +191,7 @@ QUIT          |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok    |ok
 """),
 )
 
-WAYS = (OPENING, BDAT, DATA, ONE_BY_ONE)
+WAYS = (OPENING, DATA, BDAT, ONE_BY_ONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,8 @@ class Cell:
     fault: Fault
 
     def __str__(self) -> str:
-        return f"{self.way.port}-{self.point}-{self.fault}"
+        way = "chunking" if self.way.chunking else self.way.port
+        return f"{way}-{self.point}-{self.fault}"
 
     @property
     def outcome(self) -> Outcome:
@@ -218,7 +222,7 @@ class Cell:
     def phase(self) -> Phase:
         """The phase in which the client waits at this point."""
         if self.point is Point.DATA:
-            return Phase.FINAL if any("BDAT" in write for write in self.way.writes) else Phase.DATA
+            return Phase.FINAL if self.way.chunking else Phase.DATA
         return _PHASES.get(self.point) or Phase(self.point)
 
     @property

@@ -52,10 +52,10 @@ def test_ntlm_kerberos_and_both_tls_modes(postfix, dovecot, kdc, submission):
         assert result.reply.code == 250
 
 
-@pytest.mark.parametrize("port", ["default", "no_chunking", "bare"])
-def test_messages_arrive_over_one_connection(postfix, submission, port):
+@pytest.mark.parametrize(("port", "chunking"), [("default", False), ("default", True), ("bare", False)])
+def test_messages_arrive_over_one_connection(postfix, submission, port, chunking):
     notes = [Note(), Note(text="0123456789\r\n" * 30_000), Note()]
-    send(submission(postfix.port(port)), *notes)
+    send(submission(postfix.port(port), chunking=chunking), *notes)
     for note in notes:
         arrived = postfix.wait_for_message(note.message_id)
         assert arrived.get_content() == note.text.replace("\r\n", "\n")

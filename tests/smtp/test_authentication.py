@@ -16,10 +16,12 @@ from airflow_smtp_cm.smtp.errors import (
     Phase,
     ProtocolError,
     Refused,
+    SmtpError,
 )
 from airflow_smtp_cm.smtp.reply_parser import MAX_CHALLENGE_LINE
+from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import Identity, MechanismChoice, WindowsAuthentication
-from tests.smtp.driver import END, ehlo
+from tests.smtp.driver import END, SILENCE, ehlo
 
 USER = Identity(username="CORP\\alice", password="secret")
 TICKET = Identity()
@@ -32,6 +34,7 @@ class Exchanges:
     Attributes:
         tokens: the first token and the responses; an exception is raised. The last one is repeated.
         unable: for a protocol, the error with which it cannot start.
+        silent_at: the call in which a KDC is silent, ``prepare`` or ``start``.
         complete: whether the server has authenticated itself after the last token.
         tried: the attempts, in order.
         challenges: the server's challenges, decoded.
@@ -40,6 +43,7 @@ class Exchanges:
     tokens: tuple[bytes | Exception, ...] = (b"first", b"answer")
     unable: dict[str, CredentialError] = field(default_factory=dict)
     complete: bool = True
+    silent_at: str | None = None
     tried: list[str] = field(default_factory=list)
     challenges: list[bytes] = field(default_factory=list)
 
@@ -59,7 +63,20 @@ class _Exchange:
         self._left = list(exchanges.tokens)
         self.attempt = attempt
 
+    def prepare(self) -> None:
+        self._ask_kdc("prepare")
+
+    def _ask_kdc(self, call: str) -> None:
+        if self.attempt.protocol == "kerberos" and self._all.silent_at == call:
+            raise SILENCE
+
+    def no_answer(self, *, started: bool) -> CredentialError:
+        error = CredentialError("No KDC answered in time.", transient=True)
+        error.account_refused = started
+        return error
+
     def start(self) -> bytes:
+        self._ask_kdc("start")
         if error := self._all.unable.get(self.attempt.protocol):
             raise error
         return self._say()
@@ -145,6 +162,17 @@ def test_a_challenge_that_is_not_base64_ends_the_exchange(driver, exchanges, log
     assert driver.sent[-1] == "*"
 
 
+@pytest.mark.parametrize(
+    ("challenge", "shown"),
+    [("Please wait...", ': "Please wait..."'), ("YQ==\x00", ""), (f"{'A' * 60}?", ""), (":" * 31, "")],
+)
+@pytest.mark.usefixtures("exchanges")
+def test_a_challenge_of_words_is_shown_and_nothing_that_may_be_a_token(log_in, challenge, shown):
+    with pytest.raises(AuthenticationError) as raised:
+        log_in(f"334 {challenge}", "501 cancelled")
+    assert str(raised.value).endswith(f"not base64{shown}.")
+
+
 @pytest.mark.parametrize("answer", ["501 cancelled", "500 what?", "235 ok", "421 bye", END, "what"])
 def test_a_challenge_that_the_mechanism_does_not_allow_ends_the_exchange(driver, exchanges, log_in, answer):
     """The error is the reason why it ends, not the server's reply to that."""
@@ -180,6 +208,25 @@ def test_an_endless_challenge_is_an_error(exchanges, log_in):
     with pytest.raises(ProtocolError, match="more than 12288 bytes"):
         log_in(b"334 " + b"x" * MAX_CHALLENGE_LINE)
     assert exchanges.challenges == []
+
+
+@pytest.mark.parametrize(
+    ("challenge", "shown"),
+    [
+        (b"Username:", 'the text "Username:"'),
+        (b"NTLM is not available", 'the text "NTLM is not available"'),
+        (b"\x00\x01\x02", "3 bytes of another kind"),
+        (b"secret" * 10, "60 bytes of another kind"),
+        (b"\xffabc", "4 bytes of another kind"),
+    ],
+)
+@pytest.mark.parametrize("mechanism", ["NTLM", "GSS-SPNEGO", "GSSAPI"])
+def test_a_challenge_that_is_no_token_is_described(mechanism, challenge, shown):
+    exchange = Exchange(Attempt(mechanism, "ntlm"), WindowsAuthentication(identity=USER), "mail.test", binding=None)
+    exchange.start()
+    with pytest.raises(AuthenticationError, match="is no Kerberos, NTLM or SPNEGO token but") as raised:
+        exchange.respond(challenge)
+    assert f"but {shown}. " in str(raised.value)
 
 
 # --- which mechanism, and which one is next
@@ -218,7 +265,7 @@ def test_ntlm_is_tried_if_kerberos_cannot_start(driver, exchanges, log_in):
 
 def test_if_no_mechanism_can_start_every_reason_is_reported(driver, exchanges, log_in):
     exchanges.unable = {"kerberos": CredentialError("There is no ticket."), "ntlm": CredentialError("No NTLM.")}
-    with pytest.raises(CredentialError, match=r"No NTLM\. Earlier attempts: There is no ticket\."):
+    with pytest.raises(CredentialError, match=r"^There is no ticket\. NTLM was tried next: No NTLM\.$"):
         log_in(identity=USER)
     assert driver.sent == ["EHLO me.test"]
 
@@ -231,6 +278,36 @@ def test_the_password_of_a_refused_account_is_not_tried_with_ntlm(driver, exchan
         log_in(identity=USER)
     assert exchanges.tried == ["GSSAPI with Kerberos"]
     assert driver.sent == ["EHLO me.test"]
+
+
+@pytest.mark.parametrize(("silent_at", "tried"), [("prepare", 2), ("start", 1)])
+def test_ntlm_is_not_tried_if_a_silent_kdc_may_have_the_password(exchanges, log_in, silent_at, tried):
+    """The KDC may still judge it, and a second failure could lock the account."""
+    exchanges.silent_at = silent_at
+    if silent_at == "start":
+        with pytest.raises(CredentialError, match="No KDC answered in time") as raised:
+            log_in(identity=USER)
+        assert raised.value.transient
+    else:
+        assert str(log_in("235 ok", identity=USER).login) == "NTLM"
+    assert len(exchanges.tried) == tried
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        (["334 YQ==", "535 5.7.3 no"], 'refused the login by NTLM: "535 5.7.3 no"'),
+        (["334 :", "501 cancelled"], "sent a challenge that"),
+        ([END], "closed"),
+    ],
+)
+def test_why_kerberos_could_not_start_comes_first(exchanges, log_in, answers, reason):
+    exchanges.unable["kerberos"] = CredentialError("The KDC does not know the user.")
+    with pytest.raises(SmtpError) as raised:
+        log_in(*answers, identity=USER)
+    text = str(raised.value)
+    assert text.startswith("The KDC does not know the user. NTLM was tried next: ")
+    assert reason in text
 
 
 def test_after_a_refused_ticket_another_mechanism_is_tried_but_never_ntlm(exchanges, log_in):

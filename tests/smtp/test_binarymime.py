@@ -44,7 +44,9 @@ def message(*attachments) -> MailMessage:
 
 
 def settings(peer, tls=None) -> Settings:
-    return Settings(host=LOOPBACK, port=peer.port, server_name=MAIL_HOST, tls=tls or Tls(), ehlo_name="me.test")
+    return Settings(
+        host=LOOPBACK, port=peer.port, server_name=MAIL_HOST, tls=tls or Tls(), ehlo_name="me.test", chunking=True
+    )
 
 
 def content(size: int) -> list[Step]:

@@ -8,10 +8,13 @@ import gc
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.bulk import GROUP, GROUP_BYTES
+from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
+from airflow_smtp_cm.smtp.bulk_groups import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
 from airflow_smtp_cm.smtp.errors import (
     ConnectError,
+    DeliveryIncomplete,
     DeliveryUncertain,
     Disconnected,
     MessageError,
@@ -21,11 +24,11 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.smtp.settings import Settings
-from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import expect, expect_bytes, expect_content, reset, say, scripted_peer
 from tests.smtp.clock import Clock
+from tests.smtp.driver import END, Breaks, Driver
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import wait_until_the_peer_has_closed
 
@@ -72,8 +75,11 @@ MIXED = {
 }
 
 
-@pytest.mark.parametrize("port", ["default", "no_chunking", "no_pipelining", "bare"])
-def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, send_all, port):
+@pytest.mark.parametrize(
+    ("port", "chunking"),
+    [("default", False), ("default", True), ("no_pipelining", False), ("no_pipelining", True), ("bare", False)],
+)
+def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, send_all, port, chunking):
     """Some are refused, for all or some recipients or during the content; one is large, and one cannot be sent."""
     messages = [
         *(Note((address,)) for address in MIXED),
@@ -83,7 +89,7 @@ def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, 
         Note(()),
         Note(("bob@corp.test",)),
     ]
-    outcomes = send_all(submission(postfix.port(port)), messages)
+    outcomes = send_all(submission(postfix.port(port), chunking=chunking), messages)
 
     assert kinds(outcomes) == [*MIXED.values(), RecipientsRefused, Refused, SendResult, MessageError, SendResult]
     accepted = [
@@ -100,16 +106,16 @@ def test_every_message_has_the_outcome_it_would_have_alone(postfix, submission, 
     assert arrived & {message.message_id for message in messages} == sent
 
 
-@pytest.mark.parametrize("port", ["few_errors", "few_errors_no_chunking"])
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
 def test_if_the_server_ends_the_session_after_many_errors_the_rest_is_sent_in_another(
-    postfix, submission, send_all, port
+    postfix, submission, send_all, chunking
 ):
     messages = [Note(("refused@corp.test" if number % 2 else "bob@corp.test",)) for number in range(60)]
-    outcomes = send_all(submission(postfix.port(port)), messages)
+    outcomes = send_all(submission(postfix.port("few_errors"), chunking=chunking), messages)
 
     assert kinds(outcomes) == [SendResult, RecipientsRefused] * 30
     sent = [message.message_id for message in messages[::2]]
-    postfix.wait_for_message(sent[-1])
+    postfix.wait_until_idle()
     copies = postfix.copies()
     assert [copies[message_id] for message_id in sent] == [1] * 30
 
@@ -134,7 +140,7 @@ def greeting(*extensions):
 
 
 def settings(peer):
-    return Settings(host=LOOPBACK, port=peer.port)
+    return Settings(host=LOOPBACK, port=peer.port, chunking=True)
 
 
 def taken(note, *replies):
@@ -307,6 +313,172 @@ def test_with_data_at_most_one_message_is_uncertain(send_all):
     assert kinds(outcomes) == [DeliveryUncertain, SendResult, SendResult]
 
 
+def in_bulk(driver, notes, *answers, chunking=True):
+    """Send messages through the driver in one session; return the bulk."""
+    session = driver.opened("PIPELINING", "CHUNKING", chunking=chunking)
+    bulk = Bulk(notes, all_or_nothing=False, throttle=Throttle())
+    driver.run(session.send_all(bulk), *answers)
+    return bulk
+
+
+def test_a_group_whose_write_failed_is_sent_over_another_session(driver):
+    """Its first replies are those to the group before it."""
+    notes = [Note() for _ in range(GROUP + 1)]
+    bulk = in_bulk(driver, notes, (), Breaks("\n".join(OK * GROUP)))
+
+    assert kinds(driver.outcomes) == [SendResult] * GROUP
+    again = Driver()
+    again.run(again.opened("PIPELINING", "CHUNKING", chunking=True).send_all(bulk), "\n".join(OK))
+    assert [outcome.message_id for outcome in again.outcomes] == [notes[-1].message_id]
+
+
+# --- more recipients than the server accepts at once
+
+THREE = ("ann@b.test", "bob@b.test", "cleo@b.test")
+TOO_MANY = "452 4.5.3 Too many recipients"
+PARTLY = ("250 m", "250 a", TOO_MANY, TOO_MANY)
+
+
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
+def test_a_message_is_finished_before_the_next_one(driver, chunking):
+    """With BDAT, the replies to all messages in flight are read first."""
+    notes = [Note(), Note(recipients=THREE), Note()]
+    if chunking:
+        answers = [(*OK, "250 r", *PARTLY, "250 f", *OK), ("250 m", "250 b", "250 f"), ("250 m", "250 c", "250 f")]
+    else:
+        go = ("250 m", "250 t", "354 go")
+        rest = [step for name in ("b", "c") for step in (("250 m", f"250 {name}", "354 go"), ("250 f",))]
+        answers = [go, ("250 f", *PARTLY, "354 go"), ("250 f",), *rest, go, ("250 f",)]
+    in_bulk(driver, notes, *map("\n".join, answers), chunking=chunking)
+
+    assert kinds(driver.outcomes) == [SendResult] * 3
+    assert [outcome.message_id for outcome in driver.outcomes] == [note.message_id for note in notes]
+    assert driver.outcomes[1].accepted == THREE
+
+
+def test_if_the_session_breaks_the_recipients_who_have_the_message_are_known(driver):
+    """The message is not sent again over another session; those after it are uncertain."""
+    notes = [Note(), Note(recipients=THREE), Note(), Note()]
+    replies = "\n".join((*OK, "250 r", *PARTLY, "250 f", *OK))
+    in_bulk(driver, notes, (replies, END))
+
+    assert kinds(driver.outcomes) == [SendResult, DeliveryIncomplete, SendResult, DeliveryUncertain]
+    assert (driver.outcomes[1].result.accepted, driver.outcomes[1].unsent) == (THREE[:1], 2)
+
+
+def test_if_a_further_transaction_breaks_the_session_the_next_messages_are_sent_over_another(driver):
+    notes = [Note(recipients=THREE), Note()]
+    bulk = in_bulk(driver, notes, "\n".join((*PARTLY, "354 go")), "250 f", END, chunking=False)
+    assert kinds(driver.outcomes) == [DeliveryIncomplete]
+
+    again = Driver()
+    again.run(again.opened("PIPELINING").send_all(bulk), "250 m\n250 t\n354 go", "250 f")
+    assert [outcome.message_id for outcome in again.outcomes] == [notes[1].message_id]
+
+
+# --- with a server that ends the session by a reply
+
+SESSION_OVER = [
+    "451 4.4.2 Session timed out",
+    "452 4.4.5 Too many messages in this session",
+    "454 4.7.0 too many messages",
+]
+OFFERS = {"DATA": ("PIPELINING",), "BDAT": ("PIPELINING", "CHUNKING"), "no pipelining": ()}
+
+
+def one(*offer, mail="250 m", final="250 f"):
+    """Return the steps of a message that is sent alone; without ``final``, MAIL is refused."""
+    envelope = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+    if "PIPELINING" not in offer:
+        if not final:
+            return [envelope[0], say(mail), expect("RSET"), say("250 r")]
+        rcpt = [envelope[1], say("250 t"), envelope[2], say("354 go")]
+        return [envelope[0], say(mail), *rcpt, expect_content(), say(final)]
+    if not final:
+        return [*envelope, say(mail, "503 t", "503 d"), expect("RSET"), say("250 r")]
+    return [*envelope, say(mail, "250 t", "354 go"), expect_content(), say(final)]
+
+
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("reply", SESSION_OVER)
+@pytest.mark.parametrize("offer", [(), ("PIPELINING",)])
+def test_a_message_that_is_refused_with_the_session_is_sent_in_another(send_all, offer, reply, closes):
+    notes = [Note() for _ in range(4)]
+    end = [] if closes else [expect("QUIT"), say("221 bye")]
+    if offer:  # the envelope of the second message is sent with the content of the first
+        second = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+        first = [*one(*offer)[:-1], *second, say("250 f", reply, "503 t", "503 d"), expect("RSET"), say("250 r")]
+        turn = [say("250 f", "250 m", "250 t", "354 go"), expect_content()]
+        rest = [*one(*offer)[:-1], *second, *turn, *second, *turn, say("250 f")]
+    else:
+        first, rest = [*one(), *one(mail=reply, final=None)], one() * 3
+    with scripted_peer(
+        [*greeting(*offer), *first, *end], [*greeting(*offer), *rest, expect("QUIT")], to_the_end=False
+    ) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+@pytest.mark.parametrize("reply", SESSION_OVER)
+def test_a_message_whose_content_is_refused_with_the_session_is_sent_in_another(send_all, reply):
+    """The envelope of the next one has left; it is sent in the other session, too, and after it."""
+    notes = [Note() for _ in range(3)]
+    offer = ("PIPELINING",)
+    envelope = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+    turn = [say("250 f", "250 m", "250 t", "354 go"), expect_content()]
+    first = [*one(*offer)[:-1], *envelope, *turn, *envelope, say(reply, "250 m", "250 t", "354 go")]
+    second = [*one(*offer)[:-1], *envelope, *turn, say("250 f"), expect("QUIT")]
+    with scripted_peer([*greeting(*offer), *first], [*greeting(*offer), *second], to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+@pytest.mark.parametrize("reply", SESSION_OVER)
+def test_messages_of_a_group_that_are_refused_with_the_session_are_sent_in_another(send_all, reply):
+    notes = [Note() for _ in range(4)]
+    first = [step for note in notes for step in taken(note)]
+    second = [step for note in notes[2:] for step in taken(note, *OK)]
+    refused = ("250 r", reply, "503 t", "503 f")
+    refused_at_the_end = ("250 r", "250 m", "250 t", reply)
+    with scripted_peer(
+        [*CHUNKING, *first, say(*OK, *OK, *refused, *refused_at_the_end), expect("QUIT"), say("221 bye")],
+        [*CHUNKING, *second, expect("QUIT")],
+        to_the_end=False,
+    ) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+def test_a_message_that_is_refused_with_the_session_keeps_its_reply_if_later_ones_were_accepted(send_all):
+    """Sent again, it would come after them."""
+    notes = [Note() for _ in range(3)]
+    script = [step for note in notes for step in taken(note)]
+    refused = ("250 r", SESSION_OVER[1], "503 t", "503 f")
+    with scripted_peer([*CHUNKING, *script, say(*OK, *refused, *OK), expect("QUIT")], to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert kinds(outcomes) == [SendResult, Refused, SendResult]
+
+
+@pytest.mark.parametrize("reply", SESSION_OVER)
+@pytest.mark.parametrize("offer", OFFERS)
+def test_a_session_that_is_refused_before_any_message_ends_the_iteration(send_all, offer, reply):
+    """Otherwise, session after session would be opened without an end."""
+    extensions = OFFERS[offer]
+    notes = [Note()]
+    script = one(*extensions, mail=reply, final=None)
+    if offer == "BDAT":
+        script = [*taken(notes[0]), say("250 r", reply, "503 t", "503 f")]
+    with (
+        scripted_peer([*greeting(*extensions), *script], to_the_end=False) as peer,
+        pytest.raises(Refused, match=reply),
+    ):
+        send_all(settings(peer), notes)
+
+
 # --- the iterator of messages, and the iterator of outcomes
 
 
@@ -318,7 +490,7 @@ def test_messages_are_taken_from_the_iterator_when_they_are_needed(postfix, subm
             taken_from.append(number)
             yield Note()
 
-    with SmtpClient.open(submission(postfix.port())) as client:
+    with SmtpClient.open(submission(postfix.port(), chunking=True)) as client:
         for outcome in client.send_all(notes()):
             given.append(outcome)
             assert len(taken_from) - len(given) <= 2 * GROUP + 1
@@ -334,7 +506,7 @@ def test_a_group_is_bounded_in_bytes(postfix, submission):
             ahead.append(len(ahead))
             yield Note(text="x" * 900 + "\r\n" * 1 + ("y" * 900 + "\r\n") * (INLINE_LIMIT // 1000))
 
-    with SmtpClient.open(submission(postfix.port())) as client:
+    with SmtpClient.open(submission(postfix.port(), chunking=True)) as client:
         next(outcomes := client.send_all(notes()))
         assert len(ahead) <= 2 * (GROUP_BYTES // (INLINE_LIMIT * 9 // 10) + 1) + 1
         list(outcomes)

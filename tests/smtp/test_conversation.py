@@ -157,7 +157,7 @@ def commands_of(session):
 @pytest.mark.parametrize("doubled", ["250 ok\n250 ok", ("250 ok", b"25"), ("250 ok", b"\r\n")])
 def test_an_unsolicited_reply_is_an_error_before_the_next_command(driver, command, doubled):
     """Otherwise, it would be mistaken for the reply to that command."""
-    session = driver.opened("PIPELINING", "CHUNKING")
+    session = driver.opened("PIPELINING", "CHUNKING", chunking=True)
     driver.run(session.noop(), doubled)
     with pytest.raises(ProtocolError, match=r"sent an unsolicited reply|not an SMTP reply") as raised:
         driver.run(commands_of(session)[command])
@@ -169,11 +169,17 @@ def test_an_unsolicited_reply_is_an_error_before_the_next_command(driver, comman
 @pytest.mark.parametrize("command", ["MAIL", "NOOP", "nothing"])
 @pytest.mark.parametrize(
     ("data", "error"),
-    [("421 4.4.2 idle for too long", Refused), (END, Disconnected), (("421 4.4.2 bye", END), Refused)],
+    [
+        ("421 4.4.2 idle for too long", Refused),
+        ("451 4.4.2 idle for too long", Refused),
+        (("451 4.4.2 idle for too long", END), Refused),
+        (END, Disconnected),
+        (("421 4.4.2 bye", END), Refused),
+    ],
 )
 def test_a_closed_connection_is_noticed_before_the_next_command(driver, command, data, error):
     """A message that is not even sent cannot be uncertain."""
-    session = driver.opened("PIPELINING", "CHUNKING")
+    session = driver.opened("PIPELINING", "CHUNKING", chunking=True)
     driver.feed(data)
     with pytest.raises(error) as raised:
         driver.run(commands_of(session)[command])

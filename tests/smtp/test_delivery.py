@@ -7,20 +7,27 @@ import pytest
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.commands import DeliveryNotification
+from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
 from airflow_smtp_cm.smtp.effects import Read, Write
 from airflow_smtp_cm.smtp.errors import MessageError, Phase, RecipientsRefused, Refused
 from airflow_smtp_cm.smtp.settings import Settings, TlsMode
-from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from airflow_smtp_cm.smtp.transport import SocketTransport
 from tests.servers.postfix import SIZE_LIMIT
 from tests.smtp.outgoing import Note
 
+CHUNKING = "CHUNKING "
+
 
 @pytest.fixture
 def connect(postfix, submission):
-    """Return a function that opens a client to one of Postfix's ports, logged in as alice."""
+    """Return a function that opens a client to one of Postfix's ports, logged in as alice.
+
+    CHUNKING in capital letters before the port's name means that the client uses it.
+    """
 
     def connect(port: str = "default", **settings) -> SmtpClient:
+        if port.startswith(CHUNKING):
+            port, settings["chunking"] = port.removeprefix(CHUNKING), True
         mode = TlsMode.IMPLICIT if port == "smtps" else TlsMode.STARTTLS
         return SmtpClient.open(submission(postfix.port(port), mode=mode, **settings))
 
@@ -45,7 +52,10 @@ def round_trips(monkeypatch) -> list[int]:
     return count
 
 
-PORTS = ["default", "smtps", "no_pipelining", "no_chunking", "no_8bitmime", "no_smtputf8", "bare"]
+PORTS = [
+    *("default", "smtps", "no_pipelining", "no_8bitmime", "no_smtputf8", "bare"),
+    *(f"{CHUNKING}{port}" for port in ("default", "smtps", "no_pipelining", "no_chunking", "no_8bitmime")),
+]
 BODIES = {
     "plain": "Hello.\r\n",
     "dots": ".\r\n..\r\n.hidden\r\n\r\n.\r\n",
@@ -109,8 +119,10 @@ def test_a_non_ascii_mailbox_is_an_error_without_smtputf8(connect):
 
 
 @pytest.mark.parametrize("recipients", [1, 10, 100, 500])
-@pytest.mark.parametrize(("port", "expected"), [("default", 1), ("no_chunking", 2)])
-def test_a_small_message_needs_one_round_trip_with_bdat_and_two_with_data(
+@pytest.mark.parametrize(
+    ("port", "expected"), [("default", 2), (f"{CHUNKING}default", 1), (f"{CHUNKING}no_chunking", 2)]
+)
+def test_a_small_message_needs_two_round_trips_with_data_and_one_with_bdat(
     connect, round_trips, recipients, port, expected
 ):
     note = Note(recipients=tuple(f"postmaster+{number}@corp.test" for number in range(recipients)))
@@ -125,7 +137,7 @@ def test_pipelining_can_be_turned_off(connect, round_trips):
     with connect(pipelining=False) as client:
         before = round_trips[0]
         client.send(Note(recipients=("bob@corp.test", "carol@corp.test")))
-        assert round_trips[0] - before == 4
+        assert round_trips[0] - before == 5
 
 
 def test_several_messages_are_sent_over_one_connection(postfix, connect):
@@ -138,7 +150,7 @@ def test_several_messages_are_sent_over_one_connection(postfix, connect):
 
 
 MIXED = ("bob@corp.test", "refused@corp.test", "later@corp.test", "carol@corp.test")
-PARTIAL_PORTS = ["default", "no_pipelining", "no_chunking"]
+PARTIAL_PORTS = ["default", "no_pipelining", f"{CHUNKING}default"]
 
 
 @pytest.mark.parametrize("port", PARTIAL_PORTS)
@@ -229,9 +241,10 @@ def test_delivery_notifications_are_an_error_if_they_are_not_offered(connect):
         client.send(Note(), notification=DeliveryNotification(notify=("SUCCESS",)))
 
 
-def test_mail_is_sent_through_dovecot(dovecot, kdc, submission):
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
+def test_mail_is_sent_through_dovecot(dovecot, kdc, submission, chunking):
     note = Note()
-    with SmtpClient.open(submission(dovecot.port, kerberos=kdc.ticket())) as client:
+    with SmtpClient.open(submission(dovecot.port, kerberos=kdc.ticket(), chunking=chunking)) as client:
         assert client.send(note).reply.code == 250
     assert dovecot.wait_for_message(note.message_id)["From"] == "alice@corp.test"
 

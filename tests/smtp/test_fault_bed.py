@@ -127,10 +127,10 @@ def play(cell: Cell, client: str, settings, certificates) -> Run:
     """Run the dialogue of the cell."""
     text = LARGE if cell.point is Point.CONTENT else "Hello.\r\n"
     note = Note(recipients=(f"{FIRST}@corp.test", f"{LAST}@corp.test"), text=text)
-    proxy = FaultyProxy(settings.port, certificates, cell.point, cell.fault)
+    proxy = FaultyProxy(settings.port, certificates, cell.point, cell.fault, chunking=cell.way.chunking)
     opened = unreachable(cell.fault) if cell.point is Point.CONNECT else through(proxy)
     with opened as port:
-        settings = replace(settings, port=port, timeouts=CellTimeouts(cell, proxy))
+        settings = replace(settings, port=port, chunking=cell.way.chunking, timeouts=CellTimeouts(cell, proxy))
         error, on = CLIENTS[client](settings, note)
         proxy.client_is_back.set()
     return Run(

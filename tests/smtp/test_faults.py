@@ -145,7 +145,7 @@ def test_a_reset_instead_of_a_greeting_is_a_connection_error(open_client):
 def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault):
     script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_bytes(10)]
     with scripted_peer([*script, *FAULTS[fault]]) as peer:
-        client = open_client(peer, ImpatientIn(Phase.MAIL) if fault == "silence" else PATIENT)
+        client = open_client(peer, ImpatientIn(Phase.MAIL) if fault == "silence" else PATIENT, chunking=True)
         with pytest.raises(DeliveryUncertain):
             client.send(Note(raw=b"x" * 8 + b"\r\n"))
 
@@ -166,7 +166,7 @@ def test_a_pipeline_without_any_reply_may_have_been_delivered(open_client, fault
 def test_replies_before_the_end_of_a_connection_count(open_client, replies, error, transient, end):
     script = [*hello("PIPELINING", "CHUNKING"), expect("MAIL"), expect("RCPT"), expect("BDAT"), expect_bytes(10)]
     with scripted_peer([*script, say(*replies), end()]) as peer:
-        client = open_client(peer)
+        client = open_client(peer, chunking=True)
         with pytest.raises(SmtpError) as raised:
             client.send(Note(raw=b"x" * 8 + b"\r\n"))
     assert type(raised.value) is error
@@ -197,7 +197,7 @@ def test_a_refusal_during_the_content_is_the_error_if_the_server_closes(open_cli
         end(),
     ]
     with scripted_peer(script) as peer:
-        client = open_client(peer, tls=tls)
+        client = open_client(peer, tls=tls, chunking=True)
         with pytest.raises(Refused, match=r"552 5\.3\.4 too big") as raised:
             client.send(EndlessNote())
     assert not raised.value.transient

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
 from airflow_smtp_cm.smtp.errors import Disconnected, MessageError, Refused
-from airflow_smtp_cm.smtp.transaction import INLINE_LIMIT
 from tests.smtp.driver import Breaks
 from tests.smtp.outgoing import Note
 

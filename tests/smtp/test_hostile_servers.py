@@ -130,15 +130,15 @@ SMUGGLED = [
 ]
 
 
-@pytest.mark.parametrize("port", ["default", "no_chunking"])
-def test_a_real_server_reads_one_message_as_one(postfix, submission, port):
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
+def test_a_real_server_reads_one_message_as_one(postfix, submission, chunking):
     """With every sequence that ends the content for some server, followed by commands."""
     commands = (
         f"MAIL FROM:<alice@{MAIL_DOMAIN}>\r\nRCPT TO:<carol@{MAIL_DOMAIN}>\r\nDATA\r\nSubject: smuggled\r\n\r\n.\r\n"
     )
     note = Note(text="".join(f"first{end}{commands}" for end in SMUGGLED if "\0" not in end))
     last = Note()
-    with SmtpClient.open(submission(postfix.port(port))) as client:
+    with SmtpClient.open(submission(postfix.port(), chunking=chunking)) as client:
         client.send(note)
         client.send(last)
     arrived = postfix.wait_for_message(note.message_id)

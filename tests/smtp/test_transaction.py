@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from airflow_smtp_cm.mail.attachments import Attachment
+from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.smtp.content_transfer import BLOCK, INLINE_LIMIT
 from airflow_smtp_cm.smtp.errors import (
     DeliveryUncertain,
     Disconnected,
@@ -15,7 +18,6 @@ from airflow_smtp_cm.smtp.errors import (
     Refused,
     SmtpError,
 )
-from airflow_smtp_cm.smtp.transaction import BLOCK, INLINE_LIMIT
 from tests.smtp.driver import END, SILENCE, Breaks
 from tests.smtp.outgoing import SHORT, Note
 
@@ -52,6 +54,17 @@ def test_every_command_waits_for_its_reply_without_pipelining(driver, send, offe
         b"DATA\r\n",
         b"Hi\r\n..\r\n.\r\n",
     ]
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING", "CHUNKING", "BINARYMIME"), ("CHUNKING", "BINARYMIME")])
+def test_content_is_sent_with_data_unless_chunking_is_asked_for(driver, send, extensions):
+    """Exchange, and devices before it, were seen not to answer BDAT."""
+    note = MailMessage(from_email="a@b.test", to="bob@b.test", text="Hi", attachments=[Attachment(b"\0\n", "a.bin")])
+    envelope = ["250 a\n250 b\n354 go"] if "PIPELINING" in extensions else ["250 a", "250 b", "354 go"]
+    send(extensions, *envelope, "250 queued", note=note, chunking=False)
+    assert driver.sent.count("DATA") == 1
+    assert not any("BDAT" in line or "BODY=" in line for line in driver.sent)
+    assert len(driver.writes) == len(envelope) + 1
 
 
 def test_chunking_without_pipelining_needs_no_data(driver, send):
@@ -250,6 +263,40 @@ def test_delivery_is_uncertain_if_the_content_was_sent_without_a_reply(send, off
     assert raised.value.code == {"421": 421, "the reply to DATA": 354, "the reply to a recipient": 250}.get(lost)
     assert SHORT.message_id in str(raised.value)
     assert send.session.wire.closed
+
+
+NAMES_CHUNKING = r"setting chunking is on\. If mail\.test:25, or a gateway .* does not handle BDAT, turn it off\.$"
+
+
+@pytest.mark.parametrize("lost", [END, SILENCE])
+@pytest.mark.parametrize("offer", OFFERS)
+def test_a_bdat_without_a_reply_names_the_setting(send, offer, lost):
+    """Servers and gateways that do not handle BDAT stop answering or close the connection."""
+    answers = {
+        "BDAT": [lost],
+        "DATA": ["250 a\n250 b\n354 go", lost],
+        "no pipelining": ["250 a", "250 b", "354 go", lost],
+    }[offer]
+    with pytest.raises(DeliveryUncertain) as raised:
+        send(OFFERS[offer], *answers)
+    assert bool(re.search(NAMES_CHUNKING, str(raised.value))) is (offer == "BDAT")
+
+
+@pytest.mark.parametrize("offer", [BDAT, ("CHUNKING",), DATA])
+def test_a_connection_that_breaks_during_bdat_names_the_setting(send, offer):
+    go = ["250 a\n250 b"] if "PIPELINING" in offer else ["250 a", "250 b"]
+    if offer == DATA:
+        go = ["250 a\n250 b\n354 go"]
+    with pytest.raises(Disconnected) as raised:
+        send(offer, *go, Breaks(), note=Note(raw=LARGE))
+    assert raised.value.transient
+    assert bool(re.search(NAMES_CHUNKING, str(raised.value))) is ("CHUNKING" in offer)
+
+
+def test_a_bdat_that_the_server_answered_does_not_name_the_setting(send):
+    with pytest.raises(DeliveryUncertain) as raised:
+        send(BDAT, "250 a\n250 b\n421 bye")
+    assert "chunking" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

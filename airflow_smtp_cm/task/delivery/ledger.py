@@ -14,16 +14,20 @@ import logging
 import time
 import zlib
 from base64 import b64decode, b64encode
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.bulk import GROUP
+from airflow_smtp_cm.smtp.bulk_groups import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
-from airflow_smtp_cm.task.delivery.states import Event, State, after, rejected
+from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Self
+
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.task.state_store import TaskRecord
 
@@ -43,6 +47,28 @@ _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT}
 
 
+@dataclass(frozen=True, slots=True)
+class Transmission:
+    """The transmission of a message to some recipients, without a final reply yet.
+
+    Attributes:
+        result: the result if there is none; its recipients are uncertain.
+        unsent: the number of the message's recipients to whom it was not sent yet.
+    """
+
+    result: SendResult
+    unsent: int
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Return the object that ``as_json`` wrote."""
+        return cls(SendResult.from_json(written["result"]), written["unsent"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain lists, texts and numbers."""
+        return {"result": self.result.as_json(), "unsent": self.unsent}
+
+
 class Ledger:
     """The states of all messages.
 
@@ -58,7 +84,7 @@ class Ledger:
         digest: the hash of what earlier tries sent, if there were any.
         results: the results of messages that were sent to some recipients and not yet to others; or of the only
             message.
-        assumed: the result of the only message if it is assumed to be sent; None until it is being sent.
+        transmissions: what is being sent now, of the only message or of messages in several transactions.
 
     Raises:
         InvalidMessage: the messages are not those of an earlier try.
@@ -70,7 +96,7 @@ class Ledger:
         self._states = bytearray(messages)
         self._failures: dict[int, Failure] = {}
         self.results: dict[int, SendResult] = {}
-        self.assumed: SendResult | None = None
+        self.transmissions: dict[int, Transmission] = {}
         self._earlier_seconds = 0.0
         if stored := record.read():
             self._read(stored)
@@ -105,39 +131,68 @@ class Ledger:
         return self._pending
 
     def recipients(self, index: int, message: MailMessage) -> tuple[str, ...]:
-        """Return the recipients of a message who neither have it nor were rejected permanently."""
+        """Return the recipients of a message who neither have it, or may have it, nor were rejected permanently."""
         if (result := self.results.get(index)) is None:
             return message.recipients
-        settled = {*result.accepted, *(refusal.address for refusal in rejected(result))}
+        settled = {*result.accepted, *result.uncertain, *(refusal.address for refusal in rejected(result))}
         return tuple(address for address in message.recipients if address not in settled)
 
-    def record_sending(self, place: int, assumed: SendResult) -> None:
+    def record_of(self, place: int) -> MessageRecord:
+        """Return the record of one message, by its place among the messages to send in this try."""
+        return MessageRecord(self, place)
+
+    def record_sending(self, place: int, result: SendResult, others: Collection[str] = ()) -> None:
         """Record that a message is being sent, before its content is transmitted.
 
         Args:
             place: its place among the messages to send in this try.
-            assumed: its result if it is assumed to be sent.
+            result: its result if there is no final reply.
+            others: its recipients who are not in this transaction.
 
         Raises:
             RuntimeError: it cannot be recorded.
         """
-        if place < self._covered:
+        index = self._pending[place]
+        covered = place < self._covered
+        have_it = self.results[index].accepted if index in self.results else ()
+        unsent = len(set(others).difference(have_it)) if others else 0
+        # A further transaction of a message, or one for some of its recipients, is recorded by itself.
+        if covered and not unsent and self._states[index] == State.SENDING:
             return
-        before, self._written_ahead = self._written_ahead, time.monotonic()
-        self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _SHORT_INTERVAL else 1
-        window = min(self._ahead, max(1, _MOST_UNCERTAIN - self._states.count(State.SENDING)))
-        if len(self._states) == 1:
-            self.assumed = assumed
-        unsent = bytes(self._states)
-        for index in self._pending[place : place + window]:
-            self._move(index, Event.CONTENT_DUE)
+        due = [index] if covered else self._window(place)
+        states = bytes(self._states)
+        for other in due:
+            if self._states[other] != State.SENDING:
+                self._move(other, Event.CONTENT_DUE)
+        if covered or unsent or len(self._states) == 1:
+            self.transmissions[index] = Transmission(result, unsent)
         try:
             self._write()
         except Exception as error:
-            self._states[:] = unsent
+            self._states[:] = states
+            self.transmissions.pop(index, None)
             # Not an OSError, which the conversation would treat as an error of the message's files.
             raise RuntimeError(f"The record cannot be written, so nothing more is sent: {error}") from error
-        self._covered = place + window
+        self._covered = max(self._covered, place + len(due))
+
+    def record_accepted(self, place: int, result: SendResult) -> None:
+        """Record that some recipients of a message have it, and that a transaction for others follows.
+
+        Args:
+            place: its place among the messages to send in this try.
+            result: the result of all its transactions in this try.
+        """
+        index = self._pending[place]
+        self._move(index, Event.PART)
+        self.results[index] = combined(self.results.get(index), result)
+        self.save()
+
+    def _window(self, place: int) -> list[int]:
+        """Return the indexes of the messages to record as SENDING with this one."""
+        before, self._written_ahead = self._written_ahead, time.monotonic()
+        self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _SHORT_INTERVAL else 1
+        window = min(self._ahead, max(1, _MOST_UNCERTAIN - self._states.count(State.SENDING)))
+        return self._pending[place : place + window]
 
     def settle(
         self, index: int, event: Event, *, result: SendResult | None = None, failure: Failure | None = None
@@ -184,6 +239,7 @@ class Ledger:
 
     def _move(self, index: int, event: Event) -> None:
         self._states[index] = after(self.state(index), event)
+        self.transmissions.pop(index, None)
         self._changed = True
 
     def _write(self) -> None:
@@ -191,7 +247,7 @@ class Ledger:
             details = {
                 "failures": [failure.as_json() for failure in self._failures.values()],
                 "results": [[index, result.as_json()] for index, result in self.results.items()],
-                "assumed": self.assumed.as_json() if self.assumed and State.SENDING in self._states else None,
+                "transmissions": [[index, item.as_json()] for index, item in self.transmissions.items()],
                 "seconds": round(self._seconds(), 3),
             }
             self._record.write(
@@ -216,7 +272,7 @@ class Ledger:
         details = json.loads(_unpacked(stored["details"]))
         self._failures = {item["index"]: Failure.from_json(item) for item in details["failures"]}
         self.results = {index: SendResult.from_json(item) for index, item in details["results"]}
-        self.assumed = SendResult.from_json(details["assumed"]) if details["assumed"] else None
+        self.transmissions = {index: Transmission.from_json(item) for index, item in details["transmissions"]}
         self._earlier_seconds = details["seconds"]
 
     def _keep(self, failure: Failure) -> None:
@@ -225,6 +281,22 @@ class Ledger:
 
     def _seconds(self) -> float:
         return self._earlier_seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """The record of one message; see ``write_ahead.Record``."""
+
+    ledger: Ledger
+    place: int
+
+    def sending(self, result: SendResult, others: Collection[str]) -> None:
+        """Record that the content is about to be transmitted."""
+        self.ledger.record_sending(self.place, result, others)
+
+    def accepted(self, result: SendResult) -> None:
+        """Record the result so far; a transaction for other recipients follows."""
+        self.ledger.record_accepted(self.place, result)
 
 
 def _limit(state: State) -> int:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.task.composition import check_connection
 from airflow_smtp_cm.task.delivery.items import Items
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import Failure, MergeResult, MessagesFailed
-from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, over_all_tries, result_of
+from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, over_all_tries
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
@@ -110,7 +109,14 @@ class Merge:
         check_connection(self._hook)
         for index in interrupted:
             reason = "An earlier try ended before the server confirmed the message"
-            self._settle(index, self._rules.if_uncertain, *self._items.name(index, self._hook), reason)
+            event, result = self._rules.if_uncertain, None
+            message_id, recipients = self._items.name(index, self._hook)
+            if (left := self._ledger.transmissions.get(index)) is not None:
+                error = DeliveryUncertain(reason, result=left.result, unsent=left.unsent)
+                outcome = over_all_tries(self._ledger.results.get(index), error)
+                event, _, result = self._rules.conclude(outcome)
+                recipients = left.result.uncertain
+            self._settle(index, event, message_id, recipients, reason, result=result)
 
     def _send_with(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
         """Send messages with this client, which may open further sessions."""
@@ -144,7 +150,7 @@ class Merge:
                 self._settle(index, event, *self._items.name(index, self._hook), str(error))
                 continue
             recipients = self._ledger.recipients(index, message)
-            outgoing = WriteAheadMessage(message, recipients, partial(self._ledger.record_sending, place))
+            outgoing = WriteAheadMessage(message, recipients, self._ledger.record_of(place))
             self._in_flight.append((index, outgoing))
             self._next_place = place + 1
             yield outgoing
@@ -152,9 +158,7 @@ class Merge:
     def _conclude(self, outcome: SendResult | SmtpError) -> None:
         """Note the outcome of the message that has been in flight for the longest time."""
         index, message = self._in_flight.popleft()
-        outcome = over_all_tries(self._ledger.results.get(index), outcome)
-        event = self._rules.event(outcome)
-        result = result_of(outcome)
+        event, outcome, result = self._rules.conclude(over_all_tries(self._ledger.results.get(index), outcome))
         if result is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT}:
             self._delivered = True
         if not isinstance(outcome, SmtpError):
@@ -168,7 +172,7 @@ class Merge:
             index,
             event,
             message.message_id,
-            message.recipients if result is None else tuple(refusal.address for refusal in refused),
+            _without(message, result) if not refused or result is None else tuple(item.address for item in refused),
             _replies(refused) or str(outcome),
             result=result,
             error=outcome,
@@ -204,6 +208,16 @@ class Merge:
         repeats_none = self._rules.has_record or not self._delivered
         transient = repeats_none and result.counts[State.DEFERRED] > 0
         raise MessagesFailed(None, result, cause=self._deferred, transient=transient)
+
+
+def _without(message: WriteAheadMessage, result: SendResult | None) -> tuple[str, ...]:
+    """Return the recipients of a message who do not have it, or only may have it."""
+    if result is None:
+        return message.recipients
+    have_it = set(result.accepted)
+    return tuple(
+        address for address in dict.fromkeys(result.uncertain + message.recipients) if address not in have_it
+    )
 
 
 def _replies(refused: tuple[Refusal, ...]) -> str:

@@ -6,12 +6,11 @@ import hashlib
 import json
 import logging
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Phase, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.task.delivery.ledger import Ledger
-from airflow_smtp_cm.task.delivery.states import Event, RetryRules, over_all_tries, result_of
+from airflow_smtp_cm.task.delivery.states import Event, RetryRules, over_all_tries
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.task.delivery.ledger import Transmission
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
@@ -54,14 +54,20 @@ class Delivery:
             RecipientsRefused: earlier tries delivered it to some recipients; the others were rejected permanently.
         """
         ledger = self._ledger
-        if ledger.interrupted() and ledger.assumed is not None:
-            message_id = ledger.assumed.message_id
-            if self._rules.if_uncertain is not Event.RESEND:
-                return self._concluded(_interrupted(message_id))
+        if ledger.interrupted() and (left := ledger.transmissions.get(0)) is not None:
+            error = _interrupted(left)
+            event, _, result = self._rules.conclude(over_all_tries(ledger.results.get(0), error))
+            if event not in {Event.RESEND, Event.DEFERRED}:
+                return self._concluded(error)
             logger.warning(
-                "An earlier try may have sent %s. It is sent again, because on_uncertain is resend.", message_id
+                "An earlier try may have sent %s to %s recipients. %s",
+                left.result.message_id,
+                f"{len(left.result.uncertain):,}",
+                "It is sent again, because on_uncertain is resend."
+                if self._rules.if_uncertain is Event.RESEND
+                else "It is sent to the others now.",
             )
-            ledger.settle(0, Event.RESEND)
+            ledger.settle(0, event, result=result)
         if ledger.begin():
             return None
         result = ledger.results[0]
@@ -80,7 +86,7 @@ class Delivery:
         """
         ledger = self._ledger
         digest = _digest(message)
-        if (ledger.results or ledger.assumed) and ledger.digest != digest:
+        if (ledger.results or ledger.transmissions) and ledger.digest != digest:
             logger.warning(
                 "The message is not the same as in an earlier try. Recipients of the earlier version do not get this "
                 "one."
@@ -91,7 +97,7 @@ class Delivery:
             # The deferred recipients are no longer recipients of the message.
             earlier = ledger.results[0]
             return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=())))
-        outgoing = WriteAheadMessage(message, recipients, partial(ledger.record_sending, 0))
+        outgoing = WriteAheadMessage(message, recipients, ledger.record_of(0))
         outcome: SendResult | SmtpError
         with hook.get_conn() as client:
             try:
@@ -104,13 +110,10 @@ class Delivery:
     def _concluded(self, outcome: SendResult | SmtpError) -> SendResult:
         """Record what an outcome means for a retry; return the result or raise the error."""
         ledger = self._ledger
-        earlier = ledger.results.get(0)
-        outcome = over_all_tries(earlier, outcome)
-        event = self._rules.event(outcome)
-        if event is Event.ASSUME_SENT and ledger.assumed is not None:
+        event, outcome, result = self._rules.conclude(over_all_tries(ledger.results.get(0), outcome))
+        if event is Event.ASSUME_SENT and result is not None:
             logger.warning("%s It is assumed to be sent, because on_uncertain is assume_sent.", outcome)
-            outcome = over_all_tries(earlier, ledger.assumed)
-        result = result_of(outcome)
+            outcome = result
         if result is None and event in {Event.DEFERRED, Event.REJECTED}:
             # No recipient got it: the next try, if there is one, starts from the same state as this one.
             ledger.mark_unsent(0)
@@ -122,13 +125,13 @@ class Delivery:
         return _returned(outcome)
 
 
-def _interrupted(message_id: str) -> DeliveryUncertain:
+def _interrupted(left: Transmission) -> DeliveryUncertain:
     return DeliveryUncertain(
-        f"An earlier try of this task ended while it was sending the message {message_id}, which may have been "
-        f"delivered or not. It is not sent again. Ask the recipients, or look for this Message-ID in the server's "
-        f"log; then clear the task to send the message again, or mark it as success.",
-        phase=Phase.FINAL,
-        transient=False,
+        f"An earlier try of this task ended while it was sending the message {left.result.message_id}, which may "
+        f"have been delivered or not. It is not sent again. Ask the recipients, or look for this Message-ID in the "
+        f"server's log; then clear the task to send the message again, or mark it as success.",
+        result=left.result,
+        unsent=left.unsent,
     )
 
 

@@ -14,6 +14,7 @@ the same.
     -------------+------------------------------------------+------------------------------------------------------
     CONTENT_DUE  |  SENDING        -             SENDING    |  the content is about to be transmitted
     ACCEPTED     |  -              SENT          -          |  positive final reply, and all recipients were accepted
+    PART         |  -              DEFERRED      -          |  positive final reply; a transaction for others follows
     DEFERRED     |  DEFERRED       DEFERRED      DEFERRED   |  not delivered to a recipient; a retry may deliver it
     REJECTED     |  FAILED         FAILED        FAILED     |  not delivered to a recipient, and no retry will
     UNCERTAIN    |  -              UNCERTAIN     -          |  } the content was transmitted, or may have been, and
@@ -40,7 +41,9 @@ What an editor must not break
    reply, this is logged, and the task ends with the outcome of the mail. The record still has SENDING, which the next
    try treats as uncertain.
 4. *No recipient gets a second copy.* If some recipients have a message and others do not, this is recorded
-   (``Ledger.results``), and the next try continues from there (``over_all_tries``).
+   (``Ledger.results``), and the next try continues from there (``over_all_tries``). This includes a message with more
+   recipients than the server accepts at once, which is sent in several transactions: what is uncertain after one of
+   them is uncertain only for its recipients (``SendResult.uncertain``), and the others still get the message.
 5. *One place decides.* ``RetryRules`` decides what an outcome means, for one message as for many. Its callers only
    word results and errors.
 6. *A missing pair is an error.* ``after`` raises for an event that cannot happen in a state. Add a pair only with the
@@ -53,7 +56,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
 
 if TYPE_CHECKING:
@@ -80,6 +83,7 @@ class Event(Enum):
 
     CONTENT_DUE = auto()
     ACCEPTED = auto()
+    PART = auto()
     DEFERRED = auto()
     REJECTED = auto()
     UNCERTAIN = auto()
@@ -98,6 +102,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.WAITING: _TO_BE_SENT,
     State.SENDING: {
         Event.ACCEPTED: State.SENT,
+        Event.PART: State.DEFERRED,
         Event.DEFERRED: State.DEFERRED,
         Event.REJECTED: State.FAILED,
         Event.UNCERTAIN: State.UNCERTAIN,
@@ -138,22 +143,41 @@ def over_all_tries(earlier: SendResult | None, outcome: SendResult | SmtpError) 
         earlier: the result of earlier tries; None if no recipient has the message.
         outcome: the outcome of this try, for the remaining recipients.
     """
-    if earlier is None or not isinstance(outcome, SendResult | RecipientsRefused):
+    if earlier is None:
         return outcome
     now = result_of(outcome)
-    result = replace(
-        now or earlier,
-        accepted=earlier.accepted + (now.accepted if now else ()),
-        refused=rejected(earlier) + (outcome.refused if isinstance(outcome, RecipientsRefused) else ()),
-    )
-    return RecipientsRefused.in_result(result) or result
+    if now is None and isinstance(outcome, RecipientsRefused):
+        now = replace(earlier, accepted=(), refused=outcome.refused, uncertain=())
+    if now is None:
+        return outcome
+    result = combined(earlier, now)
+    if isinstance(outcome, DeliveryUncertain):
+        return outcome.with_result(result, outcome.unsent)
+    if isinstance(outcome, DeliveryIncomplete):
+        return DeliveryIncomplete(result=result, unsent=outcome.unsent, cause=outcome.cause)
+    return RecipientsRefused.in_result(result) or _uncertain_in(result) or result
+
+
+def combined(earlier: SendResult | None, now: SendResult) -> SendResult:
+    """Return the result of earlier tries and of this one, in which those who were deferred were retried."""
+    return now if earlier is None else replace(earlier, refused=rejected(earlier)).followed_by(now)
 
 
 def result_of(outcome: SendResult | SmtpError) -> SendResult | None:
-    """Return the result in an outcome; None if no recipient has the message for certain."""
-    if isinstance(outcome, RecipientsRefused):
+    """Return the result in an outcome; None if no recipient has the message, or may have it."""
+    if isinstance(outcome, RecipientsRefused | DeliveryIncomplete | DeliveryUncertain):
         return outcome.result
     return outcome if isinstance(outcome, SendResult) else None
+
+
+def _uncertain_in(result: SendResult) -> DeliveryUncertain | None:
+    if not result.uncertain:
+        return None
+    return DeliveryUncertain(
+        f"The message {result.message_id} was sent to some recipients without a final reply, before it was sent to "
+        f"the others. Check the server's log, or ask the recipients, before you send it again.",
+        result=result,
+    )
 
 
 def rejected(result: SendResult) -> tuple[Refusal, ...]:
@@ -180,7 +204,9 @@ class RetryRules:
         if isinstance(outcome, SendResult):
             return Event.ACCEPTED
         if isinstance(outcome, DeliveryUncertain):
-            return self.if_uncertain
+            return self._if_uncertain(outcome)
+        if isinstance(outcome, DeliveryIncomplete):
+            return Event.DEFERRED if outcome.cause.transient and self.has_record else Event.REJECTED
         if outcome.transient:
             return Event.DEFERRED
         some_deferred = isinstance(outcome, RecipientsRefused) and any(
@@ -188,6 +214,28 @@ class RetryRules:
         )
         # Without a record, a retry would send to all recipients.
         return Event.DEFERRED if some_deferred and self.has_record and not self.all_or_nothing else Event.REJECTED
+
+    def conclude(self, outcome: SendResult | SmtpError) -> tuple[Event, SendResult | SmtpError, SendResult | None]:
+        """Return the event for an outcome of all tries, the outcome, and the result to keep for a retry.
+
+        If uncertain recipients are assumed to have the message, they count as accepted in the result.
+        """
+        event, result = self.event(outcome), result_of(outcome)
+        if result is not None and result.uncertain and self.on_uncertain != "fail":
+            assumed = result.uncertain if self.on_uncertain == "assume_sent" else ()
+            result = replace(result, accepted=result.accepted + assumed, uncertain=())
+            if not result.accepted:
+                result = None
+        if event is Event.ASSUME_SENT and result is not None and (refused := RecipientsRefused.in_result(result)):
+            return self.event(refused), refused, result
+        return event, outcome, result
+
+    def _if_uncertain(self, outcome: DeliveryUncertain) -> Event:
+        in_parts = outcome.unsent or (outcome.result is not None and outcome.result.accepted)
+        if not self.has_record:
+            # A retry would send to those who have the message, and the others would never get it.
+            return Event.UNCERTAIN if in_parts else self.if_uncertain
+        return Event.DEFERRED if outcome.unsent else self.if_uncertain
 
     @property
     def if_uncertain(self) -> Event:

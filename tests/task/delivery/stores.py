@@ -1,8 +1,11 @@
-"""A substitute for Airflow's task state store, which counts the calls and can fail."""
+"""Substitutes for Airflow's task state store, which count the calls and can fail or kill."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+from pathlib import Path
 
 
 class Killed(BaseException):
@@ -43,3 +46,26 @@ class Store:
             if self.writes_left < 0:
                 raise self.fault
         self.kept[key] = json.dumps(value)
+
+
+class StoreInFile(Store):
+    """A store in a file; instead of one of its writes, the process is killed (kill -9).
+
+    Args:
+        file: the file.
+        killed_at: the number of that write, counted from 1; None means that all succeed.
+    """
+
+    def __init__(self, file, killed_at=None):
+        super().__init__()
+        self._file = Path(file)
+        self._killed_at = killed_at
+        if self._file.exists():
+            self.kept = json.loads(self._file.read_text())
+
+    def set(self, key, value):
+        """Keep a value, or kill the process."""
+        if self.writes + 1 == self._killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().set(key, value)
+        self._file.write_text(json.dumps(self.kept))

@@ -120,9 +120,9 @@ def test_record_is_written_before_the_content_is_transmitted_and_after_the_final
     at_data, at_final = seen[0], read(seen[1])
     assert at_data == before
     assert at_final.state(0) is State.SENDING
-    assert at_final.assumed.message_id == result["message_id"]
-    assert at_final.assumed.accepted == (BOB,)
-    assert at_final.assumed.size == result["size"]
+    transmission = at_final.transmissions[0]
+    assert (transmission.result.message_id, transmission.result.size) == (result["message_id"], result["size"])
+    assert (transmission.result.accepted, transmission.result.uncertain, transmission.unsent) == ((), (BOB,), 0)
     assert at_final.results == {}
     assert len(at_final.digest) == 64
     at_last = read(record())
@@ -273,7 +273,7 @@ def test_retry_of_a_try_that_was_killed_before_the_final_reply_sends_nothing_and
     at_last = read(record())
     assert at_last.state(0) is State.SENDING
     output = capsys.readouterr().out
-    assert f"ended while it was sending the message {at_last.assumed.message_id}" in output
+    assert f"ended while it was sending the message {at_last.transmissions[0].result.message_id}" in output
     assert "clear the task to send the message again" in output
 
 

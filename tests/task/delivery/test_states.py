@@ -16,6 +16,7 @@ COLUMNS = ("WAITING", "SENDING", "DEFERRED", "SENT", "ASSUMED_SENT", "FAILED", "
 TABLE = {
     "CONTENT_DUE": ("SENDING", "-", "SENDING", "-", "-", "-", "-"),
     "ACCEPTED": ("-", "SENT", "-", "-", "-", "-", "-"),
+    "PART": ("-", "DEFERRED", "-", "-", "-", "-", "-"),
     "DEFERRED": ("DEFERRED", "DEFERRED", "DEFERRED", "-", "-", "-", "-"),
     "REJECTED": ("FAILED", "FAILED", "FAILED", "-", "-", "-", "-"),
     "UNCERTAIN": ("-", "UNCERTAIN", "-", "-", "-", "-", "-"),

@@ -1,0 +1,36 @@
+"""Which refused recipients mean "not in this transaction" (RFC 5321, section 4.5.3.1.10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_smtp_cm.smtp.reply import Reply
+
+# 552 in servers older than RFC 2821. A server that refuses such messages altogether answers 550 or 554.
+_CODES = (452, 552)
+_TOO_MANY_RECIPIENTS = ".5.3"  # RFC 3463, section 3.6
+
+
+def over_limit(answered: Sequence[tuple[str, Reply]]) -> set[str]:
+    """Return the recipients whom the server refused only because it has enough in this transaction.
+
+    The codes have other meanings, too: a full mailbox or disk. The enhanced status code decides. Without one, the
+    position decides: a server over its limit refuses all further recipients, so the reply counts if no recipient
+    after it was accepted. If it was a full mailbox after all, the further transaction gets the same reply again.
+
+    Args:
+        answered: the recipients of a transaction and their replies, in order; at least one was accepted.
+    """
+    found: set[str] = set()
+    accepted_after = False
+    for address, reply in reversed(answered):
+        if reply.positive:
+            accepted_after = True
+        elif reply.code in _CODES:
+            enhanced = reply.enhanced_code
+            if enhanced.endswith(_TOO_MANY_RECIPIENTS) if enhanced else not accepted_after:
+                found.add(address)
+    return found

@@ -1,0 +1,86 @@
+"""One message, in as many transactions as the server's limit of recipients requires (RFC 5321, section 4.5.3.1.10).
+
+How it works. The first transaction offers all recipients. Those whom the server refused only because it has enough
+(``recipient_limit``) are offered in further transactions of the same session, each with as many recipients as the
+server accepted before. The loop ends: each transaction accepts or refuses at least one recipient. If the server has
+enough before it accepts anybody, the others keep their replies, as refused.
+
+What an editor must keep:
+
+- Between two transactions, ``record_accepted`` is called. If the process ends there, the record knows who has the
+  message.
+- An error of a further transaction does not hide that others have the message: it is ``DeliveryIncomplete`` or
+  ``DeliveryUncertain``, with the result so far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_smtp_cm.smtp.errors import (
+    DeliveryIncomplete,
+    DeliveryUncertain,
+    Disconnected,
+    Phase,
+    RecipientsRefused,
+    SmtpError,
+)
+from airflow_smtp_cm.smtp.recipient_limit import over_limit
+
+if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.effects import Steps
+    from airflow_smtp_cm.smtp.result import SendResult
+    from airflow_smtp_cm.smtp.transaction import Transaction
+
+
+def submit(transaction: Transaction) -> Steps[SendResult]:
+    """Send the message of a prepared transaction, and return its result.
+
+    Raises:
+        MessageError: the content cannot be read; nothing was sent.
+        Refused: the server refused the sender or the content.
+        RecipientsRefused: the server refused recipients; ``result`` is set if others have the message.
+        DeliveryIncomplete: some recipients have the message, then an error ended a further transaction.
+        DeliveryUncertain: the whole content was sent, and no final reply arrived.
+    """
+    return (yield from complete(transaction, (yield from transaction.execute())))
+
+
+def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
+    """Send the message to the recipients who remain after the first transaction; see ``submit``.
+
+    Args:
+        transaction: the first transaction.
+        result: its result.
+    """
+    remaining = transaction.remaining
+    limit = len(result.accepted)
+    while remaining:
+        if transaction.session_is_over:
+            ended = Disconnected(f"{transaction.peer} ended the session.", phase=Phase.MAIL)
+            raise DeliveryIncomplete(result=result, unsent=len(remaining), cause=ended)
+        yield from transaction.record_accepted(result)
+        offered, later = remaining[:limit], remaining[limit:]
+        transaction.offer([refusal.address for refusal in offered])
+        try:
+            part = yield from transaction.execute()
+        except RecipientsRefused as error:
+            # None was accepted. If the server has enough, it will not accept the later ones either.
+            has_enough = over_limit([(refusal.address, refusal.reply) for refusal in error.refused])
+            result = replace(result, refused=result.refused + error.refused + (later if has_enough else ()))
+            remaining = () if has_enough else later
+        except DeliveryUncertain as error:
+            uncertain = result.followed_by(error.result) if error.result else result
+            raise error.with_result(uncertain, error.unsent + len(later)) from error
+        except SmtpError as error:
+            raise DeliveryIncomplete(result=result, unsent=len(remaining), cause=error) from error
+        else:
+            result = result.followed_by(part)
+            if transaction.remaining:
+                limit = len(part.accepted)
+            remaining = transaction.remaining + later
+    explanation = transaction.explained(result.refused)
+    if (refused := RecipientsRefused.in_result(result, transaction.peer, explanation=explanation)) is not None:
+        raise refused
+    return result

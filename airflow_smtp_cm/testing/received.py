@@ -1,0 +1,52 @@
+"""What the test server keeps: the received messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+    from typing import Self
+
+    from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    r"""One message that the server received.
+
+    Attributes:
+        identity: the user who logged in, as ``DOMAIN\user``.
+        mechanism: the mechanism of the login.
+        tls_version: the TLS version, such as ``TLSv1.3``; empty without TLS.
+        sender: the address of MAIL FROM.
+        recipients: the addresses of RCPT TO, in order.
+        content: the content as bytes.
+        message: the parsed content; its line ends are those of Python.
+    """
+
+    identity: str
+    mechanism: str
+    tls_version: str
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    message: EmailMessage
+
+    @classmethod
+    def from_envelope(cls, server: SMTP, session: Session, envelope: Envelope) -> Self:
+        """Return the message whose content has arrived."""
+        content = envelope.original_content or b""
+        transport: Any = server.transport  # not None while a message is received
+        tls = transport.get_extra_info("ssl_object")
+        return cls(
+            identity=str(session.auth_data),
+            mechanism="NTLM",
+            tls_version=tls.version() if tls else "",
+            sender=envelope.mail_from or "",
+            recipients=tuple(envelope.rcpt_tos),
+            content=content,
+            message=message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default),
+        )

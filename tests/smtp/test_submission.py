@@ -1,0 +1,378 @@
+"""More recipients than the server accepts at once: further transactions, nobody twice (RFC 5321, 4.5.3.1.10)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
+from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.errors import (
+    DeliveryIncomplete,
+    DeliveryUncertain,
+    Disconnected,
+    RecipientsRefused,
+    Refused,
+    SmtpError,
+)
+from airflow_smtp_cm.smtp.recipient_limit import over_limit
+from airflow_smtp_cm.smtp.recorded import Recorded
+from airflow_smtp_cm.smtp.reply import Reply
+from airflow_smtp_cm.smtp.result import SendResult
+from tests.servers.postfix import RECIPIENT_LIMIT
+from tests.smtp.driver import END, SILENCE
+from tests.smtp.outgoing import Note
+
+FOUR = ("ann@b.test", "bob@b.test", "cleo@b.test", "dave@b.test")
+DATA, BDAT = ("PIPELINING",), ("PIPELINING", "CHUNKING")
+TOO_MANY = "452 4.5.3 Too many recipients"
+
+
+def note(recipients=FOUR):
+    return Note(recipients=recipients, raw=b"Hi\r\n")
+
+
+def envelope(*replies, data="354 go"):
+    """Return the replies to a pipelined envelope."""
+    return "\n".join(["250 m", *replies, *([data] if data else [])])
+
+
+def offered(driver):
+    """Return the names of the recipients in each transaction."""
+    transactions = []
+    for line in driver.sent:
+        if line.startswith("MAIL"):
+            transactions.append([])
+        elif line.startswith("RCPT"):
+            transactions[-1].append(line.partition("<")[2].partition("@")[0])
+    return transactions
+
+
+# --- which replies mean "not in this transaction"
+
+
+@pytest.mark.parametrize(
+    ("reply", "counts"),
+    [
+        ("452 4.5.3 Too many recipients", True),
+        ("552 5.5.3 Maximum limit of 2 recipients reached", True),
+        ("452 #4.5.3 Too many recipients", True),
+        ("452 Too many recipients", True),
+        ("552 Too many recipients", True),
+        ("452 4.2.2 Mailbox full", False),
+        ("452 4.3.1 Insufficient system resources", False),
+        ("552 5.2.2 Mailbox full", False),
+        ("450 4.5.3 Too many recipients", False),
+        ("451 4.7.1 Greylisted", False),
+        ("550 5.5.3 Too many recipients", False),
+        ("554 5.7.1 No", False),
+    ],
+)
+def test_452_and_552_count_if_they_are_about_the_number_of_recipients(driver, send, reply, counts):
+    replies = ["250 a", "250 b", reply, reply]
+    if counts:
+        result = send(DATA, envelope(*replies), "250 q1", envelope("250 c", "250 d"), "250 q2", note=note())
+        assert (result.accepted, result.refused) == (FOUR, ())
+        assert offered(driver) == [["ann", "bob", "cleo", "dave"], ["cleo", "dave"]]
+    else:
+        with pytest.raises(RecipientsRefused) as raised:
+            send(DATA, envelope(*replies), "250 q1", note=note())
+        assert [refusal.address for refusal in raised.value.refused] == list(FOUR[2:])
+
+
+def test_without_an_enhanced_code_a_reply_counts_only_if_no_later_recipient_was_accepted(driver, send):
+    """Otherwise it is about a mailbox: a server over its limit accepts nobody any more."""
+    with pytest.raises(RecipientsRefused, match=r"bob@b\.test: 452 full\. .* delivered to the other 3"):
+        send(
+            DATA,
+            envelope("250 a", "452 full", "250 c", "452 too many"),
+            "250 q1",
+            envelope("250 d"),
+            "250 q2",
+            note=note(),
+        )
+    assert offered(driver)[1:] == [["dave"]]
+
+
+replies_to_recipients = st.sampled_from(
+    [Reply(250, ("ok",)), Reply(452, ("4.5.3 too many",)), Reply(452, ("full",)), Reply(552, ("5.2.2 full",))]
+)
+
+
+@given(st.lists(replies_to_recipients))
+def test_accepted_recipients_are_never_over_the_limit(replies):
+    answered = [(f"{number}@b.test", reply) for number, reply in enumerate(replies)]
+    accepted = {address for address, reply in answered if reply.positive}
+    assert not over_limit(answered) & accepted
+
+
+# --- further transactions
+
+
+@pytest.mark.parametrize("offer", [DATA, BDAT, (), ("CHUNKING",)])
+def test_all_recipients_get_the_message_and_there_is_one_result(driver, send, offer):
+    def transaction(*replies, final):
+        together = envelope(*replies, data=None if "CHUNKING" in offer else "354 go")
+        if offer == BDAT:
+            return [f"{together}\n{final}"]
+        return [together, final] if "PIPELINING" in offer else [*together.splitlines(), final]
+
+    result = send(
+        offer,
+        *transaction("250 a", TOO_MANY, TOO_MANY, TOO_MANY, final="250 queued as 1"),
+        *transaction("250 b", final="250 queued as 2"),
+        *transaction("250 c", final="250 queued as 3"),
+        *transaction("250 d", final="250 queued as 4"),
+        note=note(),
+    )
+    assert (result.accepted, result.refused, result.uncertain) == (FOUR, (), ())
+    assert (str(result.reply), result.size) == ("250 queued as 4", 4)
+    assert offered(driver) == [["ann", "bob", "cleo", "dave"], ["bob"], ["cleo"], ["dave"]]
+    assert sum(line == "Hi" for line in driver.sent) == 4
+    assert not send.session.wire.closed
+
+
+def test_a_transaction_offers_as_many_recipients_as_the_server_accepted_before(driver, send):
+    """A server that counts recipients over its limit as errors then has none to count."""
+    recipients = tuple(f"{number}@b.test" for number in range(7))
+    send(
+        DATA,
+        *(envelope("250 0", "250 1", "250 2", *[TOO_MANY] * 4), "250 q"),
+        *(envelope("250 3", "250 4", TOO_MANY), "250 q"),
+        *(envelope("250 5", "250 6"), "250 q"),
+        note=note(recipients),
+    )
+    assert [len(transaction) for transaction in offered(driver)] == [7, 3, 2]
+
+
+def test_refused_recipients_of_all_transactions_are_named_in_one_error(send):
+    with pytest.raises(
+        RecipientsRefused, match=r"refused 2 of 4 recipients: bob@b\.test: 550 .* 550 5\.1\.1 d"
+    ) as raised:
+        send(
+            DATA,
+            *(envelope("250 a", "550 5.1.1 b", TOO_MANY, TOO_MANY), "250 q1"),
+            *(envelope("250 c"), "250 q2"),
+            *(envelope("550 5.1.1 d"), "554 no valid recipients"),
+            note=note(),
+        )
+    assert raised.value.result.accepted == (FOUR[0], FOUR[2])
+
+
+def test_a_transaction_in_which_nobody_exists_does_not_end_the_others(send):
+    with pytest.raises(RecipientsRefused, match=r"refused 1 of 4 recipients") as raised:
+        send(
+            DATA,
+            *(envelope("250 a", TOO_MANY, TOO_MANY, TOO_MANY), "250 q1"),
+            *(envelope("550 5.1.1 b"), "554 no valid recipients"),
+            *(envelope("250 c"), "250 q2", envelope("250 d"), "250 q3"),
+            note=note(),
+        )
+    assert raised.value.result.accepted == (FOUR[0], FOUR[2], FOUR[3])
+
+
+def test_if_the_server_has_enough_before_it_accepts_anybody_the_rest_is_refused(driver, send):
+    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients: cleo@b\.test: 452 .*dave") as raised:
+        send(
+            DATA,
+            *(envelope("250 a", "250 b", TOO_MANY, TOO_MANY), "250 q1"),
+            *(envelope(TOO_MANY, TOO_MANY), "554 no valid recipients"),
+            note=note(),
+        )
+    assert raised.value.result.accepted == FOUR[:2]
+    assert offered(driver) == [["ann", "bob", "cleo", "dave"], ["cleo", "dave"]]
+
+
+@pytest.mark.parametrize("offer", [DATA, BDAT])
+def test_all_or_nothing_sends_nothing_if_the_server_does_not_accept_all_at_once(driver, send, offer):
+    with pytest.raises(RecipientsRefused, match="all_or_nothing is set, and the server accepts only 2") as raised:
+        send(
+            offer,
+            envelope("250 a", "250 b", TOO_MANY, TOO_MANY, data=None),
+            "250 reset",
+            note=note(),
+            all_or_nothing=True,
+        )
+    assert raised.value.result is None
+    assert not raised.value.transient
+    assert not any(line.startswith(("DATA", "BDAT")) for line in driver.sent)
+
+
+# --- errors between transactions
+
+FIRST = [envelope("250 a", "250 b", TOO_MANY, TOO_MANY), "250 q1"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "cause", "transient"),
+    [
+        ([END], Disconnected, True),
+        (["421 4.3.2 bye"], Refused, True),
+        (["450 4.7.1 later\n503 a\n503 b\n503 c", "250 reset"], Refused, True),
+        (["550 5.7.1 no\n503 a\n503 b\n503 c", "250 reset"], Refused, False),
+        ([envelope("250 c", "250 d"), "554 5.7.1 spam"], Refused, False),
+    ],
+)
+def test_an_error_in_a_further_transaction_tells_who_has_the_message(send, answers, cause, transient):
+    with pytest.raises(
+        DeliveryIncomplete, match=r"delivered to 2 recipients\. It was not sent to 2 others, because"
+    ) as raised:
+        send(DATA, *FIRST, *answers, note=note())
+    error = raised.value
+    assert (error.result.accepted, error.unsent) == (FOUR[:2], 2)
+    assert (type(error.cause), error.cause.transient) == (cause, transient)
+    assert not error.transient  # a retry without a record would send it to the first ones again
+    assert str(error.cause) in str(error)
+
+
+@pytest.mark.parametrize("lost", [END, SILENCE])
+def test_delivery_is_uncertain_only_for_the_recipients_of_one_transaction(send, lost):
+    first = [envelope("250 a", TOO_MANY, TOO_MANY, TOO_MANY), "250 q1"]
+    with pytest.raises(DeliveryUncertain, match=r"uncertain for 1 recipients: bob@b\.test\. 1 others have") as raised:
+        send(DATA, *first, envelope("250 b"), lost, note=note())
+    error = raised.value
+    assert (error.result.accepted, error.result.uncertain, error.unsent) == (FOUR[:1], FOUR[1:2], 2)
+    assert str(error).endswith("It was not sent to 2 recipients.")
+
+
+def test_the_first_transaction_may_be_uncertain_too(send):
+    with pytest.raises(DeliveryUncertain) as raised:
+        send(DATA, FIRST[0], END, note=note())
+    assert (raised.value.result.uncertain, raised.value.unsent) == (FOUR[:2], 2)
+
+
+def test_a_session_that_ends_with_a_refusal_leaves_the_rest_unsent(send):
+    first = [envelope("250 a", TOO_MANY, TOO_MANY, TOO_MANY), "250 q1"]
+    with pytest.raises(DeliveryIncomplete, match="ended the session") as raised:
+        send(DATA, *first, envelope("550 5.1.1 b", data="554 no"), "421 too many errors", note=note())
+    assert (raised.value.unsent, raised.value.cause.transient) == (2, True)
+
+
+# --- the record
+
+
+@dataclass(frozen=True)
+class RecordedNote(Note, Recorded):
+    log: list = field(default_factory=list)
+
+    def record_sending(self, recipients, size):
+        self.log.append(("sending", tuple(recipients), size))
+
+    def record_accepted(self, result):
+        self.log.append(("accepted", result.accepted))
+
+
+@pytest.mark.parametrize("offer", [DATA, BDAT])
+def test_the_record_has_each_transaction_before_its_content_and_after_its_reply(send, offer):
+    recorded = RecordedNote(recipients=FOUR, raw=b"Hi\r\n")
+    seen = []
+
+    def look(reply):
+        def answer(_):
+            seen.append(list(recorded.log))
+            return reply
+
+        return answer
+
+    if offer == DATA:
+        answers = [look(FIRST[0]), look(FIRST[1]), look(envelope("250 c", "250 d")), look("250 q2")]
+    else:
+        answers = [look(f"{envelope('250 a', '250 b', TOO_MANY, TOO_MANY, data=None)}\n250 q1")]
+        answers += [look(f"{envelope('250 c', '250 d', data=None)}\n250 q2")]
+    send(offer, *answers, note=recorded)
+    first = ("sending", FOUR[:2] if offer == DATA else FOUR, 4)  # BDAT leaves before the replies to RCPT
+    whole = [first, ("accepted", FOUR[:2]), ("sending", FOUR[2:], 4)]
+    assert recorded.log == whole
+    counts = [0, 1, 2, 3] if offer == DATA else [1, 3]
+    assert seen == [whole[:count] for count in counts]
+
+
+@pytest.mark.parametrize(
+    ("writes", "answers"), [(0, FIRST[:1]), (1, FIRST), (2, [*FIRST, envelope("250 c", "250 d")])]
+)
+def test_nothing_more_is_sent_if_the_record_fails(driver, send, writes, answers):
+    class Failing(RecordedNote):
+        def record_sending(self, recipients, size):
+            self.fail_after(super().record_sending(recipients, size))
+
+        def record_accepted(self, result):
+            self.fail_after(super().record_accepted(result))
+
+        def fail_after(self, _):
+            if len(self.log) > writes:
+                raise RuntimeError("no record")
+
+    with pytest.raises(RuntimeError, match="no record"):
+        send(DATA, *answers, note=Failing(recipients=FOUR, raw=b"Hi\r\n"))
+    assert sum(line == "Hi" for line in driver.sent) == min(writes, 1)
+
+
+# --- against Postfix
+
+
+def everybody(count):
+    return tuple(f"many+{number}@corp.test" for number in range(count))
+
+
+def blocking(settings, note):
+    commands = []
+    with SmtpClient.open(settings, trace=lambda event: commands.append(event.text)) as client:
+        return client.send(note), commands
+
+
+def on_asyncio(settings, note):
+    commands = []
+
+    async def main():
+        async with await AsyncSmtpClient.open(settings, trace=lambda event: commands.append(event.text)) as client:
+            return await client.send(note)
+
+    return asyncio.run(main()), commands
+
+
+def mailboxes(postfix, message_id):
+    """Return how many copies of a message each recipient has."""
+    postfix.wait_until_idle()
+    return Counter(
+        message["X-Original-To"] for message in postfix.messages("many") if message["Message-ID"] == message_id
+    )
+
+
+@pytest.mark.parametrize(
+    ("send", "chunking"), [(blocking, False), (blocking, True), (on_asyncio, False)], ids=["DATA", "BDAT", "asyncio"]
+)
+def test_a_thousand_recipients_get_one_copy_each_in_ten_transactions(postfix, submission, send, chunking):
+    recipients = everybody(10 * RECIPIENT_LIMIT)
+    sent = Note(recipients=recipients)
+    result, commands = send(submission(postfix.port("few_recipients"), chunking=chunking), sent)
+
+    assert isinstance(result, SendResult)
+    assert result.accepted == recipients
+    assert sum(str(command).startswith("MAIL FROM") for command in commands) == 10
+    assert mailboxes(postfix, sent.message_id) == Counter(recipients)
+
+
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
+@pytest.mark.parametrize("all_or_nothing", [False, True])
+def test_in_bulk_such_a_message_does_not_disturb_the_others(postfix, submission, chunking, all_or_nothing):
+    count = 2 * RECIPIENT_LIMIT + RECIPIENT_LIMIT // 2
+    notes = [Note(), Note(), Note(recipients=everybody(count)), Note(), Note(recipients=everybody(count)), Note()]
+    settings = submission(postfix.port("few_recipients"), chunking=chunking)
+    with SmtpClient.open(settings) as client:
+        outcomes = list(client.send_all(notes, all_or_nothing=all_or_nothing))
+
+    large = RecipientsRefused if all_or_nothing else SendResult
+    assert [type(outcome) for outcome in outcomes] == [SendResult, SendResult, large, SendResult, large, SendResult]
+    assert [outcome.message_id for outcome in outcomes if not isinstance(outcome, SmtpError)] == [
+        note.message_id for note in notes if not (all_or_nothing and len(note.recipients) > 1)
+    ]
+    for sent in (notes[2], notes[4]):
+        assert mailboxes(postfix, sent.message_id) == Counter([] if all_or_nothing else sent.recipients)
+    postfix.wait_until_idle()
+    copies = postfix.copies()
+    assert [copies[note.message_id] for note in notes if len(note.recipients) == 1] == [1] * 4

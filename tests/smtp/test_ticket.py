@@ -1,0 +1,101 @@
+"""The ticket of a user with a password, from a KDC that knows no enterprise names; in ``test_domain`` one does."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import suppress
+
+import pytest
+
+from airflow_smtp_cm.smtp.errors import CredentialError
+from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
+from airflow_smtp_cm.smtp.settings import Identity, WindowsAuthentication
+from airflow_smtp_cm.smtp.ticket import find_principal, ticket_cache
+from tests.servers.people import ALICE, DOMAIN, MAIL_HOST
+
+krb5 = pytest.importorskip("krb5")
+pytestmark = pytest.mark.usefixtures("kdc")
+
+
+def principal(cache: str) -> str | None:
+    """Return the principal of a ticket cache; None if it does not exist any more."""
+    with suppress(krb5.Krb5Error):
+        found = krb5.cc_resolve(krb5.init_context(), cache.encode()).principal
+        return found and found.name.decode()
+    return None
+
+
+def exchange(username: str, password: str) -> Exchange:
+    windows = WindowsAuthentication(identity=Identity(username=username, password=password))
+    return Exchange(Attempt("GSSAPI", "kerberos"), windows, MAIL_HOST, binding=None)
+
+
+@pytest.fixture
+def without_default_realm(kdc, tmp_path, monkeypatch):
+    config = tmp_path / "krb5.conf"
+    config.write_text(kdc.krb5_conf.read_text().replace("default_realm", "# default_realm"))
+    monkeypatch.setenv("KRB5_CONFIG", str(config))
+
+
+@pytest.mark.parametrize("username", ["alice", "alice@CORP.TEST", "alice@corp.test", r"corp.test\alice"])
+def test_the_principal_is_asked_for_if_the_kdc_knows_no_enterprise_names(username):
+    with ticket_cache(find_principal(username), ALICE.password) as cache:
+        assert principal(cache) == ALICE.principal
+        assert cache.startswith("MEMORY:")
+    assert principal(cache) is None
+
+
+@pytest.mark.usefixtures("without_default_realm")
+def test_a_realm_of_krb5_conf_needs_no_default_realm():
+    with ticket_cache(find_principal(ALICE.principal), ALICE.password) as cache:
+        assert principal(cache) == ALICE.principal
+
+
+@pytest.mark.usefixtures("without_default_realm")
+@pytest.mark.parametrize("username", ["alice", r"CORP\alice", "alice@mail.corp.test"])
+def test_without_a_default_realm_the_error_says_what_to_set(username):
+    with pytest.raises(CredentialError, match=r"Set default_realm in krb5\.conf to the realm") as raised:
+        exchange(username, ALICE.password).prepare()
+    assert not raised.value.account_refused
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        (ALICE.principal, ALICE.password),
+        ("alice@CORP.TEST", "wrong"),
+        ("nobody@corp.test", "x"),
+        ("nobody@elsewhere.test", "x"),
+        (rf"{DOMAIN}\nobody", "x"),
+        ("nobody", "x"),
+    ],
+)
+def test_no_object_of_krb5_is_left_to_the_garbage_collector(username, password):
+    """It may free them in an order that crashes the process."""
+    gc.disable()
+    try:
+        with suppress(CredentialError):
+            login = exchange(username, password)
+            login.prepare()
+            login.start()
+        kinds = (krb5.Context, krb5.Principal, krb5.InitCredsContext, krb5.Creds, krb5.CCache, krb5.GetInitCredsOpt)
+        assert [thing for thing in gc.get_objects() if isinstance(thing, kinds)] == []
+    finally:
+        gc.enable()
+
+
+def test_the_password_is_in_no_traceback():
+    login = exchange(ALICE.principal, "correct horse")
+    login.prepare()
+    with pytest.raises(CredentialError) as raised:
+        login.start()
+    error: BaseException | None = raised.value
+    seen = []
+    while error is not None:
+        traceback = error.__traceback__
+        while traceback is not None:
+            if "airflow_smtp_cm" in traceback.tb_frame.f_code.co_filename:
+                seen += [value for value in traceback.tb_frame.f_locals.values() if value == "correct horse"]
+            traceback = traceback.tb_next
+        error = error.__cause__
+    assert seen == []
