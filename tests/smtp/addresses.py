@@ -34,5 +34,5 @@ def silent(address: str, port: int) -> Iterator[None]:
         listener = stack.enter_context(socket.socket())
         listener.bind((address, port))
         listener.listen(0)
-        stack.enter_context(socket.create_connection((address, port)))
+        stack.enter_context(socket.socket()).connect((address, port))
         yield
