@@ -78,7 +78,8 @@ class Deadlines:
         """Return the error for a server whose addresses could not be found."""
         reason = "its name was not resolved in time" if isinstance(error, TimeoutError) else error.strerror or error
         return ConnectError(
-            f"Cannot connect to {self.peer}: {reason}. Check the server's name, and the DNS of this machine.",
+            f"Cannot connect to {self.peer}: {reason}. Check the server's name. If it is right, check the DNS of "
+            f"this machine.",
             phase=Phase.CONNECT,
         )
 

@@ -102,8 +102,8 @@ def test_an_unknown_server_name_is_a_connect_error(visit, monkeypatch):
     with pytest.raises(ConnectError) as raised:
         visit(Settings(host="mail.test"))
     assert str(raised.value) == (
-        "Cannot connect to mail.test:25: Name or service not known. Check the server's name, and the DNS of this "
-        "machine."
+        "Cannot connect to mail.test:25: Name or service not known. Check the server's name. If it is right, check "
+        "the DNS of this machine."
     )
 
 
