@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.background import start_call
-from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
+from airflow_smtp_cm.smtp.connecting import connect
+from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
 from airflow_smtp_cm.smtp.timeouts import Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
@@ -119,15 +121,16 @@ class AsyncTransport:
             SettingsError: a server name in the settings is not valid.
             ConnectError: the connection could not be made.
         """
-        check_names(self._settings)
+        settings = self._settings
+        check_names(settings)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.deadlines.new_wait(Phase.CONNECT)):
-                _, self._connection = await loop.create_connection(
-                    _Connection, self._settings.host, self._settings.port
-                )
+                found = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         except OSError as error:  # TimeoutError is one
-            raise self.deadlines.connect_failed(error) from error
+            raise self.deadlines.not_resolved(error) from error
+        sock = await self.run(connect(found, self.deadlines))
+        _, self._connection = await loop.create_connection(_Connection, sock=sock)
 
     async def run(self, steps: Steps[T]) -> T:
         """Perform the effects of ``steps`` and return their result."""
@@ -175,6 +178,8 @@ class AsyncTransport:
             if effect.phase is None:
                 return await asyncio.to_thread(effect.function)
             phase = effect.phase
+        elif isinstance(effect, AwaitConnection):
+            return await _await_connection(effect)
         else:
             phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
         try:
@@ -228,3 +233,21 @@ class AsyncTransport:
             raise TlsError(
                 f"The TLS session with {self.deadlines.peer} was closed right after the handshake.", phase=Phase.TLS
             ) from error
+
+
+async def _await_connection(effect: AwaitConnection) -> socket.socket | None:
+    loop = asyncio.get_running_loop()
+    first: asyncio.Future[socket.socket] = loop.create_future()
+
+    def ready(sock: socket.socket) -> None:
+        if not first.done():
+            first.set_result(sock)
+
+    for sock in effect.sockets:
+        loop.add_writer(sock, ready, sock)
+    try:
+        await asyncio.wait([first], timeout=effect.seconds)
+    finally:
+        for sock in effect.sockets:
+            loop.remove_writer(sock)
+    return first.result() if first.done() else None

@@ -11,10 +11,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    import socket
+
     from airflow_smtp_cm.smtp.errors import Phase, SmtpError
     from airflow_smtp_cm.smtp.result import SendResult
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitConnection:
+    """Wait until the first of these sockets is connected or has failed; the outcome is this socket.
+
+    Attributes:
+        sockets: sockets that do not block and have begun to connect.
+        seconds: how long to wait; then the outcome is None.
+    """
+
+    sockets: tuple[socket.socket, ...]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +112,5 @@ class TlsSession:
     tls_unique: bytes | None
 
 
-Effect: TypeAlias = Write | Read | Poll | StartTls | Call
+Effect: TypeAlias = AwaitConnection | Write | Read | Poll | StartTls | Call
 Steps: TypeAlias = Generator[Effect | Settled, Any, T]

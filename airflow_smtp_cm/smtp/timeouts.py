@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import time
 from typing import TYPE_CHECKING
@@ -76,11 +75,19 @@ class Deadlines:
             return session_error(error, self.peer, phase)
         return Disconnected(f"The connection to {self.peer} was lost ({phase}): {error}.", phase=phase)
 
-    def connect_failed(self, error: OSError) -> ConnectError:
-        """Return the error for a connection that could not be made."""
-        advice = (
-            "Check the server's name."
-            if isinstance(error, socket.gaierror)
-            else "Check the server's name and port, and whether a firewall blocks this machine."
+    def not_resolved(self, error: OSError) -> ConnectError:
+        """Return the error for a server whose addresses could not be found."""
+        reason = "its name was not resolved in time" if isinstance(error, TimeoutError) else error.strerror or error
+        return ConnectError(
+            f"Cannot connect to {self.peer}: {reason}. Check the server's name. If it is right, check the DNS of "
+            f"this machine.",
+            phase=Phase.CONNECT,
         )
-        return ConnectError(f"Cannot connect to {self.peer}: {error}. {advice}", phase=Phase.CONNECT)
+
+    def connect_failed(self, reason: str) -> ConnectError:
+        """Return the error for a connection that could not be made."""
+        return ConnectError(
+            f"Cannot connect to {self.peer}: {reason}. Check the server's name and port, and whether a firewall "
+            f"blocks this machine.",
+            phase=Phase.CONNECT,
+        )

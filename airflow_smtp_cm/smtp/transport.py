@@ -10,7 +10,8 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.background import start_call
-from airflow_smtp_cm.smtp.effects import Call, Finished, Poll, Read, Settled, StartTls, Write
+from airflow_smtp_cm.smtp.connecting import connect
+from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, tls_session
@@ -105,6 +106,8 @@ class SocketTransport:
             return effect.function() if effect.phase is None else self._call_within(effect, effect.phase)
         if isinstance(effect, StartTls):
             return self._start_tls()
+        if isinstance(effect, AwaitConnection):
+            return _await_connection(effect)
         raise AssertionError(effect)
 
     def _call_within(self, call: Call, phase: Phase) -> Any:
@@ -122,25 +125,10 @@ class SocketTransport:
         settings = self._settings
         check_names(settings)
         try:
-            *others, last = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-            for family, _, _, _, address in others:
-                with suppress(OSError):
-                    return self._connect_to(family, address)
-            return self._connect_to(last[0], last[4])
+            found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise self.deadlines.connect_failed(error) from error
-
-    def _connect_to(self, family: socket.AddressFamily, address: Any) -> socket.socket:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(self.deadlines.new_wait(Phase.CONNECT))
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+            raise self.deadlines.not_resolved(error) from error
+        return self.run(connect(found, self.deadlines))
 
     def _start_tls(self) -> TlsSession:
         settings = self._settings
@@ -161,7 +149,7 @@ class SocketTransport:
             raise handshake_error(error, settings, None) from error
         except OSError as error:
             raise self.deadlines.connection_lost(Phase.TLS, error) from error
-        sock.setblocking(False)  # noqa: FBT003 - as above
+        sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
         return tls_session(sock)
 
     def _read(self, effect: Read) -> bytes:
@@ -222,6 +210,15 @@ class SocketTransport:
         self._poller.register(self._sock, events)
         if not self._poller.poll(self.deadlines.remaining(phase) * 1000):
             raise self.deadlines.timed_out(phase)
+
+
+def _await_connection(effect: AwaitConnection) -> socket.socket | None:
+    by_descriptor = {sock.fileno(): sock for sock in effect.sockets}
+    poller = select.poll()
+    for descriptor in by_descriptor:
+        poller.register(descriptor, select.POLLOUT)
+    ready = poller.poll(effect.seconds * 1000)
+    return by_descriptor[ready[0][0]] if ready else None
 
 
 def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:

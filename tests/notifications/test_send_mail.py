@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError
 from tests.airflow_versions import AIRFLOW, since_3_1
+from tests.smtp.addresses import resolving_to, silent
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -311,6 +313,15 @@ def test_an_unavailable_server_is_reported(monkeypatch):
         SendMailNotifier(to="ops@corp.test").notify(task_context())
     with pytest.raises(ConnectError):
         asyncio.run(SendMailNotifier(to="ops@corp.test").async_notify(task_context()))
+
+
+def test_an_alert_reaches_a_server_whose_first_address_is_silent(monkeypatch, smtp_cm_server):
+    """As a deadline alert in the triggerer does."""
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", smtp_cm_server.airflow_connection(host="mail.test"))
+    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", smtp_cm_server.host))
+    with silent("127.0.0.2", smtp_cm_server.port):
+        asyncio.run(SendMailNotifier(to="ops@corp.test").async_notify(task_context()))
+    assert len(smtp_cm_server.outbox) == 1
 
 
 @pytest.mark.usefixtures("smtp_cm_server")

@@ -10,10 +10,10 @@ class Clock:
 
     def __init__(self, tick: float = 0) -> None:
         self.now = 0.0
-        self._tick = tick
+        self.tick = tick
 
     def monotonic(self) -> float:
-        self.now += self._tick
+        self.now += self.tick
         return self.now
 
     def passes(self, seconds: float) -> Step:

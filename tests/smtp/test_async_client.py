@@ -17,7 +17,6 @@ from airflow_smtp_cm.smtp.errors import (
     Disconnected,
     Phase,
     ProtocolError,
-    SettingsError,
     TimedOut,
 )
 from airflow_smtp_cm.smtp.settings import Settings, TlsMode
@@ -89,16 +88,6 @@ def test_bytes_before_tls_begins_are_an_error():
         settings = Settings(host="127.0.0.1", port=peer.port, timeouts=PATIENT)
         with pytest.raises(ProtocolError):
             send(replace(settings, tls=replace(settings.tls, mode=TlsMode.STARTTLS)))
-
-
-def test_no_server_on_the_port_is_a_connect_error():
-    with pytest.raises(ConnectError):
-        send(Settings(host="127.0.0.1", port=1))
-
-
-def test_an_invalid_server_name_is_an_error():
-    with pytest.raises(SettingsError, match="is not a valid server name"):
-        send(Settings(host="mail..test"))
 
 
 @pytest.mark.parametrize("words", [["421 4.4.2 idle"], []])

@@ -1,4 +1,4 @@
-"""A client's session over real sockets: connecting, total time, and what ends it between messages."""
+"""A client's session over real sockets: total time, and what ends it between messages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import socket
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.client import PROBE_AFTER, SmtpClient, _host_name, ehlo_name
-from airflow_smtp_cm.smtp.errors import ConnectError, DeliveryUncertain, Phase, Refused, SettingsError, TimedOut
+from airflow_smtp_cm.smtp.client import PROBE_AFTER, _host_name, ehlo_name
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Refused, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Timeouts, TlsMode
-from tests.servers.processes import LOOPBACK, free_ports
+from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import (
     Step,
     close,
@@ -28,49 +28,10 @@ from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import GOODBYE, NTLM, UP_TO, EndlessNote, hello, wait_until_the_peer_has_closed
 
-# --- connecting
-
-
-def test_no_server_on_the_port_is_a_connect_error():
-    (port,) = free_ports(1)
-    with pytest.raises(ConnectError, match=f"Cannot connect to {LOOPBACK}:{port}: .*refused.* firewall") as raised:
-        SmtpClient.open(Settings(host=LOOPBACK, port=port))
-    assert raised.value.transient
-    assert raised.value.phase is Phase.CONNECT
-
 
 def test_a_client_has_a_repr_before_it_is_open():
     """In a traceback with local variables, for instance."""
     assert repr(AsyncSmtpClient(Settings(host=LOOPBACK))) == "<AsyncSmtpClient 127.0.0.1:25 not open yet>"
-
-
-def test_an_unknown_server_name_is_a_connect_error(monkeypatch):
-    def unknown(*_, **__):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(ConnectError, match=r"mail\.test:25: .*not known\. Check the server's name"):
-        SmtpClient.open(Settings(host="mail.test"))
-
-
-@pytest.mark.parametrize("name", ["mail..test", ".mail.test", "x" * 64])
-@pytest.mark.parametrize("setting", ["host", "server_name"])
-def test_an_invalid_server_name_is_an_error(name, setting):
-    with pytest.raises(SettingsError, match=f"'{name}' is not a valid server name"):
-        SmtpClient.open(Settings(**{"host": LOOPBACK, setting: name}))
-
-
-def test_every_address_of_a_name_is_tried(monkeypatch, open_client):
-    """For example, if IPv6 is announced and does not work."""
-    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.3", LOOPBACK))
-    with scripted_peer([*hello(), *GOODBYE]) as peer, open_client(peer):
-        pass
-
-
-def resolving_to(*addresses):
-    return lambda _, port, **__: [
-        (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port)) for address in addresses
-    ]
 
 
 # --- total time
@@ -103,23 +64,6 @@ def test_the_total_time_ends_content_that_is_sent_without_a_wait(open_client, mo
         client = open_client(peer, Timeouts(total=100))
         with pytest.raises(TimedOut, match=r"\(content\)"):
             client.send(EndlessNote())
-
-
-def test_the_addresses_of_a_name_share_the_total_time(monkeypatch):
-    waits = []
-    clock = Clock()
-
-    def connect(sock, address):
-        waits.append((address[0], sock.gettimeout()))
-        clock.now += sock.gettimeout()
-        raise TimeoutError("timed out")
-
-    monkeypatch.setattr("airflow_smtp_cm.smtp.timeouts.time", clock)
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(socket, "getaddrinfo", resolving_to("127.0.0.2", "127.0.0.3", "127.0.0.4"))
-    with pytest.raises(ConnectError, match="Cannot connect"):
-        SmtpClient.open(Settings(host="mail.test", timeouts=Timeouts(connect=30, total=50)))
-    assert waits == [("127.0.0.2", 30), ("127.0.0.3", 20)]
 
 
 # --- sessions that end between two messages
@@ -207,19 +151,6 @@ def interrupt():
     before = signal.signal(signal.SIGUSR1, interrupted)
     yield Step("interrupt", lambda _: os.kill(os.getpid(), signal.SIGUSR1))
     signal.signal(signal.SIGUSR1, before)
-
-
-def test_an_interruption_while_connecting_leaves_no_socket_open(monkeypatch):
-    sockets = []
-
-    def connect(sock, _):
-        sockets.append(sock)
-        raise Interruption
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    with pytest.raises(Interruption):
-        SmtpClient.open(Settings(host=LOOPBACK))
-    assert [sock.fileno() for sock in sockets] == [-1]
 
 
 @pytest.mark.parametrize("when", ["EHLO", "TLS handshake", "AUTH"])
