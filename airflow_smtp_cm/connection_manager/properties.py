@@ -47,7 +47,7 @@ class Properties:
         message_policy: checks or replaces every message before it is sent. It is the same for all connections of
             an Airflow, so it is not a field of a connection.
         from_email: the default sender.
-        ehlo_name: the client's name in EHLO; None means the machine's fully qualified name, else its address.
+        ehlo_name: the client's name in EHLO; None means the machine's fully qualified name, else an address.
         pipelining: whether to use PIPELINING if the server offers it.
         total_timeout: the longest time, in seconds, for opening a session, and again for sending each message; None
             means no limit.
