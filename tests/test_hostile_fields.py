@@ -107,7 +107,7 @@ REJECTED = [(way, place) for way in WAYS for place in PLACES if way not in NOTIF
 def never_connected(monkeypatch):
     """Let the default connection point to a server, and assert that nothing connects to it."""
     with socket.create_server((LOOPBACK, 0)) as listener:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(listener.getsockname()[1], timeout=0.5))
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(listener.getsockname()[1], timeout=1))
         yield
         assert select.select([listener], [], [], 0)[0] == []
 

@@ -763,7 +763,7 @@ def test_unreachable_server_is_left_to_airflows_retries(define):
 
 def test_silent_server_is_left_to_airflows_retries(define):
     with scripted_peer([wait_for_close()]) as peer:
-        define(anonymous(peer.port, timeout=0.2))
+        define(anonymous(peer.port, timeout=1))
         with pytest.raises(TimedOut):
             run()
 
@@ -778,7 +778,7 @@ def test_connection_lost_before_the_end_is_left_to_airflows_retries(define):
 @pytest.mark.parametrize("end", [[], [wait_for_close()]], ids=["connection lost", "silence"])
 def test_uncertain_message_is_not_sent_again(define, end):
     with scripted_peer([*BEFORE_REFUSAL["content"], *end]) as peer:
-        define(anonymous(peer.port, timeout=0.3))
+        define(anonymous(peer.port, timeout=1))
         with fails_permanently(match="delivery is uncertain"):
             run()
 
