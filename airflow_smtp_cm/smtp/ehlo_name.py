@@ -7,8 +7,6 @@ import re
 import socket
 from functools import cache
 
-__all__ = ["ehlo_name"]
-
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _FULL_NAME = re.compile(rf"(?=.{{1,255}}$)(?:{_LABEL}\.)+(?![0-9]+$){_LABEL}")  # no top-level domain is a number
 # Names that many machines have for themselves, such as localhost.localdomain; servers reject them.
