@@ -26,55 +26,60 @@ from tests.mail.strategies import controls, invisible, lines, white_space
 from tests.smtp.driver import Driver, ehlo
 
 EVE = "eve@evil.test"
-HOSTILE = (
-    *(
-        "\r\n",
-        "\n",
-        "\r",
-        "\t",
-        " ",
-        '"',
-        "\\",
-        '\\"',
-        "(",
-        ")",
-        "<",
-        ">",
-        "[",
-        "]",
-        ",",
-        ";",
-        ":",
-        "@",
-        ".",
-        "..",
-        "=",
-    ),
-    *(f"\r\nBcc: {EVE}", f"\nSubject: x\r\n\r\n{EVE}", f"\r\n.\r\nMAIL FROM:<{EVE}>\r\nRCPT TO:<{EVE}>\r\nDATA\r\n"),
-    *(f"> RCPT TO:<{EVE}", f"@x> SIZE=1 <{EVE}", f"={EVE}", f"<{EVE}>", f"({EVE})", f'"{EVE}"', f"; {EVE}", EVE),
-    *("=?utf-8?q?=0D=0ABcc:_eve@evil.test?=", "=?utf-8?b?DQpCY2M6IGV2ZUBldmlsLnRlc3Q=?=", "=?", "?=", "undisclosed:"),
-    *("Ann", "ann@corp.test", "corp.test", "Doe, John", "é", "日本", "\u2764\ufe0f"),
+# What would add a header, a recipient or a command if it were written as it is.
+LINES = (
+    f"\r\nBcc: {EVE}",
+    f"\nBcc: {EVE}",
+    f"\rBcc: {EVE}",
+    f"\r\n\r\n{EVE}",
+    f"\r\n.\r\nMAIL FROM:<{EVE}>\r\nRCPT TO:<{EVE}>\r\nDATA\r\n",
+    f"\x85Bcc: {EVE}",
+    f"\u2028Bcc: {EVE}",
 )
-hostile = st.lists(st.sampled_from(HOSTILE) | white_space | controls | invisible, max_size=6).map("".join)
-printable = st.lists(st.sampled_from([text for text in HOSTILE if text.isprintable()]), max_size=6).map("".join)
+ADDRESSES = (
+    *(EVE, f"<{EVE}>", f"({EVE})", f'"{EVE}"', f", {EVE}", f"; {EVE}", f"={EVE}", "Doe, John", f"group: {EVE};"),
+    *(f"> RCPT TO:<{EVE}", f"@x> SIZE=1 <{EVE}", f'" <{EVE}>, "', f'\\" <{EVE}>'),
+    *("=?utf-8?q?Bcc=3A_eve=40evil.test?=", "=?utf-8?b?QmNjOiBldmVAZXZpbC50ZXN0?="),
+)
+around = st.sampled_from(["", "Ann", "a.", *' "\\()<>[],;:@.=?\t', "é", "\ufeff"])
+
+
+def hostile_text(payloads):
+    return st.tuples(around, st.sampled_from(payloads), around).map("".join)
+
+
+printable = hostile_text(ADDRESSES).filter(str.isprintable)
+hostile = hostile_text(LINES + ADDRESSES) | st.lists(around | white_space | controls | invisible, max_size=4).map(
+    "".join
+)
 
 
 def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-# One address, with hostile text in one place of it.
+def in_place(form, texts):
+    return st.builds(form.format, texts)
+
+
+# One address, with such a text in one place of it.
 one_address = st.one_of(
-    st.builds("{0}ann@corp.test{1}".format, hostile, hostile),
-    st.builds("{0} <ann@corp.test>{1}".format, hostile, hostile),
-    st.builds("Ann <{0}ann@corp.test{1}>".format, hostile, hostile),
-    st.builds(lambda text, tail: f"{quoted(text)} <ann@corp.test>{tail}", printable, st.just("") | hostile),
-    st.builds(lambda text: f"{quoted(text)}@corp.test", printable),
-    st.builds("{0}@corp.test ({1})".format, st.sampled_from(["a..b", "a.", "ann"]), printable),
-    st.builds("ann@{0}corp.test".format, hostile),
-    st.builds("ann@[{0}]".format, hostile | st.sampled_from(["192.0.2.1", "IPv6:2001:db8::1"])),
+    in_place("{}ann@corp.test", hostile),
+    in_place("ann@corp.test{}", hostile),
+    in_place("{} <ann@corp.test>", hostile),
+    in_place("{} <ann@corp.test>", printable),
+    in_place("<ann@corp.test> {}", hostile),
+    in_place("Ann <{}ann@corp.test>", hostile),
+    in_place("Ann <ann@corp.test{}>", hostile),
+    in_place("ann@corp.test ({})", hostile),
+    in_place("ann@[{}]", hostile | st.sampled_from(["192.0.2.1", "IPv6:2001:db8::1"])),
+    in_place("{} <ann@corp.test>", hostile.map(quoted)),
+    in_place("{} <ann@corp.test>", printable.map(quoted)),
+    in_place("{}@corp.test", hostile.map(quoted)),
+    in_place("{}@corp.test", printable.map(quoted)),
+    in_place("a{}@corp.test", st.text("a.", max_size=5)),
 )
-address_lines = st.lists(one_address | hostile, min_size=1, max_size=3).map("; ".join)
+address_lines = st.lists(one_address, min_size=1, max_size=2).map("; ".join)
 
 
 @dataclass
@@ -220,6 +225,6 @@ def test_what_is_in_quotes_is_one_name_or_one_local_part(name, local_part):
     ):
         try:
             (address,) = parse_line(line)
-        except InvalidAddress:  # it is empty, too long, or has invisible characters
+        except InvalidAddress:  # it is empty, too long, or has invisible characters or encoded words
             continue
         assert (address.display_name, address.local_part, address.domain) == expected

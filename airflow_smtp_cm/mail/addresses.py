@@ -36,6 +36,10 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
 _LITERAL = re.compile(r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]")
 
+# RFC 2047, section 5, forbids them in addresses; but some servers and mail programs decode them even there, and would
+# deliver to another mailbox.
+_ENCODED_WORD = re.compile(r"=\?.*\?=")
+
 QUOTED = r'"(?:[^"\\]|\\.)*+"'
 COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
 _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
@@ -54,6 +58,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _Token = tuple[str, str]
+_LINE_ENDS = ("U+000A", "U+000D")
 # The name and address of a sender; separators before it are ignored.
 _NAME_WITHOUT_QUOTES = re.compile(r'[ \t\r\n;,]*+([^"<>@]++)(<.*+)', re.DOTALL)
 
@@ -75,7 +80,7 @@ class Address:
 
     Raises:
         InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), a part contains
-            control characters, or the address contains invisible characters.
+            control characters, or the address contains invisible characters or an encoded word.
     """
 
     display_name: str
@@ -100,6 +105,8 @@ class Address:
             raise InvalidAddress(_TOO_LONG)
         if len(encoded) > MAX_ADDRESS:
             raise InvalidAddress(f"It is longer than {MAX_ADDRESS} bytes.")
+        if _ENCODED_WORD.search(self.local_part):
+            raise InvalidAddress('The part before the "@" contains an encoded word (=?...?=): it might be decoded.')
 
     @property
     def mailbox(self) -> tuple[str, str]:
@@ -223,7 +230,8 @@ def _trimmed(item: list[_Token]) -> list[_Token]:
 def _parse_item(item: list[_Token]) -> Address:
     name, spec, rest = _divided(item)
     if character := forbidden(_source_text([*name, *spec, *rest])):
-        raise InvalidAddress(f"It holds the control character {character}.")
+        advice = " Separate addresses by semicolons, not by line ends." if character in _LINE_ENDS else ""
+        raise InvalidAddress(f"It holds the control character {character}.{advice}")
     kind, text = item[-1]
     if kind == "unpaired":
         raise InvalidAddress(f"The {text[0]} is not closed or not opened.")
