@@ -57,6 +57,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_WHITE_SPACE = " \t\r\n"
 _Token = tuple[str, str]
 _LINE_ENDS = ("U+000A", "U+000D")
 # The name and address of a sender; separators before it are ignored.
@@ -179,7 +180,7 @@ def parse_sender(text: str) -> Address:
     """
     if match := _NAME_WITHOUT_QUOTES.fullmatch(text):
         name, address = match.groups()
-        text = f"{phrase(without_margins(name))} {address}"
+        text = f"{phrase(without_start(name).rstrip(_WHITE_SPACE))} {address}"
     addresses = parse_line(text)
     if not addresses:
         raise InvalidAddress("No sender is specified.")

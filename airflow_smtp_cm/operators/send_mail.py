@@ -123,8 +123,8 @@ class SendMailOperator(BaseOperator):
         on_uncertain: OnUncertain = "fail",
         **kwargs: Any,
     ) -> None:
-        # None, which a mapped task gets from a row of SQL, means the default, also where a template results in it.
-        # Only for a template of ``disable`` that is None, it is not clear what is meant.
+        # None, as from an empty column of a row (expand_kwargs), means the default; for the other fields, see
+        # ``task.composition``. A template of ``disable`` that results in None is an error: its meaning is not clear.
         disable = False if disable is None else disable
         durable = True if durable is None else durable
         on_uncertain = "fail" if on_uncertain is None else on_uncertain

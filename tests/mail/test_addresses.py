@@ -149,6 +149,7 @@ def test_several_lines_and_addresses_become_one_list():
         ("\ufeffDoe, John (IT)\t<john@x> ;\r\n", Address("Doe, John (IT)", "john", "x")),
         ("Doe; John <john@x> (comment)", Address("Doe; John", "john", "x")),
         ("[Extern] Müller, Jörg <joerg@x>", Address("[Extern] Müller, Jörg", "joerg", "x")),
+        ("\u2764\ufe0f, \u2764\ufe0f\r\n<john@x>", Address("\u2764\ufe0f, \u2764\ufe0f", "john", "x")),
         (r"CORP\Doe, John <john@x>", Address(r"CORP\Doe, John", "john", "x")),
         ('"Doe, John" <john@x>', Address("Doe, John", "john", "x")),
         ("; , John <john@x>", Address("John", "john", "x")),

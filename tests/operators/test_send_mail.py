@@ -323,6 +323,15 @@ def test_line_ends_and_tabs_in_a_subject_become_blanks(server):
     assert server.outbox[0].message["Subject"] == "Sales of the north and the south"
 
 
+def test_dots_that_need_quotes_get_them(server):
+    """Old mailboxes of phone companies have them, and System.Net.Mail sends them."""
+    result = run(to="bob..b@corp.test; Carol <carol.@corp.test>")
+
+    assert result["accepted"] == ['"bob..b"@corp.test', '"carol."@corp.test']
+    (received,) = server.outbox
+    assert b'\r\nTo: "bob..b"@corp.test, Carol <"carol."@corp.test>\r\n' in received.content
+
+
 def test_sender_may_have_a_name_with_a_comma_without_quotes(server):
     """Active Directory's form of names; System.Net.Mail reads it so, too."""
     context = {"ti": FakeTaskInstance()}
