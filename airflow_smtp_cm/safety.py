@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.characters.invisible import without_margins
-from airflow_smtp_cm.mail.addresses import Address, parse_line
+from airflow_smtp_cm.mail.addresses import Address, parse_line, parse_sender
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.problems import Problems, read_each
@@ -59,11 +59,14 @@ class SafetySettings:
         domains = problems.attempt(
             _domains, _option("allowed_recipient_domains"), field=f"[{_SECTION}] allowed_recipient_domains"
         )
+        default_from = _option("default_from")
+        if default_from:
+            problems.attempt(parse_sender, default_from, field=f"[{_SECTION}] default_from")
         problems.raise_as(SettingsError)
         return cls(
             redirect_all_to=redirect or (),
             allowed_recipient_domains=frozenset(domains or ()),
-            default_from=_option("default_from") or None,
+            default_from=default_from or None,
         )
 
     @overload

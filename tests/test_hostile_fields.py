@@ -18,6 +18,7 @@ from tests.connections import anonymous
 from tests.servers.processes import LOOPBACK
 
 CONTROLS = ["\r\n", "\n", "\r", "\0", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"]
+LINE_ENDS = ["\r\n", "\n", "\r"]
 UNSENDABLE = ["\0", "\ud800"]  # the characters that a body must not contain
 FINE = {
     "smtp_conn_id": "smtp_cm_default",
@@ -44,6 +45,15 @@ PLACES = {
     "a file to read": lambda text: {"message_source_type": "FileConnection", "message_source": text},
     "a Variable to read": lambda text: {"message_source_type": "Variable", "message_source": text},
 }
+
+
+def rejected_in(place):
+    if place in BODIES:
+        return UNSENDABLE
+    # In a subject, line ends become blanks.
+    return [control for control in CONTROLS if place != "subject" or control not in LINE_ENDS]
+
+
 ADDRESSES = ("from_email", "to", "cc", "bcc", "reply_to", "one of several recipients")
 BODIES = ("message_source", "html_content")
 
@@ -97,7 +107,7 @@ REJECTED = [(way, place) for way in WAYS for place in PLACES if way not in NOTIF
 def never_connected(monkeypatch):
     """Let the default connection point to a server, and assert that nothing connects to it."""
     with socket.create_server((LOOPBACK, 0)) as listener:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(listener.getsockname()[1], timeout=0.5))
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(listener.getsockname()[1], timeout=1))
         yield
         assert select.select([listener], [], [], 0)[0] == []
 
@@ -118,7 +128,7 @@ def test_error_of_a_switch_shows_no_control_characters():
 @pytest.mark.parametrize(("way", "place"), REJECTED, ids=lambda value: getattr(value, "__name__", value))
 def test_control_characters_are_rejected_before_the_client_connects(way, place):
     fine = "/etc/hostname" if "attach" in place or "file" in place else FINE.get(place, "bob@corp.test")
-    for control in UNSENDABLE if place in BODIES else CONTROLS:
+    for control in rejected_in(place):
         texts = [f"{fine}{control}Bcc: eve@evil.test"]
         if control == "\n" and "attach" not in place and place not in ADDRESSES:  # white space around them is removed
             texts += [f"{fine}{control}", f"{control}{fine}"]
@@ -127,6 +137,17 @@ def test_control_characters_are_rejected_before_the_client_connects(way, place):
             with pytest.raises((AirflowFailException, InvalidMessage)) as caught:
                 way(fields, {"text": text})
             assert not forbidden(str(caught.value).replace("\n", ""))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_line_end_in_a_subject_adds_no_header(server, way):
+    for end in LINE_ENDS:
+        way({"to": "bob@corp.test", "subject": "{{ text }}"}, {"text": f"Hello{end}Bcc: eve@evil.test"})
+
+        received = server.outbox.pop()
+        assert received.recipients == ("bob@corp.test",)
+        assert received.message["Subject"] == "Hello Bcc: eve@evil.test"
+        assert received.message["Bcc"] is None
 
 
 @pytest.mark.parametrize("place", REPAIRED)

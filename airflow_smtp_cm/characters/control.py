@@ -11,11 +11,24 @@ from airflow_smtp_cm.shortening import shorten
 # section 2.2). Many programs read U+2028 and U+2029 as line ends, and a lone surrogate cannot be encoded in UTF-8.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+_WHITE_SPACE = re.compile(r"[ \t\r\n]+")
+
 
 def forbidden(text: str) -> str | None:
     """Return the first forbidden character in ``text``, such as ``U+000A``; None if there is none."""
     match = _FORBIDDEN.search(text)
     return match and code_point(match[0])
+
+
+def on_one_line(text: str) -> str:
+    """Return text on one line: line ends and tabs, with the blanks around them, become one blank; none at an end."""
+    return _WHITE_SPACE.sub(_blank, text)
+
+
+def _blank(run: re.Match[str]) -> str:
+    if run[0].isprintable():  # only blanks: they are meant
+        return run[0]
+    return "" if run.start() == 0 or run.end() == len(run.string) else " "
 
 
 def visible(text: str, limit: int = 200) -> str:

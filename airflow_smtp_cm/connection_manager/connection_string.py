@@ -106,7 +106,8 @@ class ConnectionString:
         smtp_server: name or address of the server.
         use_windows_authentication: whether to log in.
         enable_ssl: whether to use TLS.
-        timeout: milliseconds, as those of ``System.Net.Mail.SmtpClient``: from 1 to 2147483647.
+        timeout: milliseconds, as those of ``System.Net.Mail.SmtpClient``: from 1 to 2147483647. Less than 1000
+            has no effect, see ``Properties.longest_wait``.
 
     Raises:
         SettingsError: a connection string cannot contain these values.

@@ -153,8 +153,8 @@ CONNECTION_FIELDS = (
         name="timeout",
         label="Timeout",
         type="number",
-        description="The longest wait for each reply of the server, in seconds. Empty: 30 to connect, 100 for a "
-        "command, 600 for a message.",
+        description="The longest wait for each reply of the server, in seconds. Empty, or less than a second: 30 to "
+        "connect, 100 for a command, 600 for a message.",
         section=_SSIS,
         minimum=_SHORTEST,
         maximum=_LONGEST,

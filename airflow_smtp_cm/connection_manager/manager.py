@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -135,10 +136,12 @@ class SmtpConnectionManager(Properties):
         """
         self.validate()
         mode = TlsMode(self.tls_mode) if self.enable_ssl else TlsMode.NONE
-        if self.timeout is None:
-            timeouts = Timeouts(total=self.total_timeout)
-        else:
-            timeouts = Timeouts.capped(self.timeout, total=self.total_timeout)
+        if self.timeout != self.longest_wait:
+            logger.warning(
+                'The timeout of the connection "%s" is less than a second. It is ignored, as in SSIS, and the '
+                "default timeouts apply. Set at least a second (Timeout=1000 in a connection string), or remove it.",
+                self.name,
+            )
         return Settings(
             host=ipv6_address(self.smtp_server) or self.smtp_server,
             port=self.port or (_IMPLICIT_TLS_PORT if mode is TlsMode.IMPLICIT else _PORT),
@@ -152,7 +155,7 @@ class SmtpConnectionManager(Properties):
                 verify=self.verify_certificate,
             ),
             authentication=self._authentication() if self.use_windows_authentication else None,
-            timeouts=timeouts,
+            timeouts=Timeouts.capped(self.longest_wait or math.inf, total=self.total_timeout),
             ehlo_name=self.ehlo_name,
             pipelining=self.pipelining,
             chunking=self.chunking,

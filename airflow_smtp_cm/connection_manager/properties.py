@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Properties"]
 
+_SHORTEST_WAIT = 1.0  # seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Properties:
@@ -26,7 +28,8 @@ class Properties:
         smtp_server: name or address of the server.
         use_windows_authentication: whether to log in as a Windows identity; if not, mail is sent anonymously.
         enable_ssl: whether to require TLS.
-        timeout: the longest wait for each reply of the server, in seconds; None means the default of each wait.
+        timeout: the longest wait for each reply of the server, in seconds; None means the default of each wait, and
+            so does less than a second, see ``longest_wait``.
         port: TCP port; None means 25, or 465 with implicit TLS.
         tls_mode: ``starttls`` or ``implicit``.
         server_name: the server's name in its certificate and SPN, if it is not ``smtp_server``.
@@ -47,7 +50,7 @@ class Properties:
         message_policy: checks or replaces every message before it is sent. It is the same for all connections of
             an Airflow, so it is not a field of a connection.
         from_email: the default sender.
-        ehlo_name: the client's name in EHLO; None means the machine's fully qualified name, else its address.
+        ehlo_name: the client's name in EHLO; None means the machine's fully qualified name, else an address.
         pipelining: whether to use PIPELINING if the server offers it.
         chunking: whether to use BDAT and BINARYMIME, instead of DATA, if the server offers them.
         total_timeout: the longest time, in seconds, for opening a session, and again for sending each message; None
@@ -87,6 +90,15 @@ class Properties:
         for item in fields(self):
             if item.default is None and getattr(self, item.name) == "":
                 object.__setattr__(self, item.name, None)
+
+    @property
+    def longest_wait(self) -> float | None:
+        """The timeout that is in effect, in seconds: None if it is not set, or less than a second.
+
+        There are packages with ``Timeout=22``. They send: in .NET Framework, a timeout (in milliseconds) that ends
+        before there is a connection has no effect. As a wait for a reply, it would let every mail fail.
+        """
+        return None if self.timeout is None or self.timeout < _SHORTEST_WAIT else self.timeout
 
 
 def changed(properties: Properties, *names: str) -> list[str]:

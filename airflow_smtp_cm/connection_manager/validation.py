@@ -7,8 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.characters.control import forbidden
-from airflow_smtp_cm.characters.invisible import without_margins
 from airflow_smtp_cm.connection_manager.connection_string import port_problem
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS, PORT
 from airflow_smtp_cm.connection_manager.login_validation import password_problems, user_name_problems
@@ -35,7 +33,6 @@ _NO_SERVER = (
 _NOT_IN_A_HOST = frozenset("/\\@;=,*?\"'<>()")
 _SPN = re.compile(r"[^/@]+/[^/@]+")
 _MAX_TEXT = 4096  # characters: the longest path; all other values are shorter
-_ADDRESS = re.compile(r"[^@]+@[^@]+")  # enough to find a typing error; it is parsed when a message is composed
 
 
 def problems_of(manager: Properties, *, unreadable: Container[str] = ()) -> Iterator[str]:
@@ -86,8 +83,16 @@ def _text_problems(manager: Properties) -> Iterator[str]:
         yield from user_name_problems(manager.username, with_password=bool(manager.password))
     if manager.password:
         yield from password_problems(manager.password)
-    if manager.from_email and not _is_one_address(manager.from_email):
-        yield "from_email must be one e-mail address."
+    if manager.from_email:
+        yield from _sender_problems(manager.from_email)
+
+
+def _sender_problems(line: str) -> Problems:
+    from airflow_smtp_cm.mail.addresses import parse_sender  # noqa: PLC0415 - slow to import, and seldom needed
+
+    problems = Problems()
+    problems.attempt(parse_sender, line, field="from_email")
+    return problems
 
 
 def _file_problems(manager: Properties) -> Iterator[str]:
@@ -131,11 +136,6 @@ def _tls_problems(manager: Properties) -> Iterator[str]:
 
 def _is_too_long(name: str, value: object) -> bool:
     return isinstance(value, str) and len(value) > _MAX_TEXT and name != "description"
-
-
-def _is_one_address(line: str) -> bool:
-    address = without_margins(line)
-    return _ADDRESS.fullmatch(address) is not None and not forbidden(address)
 
 
 def _is_word(text: str) -> bool:

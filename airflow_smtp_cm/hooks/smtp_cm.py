@@ -136,7 +136,7 @@ class SmtpCmHook(BaseHook):
             manager = self.connection_manager
             limited = replace(
                 manager,
-                timeout=min(manager.timeout or _TEST_TIMEOUT, _TEST_TIMEOUT),
+                timeout=min(manager.longest_wait or _TEST_TIMEOUT, _TEST_TIMEOUT),
                 total_timeout=min(manager.total_timeout or _TEST_TOTAL_TIMEOUT, _TEST_TOTAL_TIMEOUT),
             )
             with limited.acquire(trace=trace) as client:

@@ -16,7 +16,7 @@ from airflow_smtp_cm.characters.invisible import is_invisible, without_end, with
 from airflow_smtp_cm.mail.errors import InvalidAddress
 from airflow_smtp_cm.problems import Problems, read_each
 
-__all__ = ["Address", "parse_line", "parse_lines"]
+__all__ = ["Address", "parse_line", "parse_lines", "parse_sender"]
 
 MAX_LOCAL_PART = 64  # bytes (RFC 5321, section 4.5.3.1.1)
 MAX_ADDRESS = 254  # bytes: a path of 256 (section 4.5.3.1.3) without its angle brackets
@@ -28,11 +28,17 @@ MAX_DISPLAY_NAME = 256  # characters, the limit of Active Directory
 # RFC 5322, section 3.2.3, and what RFC 6531, section 3.3, adds to it.
 _ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
 _DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*+")
+# People type dots in a row and at the end without quotes, and some old mailboxes have them.
+_UNQUOTED = re.compile(rf"{_ATEXT}(?:{_ATEXT}|\.)*+")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
 # RFC 5321 allows letters, digits and hyphens; the underscore is allowed because Windows host names may contain it.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
 _LITERAL = re.compile(r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]")
+
+# RFC 2047, section 5, forbids them in addresses; but some servers and mail programs decode them even there, and would
+# deliver to another mailbox.
+_ENCODED_WORD = re.compile(r"=\?.*\?=")
 
 QUOTED = r'"(?:[^"\\]|\\.)*+"'
 COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
@@ -40,10 +46,10 @@ _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domai
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _TOKEN = re.compile(
     rf"""
-      (?P<text>[^"<>\[\]();,]++)
-    | (?P<separator>[;,])
-    | (?P<open><)
+      (?P<open>[ \t\r\n]*+<)
     | (?P<close>>)
+    | (?P<text>(?:[^"<>\[\]();, \t\r\n]|[ \t\r\n]++(?!<))++)
+    | (?P<separator>[;,])
     | (?P<quoted>{QUOTED})
     | (?P<literal>\[[^\[\]]*+\])
     | (?P<comment>{COMMENT})
@@ -51,7 +57,11 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_WHITE_SPACE = " \t\r\n"
 _Token = tuple[str, str]
+_LINE_ENDS = ("U+000A", "U+000D")
+# The name and address of a sender; separators before it are ignored.
+_NAME_WITHOUT_QUOTES = re.compile(r'[ \t\r\n;,]*+([^"<>@]++)(<.*+)', re.DOTALL)
 
 _TOO_LONG = f'The part before the "@" is longer than {MAX_LOCAL_PART} bytes.'
 _MALFORMED = 'The address "{}" is malformed. It is either missing the "@" symbol or is not valid. {}'
@@ -71,7 +81,7 @@ class Address:
 
     Raises:
         InvalidAddress: the domain is not valid, a part is too long (RFC 5321, section 4.5.3.1), a part contains
-            control characters, or the address contains invisible characters.
+            control characters, or the address contains invisible characters or an encoded word.
     """
 
     display_name: str
@@ -96,6 +106,8 @@ class Address:
             raise InvalidAddress(_TOO_LONG)
         if len(encoded) > MAX_ADDRESS:
             raise InvalidAddress(f"It is longer than {MAX_ADDRESS} bytes.")
+        if _ENCODED_WORD.search(self.local_part):
+            raise InvalidAddress('The part before the "@" contains an encoded word (=?...?=): it might be decoded.')
 
     @property
     def mailbox(self) -> tuple[str, str]:
@@ -117,7 +129,7 @@ def parse_line(text: str) -> tuple[Address, ...]:
 
     Empty items are skipped, as are white space and invisible characters around an address. Comments are ignored,
     except in a name, where people mean them as part of it (``Doe John (IT) <j@x>``). A name must be quoted only if it
-    contains a separator.
+    contains a separator. A part before the "@" need not be quoted for dots in a row or at its end.
 
     Raises:
         InvalidAddress: lists all invalid items, up to a hundred.
@@ -156,6 +168,25 @@ def parse_lines(lines: Addresses) -> tuple[Address, ...]:
     if isinstance(lines, str | Address):
         return _one_line(lines)
     return read_each(_one_line, lines, InvalidAddress)
+
+
+def parse_sender(text: str) -> Address:
+    """Parse a line with one address, in whose name separators need no quotes: ``Doe, John <j@x>``.
+
+    This is the form of names in Active Directory, and System.Net.Mail reads it so, too.
+
+    Raises:
+        InvalidAddress: the line has no address, an invalid one, or several.
+    """
+    if match := _NAME_WITHOUT_QUOTES.fullmatch(text):
+        name, address = match.groups()
+        text = f"{phrase(without_start(name).rstrip(_WHITE_SPACE))} {address}"
+    addresses = parse_line(text)
+    if not addresses:
+        raise InvalidAddress("No sender is specified.")
+    if len(addresses) > 1:
+        raise InvalidAddress(f"{len(addresses)} senders are specified; a message has one.")
+    return addresses[0]
 
 
 def _one_line(line: str | Address) -> tuple[Address, ...]:
@@ -198,20 +229,30 @@ def _trimmed(item: list[_Token]) -> list[_Token]:
 
 
 def _parse_item(item: list[_Token]) -> Address:
-    if character := forbidden(_source_text(item)):
-        raise InvalidAddress(f"It holds the control character {character}.")
+    name, spec, rest = _divided(item)
+    if character := forbidden(_source_text([*name, *spec, *rest])):
+        advice = " Separate addresses by semicolons, not by line ends." if character in _LINE_ENDS else ""
+        raise InvalidAddress(f"It holds the control character {character}.{advice}")
+    kind, text = item[-1]
+    if kind == "unpaired":
+        raise InvalidAddress(f"The {text[0]} is not closed or not opened.")
+    if spec and spec[0][0] == "open":
+        raise InvalidAddress("The < is not closed.")
+    if _without_comments(rest):
+        raise InvalidAddress("There is text after the >; separate addresses by semicolons.")
+    return _mailbox(_display_name(name), spec)
+
+
+def _divided(item: list[_Token]) -> tuple[list[_Token], list[_Token], list[_Token]]:
+    """Return the name, the address without its angle brackets (if both are there), and what follows them."""
     kinds = [kind for kind, _ in item]
-    if "unpaired" in kinds:
-        raise InvalidAddress(f"The {item[-1][1][0]} is not closed or not opened.")
     if "open" not in kinds:
-        return _mailbox("", item)
+        return [], item, []
     start = kinds.index("open")
     if "close" not in kinds[start:]:
-        raise InvalidAddress("The < is not closed.")
+        return item[:start], item[start:], []
     end = kinds.index("close", start)
-    if _without_comments(item[end + 1 :]):
-        raise InvalidAddress("There is text after the >; separate addresses by semicolons.")
-    return _mailbox(_display_name(item[:start]), item[start + 1 : end])
+    return item[:start], _trimmed(item[start + 1 : end]), _trimmed(item[end + 1 :])
 
 
 def _display_name(tokens: list[_Token]) -> str:
@@ -235,7 +276,7 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
         raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
     plain = match["plain"]
     address = Address(display_name, unquote(match["quoted"]) if plain is None else plain, match["domain"])
-    if plain and not _DOT_ATOM.fullmatch(plain):  # last: quotes are of no use for an invisible character
+    if plain and not _UNQUOTED.fullmatch(plain):  # last: quotes are of no use for an invisible character
         raise InvalidAddress(f'"{visible(plain)}" must be in double quotes before the "@".')
     return address
 

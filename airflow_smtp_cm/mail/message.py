@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.characters.control import forbidden, visible
-from airflow_smtp_cm.mail.addresses import parse_lines
+from airflow_smtp_cm.mail.addresses import Address, parse_lines, parse_sender
 from airflow_smtp_cm.mail.attachments import expand
-from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, Smtputf8Needed
+from airflow_smtp_cm.mail.errors import InvalidMessage, Smtputf8Needed
 from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT, address_field, date_field, text_field
 from airflow_smtp_cm.mail.mime import render
 from airflow_smtp_cm.mail.structured_headers import addresses_in, is_structured, own_field
@@ -21,7 +21,7 @@ from airflow_smtp_cm.problems import Problems
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from airflow_smtp_cm.mail.addresses import Address, Addresses
+    from airflow_smtp_cm.mail.addresses import Addresses
     from airflow_smtp_cm.mail.attachments import Attachment, Attachments
     from airflow_smtp_cm.mail.mime import Rendering
 
@@ -84,8 +84,9 @@ _PRIORITY_FIELDS: dict[Priority, tuple[tuple[str, str], ...]] = {
 class MailMessage:
     """A message and its envelope.
 
-    Addresses are given as lines (see ``addresses.parse_line``), one or several, or as ``Address``; attachments as
-    paths, patterns, sources (see ``attachments.expand``) or ``Attachment``. The attributes hold what was read.
+    Addresses are given as lines (see ``addresses.parse_line``; the sender: ``addresses.parse_sender``), one or
+    several, or as ``Address``; attachments as paths, patterns, sources (see ``attachments.expand``) or
+    ``Attachment``. The attributes hold what was read.
 
     Attributes:
         from_email: the sender, for From and MAIL FROM (SSIS From).
@@ -93,7 +94,8 @@ class MailMessage:
         cc: recipients for Cc (SSIS Cc).
         bcc: recipients that are in no header (SSIS Bcc).
         reply_to: addresses for replies; if empty, replies go to the sender.
-        subject: the subject, one line, possibly empty (SSIS Subject).
+        subject: the subject, one line, possibly empty; a line end at its end is removed, a tab becomes a blank (SSIS
+            Subject).
         text: the body as plain text (SSIS MessageSource).
         html: the body as HTML; if both are given, the recipient's mail program chooses.
         priority: the priority (SSIS Priority).
@@ -138,12 +140,12 @@ class MailMessage:
         date: datetime | None = None,
     ) -> None:
         parsers: dict[str, tuple[Callable[[Any], object], object]] = {
-            "from_email": (_one_address, from_email),
+            "from_email": (_sender, from_email),
             "to": (parse_lines, to),
             "cc": (parse_lines, cc),
             "bcc": (parse_lines, bcc),
             "reply_to": (parse_lines, reply_to),
-            "subject": (_one_line, subject),
+            "subject": (_subject, subject),
             "text": (_body, text),
             "html": (_body, html),
             "priority": (Priority, priority),
@@ -228,16 +230,12 @@ class MailMessage:
         return "".join(fields)
 
 
-def _one_address(line: str | Address) -> Address:
-    addresses = parse_lines(line)
-    if not addresses:
-        raise InvalidAddress("No sender is specified.")
-    if len(addresses) > 1:
-        raise InvalidAddress(f"{len(addresses)} senders are specified; a message has one.")
-    return addresses[0]
+def _sender(line: str | Address) -> Address:
+    return line if isinstance(line, Address) else parse_sender(line or "")
 
 
-def _one_line(text: str) -> str:
+def _subject(text: str) -> str:
+    text = text.rstrip("\r\n").replace("\t", " ")
     if character := forbidden(text):
         raise InvalidMessage(f'"{visible(text)}" holds the control character {character}.')
     if (size := len(text.encode())) > MAX_TEXT:

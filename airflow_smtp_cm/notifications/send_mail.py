@@ -106,7 +106,7 @@ class SendMailNotifier(BaseNotifier):
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
-        self.disable = disable
+        self.disable = False if disable is None else disable
         self.all_or_nothing = all_or_nothing
 
     def __call__(self, *args: Any) -> None:
@@ -173,13 +173,19 @@ class SendMailNotifier(BaseNotifier):
     def _prepare(self, context: Context) -> tuple[MailMessage, Settings]:
         from dataclasses import replace  # noqa: PLC0415 - imported when it runs
 
-        from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415
-        from airflow_smtp_cm.task.composition import compose, text_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.alert_text import fit_text  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import compose, hook_for  # noqa: PLC0415
+        from airflow_smtp_cm.task.message_source import read_message  # noqa: PLC0415
 
-        hook = SmtpCmHook(text_of(self.smtp_conn_id))
+        hook = hook_for(self.smtp_conn_id)
         try:
             # Each notification is a new message, so it does not get the task's Message-ID.
-            message = compose(self._fields(context), hook, {})
+            message = compose(
+                self._fields(context),
+                hook,
+                {},
+                read=lambda kind, source: fit_text("message_source", read_message(kind, source)),
+            )
         except PermissionError as error:  # Airflow's, when it denies a connection
             raise PermissionError(
                 f"{error} If this is a SyncCallback, use an AsyncCallback, or define the connection in the workers' "
@@ -190,9 +196,12 @@ class SendMailNotifier(BaseNotifier):
         return message, replace(manager, total_timeout=total).settings()
 
     def _fields(self, context: Context) -> SendMailNotifier:
-        """Return a copy with the default subject and text where none is given, and with texts that mail allows."""
+        """Return a copy with the default subject and text where none is given, and with texts that mail allows.
+
+        The text of the body is made fit when it is read, because the field may be the name of its source.
+        """
         from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415
-        from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text  # noqa: PLC0415
+        from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text, text_of  # noqa: PLC0415
 
         fields = copy(self)
         if fields.subject is None:
@@ -201,7 +210,7 @@ class SendMailNotifier(BaseNotifier):
             found = facts(context)
             fields.message_source, fields.html_content = as_text(found), as_html(found)
         fields.subject = fit_line("subject", fields.subject)
-        fields.message_source = fit_text("message_source", fields.message_source)
+        fields.message_source = text_of(fields.message_source)
         fields.html_content = fit_text("html_content", fields.html_content)
         if isinstance(fields.headers, Mapping):
             fields.headers = fit_headers(fields.headers)

@@ -40,6 +40,8 @@ class SendMailOperator(BaseOperator):
     The UI shows recipients and subject of mapped tasks instead of their index, unless they have a
     ``map_index_template``.
 
+    None means the default of an argument, as if it were not given.
+
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm`` (SmtpConnection).
         from_email: the sender; by default the connection's (FromLine).
@@ -122,6 +124,11 @@ class SendMailOperator(BaseOperator):
         on_uncertain: OnUncertain = "fail",
         **kwargs: Any,
     ) -> None:
+        # None, as from an empty column of a row (expand_kwargs), means the default; for the other fields, see
+        # ``task.composition``. A template of ``disable`` that results in None is an error: its meaning is not clear.
+        disable = False if disable is None else disable
+        durable = True if durable is None else durable
+        on_uncertain = "fail" if on_uncertain is None else on_uncertain
         if on_uncertain not in _ON_UNCERTAIN:
             raise ValueError(f"on_uncertain must be one of {', '.join(_ON_UNCERTAIN)}, not {on_uncertain!r}.")
         for name, most in (
@@ -273,10 +280,9 @@ class SendMailOperator(BaseOperator):
 
     def hook(self) -> SmtpCmHook:
         """Return a hook for the connection."""
-        from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook  # noqa: PLC0415 - imported when it runs
-        from airflow_smtp_cm.task.composition import text_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import hook_for  # noqa: PLC0415 - imported when it runs
 
-        return SmtpCmHook(text_of(self.smtp_conn_id))
+        return hook_for(self.smtp_conn_id)
 
     def _must_not_be_retried(self, error: Exception) -> bool:
         """Return whether the task must fail without a retry, whatever its retry policy decides."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_smtp_cm.smtp.async_transport import AsyncTransport
 from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
-from airflow_smtp_cm.smtp.client import ClientState, ehlo_name
+from airflow_smtp_cm.smtp.client import ClientState
+from airflow_smtp_cm.smtp.ehlo_name import ehlo_name
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.trace import Trace

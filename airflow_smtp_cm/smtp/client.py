@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from contextlib import suppress
-from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
+from airflow_smtp_cm.smtp.ehlo_name import ehlo_name
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.smtp.session import Session
 from airflow_smtp_cm.smtp.trace import Trace
@@ -234,18 +233,3 @@ class SmtpClient(ClientState):
             raise
         finally:
             self._last_used = time.monotonic()
-
-
-@cache
-def _host_name() -> str:
-    name = socket.gethostname()
-    return name if "." in name else socket.getfqdn(name)  # this asks the DNS, which may be slow
-
-
-def ehlo_name(local_address: str) -> str:
-    """Return the machine's fully qualified name, else its address (RFC 5321, section 4.1.4)."""
-    name = _host_name()
-    if "." in name and name.isascii() and all(part.replace("-", "").isalnum() for part in name.split(".")):
-        return name
-    address, _, _ = local_address.partition("%")  # an IPv6 scope has a meaning on this machine only
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -171,7 +171,7 @@ class Settings:
         tls: TLS settings.
         authentication: None means Anonymous.
         timeouts: the timeouts.
-        ehlo_name: the name for EHLO; None means the machine's fully qualified name, else its address.
+        ehlo_name: the name for EHLO; None means the machine's fully qualified name, else an address.
         pipelining: whether to use PIPELINING if the server offers it (RFC 2920).
         chunking: whether to use BDAT and BINARYMIME, instead of DATA, if the server offers them (RFC 3030).
         message_policy: applied to every message before it is sent; None sends all messages unchanged.

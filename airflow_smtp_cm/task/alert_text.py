@@ -10,6 +10,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.characters.control import on_one_line
 from airflow_smtp_cm.mail.headers import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ _ESCAPE_SEQUENCE = re.compile(
 _OTHER_LINE_END = re.compile(r"[\v\f\x85]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # not valid in UTF-8
-_WHITE_SPACE = re.compile(r"[ \t\r\n\u2028\u2029]+")
+_LINE_SEPARATOR = re.compile(r"[\u2028\u2029]")
 
+_MAX_BODY = 2 * 1024 * 1024  # bytes: text and HTML together, encoded, are below the limits of most servers
 _MARK = "…"
 
 
@@ -58,14 +60,14 @@ def fit_line(field: str, value: object) -> str:
         value: the text, or another value that becomes one.
     """
     text = text_of(value)
-    line = _WHITE_SPACE.sub(lambda run: run[0] if run[0].isprintable() else " ", _valid(text).strip())
-    return _logged(field, text, _cut(line))
+    line = on_one_line(_LINE_SEPARATOR.sub("\n", _valid(text)))
+    return _logged(field, text, _cut(line, MAX_TEXT))
 
 
 def fit_text(field: str, value: object) -> str:
-    """Return a text of several lines that mail allows; as ``fit_line``, but white space stays and nothing is cut."""
+    """Return a text of several lines that mail allows, as ``fit_line``; white space stays, and 2 MiB are allowed."""
     text = text_of(value)
-    return _logged(field, text, _valid(text))
+    return _logged(field, text, _cut(_valid(text), _MAX_BODY))
 
 
 def _valid(text: str) -> str:
@@ -73,11 +75,11 @@ def _valid(text: str) -> str:
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", _CONTROL.sub("", text))
 
 
-def _cut(line: str) -> str:
-    data = line.encode()
-    if len(data) <= MAX_TEXT:
-        return line
-    return data[: MAX_TEXT - len(_MARK.encode())].decode(errors="ignore") + _MARK
+def _cut(text: str, most: int) -> str:
+    data = text.encode()
+    if len(data) <= most:
+        return text
+    return data[: most - len(_MARK.encode())].decode(errors="ignore") + _MARK
 
 
 def _logged(field: str, text: str, fitted: str) -> str:

@@ -1,6 +1,7 @@
 """Builds a message from the rendered fields of a task or notifier, and collects all problems with them.
 
-With ``render_template_as_native_obj`` a template may be rendered as a number, a list or None instead of text.
+With ``render_template_as_native_obj`` a template may be rendered as a number, a list or None instead of text. None,
+which a mapped task also gets from a row of SQL, means the default of an argument, as if it were not given.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_smtp_cm.characters.control import visible
-from airflow_smtp_cm.mail.addresses import parse_line
+from airflow_smtp_cm.characters.control import on_one_line, visible
+from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.addresses import parse_line, parse_sender
 from airflow_smtp_cm.mail.attachments import expand
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.mail.message import MailMessage, Priority
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import MessageSourceType, locate_attachments, read_message
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_smtp_cm.connection_manager import SmtpConnectionManager
-    from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +72,26 @@ FIELDS = tuple(MailFields.__annotations__)
 _TEXTS = ("subject", "message_source", "html_content")
 
 
-def compose(fields: MailFields, hook: SmtpCmHook, context: Mapping[str, Any]) -> MailMessage:
+def compose(
+    fields: MailFields,
+    hook: SmtpCmHook,
+    context: Mapping[str, Any],
+    read: Callable[[MessageSourceType, str], str] = read_message,
+) -> MailMessage:
     """Return the message made of the rendered fields; log a warning if its subject is empty.
+
+    Args:
+        fields: the rendered fields.
+        hook: the hook for the connection.
+        context: the task's context, for the Message-ID.
+        read: returns the text of the body; see ``read_message``.
 
     Raises:
         InvalidMessage: all problems with the message, the connection and the safety settings.
     """
-    if fields.subject is None or fields.subject == "":
+    if fields.subject is None or not str(fields.subject).strip():
         logger.warning("The subject is empty.")  # SSIS's text (0x800291C6)
-    return message_of(fields, hook, lambda sender: message_id_of(context, sender))
+    return message_of(fields, hook, lambda sender: message_id_of(context, sender), read)
 
 
 def message_of(
@@ -116,7 +128,7 @@ def message_of(
             f'from_email: No sender is set in the task, in the connection "{hook.smtp_conn_id}" or in [smtp_cm] '
             f"default_from."
         )
-    kind = field("message_source_type", MessageSourceType)
+    kind = field("message_source_type", _kind_of_source)
     source = field("message_source", text_of)
     text = attempt(read, kind, source, field="message_source") if kind and source is not None else None
     message = attempt(
@@ -126,10 +138,10 @@ def message_of(
             cc=addresses("cc", lines_of),
             bcc=addresses("bcc", lines_of),
             reply_to=addresses("reply_to", lines_of),
-            subject=field("subject", text_of) or "",
+            subject=field("subject", lambda value: on_one_line(text_of(value))) or "",
             text=text,
             html=field("html_content", text_of),
-            priority=fields.priority,
+            priority=Priority.NORMAL if fields.priority is None else fields.priority,
             attachments=field("attachments", _attachments_of),
             headers=field("headers", _headers_of),
             message_id=message_id(sender or _PLACEHOLDER),
@@ -141,6 +153,11 @@ def message_of(
     if permitted is None or problems:
         raise InvalidMessage(*problems)
     return permitted
+
+
+def hook_for(smtp_conn_id: Any) -> SmtpCmHook:
+    """Return a hook for the connection that a task's field names; None means the default connection."""
+    return SmtpCmHook() if smtp_conn_id is None else SmtpCmHook(text_of(smtp_conn_id))
 
 
 def check_connection(hook: SmtpCmHook) -> None:
@@ -245,15 +262,19 @@ def shown_line(value: Any) -> str:
 
 
 def _sender_of(value: Any) -> str:
-    return "" if value is None else _line_of(value)[0]
+    return "" if value is None else _line_of(value, parse_sender)[0]
 
 
-def _line_of(value: Any) -> tuple[str]:
+def _line_of(value: Any, parse: Callable[[str], object] = parse_line) -> tuple[str]:
     if value is None or (isinstance(value, Iterable) and not isinstance(value, (str, *_BYTES))):
         raise InvalidMessage(f"A line of addresses must be text, not {type(value).__name__}.")
     line = text_of(value)
-    _reject_text_of_a_list(line, parse_line)
+    _reject_text_of_a_list(line, parse)
     return (line,)
+
+
+def _kind_of_source(value: Any) -> MessageSourceType:
+    return MessageSourceType.DIRECT_INPUT if value is None else MessageSourceType(value)
 
 
 def _attachments_of(value: Any) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.mail.addresses import parse_line
+from airflow_smtp_cm.mail.addresses import parse_sender
 from airflow_smtp_cm.mail.errors import InvalidAddress
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def message_id_of(context: Mapping[str, Any], sender: str | None, index: int | N
 
 def _domain(sender: str | None) -> str | None:
     try:
-        addresses = parse_line(sender or "")
+        return parse_sender(sender or "").domain
     except InvalidAddress:  # reported when the message is built, with all other problems
         return None
-    return addresses[0].domain if len(addresses) == 1 else None

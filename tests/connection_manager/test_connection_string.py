@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.connection_string import ConnectionString
 from airflow_smtp_cm.smtp.errors import SettingsError
+from airflow_smtp_cm.smtp.settings import Timeouts
 from tests.fuzz.connection_string import check
 
 parse = ConnectionString.parse
@@ -123,6 +124,26 @@ def test_timeout_is_milliseconds_in_the_string_and_seconds_in_the_manager():
 
     assert manager.timeout == 1.5
     assert SmtpConnectionManager(timeout=0.0204).connection_string.endswith("Timeout=20;")
+
+
+@pytest.mark.parametrize("milliseconds", [1, 22, 999])
+def test_timeout_of_less_than_a_second_is_ignored_with_a_warning(caplog, milliseconds):
+    """A package with Timeout=22 sends: .NET Framework ignores a timeout that ends before there is a connection."""
+    string = f"SmtpServer=mail;UseWindowsAuthentication=False;EnableSsl=False;Timeout={milliseconds};"
+    manager = SmtpConnectionManager.from_connection_string(string, name="Mail")
+
+    assert manager.settings().timeouts == Timeouts()
+    (record,) = caplog.records
+    assert record.getMessage().startswith('The timeout of the connection "Mail" is less than a second. It is ignored')
+    assert manager.connection_string == string
+
+
+@pytest.mark.parametrize(("timeout", "wait"), [("Timeout=1000;", 1), ("Timeout=22000;", 22), ("", 100)])
+def test_timeout_of_a_second_or_more_is_the_longest_wait(caplog, timeout, wait):
+    manager = SmtpConnectionManager.from_connection_string(f"SmtpServer=mail;{timeout}")
+
+    assert manager.settings().timeouts.command == wait
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("server", ["::1", "[::1]", "[2001:db8::25]", "fe80::1%eth0"])

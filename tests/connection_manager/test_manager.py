@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_smtp_cm.characters.control import forbidden
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
 from airflow_smtp_cm.connection_manager.login_validation import password_problems, user_name_problems
@@ -311,9 +312,27 @@ def test_spn_is_service_and_host(spn):
     assert problem.startswith("spn must be service/host")
 
 
-@pytest.mark.parametrize("address", ["nobody", "@", "a@", "@b", "a@b, c@d", "a@b\r\nBcc: c", "a@b\0", "\ufeff"])
-def test_from_email_must_be_one_address(address):
-    assert problems_of(from_email=address) == ("from_email must be one e-mail address.",)
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("nobody", "is malformed"),
+        ("@", "is not valid"),
+        ("a@", "is not valid"),
+        ("@b", "is empty"),
+        ("a b@c", "must be in double quotes"),
+        ("a@b, c@d", "2 senders are specified"),
+        ("a@b\r\nBcc: c", "control character U+000D"),
+        ("a@b\0", "control character U+0000"),
+        ("a\u200bb@c", "invisible character U+200B"),
+        ("\ufeff", "No sender is specified."),
+    ],
+)
+def test_from_email_must_be_one_address(address, reason):
+    (problem,) = problems_of(from_email=address)
+
+    assert problem.startswith("from_email: ")
+    assert reason in problem
+    assert not forbidden(problem)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +340,7 @@ def test_from_email_must_be_one_address(address):
     [
         "a@b.example",
         "Doe, John <a@b.example>",
+        "a..b@b.example",
         "jürgen@bücher.example",
         "a@b.example\r\n",
         "\ufeffAnn\u00a0Doe <a@b.example>\u200b",
@@ -448,7 +468,7 @@ def test_all_problems_are_reported_at_once():
         "The",  # SMTP server
         "port",
         "timeout",
-        "from_email",
+        "from_email:",
         "ca_bundle:",
         "password",
         "ca_bundle",
@@ -688,7 +708,7 @@ def test_all_problems_with_a_connection_are_reported_at_once():
         "pipelining",
         "The",  # auth_type
         "The",  # SMTP server
-        "from_email",
+        "from_email:",
         "password",
     ]
     assert SECRET not in "".join(problems)

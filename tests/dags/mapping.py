@@ -53,7 +53,41 @@ def mapped_function() -> None:
     send.expand(name=["Bob", "carol"])
 
 
+@dag(schedule=None)
+def mapped_over_rows() -> None:
+    """Send a message for each row of SQL; most of the second row's columns are empty."""
+
+    @task
+    def rows() -> list[dict[str, str | None]]:
+        full = {
+            "smtp_conn_id": "mail",
+            "from_email": "alice@corp.test",
+            "to": "bob@corp.test",
+            "cc": "carol@corp.test",
+            "bcc": "dave@corp.test",
+            "subject": "Full",
+            "priority": "High",
+            "message_source_type": "DirectInput",
+            "message_source": "Text",
+            "html_content": "<p>Text",
+            "attachments": "/etc/hostname",
+            "reply_to": "alice@corp.test",
+            "headers": None,
+            "messages": None,
+            "messages_per_minute": None,
+            "max_messages_per_connection": None,
+            "disable": "False",
+            "all_or_nothing": None,
+            "durable": None,
+            "on_uncertain": "fail",
+        }
+        return [full, dict.fromkeys(full) | {"to": "bob@corp.test", "subject": "Empty"}]
+
+    SendMailOperator.partial(task_id="send").expand_kwargs(rows())
+
+
 mapped_by_kwargs()
 mapped_natively()
+mapped_over_rows()
 mapped_under_names()
 mapped_function()

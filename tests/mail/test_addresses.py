@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.mail.addresses import Address, parse_line, parse_lines
+from airflow_smtp_cm.mail.addresses import Address, parse_line, parse_lines, parse_sender, phrase
 from airflow_smtp_cm.mail.errors import InvalidAddress
 from tests.fuzz.addresses import check
 from tests.mail.strategies import addresses, controls, invisible, white_space
@@ -38,8 +38,11 @@ from tests.mail.strategies import addresses, controls, invisible, white_space
         ("Doe John (IT) <j@x>", [("Doe John (IT)", "j", "x")]),
         ("a@sub_domain.x-y.example", [("", "a", "sub_domain.x-y.example")]),
         ("jürgen@x", [("", "jürgen", "x")]),
+        ("a..b@x; a.@x, N <a...b..@x>", [("", "a..b", "x"), ("", "a.", "x"), ("N", "a...b..", "x")]),
         ("\N{NO-BREAK SPACE}a@x ;\N{NO-BREAK SPACE}b@y", [("", "a", "x"), ("", "b", "y")]),
         ("\r\n\ta@x \r\n;\tb@y\n,\nc@z\n", [("", "a", "x"), ("", "b", "y"), ("", "c", "z")]),
+        ("Ann\t<a@x>", [("Ann", "a", "x")]),
+        ('"Doe, Ann"\r\n <\ta@x\n>\n; <\na@x >', [("Doe, Ann", "a", "x"), ("", "a", "x")]),
         ("\N{ZERO WIDTH NO-BREAK SPACE}a@x", [("", "a", "x")]),
         ("\N{ZERO WIDTH NO-BREAK SPACE}Ann <a@x>\N{ZERO WIDTH SPACE}\r\n", [("Ann", "a", "x")]),
         ('\N{WORD JOINER}"Doe, Ann" <a@x>;\N{SOFT HYPHEN}', [("Doe, Ann", "a", "x")]),
@@ -70,8 +73,9 @@ def test_reads(line, expected):
         ("<a,b@x>; c@y", "<a,b@x>", '"a,b"'),
         ("@x", "@x", 'The part before the "@" is empty'),
         ('""@x', '""@x', 'The part before the "@" is empty'),
-        ("a..b@x", "a..b@x", '"a..b"'),
         (".a@x", ".a@x", '".a"'),
+        ("..@x", "..@x", '".."'),
+        ("a. b@x", "a. b@x", '"a. b"'),
         ("a\N{NO-BREAK SPACE}b@x", "a<U+00A0>b@x", "invisible character U+00A0 NO-BREAK SPACE"),
         ('"a\N{NO-BREAK SPACE}b"@x', '"a<U+00A0>b"@x', "invisible character U+00A0 NO-BREAK SPACE"),
         ("a\N{ZERO WIDTH SPACE}@x", "a<U+200B>@x", "invisible character U+200B ZERO WIDTH SPACE. Remove it"),
@@ -82,8 +86,18 @@ def test_reads(line, expected):
         ("a\U000e1000\N{ZERO WIDTH NON-JOINER}b@x", "a\U000e1000<U+200C>b@x", "invisible character U+200C"),
         ("\u2764\ufe0f@x", "\u2764<U+FE0F>@x", "invisible character U+FE0F VARIATION SELECTOR-16"),
         ("a@x\U000e0fffy", "a@x<U+E0FFF>y", "invisible character U+E0FFF."),
+        (
+            "a@x\nb@y\n",
+            "a@x<U+000A>b@y",
+            "control character U+000A. Separate addresses by semicolons, not by line ends.",
+        ),
         ("a\r\nRCPT TO:<b@y>@x", "a<U+000D><U+000A>RCPT TO:<b@y>@x", "control character U+000D"),
+        ("Ann\tDoe <a@x>", "Ann<U+0009>Doe <a@x>", "control character U+0009"),
+        ("Ann <a@\nx>", "Ann <a@<U+000A>x>", "control character U+000A"),
+        ('"Ann\n" <a@x>', '"Ann<U+000A>" <a@x>', "control character U+000A"),
         ("\N{LINE SEPARATOR}a@x", "<U+2028>a@x", "control character U+2028"),
+        ("=?utf-8?q?a=40y?=@x", "=?utf-8?q?a=40y?=@x", "contains an encoded word"),
+        ('"=?utf-8?b?YUB5?="@x', '"=?utf-8?b?YUB5?="@x', "contains an encoded word"),
         ("a@x\x1c", "a@x<U+001C>", "control character U+001C"),
         ("Sales: a@x", "Sales: a@x", '"Sales: a"'),
         ("a@", "a@", 'domain "" is not valid'),
@@ -124,6 +138,59 @@ def test_names_every_malformed_item_of_every_line():
 def test_several_lines_and_addresses_become_one_list():
     known = Address("B", "b", "y")
     assert parse_lines(["a@x; c@z", known]) == (Address("", "a", "x"), Address("", "c", "z"), known)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("john@x", Address("", "john", "x")),
+        (" <john@x>;\n", Address("", "john", "x")),
+        ("Doe, John <john@x>", Address("Doe, John", "john", "x")),
+        ("\ufeffDoe, John (IT)\t<john@x> ;\r\n", Address("Doe, John (IT)", "john", "x")),
+        ("Doe; John <john@x> (comment)", Address("Doe; John", "john", "x")),
+        ("[Extern] Müller, Jörg <joerg@x>", Address("[Extern] Müller, Jörg", "joerg", "x")),
+        ("\u2764\ufe0f, \u2764\ufe0f\r\n<john@x>", Address("\u2764\ufe0f, \u2764\ufe0f", "john", "x")),
+        (r"CORP\Doe, John <john@x>", Address(r"CORP\Doe, John", "john", "x")),
+        ('"Doe, John" <john@x>', Address("Doe, John", "john", "x")),
+        ("; , John <john@x>", Address("John", "john", "x")),
+        (", <john@x>", Address("", "john", "x")),
+    ],
+)
+def test_a_line_that_names_one_sender_is_not_split(line, expected):
+    """Active Directory has names of the form ``Doe, John``, and System.Net.Mail reads them so, too."""
+    assert parse_sender(line) == expected
+    assert parse_sender(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("", "No sender is specified."),
+        (" ; \n", "No sender is specified."),
+        ("a@x, John <b@x>", "2 senders are specified; a message has one."),
+        ("Doe, John <a@x>, <b@x>", "2 senders are specified; a message has one."),
+        ("Doe, John <a@x>, Eve", "double quotes"),
+        ("Doe, John <a@x> Eve", "There is text after the >"),
+        ("Doe, John <a@x", "The < is not closed"),
+        ("Doe,\nJohn <a@x>", "control character U+000A"),
+        ('Doe, "John <a@x>', 'The " is not closed'),
+        ("a@, John <b@x>", 'domain "" is not valid'),
+    ],
+)
+def test_a_sender_is_exactly_one_valid_address(line, problem):
+    with pytest.raises(InvalidAddress) as caught:
+        parse_sender(line)
+    assert problem in str(caught.value)
+
+
+names = st.text(st.sampled_from("Do,;. ()[]\\'é") | st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=40)
+
+
+@given(names.filter(lambda name: not {*name} & {*'"<>@'}), addresses)
+def test_every_name_without_quotes_is_the_name_of_a_sender(name, address):
+    read = parse_sender(f"{name} <{address.addr_spec}>")
+    assert read.addr_spec == address.addr_spec
+    assert read == parse_sender(str(read))
 
 
 @pytest.mark.parametrize("nothing", [None, "", [], [""], ["", " ; "], "\ufeff", "\u200b;\u00a0, \r\n"])
@@ -222,10 +289,17 @@ def test_a_written_address_is_parsed_as_the_same(known, separator):
 
 @given(addresses, controls, st.data())
 def test_a_control_character_is_rejected_in_any_place_inside_an_address(address, control, data):
-    line = str(address)
-    place = data.draw(st.integers(1, len(line) - 1))
-    with pytest.raises(InvalidAddress, match=f"U\\+{ord(control):04X}"):
-        parse_line(line[:place] + control + line[place:])
+    """In its name, and in the address itself."""
+    name, spec = phrase(address.display_name), address.addr_spec
+    place = data.draw(st.integers(1, len(spec) - 1))
+    lines = [f"{name} <{spec[:place]}{control}{spec[place:]}>"]
+    if len(name) > 1:
+        place = data.draw(st.integers(1, len(name) - 1))
+        lines.append(f"{name[:place]}{control}{name[place:]} <{spec}>")
+    for line in lines:
+        for parse in (parse_line, parse_sender):
+            with pytest.raises(InvalidAddress, match=f"U\\+{ord(control):04X}"):
+                parse(line)
 
 
 margins = st.text(white_space | invisible, max_size=5)
@@ -237,10 +311,10 @@ def test_white_space_and_invisible_characters_around_addresses_are_removed(items
     assert parse_line(line) == tuple(address for _, address, _ in items)
 
 
-@given(addresses, st.text(invisible, max_size=5), st.text(invisible, max_size=5))
-def test_invisible_characters_are_also_removed_in_angle_brackets(address, before, after):
-    (read,) = parse_line(f"Ann <{before}{address.addr_spec}{after}>")
-    assert read.addr_spec == address.addr_spec
+@given(addresses, margins, margins, st.text(white_space, max_size=5))
+def test_white_space_and_invisible_characters_are_also_removed_at_angle_brackets(address, before, after, space):
+    (read,) = parse_line(f"Ann{space}<{before}{address.addr_spec}{after}>{before}")
+    assert read == Address("Ann", address.local_part, address.domain)
 
 
 @given(addresses, invisible, st.data())

@@ -63,6 +63,19 @@ def test_a_message_has_one_sender():
     assert problems_with(from_email="a@x; b@x") == ("from_email: 2 senders are specified; a message has one.",)
 
 
+def test_a_sender_may_have_a_name_with_a_comma_without_quotes():
+    made = message(from_email="Doe, John <john@corp.example>")
+    assert (made.from_email, made.sender) == (Address("Doe, John", "john", "corp.example"), "john@corp.example")
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [("Sales\n", "Sales"), ("Sales\r\n\r\n", "Sales"), ("North\tSales\t\n", "North Sales "), ("\n", "")],
+)
+def test_a_subject_loses_line_ends_at_its_end_and_its_tabs_become_blanks(subject, expected):
+    assert message(subject=subject).subject == expected
+
+
 def test_all_problems_are_reported_together_each_with_its_field():
     problems = problems_with(
         from_email="a",
@@ -88,14 +101,14 @@ def test_all_problems_are_reported_together_each_with_its_field():
 @pytest.mark.parametrize(
     "fields",
     [
-        lambda text: {"from_email": f"Ann {text} <a@x>"},
+        lambda text: {"from_email": f"Ann {text}. <a@x>"},
         lambda text: {"from_email": f"a{text}@x"},
         lambda text: {"to": f'"{text}"@x'},
         lambda text: {"to": ["a@x", f"a@x{text}y"]},
         lambda text: {"cc": f'"{text}" <a@x>'},
         lambda text: {"bcc": f"a@[{text}]"},
         lambda text: {"reply_to": f"a@x {text}y"},
-        lambda text: {"subject": text},
+        lambda text: {"subject": f"{text}.".replace("\t", "\n")},
         lambda text: {"headers": {"X-Own": text}},
         lambda text: {"headers": {f"X-{text}": "a"}},
         lambda text: {"message_id": f"<a{text}@x>"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -198,6 +199,36 @@ def test_no_exception_stops_a_template_that_names_it(smtp_cm_server):
     (received,) = smtp_cm_server.outbox
     assert received.message["Subject"] == received.message["X-Error"] == "No rows\ufffd at all"
     assert texts(received) == ("No rows\ufffd\n\tat all\n",) * 2
+
+
+def test_no_character_in_a_file_stops_it(smtp_cm_server, tmp_path):
+    file = tmp_path / "error.log"
+    file.write_bytes(b"\x1b[31mNo\0 rows\x1b[0m\n\tat all\n")
+
+    SendMailNotifier(to="ops@corp.test", message_source_type="FileConnection", message_source=str(file))({})
+
+    assert smtp_cm_server.outbox[0].message.get_content() == "No rows\n\tat all\n"
+
+
+def test_no_character_in_a_variable_stops_it(smtp_cm_server, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_LAST_ERROR", "\x1b[31mNo rows\x9b0m\x07")
+
+    SendMailNotifier(to="ops@corp.test", message_source_type="Variable", message_source="last_error")({})
+
+    assert smtp_cm_server.outbox[0].message.get_content() == "No rows\n"
+
+
+@pytest.mark.parametrize("name", [*inspect.signature(SendMailNotifier.__init__).parameters][1:-1])
+def test_none_is_the_default_of_every_argument(smtp_cm_server, name):
+    given = {"to": "ops@corp.test", "cc": "dba@corp.test", "subject": "Failed", "message_source": "No rows"}
+    given.pop(name, None)
+    for fields in (given, given | {name: None}):
+        SendMailNotifier(**fields)(task_context())
+
+    missing, none = smtp_cm_server.outbox
+    assert none.recipients == missing.recipients
+    assert none.message["Subject"] == missing.message["Subject"]
+    assert none.message["X-Priority"] == missing.message["X-Priority"]
 
 
 @pytest.mark.parametrize("question", ["Release\0 it?\n", "Release\t\x1b[1mit?", "Release it?"])

@@ -316,6 +316,66 @@ def test_values_of_native_templates_become_text_again(server):
     assert received.message.get_content() == "12.5\n"
 
 
+def test_line_ends_and_tabs_in_a_subject_become_blanks(server):
+    """Subjects come from SQL, files and other templates."""
+    run(subject="\r\nSales of\r\n the north\t\tand\nthe south\t\r\n")
+
+    assert server.outbox[0].message["Subject"] == "Sales of the north and the south"
+
+
+def test_dots_that_need_quotes_get_them(server):
+    """Old mailboxes of phone companies have them, and System.Net.Mail sends them."""
+    result = run(to="bob..b@corp.test; Carol <carol.@corp.test>")
+
+    assert result["accepted"] == ['"bob..b"@corp.test', '"carol."@corp.test']
+    (received,) = server.outbox
+    assert b'\r\nTo: "bob..b"@corp.test, Carol <"carol."@corp.test>\r\n' in received.content
+
+
+def test_sender_may_have_a_name_with_a_comma_without_quotes(server):
+    """Active Directory's form of names; System.Net.Mail reads it so, too."""
+    context = {"ti": FakeTaskInstance()}
+    SendMailOperator(task_id="send", to="bob@corp.test", from_email="Doe, John <john@mail.test>").execute(context)
+
+    (received,) = server.outbox
+    assert received.sender == "john@mail.test"
+    assert received.message["From"] == '"Doe, John" <john@mail.test>'
+    assert received.message["Message-ID"].endswith("@mail.test>")
+
+
+OPTIONAL = [
+    name
+    for name, parameter in inspect.signature(SendMailOperator.__init__).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_none_is_the_default_of_every_argument(server, name):
+    """A mapped task gets None from a row of SQL (expand_kwargs)."""
+    given = {"to": "bob@corp.test", "cc": "carol@corp.test", "subject": "Hello", "message_source": "Text"}
+    given.pop(name, None)
+    for fields in (given, given | {name: None}):
+        SendMailOperator(task_id="send", **fields).execute({})
+
+    missing, none = (
+        [received.sender, received.recipients, received.message["X-Priority"], received.message.get_content()]
+        for received in server.outbox
+    )
+    assert none == missing
+    task = SendMailOperator(task_id="send", **{name: None})
+    assert (task.durable, task.on_uncertain, bool(task.all_or_nothing)) == (True, "fail", False)
+
+
+@pytest.mark.parametrize("name", ["smtp_conn_id", "subject", "priority", "message_source_type", "message_source"])
+def test_none_of_a_native_template_is_the_default_of_a_field(server, name):
+    task = SendMailOperator(task_id="send", **{"to": "bob@corp.test", name: "{{ params.none }}"})
+    setattr(task, name, None)
+    task.execute({})
+
+    assert server.outbox[0].recipients == ("bob@corp.test",)
+
+
 def test_line_that_only_looks_like_the_text_of_a_list_is_a_line(server):
     run(to='["IT"] Desk <desk@corp.test>; bob@[192.0.2.1]')
 
@@ -380,18 +440,25 @@ def test_task_that_is_not_disabled_sends(server, disable):
     assert len(server.outbox) == 1
 
 
-@pytest.mark.parametrize("disable", ["", None, "yes", 1, 0, [], "{{ params.x }}"])
+@pytest.mark.parametrize("disable", ["", "yes", 1, 0, [], "{{ params.x }}"])
 def test_value_that_is_neither_true_nor_false_is_an_error(server, refusal, disable):
-    shown = "" if disable is None else disable
+    assert refusal(disable=disable) == f'disable: "{disable}" is neither True nor False. Nothing was sent.'
+    assert server.outbox == []
 
-    assert refusal(disable=disable) == f'disable: "{shown}" is neither True nor False. Nothing was sent.'
+
+def test_template_of_disable_that_results_in_none_is_an_error(server):
+    """It is not clear whether the task is meant to be disabled."""
+    task = SendMailOperator(task_id="send", to="bob@corp.test", disable="{{ params.off }}")
+    task.disable = None  # as a native template is rendered
+    with pytest.raises(AirflowFailException, match="neither True nor False"):
+        task.execute({})
     assert server.outbox == []
 
 
 # --- errors before connecting
 
 
-@pytest.mark.parametrize("subject", ["", None])
+@pytest.mark.parametrize("subject", ["", None, "\r\n"])
 def test_empty_subject_is_a_warning_with_the_text_of_ssis(server, caplog, subject):
     run(subject=subject)
 
@@ -531,13 +598,13 @@ class TestInvalidMessages:
 
         assert 'message_source: The Variable "nowhere" does not exist.' in refusal(**fields)
 
-    @pytest.mark.parametrize("kind", ["Direct Input", "", None, "{{ params.kind }}"])
+    @pytest.mark.parametrize("kind", ["Direct Input", "", "{{ params.kind }}"])
     def test_unknown_type_of_source(self, refusal, kind):
         shown = f'message_source_type: "{kind}" is none of DirectInput, FileConnection, Variable.'
 
         assert refusal(message_source_type=kind) == shown
 
-    @pytest.mark.parametrize("priority", ["Urgent", 2, "", None, [1]])
+    @pytest.mark.parametrize("priority", ["Urgent", 2, "", [1]])
     def test_unknown_priority(self, refusal, priority):
         assert refusal(priority=priority) == f'priority: "{priority}" is none of High, Normal, Low, 1, 3 and 5.'
 
@@ -551,7 +618,6 @@ class TestInvalidMessages:
     @pytest.mark.parametrize(
         "write",
         [
-            lambda text: {"subject": text},
             lambda text: {"headers": {"X-A": text}},
             lambda text: {"headers": {f"X-{text}": "a"}},
             lambda text: {"priority": text},
@@ -562,7 +628,7 @@ class TestInvalidMessages:
             lambda text: {"attachments": [Path("/etc/hostname"), text]},
             lambda text: {"smtp_conn_id": text},
         ],
-        ids=["subject", "value", "name", "priority", "kind", "file", "variable", "attachments", "attachment", "id"],
+        ids=["value", "name", "priority", "kind", "file", "variable", "attachments", "attachment", "id"],
     )
     def test_line_end_in_another_field(self, refusal, write, end):
         problem = refusal(**write(f"a{end}Bcc: eve@evil.test"))
@@ -587,7 +653,7 @@ class TestInvalidMessages:
             from_email="nobody",
             to="bob",
             cc="carol",
-            subject="a\nb",
+            subject="a\0b",
             priority="Urgent",
             message_source_type="Variable",
             message_source="nowhere",
@@ -605,6 +671,12 @@ class TestInvalidMessages:
             "subject",
             "to",
         ]
+
+
+@pytest.mark.parametrize("character", ["\0", "\x0b", "\x1b", "\x85", "\u2028", "\ud800"], ids=ascii)
+def test_other_control_characters_in_a_subject_are_an_error(server, refusal, character):
+    assert f"holds the control character U+{ord(character):04X}" in refusal(subject=f"a{character}b\n")
+    assert server.outbox == []
 
 
 def test_text_that_cannot_be_in_a_mail_is_an_error(server, refusal, tmp_path):
@@ -626,7 +698,7 @@ class TestInvalidConnections:
         )
 
     def test_not_named(self, refusal):
-        assert 'The specified connection "" does not exist.' in refusal(smtp_conn_id=None, from_email="a@x.test")
+        assert 'The specified connection "" does not exist.' in refusal(smtp_conn_id="", from_email="a@x.test")
 
     def test_of_another_type(self, refusal, define):
         define(connection(conn_type="smtp", host="mail"))
@@ -650,7 +722,7 @@ class TestInvalidConnections:
         """Those of the connection and of the message, but not a missing sender: the connection may have one."""
         define(connection(timeout=-1, password=ALICE.password))
 
-        problems = refusal(to="bob", subject="a\nb").splitlines()
+        problems = refusal(to="bob", subject="a\0b").splitlines()
         assert [problem.split(":")[0] for problem in problems] == [*["smtp_conn_id"] * 3, "to", "subject"]
         assert ALICE.password not in "".join(problems)
 
@@ -700,7 +772,7 @@ def test_unreachable_server_is_left_to_airflows_retries(define):
 
 def test_silent_server_is_left_to_airflows_retries(define):
     with scripted_peer([wait_for_close()]) as peer:
-        define(anonymous(peer.port, timeout=0.2))
+        define(anonymous(peer.port, timeout=1))
         with pytest.raises(TimedOut):
             run()
 
@@ -715,7 +787,7 @@ def test_connection_lost_before_the_end_is_left_to_airflows_retries(define):
 @pytest.mark.parametrize("end", [[], [wait_for_close()]], ids=["connection lost", "silence"])
 def test_uncertain_message_is_not_sent_again(define, end):
     with scripted_peer([*BEFORE_REFUSAL["content"], *end]) as peer:
-        define(anonymous(peer.port, timeout=0.3))
+        define(anonymous(peer.port, timeout=1))
         with fails_permanently(match="delivery is uncertain"):
             run()
 

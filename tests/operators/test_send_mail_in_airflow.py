@@ -33,6 +33,16 @@ def test_mapped_tasks_send_a_message_each(dags, server, dag):
     assert {tuple(result["accepted"]): result["message_id"] for result in results} == sent
 
 
+def test_empty_column_of_a_row_is_the_default_of_an_argument(dags, server):
+    run = dags["mapped_over_rows"].test()
+
+    assert run.state == "success"
+    assert {received.message["Subject"]: received.message["X-Priority"] for received in server.outbox} == {
+        "Full": "1",
+        "Empty": None,
+    }
+
+
 LABELS = [
     "To Bob <bob@corp.test>: Invoice 42",
     "To bob@corp.test; carol@corp.test: 2026",

@@ -110,6 +110,19 @@ def test_a_non_ascii_mailbox_is_reached_with_smtputf8(postfix, connect):
     assert postfix.wait_for_message(message.message_id, "bøb").get_content() == "ø\n"
 
 
+@pytest.mark.parametrize("local_part", ["bob+a..b", "bob+a."])
+def test_a_mailbox_with_dots_that_need_quotes_is_reached(postfix, connect, local_part):
+    """The grammar of RFC 5321 wants quotes around them, in commands and headers."""
+    message = MailMessage(from_email="Doe, Alice <alice@corp.test>", to=f"Bob <{local_part}@corp.test>", text="Hi")
+    with connect() as client:
+        result = client.send(message)
+    assert result.accepted == (f'"{local_part}"@corp.test',)
+    arrived = postfix.wait_for_bytes(message.message_id).decode()
+    assert f'\nX-Original-To: "{local_part}"@corp.test\n' in arrived
+    assert f'\nTo: Bob <"{local_part}"@corp.test>\n' in arrived
+    assert '\nFrom: "Doe, Alice" <alice@corp.test>\n' in arrived
+
+
 def test_a_non_ascii_mailbox_is_an_error_without_smtputf8(connect):
     message = MailMessage(from_email="alice@corp.test", to="bøb@corp.test", subject="s", text="t")
     with connect("no_smtputf8") as client:

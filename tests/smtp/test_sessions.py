@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.client import PROBE_AFTER, _host_name, ehlo_name
+from airflow_smtp_cm.smtp.client import PROBE_AFTER
+from airflow_smtp_cm.smtp.ehlo_name import _host_name, ehlo_name
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Refused, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Timeouts, TlsMode
 from tests.servers.processes import LOOPBACK
@@ -189,10 +190,25 @@ def test_an_interruption_ends_the_session_without_another_command(open_client, i
         ("my_worker.corp.test", None, "10.0.0.1", "[10.0.0.1]"),
         ("w\N{LATIN SMALL LETTER O WITH DIAERESIS}rker.corp.test", None, "10.0.0.1", "[10.0.0.1]"),
         ("worker..test", None, "10.0.0.1", "[10.0.0.1]"),
+        ("-worker.corp.test", None, "10.0.0.1", "[10.0.0.1]"),
+        (f"{'w' * 64}.test", None, "10.0.0.1", "[10.0.0.1]"),
+        ("w." * 128 + "test", None, "10.0.0.1", "[10.0.0.1]"),
+        ("10.20.30.40", None, "10.0.0.1", "[10.20.30.40]"),
+        ("2001:db8::40", "2001:db8::40", "10.0.0.1", "[IPv6:2001:db8::40]"),
+        ("10.20.30", None, "10.0.0.1", "[10.0.0.1]"),
+        ("127.0.1.1", None, "10.0.0.1", "[10.0.0.1]"),
+        ("0.0.0.0", None, "10.0.0.1", "[10.0.0.1]"),
+        ("localhost.localdomain", None, "10.0.0.1", "[10.0.0.1]"),
+        ("localhost", "localhost6.localdomain6", "2001:db8::1", "[IPv6:2001:db8::1]"),
+        ("worker", "worker.LocalDomain", "10.0.0.1", "[10.0.0.1]"),
+        ("worker.localhost", None, "10.0.0.1", "[10.0.0.1]"),
+        ("localhost", "localhost", "10.0.0.1", "[10.0.0.1]"),
+        ("worker1.localdomain.test", None, "10.0.0.1", "worker1.localdomain.test"),
+        ("4.corp.test", None, "10.0.0.1", "4.corp.test"),
         ("worker.test\r\nRSET", None, "10.0.0.1", "[10.0.0.1]"),
     ],
 )
-def test_the_name_for_ehlo_is_the_machines_full_name_or_its_address(
+def test_the_name_for_ehlo_is_the_machines_full_name_or_an_address(
     monkeypatch, host_name, full_name, address, expected
 ):
     """The DNS, which may be slow, is asked only if the machine's own name is not fully qualified."""

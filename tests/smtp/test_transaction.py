@@ -140,6 +140,15 @@ def test_after_354_without_an_accepted_recipient_a_lone_dot_is_sent(driver, send
     assert not send.session.wire.closed
 
 
+@pytest.mark.parametrize("code", [450, 451, 499, 501, 503, 530, 535, 550, 551, 553, 554, 571])
+def test_a_refused_recipient_does_not_keep_the_message_from_the_others(send, code):
+    """Whatever the code is: in SSIS, nobody gets the message with 451, 501, 530, 554 and others."""
+    with pytest.raises(RecipientsRefused) as raised:
+        send(DATA, f"250 a\n250 b\n{code} no\n354 go", "250 queued", note=Note(recipients=TWO))
+    assert raised.value.result.accepted == TWO[:1]
+    assert [refusal.reply.code for refusal in raised.value.result.refused] == [code]
+
+
 @pytest.mark.parametrize("answer", ["250 ok", "421 bye", "what", END, SILENCE, Breaks(), Breaks("421 bye")])
 def test_the_refusal_is_the_error_whatever_the_reply_to_the_lone_dot(send, answer):
     with pytest.raises(RecipientsRefused, match="The message was not delivered to anybody"):

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.model import ConnectionManager, Parameter
+from airflow_smtp_cm.ssis.writing.findings import Status
 from tests.ssis.building import SMTP, Converted, mail, package, variable
 from tests.ssis.golden import GOLDEN
 
@@ -190,6 +191,17 @@ def test_an_invalid_setting_does_not_affect_the_others(string, problem):
         "extra": {"enable_ssl": True},
     }
     assert any(f"Not in the connection: {problem}" in line for line in converted.findings())
+
+
+def test_a_timeout_of_less_than_a_second_is_kept_and_reported():
+    """It has no effect in SSIS, and none here."""
+    string = STRING.format("a.example", "False", "True") + "Timeout=22;"
+    converted = Converted(package(mail(), managers=(manager(string=string),)))
+
+    assert converted.connections["mail"]["extra"] == {"enable_ssl": True, "timeout": 0.022}
+    assert any(
+        "Its Timeout is less than a second and has no effect" in line for line in converted.findings(Status.SKIPPED)
+    )
 
 
 def test_managers_of_other_vendors_are_reported_and_not_converted():

@@ -84,6 +84,13 @@ def test_a_line_that_is_too_long_is_cut_with_a_mark(character):
     assert fit_line("subject", line) == line
 
 
+def test_a_text_that_is_too_long_for_most_servers_is_cut_with_a_mark():
+    text = fit_text("html_content", "ü" * 1_500_000)
+    assert len(text.encode()) <= 2 * 1024 * 1024
+    assert text.endswith("ü…")
+    assert fit_text("html_content", text) == text
+
+
 @given(anything)
 def test_every_line_and_text_can_be_sent(text):
     line, body = fit_line("subject", text), fit_text("text", text)

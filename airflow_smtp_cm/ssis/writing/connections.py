@@ -101,6 +101,13 @@ def _report_incomplete(
     except SettingsError as error:
         for problem in error.problems:
             findings.manual(About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}")
+    if ours.timeout != ours.longest_wait:
+        findings.skipped(
+            About.CONNECTION,
+            manager.ref_id,
+            f"Its Timeout is less than a second and has no effect, as in SSIS, which ignores a timeout that ends "
+            f"before there is a connection. The default timeouts apply to the connection {conn_id}.",
+        )
     if ours.use_windows_authentication:
         findings.manual(
             About.CONNECTION,

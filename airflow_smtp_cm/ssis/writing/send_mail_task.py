@@ -108,7 +108,7 @@ class _Reading:
         self._translator = Translator(scope, task.ref_id, findings)
         self._connection()
         for argument, (name, attribute) in _ADDRESS_LINES.items():
-            # System.Net.Mail ignores CR LF around an address, like other white space; SendMailOperator rejects it.
+            # White space around an address has no meaning, and would only make the source harder to read.
             self._text(argument, name, getattr(self._stored, attribute).strip())
         self._text("subject", "Subject", self._stored.subject)
         self._priority()
