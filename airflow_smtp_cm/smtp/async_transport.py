@@ -217,7 +217,7 @@ class AsyncTransport:
                 server_hostname=self._settings.peer_name,
             )
         except ssl.SSLError as error:
-            raise handshake_error(error, self._settings, None) from error
+            raise handshake_error(error, self._settings) from error
         if transport is None:
             raise ConnectionResetError("the server closed the connection")
         connection.transport = transport

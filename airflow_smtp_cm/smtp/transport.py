@@ -12,7 +12,7 @@ from airflow_smtp_cm.smtp.connecting import connect
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
-from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, tls_session
+from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -128,12 +128,10 @@ class SocketTransport:
             sock.do_handshake()
         except TimeoutError:
             raise self.deadlines.timed_out(Phase.TLS) from None
-        except ssl.SSLCertVerificationError as error:
-            raise handshake_error(error, settings, presented_certificate(sock)) from error
         except TLS_ENDED as error:
             raise self.deadlines.connection_lost(Phase.TLS, error) from error
         except ssl.SSLError as error:
-            raise handshake_error(error, settings, None) from error
+            raise handshake_error(error, settings) from error
         except OSError as error:
             raise self.deadlines.connection_lost(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
