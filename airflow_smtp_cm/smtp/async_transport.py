@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_smtp_cm.smtp.connecting import connect
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
-from airflow_smtp_cm.smtp.timeouts import Deadlines
+from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
 from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once, check_names
 
@@ -163,8 +163,9 @@ class AsyncTransport:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
+        transport = self._connection.transport
         with suppress(AttributeError):  # before Python 3.11.3, a second close of TLS fails
-            self._connection.transport.abort()
+            transport.abort()
 
     @property
     def local_address(self) -> str:
@@ -188,10 +189,8 @@ class AsyncTransport:
                 return None  # a timeout would double the cost of a write
             async with asyncio.timeout(left):
                 return await self._wait_for(effect)
-        except TimeoutError:
-            raise self.deadlines.timed_out(phase) from None
         except OSError as error:
-            raise self.deadlines.connection_lost(phase, error) from error
+            raise self.deadlines.network_error(phase, error) from error
 
     async def _wait_for(self, effect: Write | Read | StartTls) -> Any:
         if isinstance(effect, Write):
@@ -216,6 +215,8 @@ class AsyncTransport:
                 context_for(self._settings.tls),
                 server_hostname=self._settings.peer_name,
             )
+        except TLS_ENDED:
+            raise
         except ssl.SSLError as error:
             raise handshake_error(error, self._settings) from error
         if transport is None:

@@ -10,6 +10,7 @@ from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, Phase, Timed
 from airflow_smtp_cm.smtp.settings import TlsMode
 
 if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.errors import SmtpError
     from airflow_smtp_cm.smtp.settings import Settings
 
 # The errors of ssl that mean that the server has closed the connection.
@@ -67,8 +68,10 @@ class Deadlines:
         )
         return TimedOut(f"{self.peer} did not answer in time ({phase}). {advice}", phase=phase)
 
-    def connection_lost(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
-        """Return the error for a connection that was lost."""
+    def network_error(self, phase: Phase, error: OSError) -> SmtpError:
+        """Return the error for a connection that was lost, or for a wait that lasted too long."""
+        if isinstance(error, TimeoutError) and error.errno is None:  # with ETIMEDOUT, the kernel has given up
+            return self.timed_out(phase)
         if isinstance(error, ssl.SSLError) and not isinstance(error, TLS_ENDED):
             reason = error.reason or error
             return TlsError(f"The TLS session with {self.peer} failed ({phase}): {reason}.", phase=phase)

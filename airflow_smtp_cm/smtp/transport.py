@@ -126,14 +126,12 @@ class SocketTransport:
             )
             sock.settimeout(self.deadlines.new_wait(Phase.TLS))
             sock.do_handshake()
-        except TimeoutError:
-            raise self.deadlines.timed_out(Phase.TLS) from None
         except TLS_ENDED as error:
-            raise self.deadlines.connection_lost(Phase.TLS, error) from error
+            raise self.deadlines.network_error(Phase.TLS, error) from error
         except ssl.SSLError as error:
             raise handshake_error(error, settings) from error
         except OSError as error:
-            raise self.deadlines.connection_lost(Phase.TLS, error) from error
+            raise self.deadlines.network_error(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
         return tls_session(sock)
 
@@ -141,13 +139,13 @@ class SocketTransport:
         if not effect.continued:
             self.deadlines.start_wait(effect.phase)
         if not self._unread and not self._eof:
-            while not self._receive(effect.phase):
+            while events := self._receive(effect.phase):
                 acknowledge_at_once(self._sock)
-                self._wait(select.POLLIN, effect.phase)
+                self._wait(events, effect.phase)
         return self._take_unread()
 
     def _poll(self, phase: Phase) -> bytes | None:
-        return self._take_unread() if self._unread or self._eof or self._receive(phase) else None
+        return self._take_unread() if self._unread or self._eof or not self._receive(phase) else None
 
     def _take_unread(self) -> bytes:
         data = bytes(self._unread)
@@ -164,23 +162,29 @@ class SocketTransport:
             try:
                 rest = rest[self._sock.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
-                self._wait(select.POLLIN | select.POLLOUT, phase)
                 # A server whose replies are not read stops reading, so they are read during the write.
-                self._receive(phase)
+                if events := self._receive(phase):
+                    self._wait(events | select.POLLOUT, phase)
             except ssl.SSLWantReadError:
-                self._wait(select.POLLIN, phase)
-                self._receive(phase)
+                if events := self._receive(phase):
+                    self._wait(events, phase)
             except OSError as error:
-                raise self.deadlines.connection_lost(phase, error) from error
+                raise self.deadlines.network_error(phase, error) from error
 
-    def _receive(self, phase: Phase) -> bool:
-        """Receive data without waiting; return whether data or the end of the connection arrived."""
+    def _receive(self, phase: Phase) -> int:
+        """Receive data without waiting.
+
+        Returns:
+            0 if data or the end of the connection arrived, else the events to wait for.
+        """
         try:
             data = self._sock.recv(_RECEIVE)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return select.POLLIN
+        except ssl.SSLWantWriteError:  # TLS must first answer the server's key update (RFC 8446, section 4.6.3)
+            return select.POLLOUT
         except OSError as error:
-            raise self.deadlines.connection_lost(phase, error) from error
+            raise self.deadlines.network_error(phase, error) from error
         if not data:
             self._eof = True
         self._unread += data
@@ -189,7 +193,7 @@ class SocketTransport:
                 f"{self.deadlines.peer} sent more than {MAX_UNREAD // 2**20} MiB without reading our commands.",
                 phase=phase,
             )
-        return True
+        return 0
 
     def _wait(self, events: int, phase: Phase) -> None:
         self._poller.register(self._sock, events)
