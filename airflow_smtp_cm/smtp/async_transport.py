@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from contextlib import closing, suppress
@@ -60,7 +61,7 @@ class _Connection(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """Wait for data; ``b""`` is the end of the connection."""
-        while (data := self.poll()) is None:
+        while (data := self._take_unread()) is None:
             # asyncio's TLS forgets its socket a moment before it reports that the connection is lost.
             if (sock := self.transport.get_extra_info("socket")) is not None:
                 acknowledge_at_once(sock)
@@ -68,8 +69,20 @@ class _Connection(asyncio.Protocol):
             await self._readable.wait()
         return data
 
-    def poll(self) -> bytes | None:
-        """Return what ``read`` returns, or None if it would wait."""
+    async def poll(self) -> bytes | None:
+        """Return what ``read`` returns, or None if no data has arrived, also none that asyncio has not read yet."""
+        while not self.unread and not self.ended and self._has_input():  # noqa: ASYNC110 - no event announces it
+            await asyncio.sleep(0)  # the event loop reads it
+        return self._take_unread()
+
+    def _has_input(self) -> bool:
+        if self.transport.is_closing():  # soon it is reported that the connection is lost
+            return True
+        poller = select.poll()
+        poller.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poller.poll(0))
+
+    def _take_unread(self) -> bytes | None:
         if not self.unread and not self.ended:
             return None
         data = bytes(self.unread)
@@ -181,7 +194,7 @@ class AsyncTransport:
         phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
         try:
             if isinstance(effect, Poll):
-                return self._connection.poll()
+                return await self._connection.poll()
             if not (isinstance(effect, Read) and effect.continued):
                 self.deadlines.start_wait(phase)
             left = self.deadlines.remaining(phase)

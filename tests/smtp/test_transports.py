@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.async_transport import AsyncTransport
 from airflow_smtp_cm.smtp.client import SmtpClient
-from airflow_smtp_cm.smtp.errors import Disconnected, Phase, TimedOut
+from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Tls, TlsMode
 from airflow_smtp_cm.smtp.transport import SocketTransport
 from tests.patience import PATIENT, ImpatientIn
 from tests.servers.people import MAIL_HOST
-from tests.servers.processes import LOOPBACK
-from tests.servers.scripted import expect, say, scripted_peer, wait_for_close
-
-if TYPE_CHECKING:
-    from tests.smtp.outgoing import Note
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS
+from tests.servers.scripted import Step, expect, say, scripted_peer, start_tls, wait_for_close
+from tests.smtp.outgoing import Note, RawContent
 
 
 def send(settings: Settings, *notes: Note, trace=None) -> None:
@@ -61,6 +59,68 @@ def settings_for(certificates):
         )
 
     return settings
+
+
+# --- before the first byte of the content
+
+
+class Unsent(Note):
+    """A message whose content must not be asked for."""
+
+    def content(self, **_):
+        return Unread(b"x" * 1_000_000)
+
+
+class Unread(RawContent):
+    def chunks(self):
+        raise AssertionError("the content is sent")
+
+
+def half_close() -> Step:
+    return Step("half_close", lambda connection: connection.socket.shutdown(socket.SHUT_WR))
+
+
+@pytest.fixture
+def descriptors(monkeypatch) -> list[int]:
+    """The file descriptors of the client's connections."""
+    descriptors = []
+    connect = socket.socket.connect
+
+    def recorded(sock, address):
+        descriptors.append(sock.fileno())
+        connect(sock, address)
+
+    monkeypatch.setattr(socket.socket, "connect", recorded)
+    return descriptors
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize(
+    ("news", "expected"),
+    [(half_close(), Disconnected), (say("451 4.3.0 full"), ProtocolError)],
+    ids=["half-close", "reply"],
+)
+def test_what_arrives_after_354_is_noticed_before_the_content_is_sent(
+    certificates, settings_for, transmit, descriptors, news, expected, tls
+):
+    """Asyncio has not read it yet: the event loop had no turn since."""
+    sent = threading.Event()
+    opening = [say("220 hi"), expect("EHLO"), say("250-hi", "250 PIPELINING")]
+    envelope = [expect("MAIL"), expect("RCPT"), expect("DATA"), say("250 a", "250 b", "354 go")]
+    script = [*opening, *envelope, news, Step("sent", lambda _: sent.set()), wait_for_close()]
+
+    def wait_for_the_news(event) -> None:
+        if event.text.startswith("354"):
+            assert sent.wait(PATIENCE_SECONDS)
+            assert select.select([descriptors[0]], [], [], PATIENCE_SECONDS)[0]
+
+    with (
+        scripted_peer([start_tls(certificates.server)] * tls + script) as peer,
+        pytest.raises(expected) as raised,
+    ):
+        transmit(settings_for(peer, tls=tls), Unsent(), trace=wait_for_the_news)
+    assert raised.value.phase is Phase.DATA
+    assert tls or peer.received.endswith(b"DATA\r\n")
 
 
 # --- the kernel's errors
