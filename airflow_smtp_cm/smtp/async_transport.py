@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_smtp_cm.smtp.connecting import connect
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
+from airflow_smtp_cm.smtp.host_names import ascii_name, peer_name
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
-from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once, check_names
+from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -120,25 +121,29 @@ class AsyncTransport:
 
     Args:
         settings: the server, TLS and the timeouts.
+
+    Raises:
+        SettingsError: the server's name in its certificate is not valid.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._peer_name = peer_name(settings)
         self.deadlines = Deadlines(settings)
 
     async def connect(self) -> None:
         """Connect.
 
         Raises:
-            SettingsError: a server name in the settings is not valid.
+            SettingsError: the host is not valid.
             ConnectError: the connection could not be made.
         """
         settings = self._settings
-        check_names(settings)
+        host = ascii_name(settings.host)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.deadlines.new_wait(Phase.CONNECT)):
-                found = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+                found = await loop.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)
         except OSError as error:  # TimeoutError is one
             raise self.deadlines.not_resolved(error) from error
         sock = await self.run(connect(found, self.deadlines))
@@ -226,7 +231,7 @@ class AsyncTransport:
                 connection.transport,
                 connection,
                 context_for(self._settings.tls),
-                server_hostname=self._settings.peer_name,
+                server_hostname=self._peer_name,
             )
         except TLS_ENDED:
             raise

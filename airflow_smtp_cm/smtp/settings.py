@@ -185,8 +185,3 @@ class Settings:
     ehlo_name: str | None = None
     pipelining: bool = True
     message_policy: MessagePolicy | None = None
-
-    @property
-    def peer_name(self) -> str:
-        """The server's name in its certificate and SPN."""
-        return self.server_name or self.host

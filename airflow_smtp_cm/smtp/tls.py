@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.smtp.effects import TlsSession
 from airflow_smtp_cm.smtp.errors import CertificateError, Phase, SettingsError, TlsError
+from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.settings import ChannelBinding
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def handshake_error(error: ssl.SSLError, settings: Settings) -> TlsError:
         )
     certificate = getattr(error, "certificate", None)
     sentences = (
-        f"The certificate of {peer} is not accepted for {settings.peer_name}: {error.verify_message.rstrip('.')}.",
+        f"The certificate of {peer} is not accepted for {peer_name(settings)}: {error.verify_message.rstrip('.')}.",
         _describe(certificate) if certificate else "",
         _CERTIFICATE_ADVICE.get(error.verify_code, _OTHER_CERTIFICATE),
     )

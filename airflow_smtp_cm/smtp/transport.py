@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.connecting import connect
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
-from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
+from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError
+from airflow_smtp_cm.smtp.host_names import ascii_name, peer_name
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
 
@@ -47,6 +48,7 @@ class SocketTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._peer_name = peer_name(settings)
         self.deadlines = Deadlines(settings)
         self._unread = bytearray()
         self._eof = False
@@ -110,9 +112,9 @@ class SocketTransport:
 
     def _connect(self) -> socket.socket:
         settings = self._settings
-        check_names(settings)
+        host = ascii_name(settings.host)
         try:
-            found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise self.deadlines.not_resolved(error) from error
         return self.run(connect(found, self.deadlines))
@@ -122,7 +124,7 @@ class SocketTransport:
         context = context_for(settings.tls)
         try:
             sock = self._sock = context.wrap_socket(
-                self._sock, server_hostname=settings.peer_name, do_handshake_on_connect=False
+                self._sock, server_hostname=self._peer_name, do_handshake_on_connect=False
             )
             sock.settimeout(self.deadlines.new_wait(Phase.TLS))
             sock.do_handshake()
@@ -219,16 +221,3 @@ def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:
     if _QUICKACK is not None:
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-
-
-def check_names(settings: Settings) -> None:
-    """Check that the server names are valid.
-
-    Raises:
-        SettingsError: a name is not valid.
-    """
-    for name in (settings.host, settings.peer_name):
-        try:
-            name.encode("idna")  # as socket and ssl do
-        except UnicodeError as error:
-            raise SettingsError(f"{name!r} is not a valid server name: {error}.") from error
