@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from contextlib import closing, suppress
@@ -12,9 +13,10 @@ from airflow_smtp_cm.smtp.background import start_call
 from airflow_smtp_cm.smtp.connecting import connect
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
-from airflow_smtp_cm.smtp.timeouts import Deadlines
+from airflow_smtp_cm.smtp.host_names import ascii_name, peer_name
+from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
-from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once, check_names
+from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -61,7 +63,7 @@ class _Connection(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """Wait for data; ``b""`` is the end of the connection."""
-        while (data := self.poll()) is None:
+        while (data := self._take_unread()) is None:
             # asyncio's TLS forgets its socket a moment before it reports that the connection is lost.
             if (sock := self.transport.get_extra_info("socket")) is not None:
                 acknowledge_at_once(sock)
@@ -69,8 +71,20 @@ class _Connection(asyncio.Protocol):
             await self._readable.wait()
         return data
 
-    def poll(self) -> bytes | None:
-        """Return what ``read`` returns, or None if it would wait."""
+    async def poll(self) -> bytes | None:
+        """Return what ``read`` returns, or None if no data has arrived, also none that asyncio has not read yet."""
+        while not self.unread and not self.ended and self._has_input():  # noqa: ASYNC110 - no event announces it
+            await asyncio.sleep(0)  # the event loop reads it
+        return self._take_unread()
+
+    def _has_input(self) -> bool:
+        if self.transport.is_closing():  # soon it is reported that the connection is lost
+            return True
+        poller = select.poll()
+        poller.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poller.poll(0))
+
+    def _take_unread(self) -> bytes | None:
         if not self.unread and not self.ended:
             return None
         data = bytes(self.unread)
@@ -108,25 +122,29 @@ class AsyncTransport:
 
     Args:
         settings: the server, TLS and the timeouts.
+
+    Raises:
+        SettingsError: the server's name in its certificate is not valid.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._peer_name = peer_name(settings)
         self.deadlines = Deadlines(settings)
 
     async def connect(self) -> None:
         """Connect.
 
         Raises:
-            SettingsError: a server name in the settings is not valid.
+            SettingsError: the host is not valid.
             ConnectError: the connection could not be made.
         """
         settings = self._settings
-        check_names(settings)
+        host = ascii_name(settings.host)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.deadlines.new_wait(Phase.CONNECT)):
-                found = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+                found = await loop.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)
         except OSError as error:  # TimeoutError is one
             raise self.deadlines.not_resolved(error) from error
         sock = await self.run(connect(found, self.deadlines))
@@ -164,8 +182,9 @@ class AsyncTransport:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
+        transport = self._connection.transport
         with suppress(AttributeError):  # before Python 3.11.3, a second close of TLS fails
-            self._connection.transport.abort()
+            transport.abort()
 
     @property
     def local_address(self) -> str:
@@ -184,7 +203,7 @@ class AsyncTransport:
             phase = Phase.TLS if isinstance(effect, StartTls) else effect.phase
         try:
             if isinstance(effect, Poll):
-                return self._connection.poll()
+                return await self._connection.poll()
             if not (isinstance(effect, Read | Call) and effect.continued):
                 self.deadlines.start_wait(phase)
             left = self.deadlines.remaining(phase)
@@ -192,10 +211,8 @@ class AsyncTransport:
                 return None  # a timeout would double the cost of a write
             async with asyncio.timeout(left):
                 return await self._wait_for(effect)
-        except TimeoutError:
-            raise self.deadlines.timed_out(phase) from None
         except OSError as error:
-            raise self.deadlines.connection_lost(phase, error) from error
+            raise self.deadlines.network_error(phase, error) from error
 
     async def _wait_for(self, effect: Write | Read | Call | StartTls) -> Any:
         if isinstance(effect, Write):
@@ -220,10 +237,12 @@ class AsyncTransport:
                 connection.transport,
                 connection,
                 context_for(self._settings.tls),
-                server_hostname=self._settings.peer_name,
+                server_hostname=self._peer_name,
             )
+        except TLS_ENDED:
+            raise
         except ssl.SSLError as error:
-            raise handshake_error(error, self._settings, None) from error
+            raise handshake_error(error, self._settings) from error
         if transport is None:
             raise ConnectionResetError("the server closed the connection")
         connection.transport = transport

@@ -20,6 +20,7 @@ from airflow_smtp_cm.smtp.errors import (
     TimedOut,
 )
 from airflow_smtp_cm.smtp.exchange import NO_KERBEROS, no_windows_authentication
+from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.reply import CONTINUE, words
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import MechanismChoice
@@ -66,7 +67,7 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
     failures: list[AuthenticationError] = []
     while remaining:
         attempt, *remaining = remaining
-        exchange = Exchange(attempt, windows, wire.settings.peer_name, binding)
+        exchange = Exchange(attempt, windows, peer_name(wire.settings), binding)
         try:
             yield from _run(wire, exchange)
         except CredentialError as error:

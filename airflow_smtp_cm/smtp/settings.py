@@ -187,8 +187,3 @@ class Settings:
     pipelining: bool = True
     chunking: bool = False
     message_policy: MessagePolicy | None = None
-
-    @property
-    def peer_name(self) -> str:
-        """The server's name in its certificate and SPN."""
-        return self.server_name or self.host

@@ -11,7 +11,7 @@ from airflow_smtp_cm.smtp.settings import TlsMode
 from airflow_smtp_cm.smtp.tls import session_error
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.errors import TlsError
+    from airflow_smtp_cm.smtp.errors import SmtpError
     from airflow_smtp_cm.smtp.settings import Settings
 
 # The errors of ssl that mean that the server has closed the connection.
@@ -69,8 +69,10 @@ class Deadlines:
         )
         return TimedOut(f"{self.peer} did not answer in time ({phase}). {advice}", phase=phase)
 
-    def connection_lost(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
-        """Return the error for a connection that was lost."""
+    def network_error(self, phase: Phase, error: OSError) -> SmtpError:
+        """Return the error for a connection that was lost, or for a wait that lasted too long."""
+        if isinstance(error, TimeoutError) and error.errno is None:  # with ETIMEDOUT, the kernel has given up
+            return self.timed_out(phase)
         if isinstance(error, ssl.SSLError) and not isinstance(error, TLS_ENDED):
             return session_error(error, self.peer, phase)
         return Disconnected(f"The connection to {self.peer} was lost ({phase}): {error}.", phase=phase)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import _ssl
 import ssl
 import sys
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.smtp.effects import TlsSession
 from airflow_smtp_cm.smtp.errors import CertificateError, Phase, SettingsError, TlsError
+from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.settings import ChannelBinding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cryptography.x509 import Certificate
+
     from airflow_smtp_cm.smtp.settings import Settings, Tls
 
 # RFC 5929, section 4.1: certificates signed with these are hashed with SHA-256 instead.
@@ -86,6 +93,7 @@ def context_for(tls: Tls) -> ssl.SSLContext:
 @lru_cache(maxsize=16)
 def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_bundle)
+    context.sslsocket_class, context.sslobject_class = _Socket, _Object
     # Python's defaults for these depend on the version and the build.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a trust anchor need not be a root (RFC 5280, section 6.1)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # certificates of older authorities lack what RFC 5280 demands
@@ -99,6 +107,33 @@ def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
             tls.client_certificate, tls.client_key, password=lambda: tls.client_key_password or ""
         )
     return context
+
+
+class _Socket(ssl.SSLSocket):
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl
+        with _certificate_in_errors(self):
+            super().do_handshake(block)
+
+
+class _Object(ssl.SSLObject):
+    def do_handshake(self) -> None:
+        with _certificate_in_errors(self):
+            super().do_handshake()
+
+
+@contextmanager
+def _certificate_in_errors(connection: ssl.SSLSocket | ssl.SSLObject) -> Iterator[None]:
+    """Keep the server's certificate, DER, in the error of a failed verification; asyncio drops the connection."""
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        if sys.version_info >= (3, 13):
+            chain = connection.get_unverified_chain()
+        else:
+            hidden = connection._sslobj.get_unverified_chain()  # type: ignore[union-attr]  # noqa: SLF001 - public from 3.13
+            chain = [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in hidden or ()]
+        error.certificate = chain[0] if chain else None  # type: ignore[attr-defined]
+        raise
 
 
 def tls_session(sock: ssl.SSLSocket | ssl.SSLObject) -> TlsSession:
@@ -135,16 +170,15 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
 
     try:
         certificate = x509.load_der_x509_certificate(session.certificate)
-    except ValueError as error:
-        raise CertificateError(
-            f"The server's certificate cannot be read ({error}), so the login cannot be bound to it. Replace it, or "
-            f"set the channel binding to none if the server does not require one.",
-            phase=Phase.AUTH,
-        ) from error
-    try:
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
-        algorithm = None
+        return None
+    except Exception as error:  # its exceptions for malformed certificates have no common base
+        raise CertificateError(
+            f"The server's certificate cannot be read ({visible(str(error))}), so the login cannot be bound to it. "
+            f"Replace it, or set the channel binding to none if the server does not require one.",
+            phase=Phase.AUTH,
+        ) from error
     if algorithm is None:  # Ed25519 and the like: RFC 5929 defines no binding for them
         return None
     if algorithm.name in _WEAK_HASHES:
@@ -152,14 +186,8 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
     return b"tls-server-end-point:" + certificate.fingerprint(algorithm)
 
 
-def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes | None) -> TlsError:
-    """Return the error for a failed handshake.
-
-    Args:
-        error: the error of ``ssl``.
-        settings: the settings of the connection.
-        certificate: the server's certificate, DER, if the server presented one.
-    """
+def handshake_error(error: ssl.SSLError, settings: Settings) -> TlsError:
+    """Return the error for a failed handshake of a connection with these settings; it describes the certificate."""
     peer = f"{settings.host}:{settings.port}"
     if not isinstance(error, ssl.SSLCertVerificationError):
         return TlsError(
@@ -167,13 +195,13 @@ def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes 
             f"{_HANDSHAKE_ADVICE.get(error.reason, _CHECK_TLS_MODE)}",
             phase=Phase.TLS,
         )
-    problem = error.verify_message.rstrip(".")
-    shown = f" {_describe(certificate)}" if certificate else ""
-    return CertificateError(
-        f"The certificate of {peer} is not accepted for {settings.peer_name}: {problem}.{shown} "
-        f"{_CERTIFICATE_ADVICE.get(error.verify_code, _OTHER_CERTIFICATE)}",
-        phase=Phase.TLS,
+    certificate = getattr(error, "certificate", None)
+    sentences = (
+        f"The certificate of {peer} is not accepted for {peer_name(settings)}: {error.verify_message.rstrip('.')}.",
+        _describe(certificate) if certificate else "",
+        _CERTIFICATE_ADVICE.get(error.verify_code, _OTHER_CERTIFICATE),
     )
+    return CertificateError(" ".join(filter(None, sentences)), phase=Phase.TLS)
 
 
 def session_error(error: ssl.SSLError, peer: str, phase: Phase) -> TlsError:
@@ -186,30 +214,34 @@ def session_error(error: ssl.SSLError, peer: str, phase: Phase) -> TlsError:
     return TlsError(text.rstrip(), phase=phase)
 
 
-def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:
-    """Return the server's certificate after a failed handshake, DER; None if the server presented none."""
-    if sys.version_info >= (3, 13):
-        chain = sock.get_unverified_chain()
-    else:
-        hidden = sock._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 - public from 3.13
-        chain = [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in hidden or ()]
-    return chain[0] if chain else None
-
-
 def _describe(certificate: bytes) -> str:
+    """Describe a certificate that is not trusted: it may contain any text, and parts that cannot be read."""
     from cryptography import x509  # noqa: PLC0415 - as above
 
-    names: list[str] = []
     try:
         shown = x509.load_der_x509_certificate(certificate)
-        alternative = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = [str(name.value) for name in alternative]
-    except x509.ExtensionNotFound:
-        pass
-    except ValueError as error:
-        return f"It cannot be read ({error})."
-    return (
-        f"It is for {', '.join(names) or shown.subject.rfc4514_string() or 'no name'}, issued by "
-        f"{shown.issuer.rfc4514_string() or 'nobody named'}, valid from {shown.not_valid_before_utc:%Y-%m-%d} "
-        f"to {shown.not_valid_after_utc:%Y-%m-%d}."
-    )
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"It cannot be read ({visible(str(error))})."
+    names = _readable(lambda: _server_names(shown))
+    parts = {
+        "for": names or _readable(lambda: shown.subject.rfc4514_string() or "no name"),
+        "issued by": _readable(lambda: shown.issuer.rfc4514_string() or "nobody named"),
+        "valid from": f"{shown.not_valid_before_utc:%Y-%m-%d} to {shown.not_valid_after_utc:%Y-%m-%d}",
+    }
+    return f"It is {', '.join(f'{label} {visible(part)}' for label, part in parts.items() if part)}."
+
+
+def _server_names(certificate: Certificate) -> str:
+    """Return the names that count for a server (RFC 9525, section 6.3): DNS names and IP addresses."""
+    from cryptography import x509  # noqa: PLC0415 - as above
+
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return ", ".join(str(name.value) for name in names if isinstance(name, x509.DNSName | x509.IPAddress))
+
+
+def _readable(read: Callable[[], str]) -> str:
+    """Return a part of a certificate; "" if it is missing or cannot be read."""
+    try:
+        return read()
+    except Exception:  # noqa: BLE001 - as above
+        return ""

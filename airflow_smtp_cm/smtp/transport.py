@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_smtp_cm.smtp.background import start_call
 from airflow_smtp_cm.smtp.connecting import connect
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
-from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, SettingsError
+from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError
+from airflow_smtp_cm.smtp.host_names import ascii_name, peer_name
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
-from airflow_smtp_cm.smtp.tls import context_for, handshake_error, presented_certificate, tls_session
+from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -49,6 +50,7 @@ class SocketTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._peer_name = peer_name(settings)
         self.deadlines = Deadlines(settings)
         self._unread = bytearray()
         self._eof = False
@@ -123,9 +125,9 @@ class SocketTransport:
 
     def _connect(self) -> socket.socket:
         settings = self._settings
-        check_names(settings)
+        host = ascii_name(settings.host)
         try:
-            found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise self.deadlines.not_resolved(error) from error
         return self.run(connect(found, self.deadlines))
@@ -135,20 +137,16 @@ class SocketTransport:
         context = context_for(settings.tls)
         try:
             sock = self._sock = context.wrap_socket(
-                self._sock, server_hostname=settings.peer_name, do_handshake_on_connect=False
+                self._sock, server_hostname=self._peer_name, do_handshake_on_connect=False
             )
             sock.settimeout(self.deadlines.new_wait(Phase.TLS))
             sock.do_handshake()
-        except TimeoutError:
-            raise self.deadlines.timed_out(Phase.TLS) from None
-        except ssl.SSLCertVerificationError as error:
-            raise handshake_error(error, settings, presented_certificate(sock)) from error
         except TLS_ENDED as error:
-            raise self.deadlines.connection_lost(Phase.TLS, error) from error
+            raise self.deadlines.network_error(Phase.TLS, error) from error
         except ssl.SSLError as error:
-            raise handshake_error(error, settings, None) from error
+            raise handshake_error(error, settings) from error
         except OSError as error:
-            raise self.deadlines.connection_lost(Phase.TLS, error) from error
+            raise self.deadlines.network_error(Phase.TLS, error) from error
         sock.setblocking(False)  # noqa: FBT003 - the socket API's own signature
         return tls_session(sock)
 
@@ -156,13 +154,13 @@ class SocketTransport:
         if not effect.continued:
             self.deadlines.start_wait(effect.phase)
         if not self._unread and not self._eof:
-            while not self._receive(effect.phase):
+            while events := self._receive(effect.phase):
                 acknowledge_at_once(self._sock)
-                self._wait(select.POLLIN, effect.phase)
+                self._wait(events, effect.phase)
         return self._take_unread()
 
     def _poll(self, phase: Phase) -> bytes | None:
-        return self._take_unread() if self._unread or self._eof or self._receive(phase) else None
+        return self._take_unread() if self._unread or self._eof or not self._receive(phase) else None
 
     def _take_unread(self) -> bytes:
         data = bytes(self._unread)
@@ -179,23 +177,29 @@ class SocketTransport:
             try:
                 rest = rest[self._sock.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
-                self._wait(select.POLLIN | select.POLLOUT, phase)
                 # A server whose replies are not read stops reading, so they are read during the write.
-                self._receive(phase)
+                if events := self._receive(phase):
+                    self._wait(events | select.POLLOUT, phase)
             except ssl.SSLWantReadError:
-                self._wait(select.POLLIN, phase)
-                self._receive(phase)
+                if events := self._receive(phase):
+                    self._wait(events, phase)
             except OSError as error:
-                raise self.deadlines.connection_lost(phase, error) from error
+                raise self.deadlines.network_error(phase, error) from error
 
-    def _receive(self, phase: Phase) -> bool:
-        """Receive data without waiting; return whether data or the end of the connection arrived."""
+    def _receive(self, phase: Phase) -> int:
+        """Receive data without waiting.
+
+        Returns:
+            0 if data or the end of the connection arrived, else the events to wait for.
+        """
         try:
             data = self._sock.recv(_RECEIVE)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return select.POLLIN
+        except ssl.SSLWantWriteError:  # TLS must first answer the server's key update (RFC 8446, section 4.6.3)
+            return select.POLLOUT
         except OSError as error:
-            raise self.deadlines.connection_lost(phase, error) from error
+            raise self.deadlines.network_error(phase, error) from error
         if not data:
             self._eof = True
         self._unread += data
@@ -204,7 +208,7 @@ class SocketTransport:
                 f"{self.deadlines.peer} sent more than {MAX_UNREAD // 2**20} MiB without reading our commands.",
                 phase=phase,
             )
-        return True
+        return 0
 
     def _wait(self, events: int, phase: Phase) -> None:
         self._poller.register(self._sock, events)
@@ -230,16 +234,3 @@ def acknowledge_at_once(sock: socket.socket | TransportSocket) -> None:
     if _QUICKACK is not None:
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-
-
-def check_names(settings: Settings) -> None:
-    """Check that the server names are valid.
-
-    Raises:
-        SettingsError: a name is not valid.
-    """
-    for name in (settings.host, settings.peer_name):
-        try:
-            name.encode("idna")  # as socket and ssl do
-        except UnicodeError as error:
-            raise SettingsError(f"{name!r} is not a valid server name: {error}.") from error

@@ -60,6 +60,7 @@ class Certificates:
         rsa_sha384: a good one, RSA key and SHA-384 signature.
         expired: no longer valid.
         wrong_name: its name is elsewhere.test.
+        non_ascii_name: its name is straße.test (xn--strae-oqa.test, IDNA 2008).
         untrusted: signed by an authority that is not trusted.
         alice: a client's, common name alice.
         intermediate: an authority below ``authority``.
@@ -81,6 +82,7 @@ class Certificates:
     rsa_sha384: Certificate
     expired: Certificate
     wrong_name: Certificate
+    non_ascii_name: Certificate
     untrusted: Certificate
     alice: Certificate
     intermediate: Certificate
@@ -132,6 +134,7 @@ def make_certificates(folder: Path) -> Certificates:
         ),
         expired=keep("expired", root.issue_cert(*_NAMES, not_after=yesterday)),
         wrong_name=keep("wrong_name", root.issue_cert("elsewhere.test")),
+        non_ascii_name=keep("non_ascii_name", root.issue_cert("xn--strae-oqa.test")),
         untrusted=keep("untrusted", trustme.CA().issue_cert(*_NAMES)),
         alice=keep("alice", root.issue_cert(ALICE.address, common_name=ALICE.name)),
         intermediate=keep("intermediate", child),

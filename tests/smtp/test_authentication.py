@@ -38,6 +38,7 @@ class Exchanges:
         complete: whether the server has authenticated itself after the last token.
         tried: the attempts, in order.
         challenges: the server's challenges, decoded.
+        names: the server's name for the SPN, in each attempt.
     """
 
     tokens: tuple[bytes | Exception, ...] = (b"first", b"answer")
@@ -46,9 +47,11 @@ class Exchanges:
     silent_at: str | None = None
     tried: list[str] = field(default_factory=list)
     challenges: list[bytes] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def __call__(self, attempt, windows, host, binding):
-        del windows, host, binding
+        del windows, binding
+        self.names.append(host)
         self.tried.append(str(attempt))
         return _Exchange(self, attempt)
 
@@ -123,6 +126,16 @@ def b64(token: bytes) -> str:
 
 
 # --- one exchange
+
+
+@pytest.mark.parametrize(
+    ("server_name", "name"), [(None, "mail.test"), ("mail.test.", "mail.test"), ("straße.test", "xn--strae-oqa.test")]
+)
+def test_the_spn_has_the_servers_name_without_a_final_dot_and_in_ascii(driver, exchanges, server_name, name):
+    session = driver.session(server_name=server_name, authentication=WindowsAuthentication(identity=TICKET))
+    driver.feed("220 hi")
+    driver.run(session.open("me.test"), ehlo("AUTH GSSAPI"), "334 ", "235 welcome")
+    assert exchanges.names == [name]
 
 
 def test_a_short_token_is_sent_with_the_command_and_each_challenge_is_answered(driver, exchanges, log_in):

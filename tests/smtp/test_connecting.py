@@ -121,7 +121,7 @@ def test_with_asyncio_a_name_that_is_not_resolved_in_time_is_a_connect_error(mon
         asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", ["mail..test", ".mail.test", "x" * 64])
+@pytest.mark.parametrize("name", ["mail..test", ".mail.test", "mail.test..", "x" * 64, "☃.test"])
 @pytest.mark.parametrize("setting", ["host", "server_name"])
 def test_an_invalid_server_name_is_an_error(visit, name, setting):
     with pytest.raises(SettingsError, match=f"'{name}' is not a valid server name"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +16,7 @@ from airflow_smtp_cm.smtp.tls import _context
 from tests.servers.people import MAIL_HOST
 from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import expect, say, scripted_peer, start_tls
+from tests.smtp.addresses import infos
 
 SESSION = [say("220 hi"), expect("EHLO"), say("250 hi"), expect("QUIT"), say("221 bye")]
 
@@ -73,9 +76,36 @@ def test_certificates_in_the_bundle_are_trusted(certificates, visit, server, bun
 def test_the_bundle_does_not_override_names_dates_and_chain(certificates, visit, server, bundle, name, problem):
     with scripted_peer([start_tls(getattr(certificates, server)), *SESSION], to_the_end=False) as peer:
         settings = settings_for(peer, getattr(certificates, bundle).chain, name)
-        with pytest.raises(CertificateError, match=rf"not accepted for {name}: .*{problem}"):
+        with pytest.raises(
+            CertificateError, match=rf"not accepted for {name}: .*{problem}.* It is for .* issued by "
+        ):
             visit(settings)
     assert not peer.commands
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "asked"),
+    [
+        ("server", f"{MAIL_HOST}.", f"{MAIL_HOST}."),
+        ("server", MAIL_HOST.upper(), MAIL_HOST.upper()),
+        # By IDNA 2003, it would be strasse.test, another name.
+        ("non_ascii_name", "straße.test", "xn--strae-oqa.test"),
+        ("non_ascii_name", "Straße.test.", "xn--strae-oqa.test."),
+        ("non_ascii_name", "xn--strae-oqa.test", "xn--strae-oqa.test"),
+    ],
+)
+def test_the_dns_and_the_certificate_have_the_same_name(certificates, monkeypatch, visit, server, host, asked):
+    """Only the DNS is asked for the final dot, which excludes its search domains."""
+    names = []
+
+    def resolve(name, port, *_, **__):
+        names.append(name)
+        return infos(LOOPBACK, port=port)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with scripted_peer([start_tls(getattr(certificates, server)), *SESSION]) as peer:
+        visit(replace(settings_for(peer, certificates.authority, None), host=host))
+    assert names == [asked]
 
 
 @pytest.fixture
