@@ -1,8 +1,8 @@
 """Messages back to back with DATA and PIPELINING: one round trip for each (RFC 2920, section 3.1).
 
 How it works. The content of a message and the envelope of the next one are one write. While the server works on it,
-the message after them is prepared: rendered and encoded. Then the replies to both are read. A message that is too large
-for one write is sent alone, in its turn, and so is the rest of a message for which recipients remain.
+the message after them is prepared: rendered and encoded. Then the replies to both are read. A message that is too
+large for one write is sent alone, in its turn, and so is the rest of a message for which recipients remain.
 
 What an editor must keep:
 
