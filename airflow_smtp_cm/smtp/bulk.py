@@ -5,7 +5,7 @@ How it works. A ``Bulk`` takes messages from an iterator and reports the outcome
 opens a new session and calls ``run`` again. Within a session there are three ways to send:
 
     without PIPELINING, with all_or_nothing, or with a rate     each message after the final reply to the one before
-    PIPELINING                   content of a message and envelope of the next in one write, then the replies to both
+    PIPELINING                   content of a message and envelope of the next in one write: ``bulk_data``
     PIPELINING and ``chunking``  groups of messages in one write: ``bulk_groups``
 
 A message larger than ``INLINE_LIMIT`` is sent alone, in its turn. One with more recipients than the server accepts at
@@ -15,8 +15,6 @@ which messages are sent again.
 What an editor must keep:
 
 - Outcomes are in the order of the messages. A message that cannot be rendered waits for the outcomes before it.
-- While replies are pending, data is written with ``write_unchecked``: the check for unsolicited data would report a
-  pending reply as unsolicited.
 - If the caller stops reading outcomes while messages are in flight, the session is closed.
 """
 
@@ -26,16 +24,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.smtp.bulk_data import Overlapped
 from airflow_smtp_cm.smtp.bulk_groups import Groups
-from airflow_smtp_cm.smtp.errors import MessageError, Phase, SmtpError
-from airflow_smtp_cm.smtp.outbox import Outbox, refuses_session
+from airflow_smtp_cm.smtp.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Outgoing
-    from airflow_smtp_cm.smtp.outbox import InFlight
     from airflow_smtp_cm.smtp.wire import Wire
 
 
@@ -107,8 +104,8 @@ class Bulk:
         elif wire.chunking:
             yield from Groups(self._outbox).run()
         else:
-            yield from self._send_overlapped()
-        if self._outbox.source_error is not None:
+            yield from Overlapped(self._outbox).run()
+        if self._outbox.source_error is not None and self._outbox.is_empty:
             raise self._outbox.source_error
 
     def _send_with_pause(self, seconds: float) -> Steps[None]:
@@ -120,86 +117,3 @@ class Bulk:
     def _send_one_by_one(self) -> Steps[None]:
         while not self._outbox.wire.closed and (item := self._outbox.prepare_next()) is not None:
             yield from self._outbox.send_alone(item)
-
-    # --- with PIPELINING: the content of a message and the envelope of the next in one write
-
-    def _send_overlapped(self) -> Steps[None]:
-        outbox = self._outbox
-        current: InFlight | None = None
-        while not outbox.wire.closed:
-            if current is not None and current.transaction.remaining:
-                yield from current.transaction.record_sending()  # to fewer recipients than was recorded before
-                current = yield from self._exchange(current, None)
-                continue
-            following = outbox.prepare_next()
-            if current is None and following is None:
-                return
-            if following is None or (yield from _prepare(following)):
-                current = yield from self._exchange(current, following)
-                continue
-            outbox.put_back(following.message)  # first, so that a message before it can be put back before it
-            current = yield from self._exchange(current, None)
-            if not outbox.wire.closed and not outbox.session_is_full:
-                outbox.next_message()
-                yield from outbox.send_alone(following)
-
-    def _exchange(self, current: InFlight | None, following: InFlight | None) -> Steps[InFlight | None]:
-        """Send the content of one message and the envelope of the next; return the next if it may be continued."""
-        outbox, wire = self._outbox, self._outbox.wire
-        waiting = [following.message] if following else []
-        data = (current.content if current else b"") + (following.pipeline.encode() if following else b"")
-        broken: SmtpError | None = None
-        try:
-            yield from wire.check_for_unsolicited_data(Phase.CONTENT if current else Phase.MAIL)
-        except SmtpError as error:  # nothing was sent
-            if current is None:
-                outbox.end_session(error, *waiting)
-            else:
-                outbox.put_back(*waiting)
-                yield from outbox.settle_failure(current, error)
-            return None
-        try:
-            yield from wire.write_unchecked(data, Phase.CONTENT)
-        except SmtpError as error:
-            broken = error
-        if current is not None:
-            try:  # the server may have replied before the connection broke
-                reply = yield from wire.reply(Phase.FINAL, "the content")
-            except SmtpError as error:
-                broken = error
-                yield from outbox.settle(current.transaction.uncertain_error(error))
-            else:
-                refusal = None if reply.positive else current.transaction.refused(reply)
-                if following and refusal and refuses_session(refusal):
-                    broken = refusal  # without the content, the server does not get the next message either
-                    wire.closed = True
-                    outbox.put_back(*waiting)
-                    waiting = []
-                yield from outbox.settle_reply(current, reply)
-        if broken is not None:
-            outbox.end_session(broken, *waiting)
-            return None
-        return (yield from self._read_envelope_replies(following)) if following else None
-
-    def _read_envelope_replies(self, item: InFlight) -> Steps[InFlight | None]:
-        """Read the replies to an envelope; return the message if its content may be sent."""
-        try:
-            yield from self._outbox.wire.read_replies(item.pipeline)
-            yield from item.transaction.check_envelope_replies(item.pipeline)
-        except SmtpError as error:
-            yield from self._outbox.settle_failure(item, item.transaction.envelope_error(item.pipeline) or error)
-            return None
-        return item
-
-
-def _prepare(item: InFlight) -> Steps[bool]:
-    """Return whether a message can be sent with the next envelope, after making its content and envelope."""
-    if item.error is not None or not item.transaction.is_small:
-        return False
-    try:
-        item.content = yield from item.transaction.data_lines()
-    except MessageError as error:
-        item.error = error
-        return False
-    item.pipeline = item.transaction.data_pipeline()
-    return True

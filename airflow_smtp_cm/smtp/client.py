@@ -120,7 +120,7 @@ class SmtpClient(ClientState):
         all_or_nothing: bool = False,
         notification: DeliveryNotification | None = None,
     ) -> SendResult:
-        """Send one message.
+        """Send one message, in several transactions if the server does not accept all recipients at once.
 
         Args:
             message: the message.
@@ -132,6 +132,8 @@ class SmtpClient(ClientState):
 
         Raises:
             RecipientsRefused: the server refused recipients; ``result`` of the error shows who has the message.
+            DeliveryIncomplete: the server accepted the message for some recipients, and an error ended a further
+                transaction for the others; ``result`` shows who has the message.
             DeliveryUncertain: the whole message was sent, and no final reply arrived.
             SmtpError: the message was not delivered to any recipient.
         """

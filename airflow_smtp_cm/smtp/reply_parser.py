@@ -57,10 +57,12 @@ class ReplyParser:
         while (end := self._buffer.find(b"\n")) >= 0:
             if end > max_line:
                 break
-            line = bytes(self._buffer[:end]).removesuffix(b"\r")
+            line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
+            if not self.secret and not self._lines and (reply := _only_line(line)):
+                return reply
             self._size += end + 1
-            if reply := self._add_line(line):
+            if reply := self._add_line(line.removesuffix(b"\r")):
                 return reply
         if max(end, len(self._buffer)) > max_line:
             raise ProtocolError(
@@ -69,7 +71,7 @@ class ReplyParser:
         return None
 
     def _add_line(self, line: bytes) -> Reply | None:
-        read = _read(line) if self.secret else _read_cached(line)
+        read = _read(line)
         if read is None:
             raise ProtocolError(f"The server sent data that is not an SMTP reply: {self._show(line)}")
         code, text, more = read
@@ -97,7 +99,14 @@ def _read(line: bytes) -> tuple[int, str, bool] | None:
     return (int(match[1]), _decode(match[3] or b""), match[2] == b"-") if match else None
 
 
-_read_cached = lru_cache(maxsize=256)(_read)  # a server repeats few different replies
+@lru_cache(maxsize=256)  # a server repeats few different replies
+def _only_line(line: bytes) -> Reply | None:
+    """Return the reply that consists of this line; None if there is none."""
+    read = _read(line.removesuffix(b"\r"))
+    if read is None or read[2]:
+        return None
+    code, text, _ = read
+    return Reply(code, (text,))
 
 
 def _decode(text: bytes) -> str:

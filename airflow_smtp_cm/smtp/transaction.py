@@ -185,13 +185,12 @@ class Transaction:
         return Pipeline([*self._envelope, Command(Phase.DATA, "DATA")])
 
     def data_lines(self) -> Steps[bytes]:
-        """Return the content encoded for DATA, with the final dot, to be sent at once.
+        """Return the content encoded for DATA, with the final dot.
 
         Raises:
             MessageError: the content cannot be read.
         """
-        yield from self.record_sending()
-        return (yield from self._transfer.data_lines())
+        return self._transfer.data_lines()
 
     def result(self, reply: Reply) -> SendResult:
         """Return the result for the accepted recipients, from the final reply.

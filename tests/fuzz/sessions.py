@@ -76,7 +76,10 @@ def check(wishes: Container[str], pieces: Sequence[bytes]) -> None:
     mode = TlsMode.STARTTLS if "starttls" in wishes else TlsMode.IMPLICIT if "implicit" in wishes else TlsMode.NONE
     server = _Server(pieces, implicit=mode is TlsMode.IMPLICIT)
     session = server.session(
-        tls=Tls(mode=mode), authentication=_WINDOWS if "ntlm" in wishes else None, pipelining="slow" not in wishes
+        tls=Tls(mode=mode),
+        authentication=_WINDOWS if "ntlm" in wishes else None,
+        pipelining="slow" not in wishes,
+        chunking=True,  # used if the server offers it
     )
     raw = _SMUGGLED + (b"x" * 70 + b"\n") * (INLINE_LIMIT // 70 if "long" in wishes else 1)
     note = Note(raw=raw.replace(b"\n", b"\r\n") if "long" in wishes else raw)

@@ -6,6 +6,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.smtp.recorded import Recorded
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -43,6 +45,19 @@ class Note:
         del eight_bit, binary, utf8
         head = f"From: {self.sender}\r\nSubject: note\r\nMessage-ID: {self.message_id}\r\n\r\n"
         return RawContent(self.raw if self.raw is not None else (head + self.text).encode())
+
+
+@dataclass(frozen=True)
+class RecordedNote(Note, Recorded):
+    """A note that logs what it is told to record."""
+
+    log: list = field(default_factory=list)
+
+    def record_sending(self, recipients, size):
+        self.log.append(("sending", tuple(recipients), size))
+
+    def record_accepted(self, result):
+        self.log.append(("accepted", result.accepted))
 
 
 SHORT = Note(raw=b"Hi\r\n.\r\n", recipients=("bob@b.test",), sender="a@b.test")

@@ -29,7 +29,7 @@ from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import expect, expect_bytes, expect_content, reset, say, scripted_peer
 from tests.smtp.clock import Clock
 from tests.smtp.driver import END, Breaks, Driver
-from tests.smtp.outgoing import Note
+from tests.smtp.outgoing import Note, RecordedNote
 from tests.smtp.scripts import wait_until_the_peer_has_closed
 
 OK = ("250 r", "250 m", "250 t", "250 2.0.0 f")  # to RSET, MAIL, RCPT, BDAT
@@ -319,6 +319,86 @@ def in_bulk(driver, notes, *answers, chunking=True):
     bulk = Bulk(notes, all_or_nothing=False, throttle=Throttle())
     driver.run(session.send_all(bulk), *answers)
     return bulk
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_with_data_each_message_costs_one_round_trip(driver, count):
+    """The first envelope has its own; with BDAT, a group of messages is one write."""
+    go = "250 m\n250 t\n354 go"
+    in_bulk(driver, [Note() for _ in range(count)], go, *[f"250 f\n{go}"] * (count - 1), "250 f", chunking=False)
+
+    assert kinds(driver.outcomes) == [SendResult] * count
+    assert len(driver.writes) == count + 1
+
+
+@pytest.mark.parametrize("count", [1, 5, GROUP])
+def test_with_bdat_a_group_of_messages_costs_one_round_trip(driver, count):
+    in_bulk(driver, [Note() for _ in range(count)], "\n".join(OK * count))
+
+    assert kinds(driver.outcomes) == [SendResult] * count
+    assert len(driver.writes) == 1
+
+
+def test_with_data_the_next_message_is_prepared_while_the_server_works(driver):
+    """After the write, and before its replies are read; it is not recorded before its envelope is sent."""
+    log = []
+
+    class Logged(RecordedNote):
+        def content(self, **extensions):
+            log.append(f"prepared {self.sender}")
+            return super().content(**extensions)
+
+        def record_sending(self, recipients, size):
+            del recipients, size
+            log.append(f"recorded {self.sender}")
+
+    def reply(data, *lines):
+        def answer(_):
+            log.append(data)
+            return "\n".join(lines)
+
+        return answer
+
+    go = ("250 m", "250 t", "354 go")
+    in_bulk(
+        driver,
+        [Logged(sender=f"{number}@b.test") for number in (1, 2, 3)],
+        *(reply("envelope 1", *go), reply("content 1, envelope 2", "250 f", *go)),
+        *(reply("content 2, envelope 3", "250 f", *go), reply("content 3", "250 f")),
+        chunking=False,
+    )
+    assert log == [
+        *("prepared 1@b.test", "recorded 1@b.test", "envelope 1", "prepared 2@b.test"),
+        *("recorded 2@b.test", "content 1, envelope 2", "prepared 3@b.test"),
+        *("recorded 3@b.test", "content 2, envelope 3", "content 3"),
+    ]
+
+
+def test_with_data_a_prepared_message_is_sent_over_another_session_in_its_order(driver):
+    notes = [Note() for _ in range(4)]
+    go = "250 m\n250 t\n354 go"
+    bulk = in_bulk(driver, notes, go, f"250 f\n{go}", "421 bye", chunking=False)
+    assert kinds(driver.outcomes) == [SendResult, DeliveryUncertain]
+
+    again = Driver()
+    again.run(again.opened("PIPELINING").send_all(bulk), go, f"250 f\n{go}", "250 f")
+    assert [outcome.message_id for outcome in again.outcomes] == [note.message_id for note in notes[2:]]
+
+
+def test_an_error_of_the_iterator_is_raised_after_the_messages_that_are_sent_over_another_session(driver):
+    notes = [Note() for _ in range(2)]
+
+    def source():
+        yield from notes
+        raise LookupError("no more rows")
+
+    bulk = in_bulk(driver, source(), "250 m\n250 t\n354 go", "250 f\n421 bye", chunking=False)
+    assert kinds(driver.outcomes) == [SendResult]
+
+    again = Driver()
+    with pytest.raises(LookupError, match="no more rows"):
+        again.run(again.opened("PIPELINING").send_all(bulk), "250 m\n250 t\n354 go", "250 f")
+    assert [outcome.message_id for outcome in again.outcomes] == [notes[1].message_id]
 
 
 def test_a_group_whose_write_failed_is_sent_over_another_session(driver):

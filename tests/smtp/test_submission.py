@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -21,12 +20,11 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
 )
 from airflow_smtp_cm.smtp.recipient_limit import over_limit
-from airflow_smtp_cm.smtp.recorded import Recorded
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.result import SendResult
 from tests.servers.postfix import RECIPIENT_LIMIT
 from tests.smtp.driver import END, SILENCE
-from tests.smtp.outgoing import Note
+from tests.smtp.outgoing import Note, RecordedNote
 
 FOUR = ("ann@b.test", "bob@b.test", "cleo@b.test", "dave@b.test")
 DATA, BDAT = ("PIPELINING",), ("PIPELINING", "CHUNKING")
@@ -254,17 +252,6 @@ def test_a_session_that_ends_with_a_refusal_leaves_the_rest_unsent(send):
 
 
 # --- the record
-
-
-@dataclass(frozen=True)
-class RecordedNote(Note, Recorded):
-    log: list = field(default_factory=list)
-
-    def record_sending(self, recipients, size):
-        self.log.append(("sending", tuple(recipients), size))
-
-    def record_accepted(self, result):
-        self.log.append(("accepted", result.accepted))
 
 
 @pytest.mark.parametrize("offer", [DATA, BDAT])

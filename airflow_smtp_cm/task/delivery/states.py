@@ -204,7 +204,7 @@ class RetryRules:
         if isinstance(outcome, SendResult):
             return Event.ACCEPTED
         if isinstance(outcome, DeliveryUncertain):
-            return self._if_uncertain(outcome)
+            return self._event_if_uncertain(outcome)
         if isinstance(outcome, DeliveryIncomplete):
             return Event.DEFERRED if outcome.cause.transient and self.has_record else Event.REJECTED
         if outcome.transient:
@@ -230,7 +230,7 @@ class RetryRules:
             return self.event(refused), refused, result
         return event, outcome, result
 
-    def _if_uncertain(self, outcome: DeliveryUncertain) -> Event:
+    def _event_if_uncertain(self, outcome: DeliveryUncertain) -> Event:
         in_parts = outcome.unsent or (outcome.result is not None and outcome.result.accepted)
         if not self.has_record:
             # A retry would send to those who have the message, and the others would never get it.

@@ -5,7 +5,14 @@ import re
 
 import pytest
 
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Disconnected, MessageError, RecipientsRefused, Refused
+from airflow_smtp_cm.smtp.errors import (
+    DeliveryIncomplete,
+    DeliveryUncertain,
+    Disconnected,
+    MessageError,
+    RecipientsRefused,
+    Refused,
+)
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.task.delivery import states
@@ -121,6 +128,91 @@ def test_event_of_an_uncertain_delivery_is_that_of_on_uncertain(on_uncertain, ev
     rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=False, has_record=has_record)
 
     assert rules.event(DeliveryUncertain("who knows")) is rules.if_uncertain is Event[event]
+
+
+# --- a message in several transactions
+
+ON_UNCERTAIN = ("fail", "resend", "assume_sent")
+
+
+def rules_for(on_uncertain, *, has_record=True):
+    return RetryRules(on_uncertain=on_uncertain, all_or_nothing=False, has_record=has_record)
+
+
+def uncertain(*addresses, accepted=(), unsent=0):
+    return DeliveryUncertain("who knows", result=sent(*accepted, uncertain=addresses, reply=None), unsent=unsent)
+
+
+@pytest.mark.parametrize(
+    ("cause", "recorded"), [(Disconnected("gone"), "DEFERRED"), (Refused("no", reply=NEVER), "REJECTED")]
+)
+def test_event_of_an_incomplete_delivery_is_that_of_its_cause_if_there_is_a_record(cause, recorded):
+    """Without a record, a retry would send to those who have the message."""
+    outcome = DeliveryIncomplete(result=sent(BOB), unsent=2, cause=cause)
+
+    assert rules_for("fail").event(outcome) is Event[recorded]
+    assert rules_for("fail", has_record=False).event(outcome) is Event.REJECTED
+
+
+@pytest.mark.parametrize("on_uncertain", ON_UNCERTAIN)
+def test_uncertain_transaction_leaves_the_others_to_a_retry_if_there_is_a_record(on_uncertain):
+    outcome = uncertain(CAROL, accepted=(BOB,), unsent=1)
+    kept = {
+        "fail": ((BOB,), (CAROL,)),
+        "resend": ((BOB,), ()),
+        "assume_sent": ((BOB, CAROL), ()),
+    }[on_uncertain]
+
+    event, concluded, result = rules_for(on_uncertain).conclude(outcome)
+    assert (event, concluded) == (Event.DEFERRED, outcome)
+    assert (result.accepted, result.uncertain) == kept
+    assert rules_for(on_uncertain, has_record=False).event(outcome) is Event.UNCERTAIN
+
+
+def test_last_transaction_without_a_final_reply_is_concluded_by_on_uncertain():
+    events = [rules_for(on_uncertain).event(uncertain(CAROL, accepted=(BOB,))) for on_uncertain in ON_UNCERTAIN]
+
+    assert events == [Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT]
+    assert rules_for("resend", has_record=False).event(uncertain(CAROL, accepted=(BOB,))) is Event.UNCERTAIN
+
+
+def test_recipient_who_was_refused_fails_a_message_that_is_assumed_to_be_sent():
+    outcome = DeliveryUncertain(
+        "who knows", result=sent(uncertain=(BOB,), refused=(Refusal(CAROL, NEVER),), reply=None)
+    )
+    event, concluded, result = rules_for("assume_sent").conclude(outcome)
+
+    assert event is Event.REJECTED
+    assert isinstance(concluded, RecipientsRefused)
+    assert (concluded.result, result.accepted) == (result, (BOB,))
+
+
+def test_uncertain_recipients_of_an_earlier_try_are_in_the_last_error():
+    earlier = sent(BOB, uncertain=(CAROL,))
+    outcome = over_all_tries(earlier, sent(DAVE))
+
+    assert isinstance(outcome, DeliveryUncertain)
+    assert (outcome.result.accepted, outcome.result.uncertain) == ((BOB, DAVE), (CAROL,))
+    assert "Delivery is uncertain for 1 recipients: carol@corp.test. 2 others have the message." in str(outcome)
+    refusal = over_all_tries(earlier, refused((DAVE, NEVER)))
+    assert isinstance(refusal, RecipientsRefused)
+    assert str(refusal).startswith("The server refused 1 of 3 recipients: dave@corp.test")
+    assert "Delivery is uncertain for carol@corp.test." in str(refusal)
+
+
+def test_result_that_was_recorded_between_two_transactions_counts_once():
+    so_far = sent(BOB)
+
+    assert over_all_tries(so_far, sent(BOB, CAROL)).accepted == (BOB, CAROL)
+    broken = over_all_tries(so_far, DeliveryIncomplete(result=sent(BOB, CAROL), unsent=1, cause=Disconnected("gone")))
+    assert broken.result.accepted == (BOB, CAROL)
+
+
+def test_result_with_uncertain_recipients_survives_the_record():
+    result = sent(BOB, uncertain=(CAROL,))
+
+    assert SendResult.from_json(result.as_json()) == result
+    assert "uncertain" not in sent(BOB).as_json()
 
 
 # --- all tries together
