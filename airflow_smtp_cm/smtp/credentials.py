@@ -189,4 +189,4 @@ def _fault(error: Exception) -> _KerberosFault | None:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = getattr(error, "base_error", None) or error.__cause__ or error.__context__
+        error = getattr(error, "base_error", None) or error.__cause__

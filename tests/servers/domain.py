@@ -112,7 +112,6 @@ def _provision(domain: Domain) -> None:
         "bind interfaces only": "yes",
         "ntlm auth": "ntlmv2-only",
         "prefork children": "1",
-        "ldb:nosync": "yes",
         "server services": _SERVICES,
     }
     _run(
