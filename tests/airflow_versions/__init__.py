@@ -59,6 +59,9 @@ since_3_1 = pytest.mark.skipif(
     AIRFLOW < (3, 1), reason="Airflow below 3.1 has no deadlines, awaits no notifier, and always names the DAG"
 )
 keeps_state = pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow below 3.3 keeps no state of tasks")
+renders_to_nothing = pytest.mark.skipif(
+    AIRFLOW < (3, 3), reason="Airflow below 3.3 keeps a notifier's template that renders to nothing, as it is"
+)
 looks_variables_up = pytest.mark.skipif(
     AIRFLOW == (3, 0), reason="Airflow 3.0 looks Variables up in running tasks only, unless the environment has them"
 )
