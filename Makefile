@@ -29,14 +29,17 @@ AIRFLOW_VERSIONS := $(filter-out $(TOO_OLD_FOR_PYTHON_$(PYTHON_VERSION)),2.11 3.
 AIRFLOW_TESTS := $(addprefix tests/,cli connection_manager decorators hooks notifications operators task \
 	test_email_backend.py test_examples.py test_provider_info.py test_safety.py test_testing.py)
 
-.PHONY: venv demo dist test test-main test-live test-matrix test-debian load lint docs fuzz bench clean needs-root
+.PHONY: venv demo dist test test-main test-live test-matrix test-debian load lint docs fuzz bench clean needs-python needs-root
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import ensurepip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
-		echo 'make: $(PYTHON) is not Python 3.11 or newer with its venv; on Debian: apt-get install python3-venv' >&2; exit 1; }
+needs-python:
+	@[ -e $(VENV)/installed ] || $(PYTHON) -c 'import ensurepip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
+		echo 'make: $(PYTHON) is not Python 3.11 or newer with its venv; on Debian: apt-get install python3-venv;' \
+			'or set PYTHON, as in: make $(firstword $(MAKECMDGOALS) venv) PYTHON=python3.13' >&2; exit 1; }
+
+$(VENV)/installed: pyproject.toml constraints.txt | needs-python
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install pip
 	$(PIP) install --editable '.[import,testing]'
@@ -59,7 +62,7 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 	if command -v krb5-config >/dev/null; then $(PIP) install --editable '.[kerberos]'; fi
 	touch $@
 
-test:
+test: needs-python
 	tests/install_servers.sh
 	$(MAKE) --no-print-directory $(VENV)/installed-for-tests
 	$(MAKE) --no-print-directory --jobs --output-sync=target \
@@ -89,7 +92,7 @@ test-debian:
 	@tests/debian.sh $(RELEASE)
 
 needs-root:
-	@[ "$$(id -u)" = 0 ] || { echo 'make $(MAKECMDGOALS): root only, since Postfix runs as root only' >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo 'make $(MAKECMDGOALS): needs root, because it starts Postfix' >&2; exit 1; }
 
 # Takes some minutes; benchmarks/load.py describes it.
 load: needs-root

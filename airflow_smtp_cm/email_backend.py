@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.task.alert_text import fit_line, fit_text
+from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text
 from airflow_smtp_cm.task.message_source import locate_attachments
 
 if TYPE_CHECKING:
@@ -22,8 +22,13 @@ __all__ = ["send_email"]
 logger = logging.getLogger(__name__)
 
 # The repr of a task instance, which is in the subjects of Airflow's alerts, in Airflow 3 and in Airflow 2.
-_FIELD = re.compile(r"\b(dag_id|task_id|run_id|try_number)='?([^' ]+)'?")
-_AIRFLOW_2 = re.compile(r"<TaskInstance: (?P<dag_id>\S+)\.(?P<task_id>[^\s.]+) (?P<run_id>\S+) .*\[(?P<state>\w+)\]>")
+# Airflow 3's ends with the subject: Airflow's own template is "Airflow alert: {{ti}}".
+_AIRFLOW_3 = re.compile(r"\bid=UUID\('[^']*'\) .*")
+_FIELD = re.compile(r"\b(dag_id|task_id|run_id|try_number|map_index)=(?:'([^']*)'|([^' ]+))")
+_AIRFLOW_2 = re.compile(
+    r"<TaskInstance: (?P<dag_id>\S+)\.(?P<task_id>[^\s.]+) (?P<run_id>\S+) (?:map_index=(?P<map_index>\d+) )?.*"
+    r"\[(?P<state>\w+)\]>"
+)
 
 # Airflow's sender if none is configured; no server accepts it.
 _AIRFLOW_DEFAULT_SENDER = "airflow@airflow"
@@ -46,7 +51,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
 ) -> None:
     """Send a message for ``airflow.utils.email.send_email``.
 
-    Subject and body quote the errors of tasks, so what mail does not allow in them is replaced or removed.
+    Subject, body and headers quote the errors of tasks, so what mail does not allow in them is replaced or removed.
 
     Args:
         to: recipients.
@@ -76,7 +81,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         subject=readable(fit_line("subject", subject)),
         html=fit_text("html_content", html_content),
         attachments=locate_attachments(list(files or ())),
-        headers=custom_headers,
+        headers=fit_headers(custom_headers or {}),
     )
     if dryrun:
         message = hook.safety.permitted(message)
@@ -89,17 +94,16 @@ def readable(subject: str) -> str:
     """Return a subject with DAG, task, run and try in place of a task instance's repr."""
     if match := _AIRFLOW_2.search(subject):
         found = match.groupdict()
-        start, end = match.span()
-    else:
-        fields = list(_FIELD.finditer(subject))
-        found = {field[1]: field[2] for field in fields}
-        if not {"dag_id", "task_id", "run_id"} <= found.keys():
-            return subject
-        # The repr ends with the subject: Airflow's own template is "Airflow alert: {{ti}}".
-        start, end = subject.index("id="), len(subject)
+    elif match := _AIRFLOW_3.search(subject):
+        found = {name: quoted or bare for name, quoted, bare in _FIELD.findall(match[0])}
+    if match is None or not {"dag_id", "task_id", "run_id"} <= found.keys():
+        return subject
+    start, end = match.span()
+    index = found.get("map_index") or "-1"
+    task = f"{found['dag_id']}.{found['task_id']}" + (f"[{index}]" if index.isdecimal() else "")
     tried = f", try {found['try_number']}" if "try_number" in found else ""
     state = f" {found['state']}" if "state" in found else ""
-    return f"{subject[:start]}{found['dag_id']}.{found['task_id']}{state} ({found['run_id']}{tried}){subject[end:]}"
+    return f"{subject[:start]}{task}{state} ({found['run_id']}{tried}){subject[end:]}"
 
 
 def _lines(addresses: str | Iterable[str] | None) -> str | list[str] | None:

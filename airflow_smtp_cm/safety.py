@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.characters.invisible import without_margins
 from airflow_smtp_cm.mail.addresses import Address, parse_line
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
@@ -16,11 +18,16 @@ from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.smtp.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from airflow_smtp_cm.smtp.interfaces import Outgoing
 
 _SECTION = "smtp_cm"
+_OPTIONS = ("redirect_all_to", "allowed_recipient_domains", "default_from")
+# The section and its options in the environment, rightly spelt or nearly so.
+_LIKE_SECTION = re.compile(r"(airflow[\W_]*)?smtp[\W_]*cm[\W_]*", re.IGNORECASE)
+_LIKE_VARIABLE = re.compile(r"AIRFLOW_+(AIRFLOW_+)?SMTP_*CM_+.+", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s,;]+")
 _MOST_IN_SUBJECT = 3  # recipients; the headers have all of them
 
@@ -45,10 +52,10 @@ class SafetySettings:
         """Return the settings in Airflow's configuration.
 
         Raises:
-            SettingsError: an option is invalid; then no message is sent.
+            SettingsError: an option is invalid, or there is no such option; then no message is sent.
         """
-        problems = Problems()
-        redirect = problems.attempt(parse_line, _option("redirect_all_to"), field=f"[{_SECTION}] redirect_all_to")
+        problems = Problems(_unknown_options())
+        redirect = problems.attempt(_addresses, _option("redirect_all_to"), field=f"[{_SECTION}] redirect_all_to")
         domains = problems.attempt(
             _domains, _option("allowed_recipient_domains"), field=f"[{_SECTION}] allowed_recipient_domains"
         )
@@ -113,8 +120,33 @@ class SafetySettings:
             )
 
 
+def _unknown_options() -> Iterator[str]:
+    """Yield the problems with options that do not exist: a restriction must not be lost because of its spelling."""
+    sections = filter(_LIKE_SECTION.fullmatch, conf.sections())
+    in_file = {(section, option) for section in sections for option in conf.options(section)}
+    in_file -= {(section, option) for section, option in in_file if section == _SECTION and option in _OPTIONS}
+    shown = [f"[{section}] {option}" for section, option in in_file]
+    known = {f"AIRFLOW__{_SECTION}__{option}".upper() for option in _OPTIONS}
+    shown += filter(_LIKE_VARIABLE.fullmatch, os.environ.keys() - known)
+    for name in sorted(shown):
+        yield (
+            f"Airflow's configuration has the unknown option {visible(name)}. The options of [{_SECTION}] are "
+            f"{', '.join(_OPTIONS)}; in the environment, {', '.join(sorted(known))}."
+        )
+
+
+def _addresses(text: str) -> tuple[Address, ...]:
+    addresses = parse_line(text)
+    if text and not addresses:
+        raise InvalidAddress("It contains no address.")
+    return addresses
+
+
 def _domains(text: str) -> tuple[str, ...]:
-    return read_each(_domain, filter(None, _SEPARATORS.split(text)), InvalidAddress)
+    domains = read_each(_domain, filter(None, _SEPARATORS.split(text)), InvalidAddress)
+    if text and not domains:
+        raise InvalidAddress("It contains no domain.")
+    return domains
 
 
 def _domain(name: str) -> tuple[str]:

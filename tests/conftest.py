@@ -106,20 +106,20 @@ def migrated_db(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def airflow_db(migrated_db) -> Path:
-    """The database of the Airflow in this process; the DAGs are where this Airflow looks for them."""
-    home, root = Path(_airflow_home.name), Path(__file__).parent.parent
-    (home / "dags").mkdir(exist_ok=True)
-    for folder in ("tests/dags", "example_dags"):
-        (home / "dags" / folder.replace("/", "_")).symlink_to(root / folder)
-    return Path(shutil.copy(migrated_db, home))
+    """The database of the Airflow in this process."""
+    return Path(shutil.copy(migrated_db, _airflow_home.name))
 
 
 @pytest.fixture(scope="session")
 def dags(airflow_db):
-    """The DAGs of that folder, by id."""
-    from tests.airflow_versions import load_dags  # noqa: PLC0415 - after the environment is set
+    """The DAGs of the tests and the examples, by id."""
+    from tests.airflow_versions import DAG_TEST_NEEDS_FILES, load_dags  # noqa: PLC0415 - after the environment is set
 
-    return load_dags(airflow_db.parent / "dags")
+    root, folder = Path(__file__).parent.parent, airflow_db.parent / ("dags" if DAG_TEST_NEEDS_FILES else "loaded")
+    folder.mkdir(exist_ok=True)
+    for name in ("tests/dags", "example_dags"):
+        (folder / name.replace("/", "_")).symlink_to(root / name)
+    return load_dags(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ case $release in
     bookworm | trixie | forky) ;;
     *) fail "RELEASE must be bookworm, trixie or forky, as in: make test-debian RELEASE=trixie" ;;
 esac
-[ "$(id -u)" = 0 ] || fail "only root can make a root of another Debian"
+[ "$(id -u)" = 0 ] || fail "needs root, for debootstrap and chroot"
 command -v debootstrap >/dev/null || fail "debootstrap is missing; on Debian: apt-get install debootstrap"
 
 root=$PWD/.build/debian-$release

@@ -220,8 +220,8 @@ def texts_in(path: Path) -> list[str]:
 
 
 def quoted_errors() -> list[str]:
-    """Return the texts in the first columns of the tables, except those under "What Exchange says"."""
-    page = re.sub(r"^## What Exchange says$.*?(?=^## )", "", rendered("errors.md"), flags=re.DOTALL | re.MULTILINE)
+    """Return the texts in the first columns of the tables, except those under "Replies of Exchange"."""
+    page = re.sub(r"^## Replies of Exchange$.*?(?=^## )", "", rendered("errors.md"), flags=re.DOTALL | re.MULTILINE)
     return re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
 
 

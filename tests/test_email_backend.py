@@ -20,8 +20,23 @@ from airflow_smtp_cm.email_backend import readable, send_email
         ),
         (
             "Airflow alert: <TaskInstance: sales.group.load manual__1 map_index=3 [failed]>",
-            "Airflow alert: sales.group.load failed (manual__1)",
+            "Airflow alert: sales.group.load[3] failed (manual__1)",
         ),
+        (
+            "Airflow alert: id=UUID('019a') task_id='load' dag_id='sales' run_id='By Ann' try_number=2 map_index=3",
+            "Airflow alert: sales.load[3] (By Ann, try 2)",
+        ),
+        (
+            "Airflow alert: id=UUID('0') task_id='load' dag_id='sales' run_id='manual__1' try_number=2 map_index=-1",
+            "Airflow alert: sales.load (manual__1, try 2)",
+        ),
+        *[
+            (of_a_template, of_a_template)
+            for of_a_template in (
+                "dag_id=sales task_id=load run_id=manual__1: failed!",
+                "Paid=5, dag_id='sales' task_id='load' run_id='manual__1'",
+            )
+        ],
         ("Nightly run failed", "Nightly run failed"),
     ],
 )
@@ -67,9 +82,16 @@ ALERT = "Airflow alert: id=UUID('019a') task_id='load' dag_id='sales' run_id='ma
 )
 def test_no_character_stops_an_alert(server, subject, expected):
     """The first subject is that of a template file that begins with comments."""
-    send_email("ops@corp.test", subject, "Exception:<br>\x1b[31mNo\0 rows\ud800<br>\n\tat all", conn_id="mail")
+    send_email(
+        "ops@corp.test",
+        subject,
+        "Exception:<br>\x1b[31mNo\0 rows\ud800<br>\n\tat all",
+        conn_id="mail",
+        custom_headers={"X-Error": "No rows\nin \0staging", "X-Empty": None},
+    )
 
     (received,) = server.outbox
+    assert received.message["X-Error"] == "No rows in staging"
     assert received.message["Subject"] == expected
     assert received.message.get_content() == "Exception:<br>No rows\ufffd<br>\n\tat all\n"
 

@@ -1,6 +1,7 @@
 """Safety settings: restrictions on all mail of a deployment."""
 
 import asyncio
+from configparser import ConfigParser
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -13,6 +14,7 @@ from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.safety import SafetySettings
 from airflow_smtp_cm.smtp.errors import SettingsError
 from tests.airflow_versions import since_3_1
 from tests.connections import connection
@@ -96,6 +98,57 @@ WAYS_THAT_CONNECT = [
     pytest.param(send_by_async_notifier, marks=since_3_1),
     send_by_email_backend,
 ]
+
+
+@pytest.mark.parametrize("send", [*WAYS_THAT_CONNECT, send_by_client])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *[
+            "AIRFLOW__SMTP_CM__REDIRECT_TO",
+            "AIRFLOW__SMTP_CM__redirect_all_to",
+            "AIRFLOW__SMTP_CM__REDIRECT_ALL_TO_CMD",
+        ],
+        *["AIRFLOW__SMTPCM__REDIRECT_ALL_TO", "AIRFLOW_SMTP_CM__REDIRECT_ALL_TO", "AIRFLOW__SMTP_CM_REDIRECT_ALL_TO"],
+        "AIRFLOW__AIRFLOW_SMTP_CM__REDIRECT_ALL_TO",
+    ],
+)
+@pytest.mark.usefixtures("unreachable")
+def test_nothing_is_sent_if_an_option_is_misspelt_in_the_environment(monkeypatch, variable, send):
+    monkeypatch.setenv(variable, "staging@corp.test")
+
+    with pytest.raises((InvalidMessage, SettingsError, AirflowFailException), match=rf"unknown option {variable}\."):
+        send()
+
+
+@pytest.mark.parametrize(
+    ("section", "option"),
+    [
+        ("smtp_cm", "redirect_to"),
+        ("smtp-cm", "redirect_all_to"),
+        ("SMTP_CM", "default_from"),
+        ("airflow_smtp_cm", "x"),
+    ],
+)
+def test_misspelt_option_in_the_configuration_file_is_an_error(monkeypatch, section, option):
+    file = ConfigParser()
+    file.read_dict({"smtp_cm": {"default_from": "a@corp.test"}, "smtp": {"x": "y"}} | {section: {option: "x"}})
+    monkeypatch.setattr("airflow_smtp_cm.safety.conf", file)
+
+    with pytest.raises(SettingsError) as caught:
+        SafetySettings.from_config()
+
+    (problem,) = caught.value.problems
+    assert f"unknown option [{section}] {option}." in problem
+
+
+@pytest.mark.parametrize("text", [",", ";", " ; ", "\ufeff", "\u200b;"])
+@pytest.mark.parametrize("option", ["redirect_all_to", "allowed_recipient_domains"])
+def test_restriction_that_contains_nothing_is_an_error(configure, option, text):
+    configure(**{option: text})
+
+    with pytest.raises(SettingsError, match=rf"\[smtp_cm\] {option}: "):
+        SafetySettings.from_config()
 
 
 @pytest.mark.parametrize("send", [*WAYS_THAT_CONNECT, send_by_client])

@@ -23,6 +23,7 @@ from airflow_smtp_cm.problems import Problems
 from airflow_smtp_cm.smtp.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,11 @@ _NOT_KINGSWAYSOFT = (
     "SmtpServer and SmtpServerPort, set the host and port of the Airflow connection; instead of EnableSsl "
     "and ServiceTimeout, set its extras enable_ssl and timeout (in seconds). For basic authentication, use a "
     "connection of Airflow's own type smtp."
+)
+
+_NEARLY_RIGHT = (
+    "Item {} of the connection string has a key that SSIS does not have, but that is nearly one of its keys, or sets "
+    f"TLS or a login elsewhere. SSIS's keys are {', '.join(KEYS.values())}."
 )
 
 _BOOLEANS = {"true": True, "false": False}
@@ -121,7 +127,8 @@ class ConnectionString:
     def parse(cls, text: str) -> Self:
         """Parse a connection string; a text without ``=`` is the server's name, as in Microsoft's samples.
 
-        A key that SSIS does not have is ignored with a warning. Keys of credentials, ports and senders are errors.
+        Keys of credentials, ports and senders are errors, as is a key that is nearly one of SSIS's, or that sets TLS
+        or a login elsewhere. Other keys that SSIS does not have are ignored with a warning.
 
         Raises:
             SettingsError: all problems with it. They contain no value and no unknown key: it might be a password, or
@@ -133,9 +140,11 @@ class ConnectionString:
         if "=" not in text and len(items) == 1:
             items = [f"SmtpServer={items[0]}"]
         pairs = [
-            (key.strip(), value.strip()) for key, equals, value in (item.partition("=") for item in items) if equals
+            (number, key.strip(), value.strip())
+            for number, (key, equals, value) in enumerate((item.partition("=") for item in items), start=1)
+            if equals
         ]
-        keys = Counter(key.lower() for key, _ in pairs)
+        keys = Counter(key.lower() for _, key, _ in pairs)
         if _KINGSWAYSOFT & keys.keys():
             raise SettingsError(_NOT_KINGSWAYSOFT)
 
@@ -151,14 +160,15 @@ class ConnectionString:
             if key and count > 1 and key not in _REFUSED
         )
         values: dict[str, Any] = {}
-        unknown: list[str] = []
-        for key, value in pairs:
+        unknown: dict[str, int] = {}
+        for number, key, value in pairs:
             if name := _PROPERTIES.get(key.lower()):
                 values[name] = problems.attempt(_read, name, value)
             elif reason := _REFUSED.get(key.lower()):
                 problems.append(f"{key} is not allowed in the connection string. {reason}")
             else:
-                unknown.append(key)
+                unknown[key] = number
+        problems += _mistakes(unknown)
         problems.raise_as(SettingsError)
         if unknown:
             logger.warning("Keys that SSIS's connection string does not have are ignored: %s", ", ".join(unknown))
@@ -182,6 +192,16 @@ class ConnectionString:
             "timeout": None if self.timeout is None else self.timeout / 1000,
         }
         return {name: value for name, value in values.items() if value is not None}
+
+
+def _mistakes(unknown: Mapping[str, int]) -> Iterator[str]:
+    """Yield the problems with unknown keys, given with the numbers of their items, that are mistakes."""
+    if not unknown:
+        return
+    # Most strings have none, and every start of Airflow imports this module.
+    from airflow_smtp_cm.connection_manager.unknown_keys import problem_with  # noqa: PLC0415
+
+    yield from (_NEARLY_RIGHT.format(number) for key, number in unknown.items() if problem_with(key))
 
 
 def _read(name: str, value: str) -> str | bool | int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _FORMS = r"DOMAIN\user, user@REALM or user"
 _SEPARATORS = re.compile(r"[\\@]")
 # Neither a Windows user nor a NetBIOS domain contains these.
-_NOT_IN_A_NAME = frozenset('"*:<>?|')
+_NOT_IN_A_NAME = frozenset('"*,:;<>?|')
 _ENCODED_SEPARATOR = re.compile("%(5c|40)", re.IGNORECASE)
 _ESCAPES_OF_JSON = frozenset("\b\f\n\r\t")
 # Categories of Unicode: control and format characters, line ends. Nobody types them into a password.
@@ -36,7 +36,7 @@ def user_name_problems(username: str, *, with_password: bool) -> Iterator[str]:
             r' In JSON, a backslash is written twice: "DOMAIN\\user".' if _is_escape(username, character) else ""
         )
     if any(part != part.strip(" ") for part in parts):
-        yield f"The user name has a blank at one of its ends, or beside its backslash or @: {shown}."
+        yield f"The user name has a space at one of its ends, or beside its backslash or @: {shown}."
     if username.count("\\") > 1:
         yield rf"The user name {shown} has more than one backslash: write DOMAIN\user. Only JSON needs two."
     elif not all(part.strip() for part in parts):
@@ -48,6 +48,11 @@ def user_name_problems(username: str, *, with_password: bool) -> Iterator[str]:
         )
     if found := sorted(_NOT_IN_A_NAME.intersection(username)):
         yield f"The user name contains {' and '.join(found)}, which no user name contains: it must be {_FORMS}."
+    if lookalike := next(filter(_looks_like_a_separator, username), None):
+        yield (
+            f"The user name {shown} has {lookalike} ({code_point(lookalike)}), which only looks like "
+            f"{unicodedata.normalize('NFKC', lookalike)}: it must be {_FORMS}."
+        )
     if _ENCODED_SEPARATOR.search(username):
         yield f"The user name {shown} is encoded as in a URI: it must be {_FORMS}."
 
@@ -64,6 +69,11 @@ def password_problems(password: str) -> Iterator[str]:
             )
     if any(unicodedata.category(character) == "Cs" for character in password):
         yield "The password contains half of a surrogate pair, which no server accepts."
+
+
+def _looks_like_a_separator(character: str) -> bool:
+    """Whether a character is such a form of a separator as the keyboards of East Asian languages type."""
+    return not character.isascii() and unicodedata.normalize("NFKC", character) in {"\\", "/", "@"}
 
 
 def _is_escape(username: str, character: str) -> bool:

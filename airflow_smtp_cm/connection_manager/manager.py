@@ -242,7 +242,7 @@ class _Reading:
         # Most connections have none, and every start of Airflow imports this module.
         from airflow_smtp_cm.connection_manager.unknown_keys import problem_with, schema_problem  # noqa: PLC0415
 
-        problems = {key: problem_with(key) for key, value in extras.items() if value not in (None, "")}
+        problems = {key: problem_with(key, value) for key, value in extras.items() if value not in (None, "")}
         if conn.schema:
             problems["schema"] = schema_problem(conn.schema)
         self.problems += filter(None, problems.values())

@@ -7,6 +7,8 @@ is a known key in another spelling, or almost one, or if other connection types 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.characters.control import visible
@@ -45,38 +47,58 @@ _PREFIXES = frozenset({"extra", "airflow", "smtp", "cm", "mail", "email"})
 
 # Words in the names of settings of TLS, and of a login, in other connection types and mailers.
 _TLS_WORDS = re.compile(
-    r"(ssl|tls).*|.*(ssl|tls)|https|smtps|ca|ca(cert|file|path)s?|cert(s|file|ificates?)?|verify|(in)?secure|security"
-    r"|encrypt(ed|ion)?|ciphers?"
+    r"(ssl|tls).*|.*(ssl|tls)|https|smtps|ca|ca(cert|file|path)s?|(root)?cert(s|file|ificates?)?|verif(y|ication)"
+    r"|(in)?secure|security|encrypt(ed|ion)?|ciphers?|(plain|clear)text|(trust|key)store|keyfile|pem|pfx|sni"
 )
 _LOGIN_WORDS = re.compile(
     r"(x?o)?auth(?!ors?$).*|kerberos|krb.*|ntlm.*|gss.*|spnego|sspi|sasl|negotiate|mechanisms?|cred(s|entials?)"
-    r"|principal|realm|password|token|jwt|tenant|impersonat.*|anonymous|windows|integrated|trusted|ccache"
+    r"|principal|realm|password|passphrase|token|jwt|tenant|impersonat.*|anonymous|windows|integrated|trusted|ccache"
+    r"|winauth|keytab|spn|kdc|sso|ldap"
 )
-_LOGIN_NAMES = frozenset({"clientid", "clientsecret", "scope", "domain"})
+_TLS_NAMES = frozenset({"checkhostname", "privatekey", "privatekeyfile"})
+_LOGIN_NAMES = frozenset(
+    {"clientid", "clientsecret", "scope", "domain", "addomain", "ntdomain", "userdomain", "apikey"}
+    | {f"login{kind}" for kind in ("type", "method", "mode")}
+)
 
+_UNPACK = "put what it contains into the extra itself"
+
+_BETWEEN_SETTINGS = re.compile(r"[\s/?&;=]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATORS = re.compile(r"[\W_]+")
 _SIMILARITY = 0.8  # of 1: one or two typing errors in a key
 
 
-def problem_with(key: str) -> str | None:
-    """Return the problem if an unknown key of the extra is a mistake; None if it resembles no known key."""
+def problem_with(key: str, value: object = None) -> str | None:
+    """Return the problem if an unknown key of the extra is a mistake; None if it resembles no known key.
+
+    A key is a mistake, too, if its value is an object with keys that are known or mistakes.
+    """
     advice = "; ".join(_advice(key))
+    if not advice and isinstance(value, Mapping) and any(any(_advice(str(inner))) for inner in value):
+        advice = _UNPACK
     return f'The extra has no key "{visible(key)}": {advice}.' if advice else None
 
 
 def schema_problem(schema: str) -> str | None:
-    """Return the problem if the connection's schema asks for TLS, as it does in Airflow's type http; else None."""
-    if not _TLS_WORDS.fullmatch(schema.strip().lower()):
-        return None
-    return f'The schema of the connection is "{visible(schema)}", which has no meaning here: {_TLS_KEYS}.'
+    """Return the problem if the connection's schema is a setting; else None.
+
+    In Airflow's type http it asks for TLS. In a URI without the question mark before the extra, it is the extra.
+    """
+    uri = " In a URI, the extra begins with a question mark." if "=" in schema else ""
+    for word in filter(None, _BETWEEN_SETTINGS.split(schema)):
+        if advice := "; ".join(_advice(word)):
+            # Only the key is shown: its value may be a secret.
+            return f'The schema of the connection has "{visible(word)}", which has no meaning there: {advice}.{uri}'
+    return None
 
 
 def _advice(key: str) -> Iterator[str]:
+    key = unicodedata.normalize("NFKC", key)
     words = _words(_FORM_PREFIX.sub("", key, count=1))
     names = ["".join(words)]
     if names == ["extra"]:
-        yield "put what it contains into the extra itself"
+        yield _UNPACK
         return
     while words and words[0] in _PREFIXES:
         words = words[1:]
@@ -85,7 +107,7 @@ def _advice(key: str) -> Iterator[str]:
         yield right
         return
     parts = {*words, *_SEPARATORS.split(key.lower())}
-    about_tls = any(map(_TLS_WORDS.fullmatch, parts))
+    about_tls = not _TLS_NAMES.isdisjoint(names) or any(map(_TLS_WORDS.fullmatch, parts))
     about_login = not _LOGIN_NAMES.isdisjoint(names) or any(map(_LOGIN_WORDS.fullmatch, parts))
     if about_tls:
         yield _TLS_KEYS

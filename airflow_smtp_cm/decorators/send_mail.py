@@ -82,7 +82,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
                 f"{_kind(value, known)}."
             )
         fields = returned(value)
-        if isinstance(messages := fields.get("messages"), list):
+        if isinstance(messages := fields.get("messages"), list | tuple):
             fields["messages"] = [returned(item) if isinstance(item, Mapping) else item for item in messages]
         self.message_source = ""
         self._has_messages = "messages" in fields

@@ -70,6 +70,7 @@ _ASCII = (
     "return-path",
     "sensitivity",
     "supersedes",
+    "thread-index",  # of Outlook and Exchange, in base64
     "tls-required",  # RFC 8689
     "x-auto-response-suppress",
 )

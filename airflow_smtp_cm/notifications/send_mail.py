@@ -192,8 +192,7 @@ class SendMailNotifier(BaseNotifier):
     def _fields(self, context: Context) -> SendMailNotifier:
         """Return a copy with the default subject and text where none is given, and with texts that mail allows."""
         from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415
-        from airflow_smtp_cm.task.alert_text import fit_line, fit_text  # noqa: PLC0415
-        from airflow_smtp_cm.task.composition import text_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text  # noqa: PLC0415
 
         fields = copy(self)
         if fields.subject is None:
@@ -201,10 +200,9 @@ class SendMailNotifier(BaseNotifier):
         if fields.message_source is None and fields.html_content is None:
             found = facts(context)
             fields.message_source, fields.html_content = as_text(found), as_html(found)
-        fields.subject = fit_line("subject", text_of(fields.subject))
-        fields.message_source = fit_text("message_source", text_of(fields.message_source))
-        fields.html_content = fit_text("html_content", text_of(fields.html_content))
+        fields.subject = fit_line("subject", fields.subject)
+        fields.message_source = fit_text("message_source", fields.message_source)
+        fields.html_content = fit_text("html_content", fields.html_content)
         if isinstance(fields.headers, Mapping):
-            headers = fields.headers.items()
-            fields.headers = {name: fit_line(f"headers: {name}", text_of(text)) for name, text in headers}
+            fields.headers = fit_headers(fields.headers)
         return fields

@@ -13,6 +13,7 @@ and there is no exception.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any
@@ -22,6 +23,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_smtp_cm.shortening import shorten
+from airflow_smtp_cm.task.alert_text import text_of
 
 _LONGEST_EXCEPTION = 4000  # characters; the rest is in the log
 
@@ -32,10 +34,11 @@ def headline(context: Mapping[str, Any]) -> str:
     if ti and not _is_about_run(context):
         task = f"{_get(ti, 'dag_id')}.{_get(ti, 'task_id')}{_map_index(ti)}"
         if asking:
-            return f"{task}: {' '.join(asking.subject.split())}"
+            return f"{task}: {' '.join(text_of(asking.subject).split())}"
         if _is_from_dag_processor(context):
             return f"{task}: {_failed(context)}, try {_tries(context)}"
-        return f"{task}: {_state(ti) or 'failed'} (try {_get(ti, 'try_number')})"
+        number = _get(ti, "try_number")
+        return f"{task}: {_state(ti) or 'failed'}" + (f" (try {number})" if number is not None else "")
     dag_id = _get(run, "dag_id") or _get(context.get("dag"), "dag_id") or "Airflow"
     if context.get("deadline"):
         return f"{dag_id}: deadline missed"
@@ -123,8 +126,8 @@ def _operator_that_asks(context: Mapping[str, Any]) -> Any:
 def _question(asking: Any, ti: Any) -> Iterator[tuple[str, Any]]:
     yield "Question", asking.subject
     yield "Details", asking.body
-    yield "Options", ", ".join(asking.options)
-    yield "Default", ", ".join(asking.defaults or ())
+    yield "Options", ", ".join(map(text_of, asking.options))
+    yield "Default", ", ".join(map(text_of, asking.defaults or ()))
     yield "Answer by", _formatted(_moment(_get(_get(asking, "hitl_summary"), "timeout_datetime")))
     # The page of the question; the operator's own link does not contain the path of an Airflow behind a proxy.
     yield "Answer in Airflow", _page_of_task(ti, "required_actions")
@@ -163,16 +166,15 @@ def _exception(exception: Any) -> str | None:
     if exception is None:
         return None
     name = f"{type(exception).__name__}: " if isinstance(exception, BaseException) else ""
-    try:
-        text = str(exception)
-    except Exception as error:  # noqa: BLE001 - the exception is the DAG author's, and so may be its text
-        text = f"(its text is not available: {type(error).__name__})"
-    return shorten(f"{name}{text}", _LONGEST_EXCEPTION)
+    return shorten(f"{name}{text_of(exception)}", _LONGEST_EXCEPTION)
 
 
 def _moment(value: Any) -> datetime | None:
-    """Return a time from a context; in the context of a deadline it is text."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    """Return a time from a context, or None; in the context of a deadline it is text."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    return value if isinstance(value, datetime) else None
 
 
 def _formatted(moment: datetime | None) -> str | None:
@@ -183,7 +185,10 @@ def _duration(thing: Any) -> timedelta | None:
     start, end = _moment(_get(thing, "start_date")), _moment(_get(thing, "end_date"))
     if not start:
         return None
-    seconds = ((end or datetime.now(start.tzinfo)) - start).total_seconds()
+    end = end or datetime.now(start.tzinfo)
+    if (start.tzinfo is None) != (end.tzinfo is None):
+        return None
+    seconds = (end - start).total_seconds()
     return timedelta(seconds=round(seconds))
 
 

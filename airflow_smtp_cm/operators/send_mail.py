@@ -1,7 +1,8 @@
 """SendMailOperator: SSIS's Send Mail task in a DAG.
 
-A DAG file that imports this module is parsed quickly: of this package, only this module and ``task.retry_policy`` are
-imported. The code that sends is imported when the task runs.
+A DAG file that imports this module is parsed quickly: in addition to what Airflow itself has imported (the provider's
+metadata and the connection manager), only this module and ``task.retry_policy`` are imported. The code that sends is
+imported when the task runs.
 """
 
 from __future__ import annotations

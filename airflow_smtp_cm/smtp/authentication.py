@@ -113,7 +113,7 @@ def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
     Raises:
         AuthenticationNotOffered: the settings do not allow it.
     """
-    offered = [name for name in wire.extensions.mechanisms if name in _NTLM_MECHANISMS]
+    offered = [name for name in wire.extensions.mechanisms if name in _KERBEROS_MECHANISMS + _NTLM_MECHANISMS]
     offer = f"it offers {', '.join(wire.extensions.mechanisms) or 'no authentication'}"
     if not wire.tls:
         offer += " without TLS"

@@ -108,15 +108,17 @@ def ntlm_credential(identity: Identity) -> spnego.Credential:
 
 
 def typing_doubt(identity: Identity) -> str:
-    r"""Return a question, after a failed login, about what may be a typing error; "" if nothing may be one."""
+    r"""Return a sentence, after a failed login, about what may be a typing error; "" if nothing may be one."""
     doubts = []
     username, password = identity.username or "", identity.password or ""
     if "\\" in username and "@" in username:
         doubts.append("the user name has both a domain and a suffix")
+    if "\\" not in username and any(sign in username for sign in "¥₩"):
+        doubts.append("the user name has a currency sign instead of a backslash")
     if "/" in username and password:
         doubts.append("the user name has a slash")
     if password != password.strip():
-        doubts.append("the password begins or ends with a blank")
+        doubts.append("the password begins or ends with a space")
     if not password.strip().isprintable():
         doubts.append("the password contains an invisible character")
     doubts += [
@@ -124,7 +126,7 @@ def typing_doubt(identity: Identity) -> str:
         for name, value in (("user name", username), ("password", password))
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     ]
-    return f" Is it meant that {' and that '.join(doubts)}?" if doubts else ""
+    return f" Possible typing error: {', and '.join(doubts)}." if doubts else ""
 
 
 def credential_error(error: Exception, identity: Identity, attempt: str, spn: str) -> CredentialError:

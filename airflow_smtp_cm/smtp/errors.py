@@ -230,7 +230,7 @@ class RecipientsRefused(Refused):
 
     @classmethod
     def in_result(cls, result: SendResult, server: str = "The server") -> Self | None:
-        """Return the error for a result with refused recipients, else None; only this method decides it."""
+        """Return the error for a result with refused recipients, else None; only this decides it for results."""
         if not result.refused:
             return None
         return cls(server, refused=result.refused, accepted=len(result.accepted), result=result)

@@ -119,7 +119,7 @@ class Exchange:
 
     @property
     def typing_doubt(self) -> str:
-        """A question about what may be a typing error in the identity; "" if nothing, or if a KDC accepted it."""
+        """A sentence about what may be a typing error in the identity; "" if nothing, or if a KDC accepted it."""
         return typing_doubt(self._windows.identity) if self.attempt.protocol == "ntlm" else ""
 
     @property

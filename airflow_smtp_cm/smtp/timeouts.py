@@ -7,10 +7,12 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, Phase, TimedOut, TlsError
+from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, Phase, TimedOut
 from airflow_smtp_cm.smtp.settings import TlsMode
+from airflow_smtp_cm.smtp.tls import session_error
 
 if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.errors import TlsError
     from airflow_smtp_cm.smtp.settings import Settings
 
 # The errors of ssl that mean that the server has closed the connection.
@@ -71,8 +73,7 @@ class Deadlines:
     def connection_lost(self, phase: Phase, error: OSError) -> Disconnected | TlsError:
         """Return the error for a connection that was lost."""
         if isinstance(error, ssl.SSLError) and not isinstance(error, TLS_ENDED):
-            reason = error.reason or error
-            return TlsError(f"The TLS session with {self.peer} failed ({phase}): {reason}.", phase=phase)
+            return session_error(error, self.peer, phase)
         return Disconnected(f"The connection to {self.peer} was lost ({phase}): {error}.", phase=phase)
 
     def connect_failed(self, error: OSError) -> ConnectError:

@@ -40,10 +40,24 @@ _TOO_OLD = "The server has no TLS version that is used, 1.2 or 1.3: enable one o
 _TOO_WEAK = f"A key or a signature is too weak: use a key of {_STRONG}."
 _NO_CIPHER = "The server offers no cipher that this client uses, or requires a client certificate."
 _WEAK_REASONS = ("DH_KEY_TOO_SMALL", "EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "WRONG_SIGNATURE_TYPE")
+_NO_CLIENT_CERTIFICATE = "The server requires a client certificate: set it."
+_OTHER_CLIENT_CERTIFICATE = (
+    "The server does not accept this client's certificate: set one that is valid, and from an authority that the "
+    "server trusts."
+)
+_REJECTED_CERTIFICATE = (
+    "TLSV1_ALERT_UNKNOWN_CA",
+    *(f"SSLV3_ALERT_CERTIFICATE_{state}" for state in ("EXPIRED", "REVOKED", "UNKNOWN")),
+    *("SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "TLSV1_ALERT_ACCESS_DENIED"),
+)
+_UNKNOWN_NAME = "The server has no certificate for this name: set the server name to one that it has."
 # By OpenSSL's names of its reasons (sslerr.h).
 _HANDSHAKE_ADVICE = {
     **dict.fromkeys(("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"), _TOO_OLD),
     **dict.fromkeys(_WEAK_REASONS, _TOO_WEAK),
+    **dict.fromkeys(_REJECTED_CERTIFICATE, _OTHER_CLIENT_CERTIFICATE),
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _NO_CLIENT_CERTIFICATE,
+    "TLSV1_UNRECOGNIZED_NAME": _UNKNOWN_NAME,
     **dict.fromkeys(("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_INSUFFICIENT_SECURITY"), _NO_CIPHER),
 }
 _CHECK_TLS_MODE = "Check that the TLS mode fits the port: STARTTLS (25, 587) or implicit TLS (465)."
@@ -160,6 +174,16 @@ def handshake_error(error: ssl.SSLError, settings: Settings, certificate: bytes 
         f"{_CERTIFICATE_ADVICE.get(error.verify_code, _OTHER_CERTIFICATE)}",
         phase=Phase.TLS,
     )
+
+
+def session_error(error: ssl.SSLError, peer: str, phase: Phase) -> TlsError:
+    """Return the error for a TLS session that failed after the handshake.
+
+    In TLS 1.3, the server judges the client's certificate only then.
+    """
+    advice = _HANDSHAKE_ADVICE.get(error.reason, "")
+    text = f"The TLS session with {peer} failed ({phase}): {error.reason or error}. {advice}"
+    return TlsError(text.rstrip(), phase=phase)
 
 
 def presented_certificate(sock: ssl.SSLSocket) -> bytes | None:

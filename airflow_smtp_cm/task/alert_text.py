@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.mail.headers import MAX_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +29,24 @@ _WHITE_SPACE = re.compile(r"[ \t\r\n\u2028\u2029]+")
 _MARK = "…"
 
 
-def fit_line(field: str, text: str) -> str:
+def text_of(value: object) -> str:
+    """Return a value as text, whatever it is: a template may be rendered as an exception, as bytes or as a number."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - an exception is the DAG author's, and so may be its text
+        return f"(its text is not available: {type(error).__name__})"
+
+
+def fit_headers(headers: Mapping[str, object]) -> dict[str, str]:
+    """Return additional headers, each value of which is one line that mail allows."""
+    return {name: fit_line(f"headers: {name}", value) for name, value in headers.items()}
+
+
+def fit_line(field: str, value: object) -> str:
     """Return a text as one line that mail allows, such as a subject.
 
     Line ends and tabs become one blank; at the ends they are removed. Escape sequences and other control characters
@@ -34,14 +55,16 @@ def fit_line(field: str, text: str) -> str:
 
     Args:
         field: the name of the field, for the log.
-        text: the text.
+        value: the text, or another value that becomes one.
     """
+    text = text_of(value)
     line = _WHITE_SPACE.sub(lambda run: run[0] if run[0].isprintable() else " ", _valid(text).strip())
     return _logged(field, text, _cut(line))
 
 
-def fit_text(field: str, text: str) -> str:
+def fit_text(field: str, value: object) -> str:
     """Return a text of several lines that mail allows; as ``fit_line``, but white space stays and nothing is cut."""
+    text = text_of(value)
     return _logged(field, text, _valid(text))
 
 

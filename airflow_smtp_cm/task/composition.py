@@ -175,6 +175,17 @@ def returned(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def of_a_row(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a row: a list or another collection in it is not a text."""
+    return {
+        name: NotText(value) if name in _TEXTS and _is_collection(value) else value for name, value in fields.items()
+    }
+
+
+def _is_collection(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | NotText)
+
+
 def text_of(value: Any) -> str:
     """Return a field as text; None is empty text.
 
@@ -267,7 +278,7 @@ def _headers_of(value: Any) -> dict[str, str]:
     Raises:
         InvalidMessage: they are not a mapping, or a value is not text.
     """
-    if not value:
+    if value is None or (isinstance(value, str | Mapping) and not value):
         return {}
     if not isinstance(value, Mapping):
         advice = f" {OF_A_TEMPLATE}" if isinstance(value, str) else ""
@@ -276,8 +287,12 @@ def _headers_of(value: Any) -> dict[str, str]:
         )
     problems = Problems()
     headers = {
-        str(name): problems.attempt(text_of, text, field=f'The value of "{visible(str(name))}"') or ""
+        str(name): problems.attempt(_header_of, text, field=f'The value of "{visible(str(name))}"') or ""
         for name, text in value.items()
     }
     problems.raise_as(InvalidMessage)
     return headers
+
+
+def _header_of(value: Any) -> str:
+    return text_of(NotText(value) if _is_collection(value) else value)

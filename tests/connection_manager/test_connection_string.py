@@ -224,6 +224,28 @@ def test_all_problems_are_reported_at_once():
     ]
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        *["Enable SSL=True", "EnableSs1=True", "Enable_Ssl=True", "Server=a.example", "TimeOut(ms)=5"],
+        *[
+            "UseSsl=True",
+            "EnableTls=True",
+            "Encrypt=yes",
+            "Use Windows Authentication=True",
+            "Integrated Security=SSPI",
+        ],
+    ],
+)
+def test_key_that_is_nearly_right_or_sets_tls_or_a_login_elsewhere_is_an_error(item, caplog):
+    """Otherwise mail would be sent unencrypted or anonymously. The key is not shown: it may be of a password."""
+    (problem,) = problems_with(f"SmtpServer=mail;{item};")
+
+    assert problem.startswith("Item 2 of the connection string has a key that SSIS does not have")
+    assert problem.endswith("SSIS's keys are SmtpServer, UseWindowsAuthentication, EnableSsl, Timeout.")
+    assert not caplog.records
+
+
 def test_unknown_key_is_ignored_with_a_warning_that_names_it(caplog):
     with caplog.at_level(logging.WARNING):
         parsed = parse("SmtpServer=mail;ConnectByProxy=hunter2;")

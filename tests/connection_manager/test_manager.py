@@ -617,6 +617,12 @@ def test_unknown_fields_are_ignored_with_a_warning_that_names_them(caplog):
     )
 
 
+def test_settings_in_an_object_of_the_extra_are_an_error_and_no_value_is_shown():
+    (problem,) = problems_of_connection(extra={"smtp_cm": {"enable_ssl": True, "keytab": SECRET}})
+
+    assert problem == 'The extra has no key "smtp_cm": put what it contains into the extra itself.'
+
+
 def test_all_settings_that_are_nearly_right_are_errors_and_no_value_is_shown(caplog):
     problems = problems_of_connection(
         schema="https",
@@ -659,9 +665,9 @@ def test_typing_errors_of_key_user_and_password_are_reported_together():
         login="CORP/reports ", password=f"{SECRET}\n", extra={"use_windows_authentication": True, "EnableSsl": True}
     )
 
-    assert [re.findall(r"has no key|blank|slash|U\+000A", problem)[0] for problem in problems] == [
+    assert [re.findall(r"has no key|space|slash|U\+000A", problem)[0] for problem in problems] == [
         "has no key",
-        "blank",
+        "space",
         "slash",
         "U+000A",
     ]

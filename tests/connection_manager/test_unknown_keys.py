@@ -64,6 +64,7 @@ def test_standard_field_in_the_extra_is_an_error_that_names_its_place(keys, fiel
         *["smtp_starttls", "smtp_ssl"],  # Airflow's section [smtp]
         *["use_tls", "EMAIL_USE_TLS", "mail.smtp.starttls.enable", "secure", "requireTLS", "UseSsl"],  # other mailers
         *["starttls", "StartTLS", "no_ssl", "TLSv1.2", "tls"],
+        *["check_hostname", "verification", "plaintext", "rootcert", "private_key", "keyfile", "truststore", "sni"],
     ],
 )
 def test_key_that_sets_tls_elsewhere_is_an_error_that_names_the_right_keys(key):
@@ -79,6 +80,7 @@ def test_key_that_sets_tls_elsewhere_is_an_error_that_names_the_right_keys(key):
         *["auth_type", "access_token", "client_id", "client_secret", "tenant_id", "scope"],  # Airflow's type smtp
         *["auth", "auth_mechanism", "kerberos_principal", "kerberos_service_name", "sasl.mechanism"],  # other types
         *["authentication", "UseDefaultCredentials", "Trusted_Connection", "mail.smtp.auth", "domain", "ccache"],
+        *["keytab_file", "spn_name", "target_spn", "login_type", "ad_domain", "winauth", "kdc", "sso", "api_key"],
     ],
 )
 def test_key_that_chooses_a_login_elsewhere_is_an_error_that_names_the_right_keys(key):
@@ -97,6 +99,22 @@ def test_key_about_both_names_the_keys_of_both():
 @pytest.mark.parametrize("key", ["extra", "__extra__", "Extra"])
 def test_extra_in_the_extra_is_an_error(key):
     assert problem_with(key).endswith("put what it contains into the extra itself.")
+
+
+@pytest.mark.parametrize("key", ["smtp_cm", "options", "x"])
+@pytest.mark.parametrize("inner", ["enable_ssl", "EnableSsl", "use_tls", "enable_sll", "username"])
+def test_settings_in_an_object_of_the_extra_are_an_error(key, inner):
+    assert problem_with(key, {"owner": "sales", inner: True}).endswith("put what it contains into the extra itself.")
+
+
+@pytest.mark.parametrize("value", [{}, {"owner": "sales"}, ["enable_ssl"], "enable_ssl", None])
+def test_other_value_of_a_key_that_resembles_nothing_is_no_error(value):
+    assert problem_with("x", value) is None
+
+
+def test_key_in_the_full_width_forms_of_east_asian_keyboards_is_an_error_that_names_it():
+    full_width = "".join(chr(ord(character) + 0xFEE0) for character in "enable_ssl")
+    assert problem_with(full_width).endswith(": the key is enable_ssl.")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +136,23 @@ def test_line_ends_of_a_key_do_not_reach_the_error():
 @pytest.mark.parametrize("schema", ["https", "ssl", "TLS", "starttls", "smtps", " tls "])
 def test_schema_that_switches_on_tls_elsewhere_is_an_error(schema):
     assert "TLS is set by enable_ssl and tls_mode" in schema_problem(schema)
+
+
+@pytest.mark.parametrize(
+    "schema", ["enable_ssl=true", ";enable_ssl=true", "&timeout=5&password=enable_ssl", "?spn=x"]
+)
+def test_extra_in_the_schema_is_an_error_that_shows_no_value(schema):
+    """So it is in a URI without the question mark before the extra: ``smtp-cm://mail/enable_ssl=true``."""
+    problem = schema_problem(schema)
+
+    assert problem.endswith(" In a URI, the extra begins with a question mark.")
+    assert "=" not in problem
+    assert "password" not in problem.partition("has no meaning")[0]
+
+
+@pytest.mark.parametrize("schema", ["ntlm", "Kerberos", "windows"])
+def test_schema_that_chooses_a_login_is_an_error(schema):
+    assert "the login is set by use_windows_authentication" in schema_problem(schema)
 
 
 @pytest.mark.parametrize("schema", ["x", "smtp", "http", "mail"])

@@ -90,7 +90,9 @@ def test_texts_that_it_returns_must_be_text(field, value, kind):
 
     assert refusal({field: value}) == problem
     assert refusal([{}, {field: value}]).splitlines()[0] == f"messages[1]: {problem}"
-    assert refusal({"messages": [{field: value}]}).splitlines()[0] == f"messages[0]: {problem}"
+    for collection in (list, tuple):
+        messages = collection([{field: value}])
+        assert refusal({"messages": messages}).splitlines()[0] == f"messages[0]: {problem}"
 
 
 @pytest.mark.usefixtures("server")

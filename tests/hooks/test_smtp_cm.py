@@ -201,7 +201,7 @@ def test_password_that_ends_in_a_blank_is_kept(hook_for):
 
 def test_blank_at_the_end_of_a_refused_password_is_named(server, hook_for):
     with pytest.raises(
-        AuthenticationRefused, match="Is it meant that the password begins or ends with a blank"
+        AuthenticationRefused, match="Possible typing error: the password begins or ends with a space"
     ) as bad:
         hook_for(server.airflow_connection(password=f"{ALICE.password} ")).get_conn()
 

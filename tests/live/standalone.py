@@ -229,6 +229,7 @@ def _environment(home: Path, url: str, ports: list[int], address: str) -> dict[s
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
         "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for the command airflow
+        "PYTHONUNBUFFERED": "1",  # since the tests read what it prints
     }
 
 

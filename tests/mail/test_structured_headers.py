@@ -21,7 +21,7 @@ URLS = ["Archived-At", *(f"List-{name}" for name in ("Archive", "Help", "Owner",
 IDENTIFIERS = ["In-Reply-To", "References", "Resent-Message-ID", "Original-Message-ID", "Supersedes"]
 TOKENS = [
     *("Auto-Submitted", "Precedence", "Sensitivity", "List-Unsubscribe-Post", "Disposition-Notification-Options"),
-    *("Expires", "Reply-By", "Return-Path", "Accept-Language", "X-Auto-Response-Suppress"),
+    *("Expires", "Reply-By", "Return-Path", "Accept-Language", "X-Auto-Response-Suppress", "Thread-Index"),
 ]
 LONG_URL = f"<https://corp.example/{'a' * 900}>"
 
@@ -253,3 +253,9 @@ def test_all_problems_with_headers_are_reported_at_once():
     assert [problem.split('"')[1] for problem in caught.value.problems] == [
         *("Errors-To", "Errors-To", "List-Help", "References")
     ]
+
+
+def test_a_long_thread_index_is_not_encoded():
+    """Outlook could not read it. A conversation of 120 messages has one of this length."""
+    index = "AbcD" * 235
+    assert field("Thread-Index", index) == index

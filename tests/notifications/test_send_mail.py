@@ -232,6 +232,57 @@ def test_a_disabled_one_sends_nothing(smtp_cm_server, notify):
     assert smtp_cm_server.outbox == []
 
 
+@pytest.mark.parametrize(
+    ("template", "subject"),
+    [
+        ("{{ exception }}", "nan"),
+        ("{{ [ti.try_number] }}", "[2]"),
+        ("{{ ti.try_number }}", "2"),
+        ("{{ 'b\"x\"' }}", "x"),
+        ("{{ none }}", "sales.load: failed (try 2)"),
+    ],
+)
+def test_no_value_of_a_native_template_stops_a_notification(smtp_cm_server, template, subject):
+    dag = DAG("sales", schedule=None, render_template_as_native_obj=True)
+    notifier = SendMailNotifier(to="ops@corp.test", subject=template, message_source=template)
+
+    notifier(task_context() | {"dag": dag, "exception": ValueError("nan")})
+
+    assert smtp_cm_server.outbox[0].message["Subject"] == subject
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start_date": START.replace(tzinfo=None)},
+        {"end_date": START.replace(tzinfo=None)},
+        {"start_date": "yesterday", "end_date": 5},
+    ],
+)
+def test_time_that_cannot_be_read_is_left_out(smtp_cm_server, changes):
+    """Contexts that people make have such times."""
+    SendMailNotifier(to="ops@corp.test")(task_context(**changes))
+
+    assert "State: failed" in texts(smtp_cm_server.outbox[0])[0]
+    assert "Duration" not in texts(smtp_cm_server.outbox[0])[0]
+
+
+def test_question_and_options_may_be_of_any_type(smtp_cm_server):
+    """Templates of a DAG with ``render_template_as_native_obj`` are rendered as numbers, too."""
+    context = question_context()
+    context["task"].subject, context["task"].options, context["task"].defaults = 5, [1, 2], [1]
+
+    SendMailNotifier(to="ops@corp.test")(context)
+
+    assert smtp_cm_server.outbox[0].message["Subject"] == "sales.load: 5"
+    assert "Options: 1, 2\nDefault: 1\n" in texts(smtp_cm_server.outbox[0])[0]
+
+
+def test_unknown_number_of_the_try_is_left_out(smtp_cm_server):
+    SendMailNotifier(to="ops@corp.test")(task_context(try_number=None))
+    assert smtp_cm_server.outbox[0].message["Subject"] == "sales.load: failed"
+
+
 def test_disable_that_is_neither_true_nor_false_is_an_error_and_nothing_is_sent(smtp_cm_server):
     with pytest.raises(InvalidMessage, match=r'^disable: "perhaps" is neither True nor False'):
         SendMailNotifier(to="ops@corp.test", disable="perhaps").notify(task_context())

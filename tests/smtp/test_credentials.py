@@ -13,19 +13,20 @@ SECRET = "correct horse"
 @pytest.mark.parametrize(
     ("username", "password", "doubt"),
     [
-        (r"CORP\reports", f"{SECRET} ", "that the password begins or ends with a blank?"),
-        (r"CORP\reports", f"\u00a0{SECRET}", "that the password begins or ends with a blank?"),
-        (r"CORP\reports", f"'{SECRET}'", "that the password is in quotation marks?"),
-        (r"CORP\reports", "correct\u200bhorse", "that the password contains an invisible character?"),
-        ("'reports'", SECRET, "that the user name is in quotation marks?"),
-        (r"CORP\a@corp.example", SECRET, "that the user name has both a domain and a suffix?"),
-        ("CORP/a@corp.example", f'"{SECRET}"', "has a slash and that the password is in quotation marks?"),
+        (r"CORP\reports", f"{SECRET} ", "the password begins or ends with a space."),
+        (r"CORP\reports", f"\u00a0{SECRET}", "the password begins or ends with a space."),
+        (r"CORP\reports", f"'{SECRET}'", "the password is in quotation marks."),
+        (r"CORP\reports", "correct\u200bhorse", "the password contains an invisible character."),
+        ("CORP\u00a5reports", SECRET, "the user name has a currency sign instead of a backslash."),
+        ("'reports'", SECRET, "the user name is in quotation marks."),
+        (r"CORP\a@corp.example", SECRET, "the user name has both a domain and a suffix."),
+        ("CORP/a@corp.example", f'"{SECRET}"', "has a slash, and the password is in quotation marks."),
     ],
 )
 def test_what_may_be_a_typing_error_is_named_without_the_password(username, password, doubt):
     text = typing_doubt(Identity(username=username, password=password))
 
-    assert text.startswith(" Is it meant that ")
+    assert text.startswith(" Possible typing error: ")
     assert text.endswith(doubt)
     assert password.strip() not in text
 
@@ -39,7 +40,7 @@ def test_what_may_be_a_typing_error_is_named_without_the_password(username, pass
         Identity(username="airflow/worker1@CORP.EXAMPLE", keytab="/keytab"),
     ],
 )
-def test_there_is_no_question_if_nothing_looks_like_a_typing_error(identity):
+def test_there_is_no_hint_if_nothing_looks_like_a_typing_error(identity):
     assert typing_doubt(identity) == ""
 
 
@@ -49,4 +50,4 @@ def test_it_is_named_if_the_kdc_refuses_the_identity_and_not_if_no_kdc_answers(c
     error.err_code = code
     failure = credential_error(error, Identity(username="a", password=f"{SECRET} "), "GSSAPI", "SMTPSVC/mail")
 
-    assert str(failure).endswith("begins or ends with a blank?") == asked
+    assert str(failure).endswith("begins or ends with a space.") == asked

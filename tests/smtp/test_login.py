@@ -233,7 +233,7 @@ def test_a_password_that_the_kdc_refuses_is_not_tried_with_ntlm(acceptor, log_in
     with pytest.raises(CredentialError, match=r"refused the password or key of alice@CORP\.TEST") as raised:
         log_in(acceptor.port, Identity(username=ALICE.principal, password=f"{ALICE.password} "), mechanism)
     assert raised.value.account_refused
-    assert "Is it meant that the password begins or ends with a blank?" in str(raised.value)
+    assert "Possible typing error: the password begins or ends with a space." in str(raised.value)
     assert len(acceptor.logins()) == before
 
 

@@ -288,6 +288,35 @@ def test_a_missing_client_certificate_is_an_error_if_it_is_required(connect, cer
     with scripted_peer(script, to_the_end=False) as peer, pytest.raises(TlsError) as raised:
         connect(peer.port, TlsMode.IMPLICIT)
     assert not raised.value.transient
+    assert "requires a client certificate" in str(raised.value)
+    assert "TLS mode" not in str(raised.value)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_certificate_of_an_authority_that_the_server_does_not_trust_is_explained(
+    connect, certificates, version
+):
+    script, own = [demand_certificate(certificates, version)], certificates.untrusted
+
+    with (
+        scripted_peer(script, to_the_end=False) as peer,
+        pytest.raises(TlsError, match=r"does not accept this client's certificate: .* that the server trusts\.$"),
+    ):
+        connect(peer.port, TlsMode.IMPLICIT, client_certificate=str(own.chain), client_key=str(own.key))
+
+
+def test_a_name_that_the_server_does_not_know_is_explained(connect, certificates):
+    def start(connection):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates.server.chain, certificates.server.key)
+        context.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        connection.socket = context.wrap_socket(connection.socket, server_side=True)
+
+    with (
+        scripted_peer([Step("start", start)], to_the_end=False) as peer,
+        pytest.raises(TlsError, match=r"UNRECOGNIZED_NAME\. .* set the server name to one that it has\.$"),
+    ):
+        connect(peer.port, TlsMode.IMPLICIT)
 
 
 @pytest.mark.parametrize("password", ["wrong", "", None, "x" * 2000])

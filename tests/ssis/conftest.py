@@ -22,7 +22,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture(scope="session")
 def generated_folder(airflow_db):
-    folder = airflow_db.parent / "dags" / "generated"
+    folder = airflow_db.parent / "generated"
     folder.mkdir()
     return folder
 

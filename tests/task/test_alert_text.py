@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_smtp_cm.mail.headers import MAX_TEXT
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.task.alert_text import fit_line, fit_text
+from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text
 from tests.mail.strategies import controls
 
 FIT = "No rows  in «日本» 🙂"
@@ -50,6 +50,30 @@ def test_a_line_has_no_line_ends_and_no_controls(text, line):
 )
 def test_a_text_keeps_its_white_space(text, expected):
     assert fit_text("html_content", text) == expected
+
+
+class WithoutText(Exception):
+    """An exception whose text fails."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ""),
+        (ValueError("nan"), "nan"),
+        (float("nan"), "nan"),
+        (b"No \xff rows", "No \ufffd rows"),
+        (["No", "rows"], "['No', 'rows']"),
+        (WithoutText(), "(its text is not available: RuntimeError)"),
+    ],
+)
+def test_any_value_becomes_a_text(value, expected):
+    """Templates of a DAG with ``render_template_as_native_obj`` are rendered as such values."""
+    assert fit_line("subject", value) == fit_text("html_content", value) == expected
+    assert fit_headers({"X-Error": value}) == {"X-Error": expected}
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "日", "🙂"])

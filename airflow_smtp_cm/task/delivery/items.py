@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.problems import MAX_PROBLEMS, Problems
-from airflow_smtp_cm.task.composition import FIELDS, OF_A_TEMPLATE, message_of, shown_line, text_of
+from airflow_smtp_cm.task.composition import FIELDS, OF_A_TEMPLATE, message_of, of_a_row, shown_line, text_of
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import read_message
 
@@ -114,7 +114,7 @@ class Items:
             raise InvalidMessage(f"It must be a mapping, not {type(item).__name__}.")
         if unknown := sorted(visible(str(name)) for name in item.keys() - set(FIELDS)):
             raise InvalidMessage(f"It has unknown keys: {', '.join(unknown)}. The fields are {', '.join(FIELDS)}.")
-        return SimpleNamespace(**self._merged(item))
+        return SimpleNamespace(**self._merged(of_a_row(item)))
 
     def _lines(self, item: Any) -> tuple[str, ...]:
         fields = self._merged(item) if isinstance(item, Mapping) else {}
