@@ -250,7 +250,7 @@ class RecipientsRefused(Refused):
         )
 
 
-_RETRY_SENDS_TO_THEM = " A retry sends it only to them."
+_RETRY_SENDS_TO_OTHERS = " A retry sends it only to recipients to whom it was not sent."
 
 
 class DeliveryIncomplete(SmtpError):
@@ -268,8 +268,8 @@ class DeliveryIncomplete(SmtpError):
 
     def __init__(self, *, result: SendResult, unsent: int, cause: SmtpError) -> None:
         super().__init__(
-            f"The message {result.message_id} was delivered to {len(result.accepted):,} recipients. It was not sent "
-            f"to {unsent:,} others, because an error followed: {cause}",
+            f"The message {result.message_id} was delivered to {len(result.accepted):,} of "
+            f"{_count(result) + unsent:,} recipients, and not sent to {unsent:,}, because an error followed: {cause}",
             phase=cause.phase,
             command=cause.command,
             reply=cause.reply,
@@ -280,7 +280,7 @@ class DeliveryIncomplete(SmtpError):
         self.cause = cause
 
     def __str__(self) -> str:
-        return super().__str__() + (_RETRY_SENDS_TO_THEM if self.transient else "")
+        return super().__str__() + (_RETRY_SENDS_TO_OTHERS if self.transient else "")
 
 
 class DeliveryUncertain(SmtpError):
@@ -316,10 +316,14 @@ class DeliveryUncertain(SmtpError):
         text, result = super().__str__(), self.result
         if result is None or not (result.accepted or self.unsent):
             return text
-        unsent = f" It was not sent to {self.unsent:,} recipients." if self.unsent else ""
-        if self.unsent and self.transient:
-            unsent += _RETRY_SENDS_TO_THEM
+        total = _count(result) + self.unsent
         return (
-            f"{text} Delivery is uncertain for {len(result.uncertain):,} recipients: {', '.join(result.uncertain)}. "
-            f"{len(result.accepted):,} others have the message.{unsent}"
+            f"{text} Delivery is uncertain for {len(result.uncertain):,} of {total:,} recipients: "
+            f"{', '.join(result.uncertain)}. The message was delivered to {len(result.accepted):,}"
+            + (f", and not sent to {self.unsent:,}." if self.unsent else ".")
+            + (_RETRY_SENDS_TO_OTHERS if self.unsent and self.transient else "")
         )
+
+
+def _count(result: SendResult) -> int:
+    return len(result.accepted) + len(result.refused) + len(result.uncertain)

@@ -205,7 +205,7 @@ def test_no_character_in_a_file_stops_it(smtp_cm_server, tmp_path):
     file = tmp_path / "error.log"
     file.write_bytes(b"\x1b[31mNo\0 rows\x1b[0m\n\tat all\n")
 
-    SendMailNotifier(to="ops@corp.test", message_source_type="FileConnection", message_source=str(file))({})
+    SendMailNotifier(to="ops@corp.test", message_source_type="FileConnection", message_source=str(file))(task_context())
 
     assert smtp_cm_server.outbox[0].message.get_content() == "No rows\n\tat all\n"
 
@@ -213,7 +213,7 @@ def test_no_character_in_a_file_stops_it(smtp_cm_server, tmp_path):
 def test_no_character_in_a_variable_stops_it(smtp_cm_server, monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_LAST_ERROR", "\x1b[31mNo rows\x9b0m\x07")
 
-    SendMailNotifier(to="ops@corp.test", message_source_type="Variable", message_source="last_error")({})
+    SendMailNotifier(to="ops@corp.test", message_source_type="Variable", message_source="last_error")(task_context())
 
     assert smtp_cm_server.outbox[0].message.get_content() == "No rows\n"
 

@@ -193,7 +193,7 @@ def test_uncertain_recipients_of_an_earlier_try_are_in_the_last_error():
 
     assert isinstance(outcome, DeliveryUncertain)
     assert (outcome.result.accepted, outcome.result.uncertain) == ((BOB, DAVE), (CAROL,))
-    assert "Delivery is uncertain for 1 recipients: carol@corp.test. 2 others have the message." in str(outcome)
+    assert "uncertain for 1 of 3 recipients: carol@corp.test. The message was delivered to 2." in str(outcome)
     refusal = over_all_tries(earlier, refused((DAVE, NEVER)))
     assert isinstance(refusal, RecipientsRefused)
     assert str(refusal).startswith("The server refused 1 of 3 recipients: dave@corp.test")
