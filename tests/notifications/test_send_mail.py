@@ -205,7 +205,9 @@ def test_no_character_in_a_file_stops_it(smtp_cm_server, tmp_path):
     file = tmp_path / "error.log"
     file.write_bytes(b"\x1b[31mNo\0 rows\x1b[0m\n\tat all\n")
 
-    SendMailNotifier(to="ops@corp.test", message_source_type="FileConnection", message_source=str(file))(task_context())
+    SendMailNotifier(to="ops@corp.test", message_source_type="FileConnection", message_source=str(file))(
+        task_context()
+    )
 
     assert smtp_cm_server.outbox[0].message.get_content() == "No rows\n\tat all\n"
 
