@@ -49,6 +49,7 @@ def test_success_describes_the_session(page, airflow, connect, mail_server, pict
         pytest.param({"host": "mail.corp.invalid"}, ["mail.corp.invalid"], id="host"),
         pytest.param({"port": 1}, ["127.0.0.1", "refused", "port"], id="port"),
         pytest.param({"ca_bundle": None}, ["certificate", "localhost", "CA bundle"], id="certificate"),
+        pytest.param({"EnableSsl": True}, ["EnableSsl", "enable_ssl"], id="key"),
     ],
 )
 def test_failure_has_the_reason_and_what_to_do(page, airflow, connect, mail_server, picture, request, changes, words):
