@@ -46,7 +46,8 @@ def start_and_kill(airflow, dag, *, supervisor):
         def is_noticed():
             if supervisor:
                 airflow.let_heartbeats_time_out(run)
-            return airflow.tasks(dag, run)[0]["state"] != "running"
+            (task,) = airflow.tasks(dag, run)
+            return task["state"] != "running" or task["try_number"] > 1
 
         assert wait_until(is_noticed, pause=1)
         if dag == "killed_with_retries":
