@@ -102,8 +102,8 @@ def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.client_certificate:
-        # A callback, so that OpenSSL never asks a terminal for the password. No error of the encoding, because it would
-        # contain the password.
+        # A callback, so that OpenSSL never asks a terminal for the password; and no error of the encoding, because it
+        # would contain the password.
         context.load_cert_chain(
             tls.client_certificate,
             tls.client_key,
