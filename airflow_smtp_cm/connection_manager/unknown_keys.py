@@ -52,7 +52,8 @@ _PREFIXES = frozenset({"extra", "airflow", "smtp", "cm", "mail", "email"})
 # Words in the names of settings of TLS, and of a login, in other connection types and mailers.
 _TLS_WORDS = re.compile(
     r"(ssl|tls).*|.*(ssl|tls)|https|smtps|ca|ca(cert|file|path)s?|(root)?cert(s|file|ificates?)?|verif(y|ication)"
-    r"|(in)?secure|security|encrypt(ed|ion)?|ciphers?|(plain|clear)text|(trust|key)store|keyfile|pem|pfx|p(kcs)?12|(self)?signed|fingerprints?|pinned|sni"
+    r"|(in)?secure|security|encrypt(ed|ion)?|ciphers?|(plain|clear)text|(trust|key)store|keyfile|pem|pfx|p(kcs)?12|sni"
+    r"|(self)?signed|fingerprints?|pinned|opportunistic"
 )
 _LOGIN_WORDS = re.compile(
     r"(x?o)?auth(?!ors?$).*|kerberos|krb.*|ntlm.*|gss.*|spnego|sspi|sasl|negotiate|mechanisms?|cred(s|entials?)"
@@ -60,27 +61,11 @@ _LOGIN_WORDS = re.compile(
     r"|winauth|keytab|spn|kdc|sso|ldap"
 )
 _TLS_NAMES = frozenset(
-    {
-        "checkhostname",
-        "hostnamecheck",
-        "keyfile",
-        "opportunistic",
-        *(f"privatekey{kind}" for kind in ("", "file", "path")),
-    }
+    {"checkhostname", "hostnamecheck", "keyfile"} | {f"privatekey{kind}" for kind in ("", "file", "path")}
 )
 _LOGIN_NAMES = frozenset(
-    {
-        "clientid",
-        "clientsecret",
-        "scope",
-        "domain",
-        "addomain",
-        "ntdomain",
-        "userdomain",
-        "logindomain",
-        "apikey",
-        "extendedprotection",
-    }
+    {"clientid", "clientsecret", "scope", "domain", "apikey", "extendedprotection"}
+    | {f"{whose}domain" for whose in ("ad", "nt", "user", "login")}
     | {f"login{kind}" for kind in ("type", "method", "mode")}
 )
 
