@@ -152,8 +152,10 @@ class Exchange:
                     f"{_described(challenge)}. The server does not support this mechanism, or is not a mail server.",
                     phase=Phase.AUTH,
                 ) from cause
+            # pyspnego's KeyError has nothing but a number.
+            reason = "its type of message is unknown" if isinstance(error, KeyError) else error
             raise AuthenticationError(
-                f"The server's challenge in the {self.attempt} exchange is not valid: {error}. Check the SPN "
+                f"The server's challenge in the {self.attempt} exchange is not valid: {reason}. Check the SPN "
                 f"({self.spn}) and the channel binding.",
                 phase=Phase.AUTH,
             ) from cause
