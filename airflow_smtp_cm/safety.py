@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.interfaces import Outgoing
 
 _SECTION = "smtp_cm"
-_OPTIONS = ("redirect_all_to", "allowed_recipient_domains", "default_from")
+_RESTRICTIONS = ("redirect_all_to", "allowed_recipient_domains")  # no other section has options of these names
+_OPTIONS = (*_RESTRICTIONS, "default_from")
 # The section and its options in the environment, rightly spelt or nearly so.
 _LIKE_SECTION = re.compile(r"(airflow[\W_]*)?smtp[\W_]*cm[\W_]*", re.IGNORECASE)
-_LIKE_VARIABLE = re.compile(r"AIRFLOW_+(AIRFLOW_+)?SMTP_*CM_+.+", re.IGNORECASE)
+_LIKE_VARIABLE = re.compile(
+    rf"AIRFLOW_+(AIRFLOW_+)?SMTP[\W_]*CM[\W_]+.+|AIRFLOW__.+__({'|'.join(_RESTRICTIONS)})", re.IGNORECASE
+)
 _SEPARATORS = re.compile(r"[\s,;]+")
 _MOST_IN_SUBJECT = 3  # recipients; the headers have all of them
 
@@ -125,10 +128,13 @@ class SafetySettings:
 
 def _unknown_options() -> Iterator[str]:
     """Yield the problems with options that do not exist: a restriction must not be lost because of its spelling."""
-    sections = filter(_LIKE_SECTION.fullmatch, conf.sections())
-    in_file = {(section, option) for section in sections for option in conf.options(section)}
-    in_file -= {(section, option) for section, option in in_file if section == _SECTION and option in _OPTIONS}
-    shown = [f"[{section}] {option}" for section, option in in_file]
+    shown = [
+        f"[{section}] {option}"
+        for section in conf.sections()
+        for option in conf.options(section)
+        if (_LIKE_SECTION.fullmatch(section) or option in _RESTRICTIONS)
+        and not (section == _SECTION and option in _OPTIONS)
+    ]
     known = {f"AIRFLOW__{_SECTION}__{option}".upper() for option in _OPTIONS}
     shown += filter(_LIKE_VARIABLE.fullmatch, os.environ.keys() - known)
     for name in sorted(shown):

@@ -110,7 +110,8 @@ WAYS_THAT_CONNECT = [
             "AIRFLOW__SMTP_CM__REDIRECT_ALL_TO_CMD",
         ],
         *["AIRFLOW__SMTPCM__REDIRECT_ALL_TO", "AIRFLOW_SMTP_CM__REDIRECT_ALL_TO", "AIRFLOW__SMTP_CM_REDIRECT_ALL_TO"],
-        "AIRFLOW__AIRFLOW_SMTP_CM__REDIRECT_ALL_TO",
+        *["AIRFLOW__AIRFLOW_SMTP_CM__REDIRECT_ALL_TO", "AIRFLOW__SMTP-CM__REDIRECT_ALL_TO"],
+        *["AIRFLOW__SMTP__REDIRECT_ALL_TO", "AIRFLOW__EMAIL__ALLOWED_RECIPIENT_DOMAINS"],
     ],
 )
 @pytest.mark.usefixtures("unreachable")
@@ -128,6 +129,8 @@ def test_nothing_is_sent_if_an_option_is_misspelt_in_the_environment(monkeypatch
         ("smtp-cm", "redirect_all_to"),
         ("SMTP_CM", "default_from"),
         ("airflow_smtp_cm", "x"),
+        ("smtp", "redirect_all_to"),
+        ("email", "allowed_recipient_domains"),
     ],
 )
 def test_misspelt_option_in_the_configuration_file_is_an_error(monkeypatch, section, option):

@@ -1,7 +1,8 @@
 """Keys of the extra that a connection does not have: which are mistakes, and what to set instead.
 
 A setting must not be lost because of its spelling, above all not one of TLS or of the login. A key is a mistake if it
-is a known key in another spelling, or almost one, or if other connection types and mailers use it for TLS or a login.
+is a known key in another spelling, or almost one, if other connection types and mailers use it for TLS or a login, or
+if it is a safety setting of the deployment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _LOGIN_KEYS = (
     " and password; for basic authentication or OAuth, use a connection of Airflow's own type smtp"
 )
 
+_SAFETY = "it restricts all mail of a deployment: set it in Airflow's configuration, section [smtp_cm]"
+
 # The standard fields of a connection, as the form, SSIS and other mailers call them.
 _STANDARD_FIELDS = {
     "host": ("host", "hostname", "server", "smtpserver"),
@@ -34,6 +37,7 @@ _STANDARD_FIELDS = {
 }
 _RIGHT = {
     **{name: f"set the connection's {field}" for field, names in _STANDARD_FIELDS.items() for name in names},
+    **dict.fromkeys(("redirectallto", "allowedrecipientdomains"), _SAFETY),
     **{
         re.sub(r"\W|_", "", spelling).lower(): f"the key is {item.name}"
         for item in CONNECTION_FIELDS
@@ -48,16 +52,20 @@ _PREFIXES = frozenset({"extra", "airflow", "smtp", "cm", "mail", "email"})
 # Words in the names of settings of TLS, and of a login, in other connection types and mailers.
 _TLS_WORDS = re.compile(
     r"(ssl|tls).*|.*(ssl|tls)|https|smtps|ca|ca(cert|file|path)s?|(root)?cert(s|file|ificates?)?|verif(y|ication)"
-    r"|(in)?secure|security|encrypt(ed|ion)?|ciphers?|(plain|clear)text|(trust|key)store|keyfile|pem|pfx|sni"
+    r"|(in)?secure|security|encrypt(ed|ion)?|ciphers?|(plain|clear)text|(trust|key)store|keyfile|pem|pfx|p(kcs)?12|sni"
+    r"|(self)?signed|fingerprints?|pinned|opportunistic"
 )
 _LOGIN_WORDS = re.compile(
     r"(x?o)?auth(?!ors?$).*|kerberos|krb.*|ntlm.*|gss.*|spnego|sspi|sasl|negotiate|mechanisms?|cred(s|entials?)"
     r"|principal|realm|password|passphrase|token|jwt|tenant|impersonat.*|anonymous|windows|integrated|trusted|ccache"
     r"|winauth|keytab|spn|kdc|sso|ldap"
 )
-_TLS_NAMES = frozenset({"checkhostname", "privatekey", "privatekeyfile"})
+_TLS_NAMES = frozenset(
+    {"checkhostname", "hostnamecheck", "keyfile"} | {f"privatekey{kind}" for kind in ("", "file", "path")}
+)
 _LOGIN_NAMES = frozenset(
-    {"clientid", "clientsecret", "scope", "domain", "addomain", "ntdomain", "userdomain", "apikey"}
+    {"clientid", "clientsecret", "scope", "domain", "apikey", "extendedprotection"}
+    | {f"{whose}domain" for whose in ("ad", "nt", "user", "login")}
     | {f"login{kind}" for kind in ("type", "method", "mode")}
 )
 

@@ -54,6 +54,10 @@ _NO_REALM = _KerberosFault(
 )
 _UNKNOWN_USER = _KerberosFault("The KDC does not know {user}. Check the user's name and realm.")
 
+_NOT_VALID = _KerberosFault(
+    "The account {user} is disabled, locked or expired, or may not log in at this time.", account_refused=True
+)
+
 # The codes are the same in MIT krb5 and Heimdal: krb5_err.et, base -1765328384.
 _KERBEROS_FAULTS = {
     UNKNOWN_USER: _UNKNOWN_USER,
@@ -62,9 +66,8 @@ _KERBEROS_FAULTS = {
         "name or the SPN (on Windows, `setspn -Q SMTPSVC/*` lists them)."
     ),
     -1765328372: _KerberosFault("The domain's policies do not allow {user} to log in here.", account_refused=True),
-    -1765328366: _KerberosFault(
-        "The account {user} is disabled, locked or expired, or may not log in at this time.", account_refused=True
-    ),
+    # Windows has one code for all of it; other KDCs have codes of their own for an account before and after its time.
+    **dict.fromkeys((-1765328383, -1765328366, -1765328363), _NOT_VALID),
     -1765328361: _KerberosFault(
         "The password of {user} has expired or must be changed. Set a new one.", account_refused=True
     ),

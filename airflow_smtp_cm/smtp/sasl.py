@@ -103,7 +103,7 @@ class Exchange:
             CredentialError: the credentials failed: no ticket, wrong password at the KDC, ...
         """
         identity = self._windows.identity
-        with self._credential_errors():
+        with self._credential_errors(started=True):
             credential = (
                 nullcontext(ntlm_credential(identity))
                 if self.attempt.protocol == "ntlm"
@@ -152,8 +152,10 @@ class Exchange:
                     f"{_described(challenge)}. The server does not support this mechanism, or is not a mail server.",
                     phase=Phase.AUTH,
                 ) from cause
+            # pyspnego's KeyError has nothing but a number.
+            reason = "its type of message is unknown" if isinstance(error, KeyError) else error
             raise AuthenticationError(
-                f"The server's challenge in the {self.attempt} exchange is not valid: {error}. Check the SPN "
+                f"The server's challenge in the {self.attempt} exchange is not valid: {reason}. Check the SPN "
                 f"({self.spn}) and the channel binding.",
                 phase=Phase.AUTH,
             ) from cause
@@ -180,12 +182,15 @@ class Exchange:
         return self.attempt.protocol == "kerberos" and self._windows.identity.password is not None
 
     @contextmanager
-    def _credential_errors(self) -> Iterator[None]:
+    def _credential_errors(self, *, started: bool = False) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # pyspnego does not convert all exceptions of krb5 and gssapi
             forget_locals(error)
-            raise credential_error(error, self._windows.identity, str(self.attempt), self.spn) from error
+            failure = credential_error(error, self._windows.identity, str(self.attempt), self.spn)
+            if failure.transient:  # no KDC answered, or none any more
+                failure.account_refused = started and self._kerberos_password
+            raise failure from error
 
     def _new_context(self, credential: spnego.Credential) -> spnego.ContextProxy:
         service, _, hostname = self.spn.partition("/")

@@ -102,9 +102,12 @@ def _context(tls: Tls, _stamps: tuple[int, ...]) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.client_certificate:
-        # A callback, so that OpenSSL never asks a terminal for the password.
+        # A callback, so that OpenSSL never asks a terminal for the password; and no error of the encoding, because it
+        # would contain the password.
         context.load_cert_chain(
-            tls.client_certificate, tls.client_key, password=lambda: tls.client_key_password or ""
+            tls.client_certificate,
+            tls.client_key,
+            password=lambda: (tls.client_key_password or "").encode(errors="surrogatepass"),
         )
     return context
 

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Colours (control sequences), a terminal's links (operating system commands) and other escape sequences (ECMA-48).
+# Colours and other control sequences, operating system commands (a terminal's links), and other escape sequences
+# (ECMA-48). Of those without ESC, only colours are removed: in UTF-8 that was decoded as Latin-1, U+009B and U+009D
+# are frequent, and text follows them.
 _ESCAPE_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-9;:]*m|\x1b\][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
 )
 _OTHER_LINE_END = re.compile(r"[\v\f\x85]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")

@@ -65,6 +65,8 @@ def test_standard_field_in_the_extra_is_an_error_that_names_its_place(keys, fiel
         *["use_tls", "EMAIL_USE_TLS", "mail.smtp.starttls.enable", "secure", "requireTLS", "UseSsl"],  # other mailers
         *["starttls", "StartTLS", "no_ssl", "TLSv1.2", "tls"],
         *["check_hostname", "verification", "plaintext", "rootcert", "private_key", "keyfile", "truststore", "sni"],
+        *["allow_self_signed", "selfsigned", "fingerprint", "pinned_key", "key_file", "pkcs12", "p12_file"],
+        *["hostname_check", "private_key_path", "opportunistic"],
     ],
 )
 def test_key_that_sets_tls_elsewhere_is_an_error_that_names_the_right_keys(key):
@@ -81,6 +83,7 @@ def test_key_that_sets_tls_elsewhere_is_an_error_that_names_the_right_keys(key):
         *["auth", "auth_mechanism", "kerberos_principal", "kerberos_service_name", "sasl.mechanism"],  # other types
         *["authentication", "UseDefaultCredentials", "Trusted_Connection", "mail.smtp.auth", "domain", "ccache"],
         *["keytab_file", "spn_name", "target_spn", "login_type", "ad_domain", "winauth", "kdc", "sso", "api_key"],
+        *["login_domain", "ExtendedProtection"],
     ],
 )
 def test_key_that_chooses_a_login_elsewhere_is_an_error_that_names_the_right_keys(key):
@@ -94,6 +97,12 @@ def test_key_that_chooses_a_login_elsewhere_is_an_error_that_names_the_right_key
 def test_key_about_both_names_the_keys_of_both():
     assert "enable_ssl" in problem_with("IntegratedSecurity")
     assert "use_windows_authentication" in problem_with("IntegratedSecurity")
+
+
+@pytest.mark.parametrize("key", ["redirect_all_to", "RedirectAllTo", "smtp_cm__allowed_recipient_domains"])
+def test_a_safety_setting_in_the_extra_is_an_error_that_names_its_place(key):
+    """A staging environment whose connection has one would send to the real recipients."""
+    assert problem_with(key).endswith(": set it in Airflow's configuration, section [smtp_cm].")
 
 
 @pytest.mark.parametrize("key", ["extra", "__extra__", "Extra"])

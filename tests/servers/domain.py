@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.servers.namespaces import new_namespaces
-from tests.servers.people import ALICE, BOB, DOMAIN, MAIL_DOMAIN, MAIL_HOST, MALLORY, REALM, TRUDY, User
+from tests.servers.people import ALICE, BOB, DOMAIN, MAIL_DOMAIN, MAIL_HOST, MALLORY, PEGGY, REALM, TRUDY, User
 from tests.servers.processes import LOOPBACK, running
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ GRETA = User("greta", "Fifth-User-5!")
 # A member of so many groups that the ticket is as large as tickets get.
 OSCAR = User("oscar", "Sixth-User-6!")
 GROUPS = 900
-# The account has expired. (MALLORY is disabled, and TRUDY must change her password.)
-PEGGY = User("peggy", "Seventh-User-7!")
 
 _BASE = ",".join(f"DC={part}" for part in MAIL_DOMAIN.split("."))
 _HOST = "dc1"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, REALM, TRUDY, User
+from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, PEGGY, REALM, TRUDY, User
 from tests.servers.processes import LOOPBACK, free_ports, running
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _accounts(kdc: Kdc) -> Iterator[str]:
     for user in (ALICE, BOB):
         yield f"addprinc -pw {user.password} {user.name}"
     yield f"addprinc -pw {MALLORY.password} -allow_tix {MALLORY.name}"
+    yield f"addprinc -pw {PEGGY.password} -expire yesterday {PEGGY.name}"
     yield f"addprinc -pw {TRUDY.password} -pwexpire yesterday {TRUDY.name}"
     for service in (*SERVICES, KEYLESS_SERVICE):
         yield f"addprinc -randkey {service}"

@@ -36,8 +36,9 @@ class User:
 ALICE = User("alice", "Wonder-Land-1!")
 BOB = User("bob", "Second-User-2!")
 
-# Only the KDC has these: a disabled account, and one whose password has expired.
+# Only the KDCs have these: a disabled account, an expired one, and one whose password has expired.
 MALLORY = User("mallory", "Third-User-3!")
+PEGGY = User("peggy", "Seventh-User-7!")
 TRUDY = User("trudy", "Fourth-User-4!")
 
 # The users that servers accept with NTLM, in the format of NTLM_USER_FILE of gss-ntlmssp.

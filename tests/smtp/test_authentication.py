@@ -242,6 +242,15 @@ def test_a_challenge_that_is_no_token_is_described(mechanism, challenge, shown):
     assert f"but {shown}. " in str(raised.value)
 
 
+@pytest.mark.parametrize("challenge", [b"NTLMSSP\0\x09\0\0\0", b"\xa1\x09\x30\x07\xa0\x03\x0a\x01\x01\xa1\0\0"])
+def test_a_challenge_of_another_type_is_described(challenge):
+    """For example, SPNEGO in the mechanism NTLM."""
+    exchange = Exchange(Attempt("NTLM", "ntlm"), WindowsAuthentication(identity=USER), "mail.test", binding=None)
+    exchange.start()
+    with pytest.raises(AuthenticationError, match="is not valid: its type of message is unknown"):
+        exchange.respond(challenge)
+
+
 # --- which mechanism, and which one is next
 
 ALL = "NTLM GSS-SPNEGO PLAIN LOGIN GSSAPI"

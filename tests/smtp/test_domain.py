@@ -18,8 +18,8 @@ from airflow_smtp_cm.smtp.settings import (
     TlsMode,
     WindowsAuthentication,
 )
-from tests.servers.domain import FRED, GRETA, OSCAR, PEGGY, UPN
-from tests.servers.people import ALICE, MAIL_HOST, MALLORY, TRUDY, User
+from tests.servers.domain import FRED, GRETA, OSCAR, UPN
+from tests.servers.people import ALICE, MAIL_HOST, MALLORY, PEGGY, TRUDY, User
 from tests.servers.processes import LOOPBACK
 from tests.smtp.outgoing import Note
 

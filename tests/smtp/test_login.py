@@ -25,7 +25,7 @@ from airflow_smtp_cm.smtp.settings import (
     WindowsAuthentication,
 )
 from tests.servers.kdc import KEYLESS_SERVICE
-from tests.servers.people import ALICE, MAIL_HOST, MALLORY, TRUDY
+from tests.servers.people import ALICE, MAIL_HOST, MALLORY, PEGGY, TRUDY
 from tests.smtp.outgoing import Note
 
 
@@ -239,11 +239,16 @@ def test_a_password_that_the_kdc_refuses_is_not_tried_with_ntlm(acceptor, log_in
 
 @pytest.mark.parametrize(
     ("user", "reason"),
-    [(MALLORY, "disabled, locked or expired"), (TRUDY, "password of trudy@CORP.TEST has expired")],
+    [
+        (MALLORY, "disabled, locked or expired"),
+        (PEGGY, "disabled, locked or expired"),
+        (TRUDY, "password of trudy@CORP.TEST has expired"),
+    ],
 )
-def test_a_disabled_account_and_an_expired_password_are_explained(postfix, log_in, user, reason):
-    with pytest.raises(CredentialError, match=reason):
+def test_an_account_that_is_not_valid_and_an_expired_password_are_explained(postfix, log_in, user, reason):
+    with pytest.raises(CredentialError, match=reason) as raised:
         log_in(postfix.port(), Identity(username=user.principal, password=user.password))
+    assert raised.value.account_refused
 
 
 def test_an_unknown_user_is_explained(postfix, log_in):

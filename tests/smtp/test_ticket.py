@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from contextlib import suppress
 
 import pytest
@@ -12,6 +13,7 @@ from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import Identity, WindowsAuthentication
 from airflow_smtp_cm.smtp.ticket import find_principal, ticket_cache
 from tests.servers.people import ALICE, DOMAIN, MAIL_HOST
+from tests.servers.processes import LOOPBACK, free_ports
 
 krb5 = pytest.importorskip("krb5")
 pytestmark = pytest.mark.usefixtures("kdc")
@@ -57,6 +59,21 @@ def test_without_a_default_realm_the_error_says_what_to_set(username):
     with pytest.raises(CredentialError, match=r"Set default_realm in krb5\.conf to the realm") as raised:
         exchange(username, ALICE.password).prepare()
     assert not raised.value.account_refused
+
+
+@pytest.mark.parametrize("lost_after", ["nothing", "prepare"])
+def test_ntlm_is_not_tried_if_the_kdc_is_lost_when_it_may_have_the_password(kdc, tmp_path, monkeypatch, lost_after):
+    """A wrong password would count twice: libkrb5 gives a silent KDC up long before the default timeout."""
+    login = exchange(ALICE.principal, ALICE.password)
+    if lost_after == "prepare":
+        login.prepare()
+    config = tmp_path / "krb5.conf"
+    config.write_text(re.sub(r"kdc = \S+", f"kdc = {LOOPBACK}:{free_ports(1)[0]}", kdc.krb5_conf.read_text()))
+    monkeypatch.setenv("KRB5_CONFIG", str(config))
+    with pytest.raises(CredentialError, match="No KDC of the realm can be reached") as raised:
+        login.start() if lost_after == "prepare" else login.prepare()
+    assert raised.value.transient
+    assert raised.value.account_refused is (lost_after == "prepare")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,22 @@ def test_a_line_has_no_line_ends_and_no_controls(text, line):
     assert fit_line("subject", text) == line
 
 
+@pytest.mark.parametrize("text", ["Files “a.csv” and “b.csv” are missing", "Chybí soubor o městě"])
+def test_no_text_is_lost_that_another_program_decoded_wrongly(text):
+    """In UTF-8 that was decoded as Latin-1, single characters are introducers of 8-bit escape sequences."""
+    garbled = text.encode().decode("latin-1")
+    readable = [character for character in garbled if not "\x7f" < character < "\xa0"]
+    assert fit_line("subject", garbled) == "".join(readable)
+
+
+@pytest.mark.parametrize("beginning", ["\x9d", "\x9b", "\x1b]", "\x1b[", "\x1b[1;", "\x1b"])
+def test_escape_sequences_without_an_end_are_read_once(beginning):
+    """If each were read to the end of the text, this would take hours."""
+    text = fit_text("text", beginning * 200_000)
+    assert "\x1b" not in text
+    assert len(text) <= 600_000
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [*ESCAPED, (FIT, FIT), ("a\tb\r\nc\n\u2028\n", "a\tb\r\nc\n\u2028\n"), ("a\x0bb\x85c", "a\nb\nc")],
