@@ -91,6 +91,8 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
         wire.trace("*", str(failures[-1]))
     last = failures.pop()
     _add_reasons(last, failures)
+    if not exchange.password_used and any(failure.transient for failure in failures):
+        last.transient = True  # the next login may succeed with Kerberos, and this one did not cost an attempt
     raise last
 
 

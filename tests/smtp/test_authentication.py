@@ -316,6 +316,19 @@ def test_ntlm_is_not_tried_if_a_silent_kdc_may_have_the_password(exchanges, log_
 
 
 @pytest.mark.parametrize(
+    ("answers", "transient"), [(["535 5.7.3 no"] * 2, True), (["334 YQ==", "535 5.7.3 no"], False)]
+)
+def test_a_missing_kdc_stays_transient_unless_the_server_has_judged_the_password(
+    exchanges, log_in, answers, transient
+):
+    """Where NTLM is off, the refused NTLM must not hide that Kerberos may work again in the next try."""
+    exchanges.unable["kerberos"] = CredentialError("No KDC can be reached.", transient=True)
+    with pytest.raises(AuthenticationRefused) as raised:
+        log_in(*answers, identity=USER, mechanism="auto", offer="NTLM GSSAPI")
+    assert raised.value.transient is transient
+
+
+@pytest.mark.parametrize(
     ("answers", "reason"),
     [
         (["334 YQ==", "535 5.7.3 no"], 'refused the login by NTLM: "535 5.7.3 no"'),
