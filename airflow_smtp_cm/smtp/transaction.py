@@ -113,6 +113,9 @@ class Transaction:
             reply = yield from self._send_envelope_first(
                 chunking=chunking, data_in_pipeline=pipelined and not chunking
             )
+        if chunking and not reply.positive:
+            # After DATA, the server has no envelope any more; after BDAT, that is not certain (RFC 3030, section 2).
+            yield from self.reset()
         return self.result(reply)
 
     def prepare(self) -> None:
@@ -305,7 +308,7 @@ class Transaction:
                 yield from self._wire.write(END_OF_DATA, Phase.CONTENT)
                 yield from self._wire.reply(Phase.FINAL)
         else:
-            yield from self._reset()
+            yield from self.reset()
         raise refusal
 
     def check_data_reply(self, reply: Reply) -> Steps[None]:
@@ -315,7 +318,7 @@ class Transaction:
             Refused: the server refused DATA.
         """
         if reply.code != START_MAIL_INPUT:
-            yield from self._reset()
+            yield from self.reset()
             raise self._wire.refused(f"{self._wire.peer} did not accept DATA", Phase.DATA, "DATA", reply)
 
     def envelope_error(self, pipeline: Pipeline) -> Refused | None:
@@ -371,7 +374,7 @@ class Transaction:
         except SmtpError as error:
             raise self.uncertain_error(error) from error
 
-    def _reset(self) -> Steps[None]:
+    def reset(self) -> Steps[None]:
         """Send RSET, so that the session can be used for the next message; if it fails, close the session."""
         if self._wire.closed:
             return
