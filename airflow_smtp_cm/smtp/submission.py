@@ -7,8 +7,8 @@ enough before it accepts anybody, the others keep their replies, as refused.
 
 What an editor must keep:
 
-- Between two transactions, ``record_accepted`` is called. If the process ends there, the record knows who has the
-  message.
+- After a transaction that accepted recipients, ``record_accepted`` is called before the next one. If the process ends
+  there, the record knows who has the message.
 - An error of a further transaction does not hide that others have the message: it is ``DeliveryIncomplete`` or
   ``DeliveryUncertain``, with the result so far.
 """
@@ -56,11 +56,14 @@ def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
     """
     remaining = transaction.remaining
     limit = len(result.accepted)
+    recorded = False
     while remaining:
         if transaction.session_is_over:
             ended = Disconnected(f"{transaction.peer} ended the session.", phase=Phase.MAIL)
             raise DeliveryIncomplete(result=result, unsent=len(remaining), cause=ended)
-        yield from transaction.record_accepted(result)
+        if not recorded:
+            yield from transaction.record_accepted(result)
+            recorded = True
         offered, later = remaining[:limit], remaining[limit:]
         transaction.offer([refusal.address for refusal in offered])
         try:
@@ -77,6 +80,7 @@ def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
             raise DeliveryIncomplete(result=result, unsent=len(remaining), cause=error) from error
         else:
             result = result.followed_by(part)
+            recorded = False
             if transaction.remaining:
                 limit = len(part.accepted)
             remaining = transaction.remaining + later
