@@ -171,7 +171,7 @@ class Groups:
 
     def _fail(self, error: SmtpError) -> Steps[None]:
         """Settle or put back all messages in flight after an error that ended the session."""
-        self._wire.closed = True
+        self._wire.end(error)
         while self._in_flight and (self._in_flight[0].error is not None or self._in_flight[0].is_answered):
             yield from self._settle_answered(self._in_flight.popleft())
         # A server processes nothing after 421. In place of a final reply, it leaves that one message uncertain.

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.smtp.errors import (
     DeliveryIncomplete,
     DeliveryUncertain,
-    Disconnected,
-    Phase,
     RecipientsRefused,
     SmtpError,
 )
@@ -58,8 +56,7 @@ def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
     limit = len(result.accepted)
     recorded = False
     while remaining:
-        if transaction.session_is_over:
-            ended = Disconnected(f"{transaction.peer} ended the session.", phase=Phase.MAIL)
+        if (ended := transaction.end_of_session) is not None:
             raise DeliveryIncomplete(result=result, unsent=len(remaining), cause=ended)
         if not recorded:
             yield from transaction.record_accepted(result)

@@ -154,9 +154,11 @@ class Transaction:
         return self._wire.explained(*(refusal.reply for refusal in refused))
 
     @property
-    def session_is_over(self) -> bool:
-        """Whether no further transaction can follow in this session."""
-        return self._wire.closed
+    def end_of_session(self) -> SmtpError | None:
+        """Why no further transaction can follow in this session; None if one can."""
+        if not self._wire.closed:
+            return None
+        return self._wire.ended_by or Disconnected(f"{self.peer} ended the session.", phase=Phase.MAIL)
 
     def record_sending(self) -> Steps[None]:
         """Record that the content is about to be transmitted, if the message keeps a record."""
@@ -380,8 +382,8 @@ class Transaction:
             return
         try:
             yield from self._wire.expect(Command(Phase.RSET, "RSET"), "RSET was refused")
-        except SmtpError:
-            self._wire.closed = True
+        except SmtpError as error:
+            self._wire.end(error)
 
     def uncertain_error(self, error: SmtpError) -> DeliveryUncertain:
         """Return the error for a message that was sent completely, without a final reply."""

@@ -246,9 +246,9 @@ def test_the_first_transaction_may_be_uncertain_too(send):
 
 def test_a_session_that_ends_with_a_refusal_leaves_the_rest_unsent(send):
     first = [envelope("250 a", TOO_MANY, TOO_MANY, TOO_MANY), "250 q1"]
-    with pytest.raises(DeliveryIncomplete, match="ended the session") as raised:
+    with pytest.raises(DeliveryIncomplete, match=r"because an error followed: .* 421 too many errors") as raised:
         send(DATA, *first, envelope("550 5.1.1 b", data="554 no"), "421 too many errors", note=note())
-    assert (raised.value.unsent, raised.value.cause.transient) == (2, True)
+    assert (raised.value.unsent, raised.value.code, raised.value.cause.transient) == (2, 421, True)
 
 
 # --- the record
