@@ -1,9 +1,9 @@
 """One message, in as many transactions as the server's limit of recipients requires (RFC 5321, section 4.5.3.1.10).
 
-How it works. The first transaction offers all recipients. Those whom the server refused only because it has enough
-(``recipient_limit``) are offered in further transactions of the same session, each with as many recipients as the
-server accepted before. The loop ends: each transaction accepts or refuses at least one recipient. If the server has
-enough before it accepts anybody, the others keep their replies, as refused.
+How it works. The first transaction offers all recipients, up to ``MOST_RECIPIENTS``. The others, and those whom the
+server refused only because it has enough (``recipient_limit``), are offered in further transactions of the same
+session, each with as many recipients as the server accepted before. The loop ends: each transaction accepts or
+refuses at least one recipient. If the server has enough before it accepts anybody, the others are refused, too.
 
 What an editor must keep:
 
@@ -25,6 +25,7 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
 )
 from airflow_smtp_cm.smtp.recipient_limit import over_limit
+from airflow_smtp_cm.smtp.result import Refusal
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.effects import Steps
@@ -53,7 +54,6 @@ def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
         result: its result.
     """
     remaining = transaction.remaining
-    limit = len(result.accepted)
     recorded = False
     while remaining:
         if (ended := transaction.end_of_session) is not None:
@@ -61,15 +61,17 @@ def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
         if not recorded:
             yield from transaction.record_accepted(result)
             recorded = True
-        offered, later = remaining[:limit], remaining[limit:]
-        transaction.offer([refusal.address for refusal in offered])
+        offered, later = remaining[: transaction.most], remaining[transaction.most :]
+        transaction.offer(offered)
         try:
             part = yield from transaction.execute()
         except RecipientsRefused as error:
             # None was accepted. If the server has enough, it will not accept the later ones either.
-            has_enough = over_limit([(refusal.address, refusal.reply) for refusal in error.refused])
-            result = replace(result, refused=result.refused + error.refused + (later if has_enough else ()))
-            remaining = () if has_enough else later
+            too_many = over_limit([(refusal.address, refusal.reply) for refusal in error.refused])
+            not_offered = later if too_many else ()
+            refused = error.refused + tuple(Refusal(address, error.refused[-1].reply) for address in not_offered)
+            result = replace(result, refused=result.refused + refused)
+            remaining = later[len(not_offered) :]
         except DeliveryUncertain as error:
             uncertain = result.followed_by(error.result) if error.result else result
             raise error.with_result(uncertain, error.unsent + len(later)) from error
@@ -78,10 +80,8 @@ def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
         else:
             result = result.followed_by(part)
             recorded = False
-            if transaction.remaining:
-                limit = len(part.accepted)
             remaining = transaction.remaining + later
     explanation = transaction.explained(result.refused)
-    if (refused := RecipientsRefused.in_result(result, transaction.peer, explanation=explanation)) is not None:
-        raise refused
+    if (failure := RecipientsRefused.in_result(result, transaction.peer, explanation=explanation)) is not None:
+        raise failure
     return result

@@ -54,7 +54,7 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
     TimedOut,
 )
-from airflow_smtp_cm.smtp.recipient_limit import over_limit
+from airflow_smtp_cm.smtp.recipient_limit import MOST_RECIPIENTS, over_limit
 from airflow_smtp_cm.smtp.recorded import Recorded
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
@@ -79,7 +79,9 @@ class Transaction:
         notification: the delivery reports to request.
 
     Attributes:
-        remaining: the recipients whom the server refused in this transaction only, since it has enough.
+        remaining: the recipients for further transactions: those whom the server refused in this one only, since it
+            has enough, and those above ``MOST_RECIPIENTS``, who were not offered.
+        most: how many recipients a further transaction offers.
     """
 
     def __init__(
@@ -94,7 +96,8 @@ class Transaction:
         self._message = message
         self._all_or_nothing = all_or_nothing
         self._notification = notification
-        self._forget_replies()
+        self.most = MOST_RECIPIENTS
+        self._forget_replies(())
 
     def execute(self) -> Steps[SendResult]:
         """Send the prepared message; return the result for the accepted recipients.
@@ -128,21 +131,24 @@ class Transaction:
         self._started = time.monotonic()
         if (policy := self._wire.settings.message_policy) is not None:
             self._message = policy(self._message)
-        self._recipients = self._message.recipients
+        recipients = self._message.recipients
+        offered = len(recipients) if self._all_or_nothing else MOST_RECIPIENTS
+        self._recipients = recipients[:offered]
+        self._forget_replies(tuple(recipients[offered:]))
         self._content = self._render()
         self._transfer = ContentTransfer(self._wire, self._content)
-        self._envelope = self._commands()
+        self._envelope = self._commands()[: 1 + len(self._recipients)]
 
     def offer(self, recipients: Sequence[str]) -> None:
         """Prepare a further transaction of the same content for other recipients."""
-        self._forget_replies()
+        self._forget_replies(())
         self._recipients = recipients
         self._envelope = [self._envelope[0], *self._rcpt_commands(recipients)]
 
-    def _forget_replies(self) -> None:
+    def _forget_replies(self, remaining: tuple[str, ...]) -> None:
         self._accepted: tuple[str, ...] = ()
         self._refused: tuple[Refusal, ...] = ()
-        self.remaining: tuple[Refusal, ...] = ()
+        self.remaining = remaining
 
     @property
     def peer(self) -> str:
@@ -244,7 +250,7 @@ class Transaction:
         return content
 
     def _commands(self) -> list[Command]:
-        content, recipients = self._content, self._recipients
+        content, recipients = self._content, self._message.recipients
         if not recipients:
             raise MessageError("The message has no recipient.")
         if not content.utf8 and not all(address.isascii() for address in (self._message.sender, *recipients)):
@@ -350,9 +356,15 @@ class Transaction:
                 refused=refused,
                 accepted=len(self._accepted),
                 over_limit=bool(not_now),
+                unsent=len(self.remaining),
                 explanation=self.explained(refused),
             )
-        self.remaining = tuple(refusal for refusal in refused if refusal.address in not_now)
+        if not_now:
+            self.most = len(self._accepted)
+        self.remaining = (
+            *(refusal.address for refusal in refused if refusal.address in not_now),
+            *self.remaining,
+        )
         self._refused = tuple(refusal for refusal in refused if refusal.address not in not_now)
         return None
 

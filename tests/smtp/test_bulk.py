@@ -436,6 +436,21 @@ def test_a_message_is_finished_before_the_next_one(driver, chunking):
     assert driver.outcomes[1].accepted == THREE
 
 
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
+def test_recipients_who_were_not_offered_get_the_message_before_the_next_one(driver, monkeypatch, chunking):
+    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    notes = [Note(recipients=THREE), Note()]
+    if chunking:
+        answers = [("250 r", "250 m", "250 a", "250 b", "250 f", *OK), ("250 m", "250 c", "250 f")]
+    else:
+        go = ("250 m", "250 t", "354 go")
+        answers = [("250 m", "250 a", "250 b", "354 go"), ("250 f",), go, ("250 f",), go, ("250 f",)]
+    in_bulk(driver, notes, *map("\n".join, answers), chunking=chunking)
+
+    assert [outcome.message_id for outcome in driver.outcomes] == [note.message_id for note in notes]
+    assert driver.outcomes[0].accepted == THREE
+
+
 def test_after_a_refused_message_what_is_sent_alone_begins_with_rset(driver):
     """Else the server, which may still have the envelope of the refused one, refuses MAIL: "nested MAIL command"."""
     refused = ("250 r", "250 m", "550 nobody", "503 no recipients")

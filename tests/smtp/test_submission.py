@@ -15,6 +15,7 @@ from airflow_smtp_cm.smtp.errors import (
     DeliveryIncomplete,
     DeliveryUncertain,
     Disconnected,
+    MessageError,
     RecipientsRefused,
     Refused,
     SmtpError,
@@ -201,6 +202,74 @@ def test_all_or_nothing_sends_nothing_if_the_server_does_not_accept_all_at_once(
     assert not any(line.startswith(("DATA", "BDAT")) for line in driver.sent)
 
 
+# --- recipients above MOST_RECIPIENTS
+
+
+@pytest.fixture
+def at_most_two(monkeypatch):
+    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_recipients_above_the_most_of_a_transaction_get_the_message_in_further_ones(driver, send):
+    """Servers end the session if there are far more than they accept."""
+    result = send(
+        DATA,
+        *(envelope("250 a", "250 b"), "250 q1"),
+        *(envelope("250 c", "250 d"), "250 q2"),
+        *(envelope("250 e"), "250 q3"),
+        note=note((*FOUR, "eve@b.test")),
+    )
+    assert result.accepted == (*FOUR, "eve@b.test")
+    assert offered(driver) == [["ann", "bob"], ["cleo", "dave"], ["eve"]]
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_a_lower_limit_of_the_server_counts_from_then_on(driver, send):
+    send(
+        DATA,
+        *(envelope("250 a", TOO_MANY), "250 q1"),
+        *(envelope("250 b"), "250 q2", envelope("250 c"), "250 q3", envelope("250 d"), "250 q4"),
+        note=note(),
+    )
+    assert offered(driver) == [["ann", "bob"], ["bob"], ["cleo"], ["dave"]]
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_with_all_or_nothing_all_are_offered_at_once(driver, send):
+    send(
+        DATA,
+        envelope("250 a", "250 b", "250 c", "250 d", data=None),
+        "354 go",
+        "250 q",
+        note=note(),
+        all_or_nothing=True,
+    )
+    assert offered(driver) == [["ann", "bob", "cleo", "dave"]]
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_an_address_that_cannot_be_sent_is_an_error_before_any_transaction(driver, send):
+    with pytest.raises(MessageError, match="not ASCII"):
+        send(DATA, note=note((*FOUR, "ève@b.test")))
+    assert driver.sent == []
+
+
+@pytest.mark.usefixtures("at_most_two")
+@pytest.mark.parametrize("offer", [DATA, BDAT])
+def test_those_who_were_not_offered_are_not_uncertain(send, offer):
+    answers = [envelope("250 a", "250 b"), END] if offer == DATA else [("250 m", END)]
+    with pytest.raises(DeliveryUncertain) as raised:
+        send(offer, *answers, note=note())
+    assert (raised.value.result.uncertain, raised.value.unsent) == (FOUR[:2], 2)
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_those_who_were_not_offered_are_counted_if_nobody_was_accepted(send):
+    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients.* not delivered to anybody"):
+        send(DATA, envelope("550 a", "550 b", data="554 no"), "250 reset", note=note())
+
+
 # --- errors between transactions
 
 FIRST = [envelope("250 a", "250 b", TOO_MANY, TOO_MANY), "250 q1"]
@@ -341,6 +410,16 @@ def test_a_thousand_recipients_get_one_copy_each_in_ten_transactions(postfix, su
     assert isinstance(result, SendResult)
     assert result.accepted == recipients
     assert sum(str(command).startswith("MAIL FROM") for command in commands) == 10
+    assert mailboxes(postfix, sent.message_id) == Counter(recipients)
+
+
+def test_far_more_recipients_than_the_limit_do_not_end_the_session(postfix, submission):
+    """As with Postfix's own settings: it ends a session after 1,000 recipients above the limit, and 20 more."""
+    recipients = everybody(RECIPIENT_LIMIT + 1_000 + 20 + 1)
+    sent = Note(recipients=recipients)
+    result, _ = blocking(submission(postfix.port("few_recipients")), sent)
+
+    assert result.accepted == recipients
     assert mailboxes(postfix, sent.message_id) == Counter(recipients)
 
 
