@@ -69,8 +69,9 @@ def complete(transaction: Transaction, result: SendResult) -> Steps[SendResult]:
             # None was accepted. If the server has enough, it will not accept the later ones either.
             too_many = over_limit([(refusal.address, refusal.reply) for refusal in error.refused])
             not_offered = later if too_many else ()
-            refused = error.refused + tuple(Refusal(address, error.refused[-1].reply) for address in not_offered)
-            result = replace(result, refused=result.refused + refused)
+            replies = dict.fromkeys(not_offered, error.refused[-1].reply) | transaction.not_now
+            refused = tuple(Refusal(address, replies[address]) for address in not_offered)
+            result = replace(result, refused=result.refused + error.refused + refused)
             remaining = later[len(not_offered) :]
         except DeliveryUncertain as error:
             uncertain = result.followed_by(error.result) if error.result else result

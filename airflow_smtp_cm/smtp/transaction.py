@@ -81,6 +81,7 @@ class Transaction:
     Attributes:
         remaining: the recipients for further transactions: those whom the server refused in this one only, since it
             has enough, and those above ``MOST_RECIPIENTS``, who were not offered.
+        not_now: the last reply to each recipient whom the server refused only since it had enough.
         most: how many recipients a further transaction offers.
     """
 
@@ -96,6 +97,7 @@ class Transaction:
         self._message = message
         self._all_or_nothing = all_or_nothing
         self._notification = notification
+        self.not_now: dict[str, Reply] = {}
         self.most = MOST_RECIPIENTS
         self._forget_replies(())
 
@@ -361,6 +363,7 @@ class Transaction:
             )
         if not_now:
             self.most = len(self._accepted)
+            self.not_now |= {address: reply for address, reply in answered if address in not_now}
         self.remaining = (
             *(refusal.address for refusal in refused if refusal.address in not_now),
             *self.remaining,

@@ -187,6 +187,18 @@ def test_if_the_server_has_enough_before_it_accepts_anybody_the_rest_is_refused(
     assert offered(driver) == [["ann", "bob", "cleo", "dave"], ["cleo", "dave"]]
 
 
+def test_recipients_who_are_not_offered_again_keep_their_replies(send):
+    replies = ["552 too many", "552 too many, c", "552 too many, d"]
+    with pytest.raises(RecipientsRefused) as raised:
+        send(
+            DATA,
+            *(envelope("250 a", *replies), "250 q1"),
+            *(envelope("552 full"), "554 no valid recipients"),
+            note=note(),
+        )
+    assert [str(refusal.reply) for refusal in raised.value.refused] == ["552 full", *replies[1:]]
+
+
 @pytest.mark.parametrize("offer", [DATA, BDAT])
 def test_all_or_nothing_sends_nothing_if_the_server_does_not_accept_all_at_once(driver, send, offer):
     with pytest.raises(RecipientsRefused, match="all_or_nothing is set, and the server accepts only 2") as raised:
