@@ -20,7 +20,8 @@ What an editor must keep:
   pending reply as unsolicited.
 - Each message of a group begins with RSET: the recipients that a server keeps after it refused a message must not get
   the next one.
-- Further transactions of a message begin when no reply is pending.
+- What is sent alone, large messages and further transactions of a message, begins when no reply is pending, and after
+  a RSET if the server refused the last message.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Groups:
         self._outbox = outbox
         self._wire = outbox.wire
         self._in_flight: deque[InFlight] = deque()
+        self._last_is_refused = False  # the last message whose replies were read
 
     def run(self) -> Steps[None]:
         """Send messages until none is left, or the session is over or full."""
@@ -71,9 +73,11 @@ class Groups:
                     yield from self._write(group)
                 # The replies to the group before are read, while the server works on this one.
                 yield from self._read_replies_until(0 if large else len(group))
-                if large is not None and not self._wire.closed and not self._outbox.session_is_full:
-                    self._outbox.next_message()
-                    yield from self._outbox.send_alone(large)
+                if large is not None and not self._outbox.session_is_refused:
+                    yield from self._clear_envelope(large)
+                    if not self._wire.closed:
+                        self._outbox.next_message()
+                        yield from self._outbox.send_alone(large)
         finally:
             if self._in_flight:  # the caller has stopped reading outcomes
                 self._wire.closed = True
@@ -149,16 +153,25 @@ class Groups:
         item.error = item.transaction.envelope_error(item.pipeline)
         if item.error is None and not item.pipeline.replies[-1].positive:
             item.error = item.transaction.refused(item.pipeline.replies[-1])
+        self._last_is_refused = item.error is not None
+
+    def _clear_envelope(self, item: InFlight) -> Steps[None]:
+        """Clear the envelope of a refused message, before something is sent alone."""
+        if self._last_is_refused:
+            yield from item.transaction.reset()
+            self._last_is_refused = False
 
     def _settle_answered(self, item: InFlight) -> Steps[None]:
         if item.error is not None:
             yield from self._outbox.settle(item.error)
         else:
+            if item.transaction.remaining:
+                yield from self._clear_envelope(item)
             yield from self._outbox.settle_reply(item, item.pipeline.replies[-1])
 
     def _fail(self, error: SmtpError) -> Steps[None]:
         """Settle or put back all messages in flight after an error that ended the session."""
-        self._wire.closed = True
+        self._wire.end(error)
         while self._in_flight and (self._in_flight[0].error is not None or self._in_flight[0].is_answered):
             yield from self._settle_answered(self._in_flight.popleft())
         # A server processes nothing after 421. In place of a final reply, it leaves that one message uncertain.

@@ -201,6 +201,7 @@ class RecipientsRefused(Refused):
         accepted: int = 0,
         result: SendResult | None = None,
         over_limit: bool = False,
+        unsent: int = 0,
         explanation: str = "",
     ) -> None:
         first = refused[0]
@@ -219,7 +220,7 @@ class RecipientsRefused(Refused):
         else:
             rest = "The message was not delivered to anybody."
         super().__init__(
-            f"{server} refused {len(refused)} of {accepted + len(refused) + uncertain} recipients: "
+            f"{server} refused {len(refused)} of {accepted + len(refused) + uncertain + unsent} recipients: "
             f"{'; '.join(map(str, refused))}. {explanation}{' ' if explanation else ''}{rest}",
             phase=Phase.RCPT,
             reply=first.reply,

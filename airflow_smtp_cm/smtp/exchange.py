@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
 
 # Every greeting has the first text, unless the administrator has replaced it (Banner); or the second is in its place.
-_GREETINGS = ("microsoft esmtp mail service", "the maximum number of concurrent ")
+# The SMTP service of Windows (IIS) has a version instead of "ready", and is administered in other ways.
+_GREETINGS = ("microsoft esmtp mail service ready", "4.3.2 the maximum number of concurrent ")
 _EXTENSIONS = {"X-EXPS", "X-ANONYMOUSTLS", "XEXCH50", "XRDST", "XSHADOW"}
 
 _SECURITY = "In the Exchange admin center, under Mail flow > Receive connectors > (the connector) > Security,"
@@ -41,7 +42,7 @@ class Meaning:
 
     Attributes:
         reply: the reply; the ellipsis stands for text that differs.
-        words: the part of the text, in lower case, that identifies the reply together with its code.
+        words: the part of the reply, in lower case, that identifies it together with its code.
         meaning: what has happened.
         advice: what to do.
     """
@@ -53,7 +54,7 @@ class Meaning:
 
     def fits(self, reply: Reply) -> bool:
         """Whether the reply is this one."""
-        return self.reply.startswith(str(reply.code)) and self.words in reply.text.lower()
+        return self.reply.startswith(str(reply.code)) and self.words in str(reply).lower()
 
 
 MEANINGS = (
@@ -140,7 +141,7 @@ MEANINGS = (
     ),
     Meaning(
         "550 5.1.10 … Recipient not found by SMTP address lookup",
-        "5.1.1",
+        "550 5.1.1",  # or 5.1.10; elsewhere in the text, it may be a part of an address
         "There is no such recipient.",
         "Correct the address.",
     ),

@@ -75,10 +75,12 @@ class Outbox:
 
     Attributes:
         wire: the connection of the session.
+        session_is_refused: whether the server has refused a message because of the session, which is still open.
         source_error: the error of the iterator, to be raised after the messages before it are settled.
     """
 
     wire: Wire
+    session_is_refused: bool
 
     def __init__(self, messages: Iterable[Outgoing], *, all_or_nothing: bool, most: int | None) -> None:
         self._messages = iter(messages)
@@ -90,12 +92,12 @@ class Outbox:
     def begin_session(self, wire: Wire) -> None:
         """Begin with a new session, or continue the same one."""
         if getattr(self, "wire", None) is not wire:  # the counts are those of the session, over several runs
-            self.wire, self._started, self._settled, self._refused = wire, 0, 0, False
+            self.wire, self._started, self._settled, self.session_is_refused = wire, 0, 0, False
 
     @property
     def session_is_full(self) -> bool:
         """Whether no more messages may be sent over this session, though it is open."""
-        return self._refused or (self._most is not None and self._started >= self._most)
+        return self.session_is_refused or (self._most is not None and self._started >= self._most)
 
     @property
     def is_empty(self) -> bool:
@@ -175,7 +177,7 @@ class Outbox:
             SmtpError: no message was settled in this session: a new session would end in the same way.
         """
         if refuses_session(error):
-            self._refused = True  # it is still open: the client ends it with QUIT
+            self.session_is_refused = True  # it is still open: the client ends it with QUIT
         else:
             self.wire.closed = True
         if unsent and not self._settled:

@@ -1,4 +1,4 @@
-"""Which refused recipients mean "not in this transaction" (RFC 5321, section 4.5.3.1.10)."""
+"""How many recipients a transaction has, and which refused ones mean "not in this one" (RFC 5321, 4.5.3.1.10)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 # 552 in servers older than RFC 2821. A server that refuses such messages altogether answers 550 or 554.
 _CODES = (452, 552)
 _TOO_MANY_RECIPIENTS = ".5.3"  # RFC 3463, section 3.6
+
+MOST_RECIPIENTS = 1000
+"""The most recipients that one transaction offers, unless it must have all of them.
+
+Servers count recipients above their limit as errors, and end the session after too many of them: Postfix, whose limit
+is 1,000 by default, after 1,000 further ones (``smtpd_recipient_overshoot_limit``) and 20 errors.
+"""
 
 
 def over_limit(answered: Sequence[tuple[str, Reply]]) -> set[str]:

@@ -54,7 +54,7 @@ from airflow_smtp_cm.smtp.errors import (
     SmtpError,
     TimedOut,
 )
-from airflow_smtp_cm.smtp.recipient_limit import over_limit
+from airflow_smtp_cm.smtp.recipient_limit import MOST_RECIPIENTS, over_limit
 from airflow_smtp_cm.smtp.recorded import Recorded
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
@@ -79,7 +79,10 @@ class Transaction:
         notification: the delivery reports to request.
 
     Attributes:
-        remaining: the recipients whom the server refused in this transaction only, since it has enough.
+        remaining: the recipients for further transactions: those whom the server refused in this one only, since it
+            has enough, and those above ``MOST_RECIPIENTS``, who were not offered.
+        not_now: the last reply to each recipient whom the server refused only since it had enough.
+        most: how many recipients a further transaction offers.
     """
 
     def __init__(
@@ -94,7 +97,9 @@ class Transaction:
         self._message = message
         self._all_or_nothing = all_or_nothing
         self._notification = notification
-        self._forget_replies()
+        self.not_now: dict[str, Reply] = {}
+        self.most = MOST_RECIPIENTS
+        self._forget_replies(())
 
     def execute(self) -> Steps[SendResult]:
         """Send the prepared message; return the result for the accepted recipients.
@@ -113,6 +118,9 @@ class Transaction:
             reply = yield from self._send_envelope_first(
                 chunking=chunking, data_in_pipeline=pipelined and not chunking
             )
+        if chunking and not reply.positive:
+            # After DATA, the server has no envelope any more; after BDAT, that is not certain (RFC 3030, section 2).
+            yield from self.reset()
         return self.result(reply)
 
     def prepare(self) -> None:
@@ -125,21 +133,24 @@ class Transaction:
         self._started = time.monotonic()
         if (policy := self._wire.settings.message_policy) is not None:
             self._message = policy(self._message)
-        self._recipients = self._message.recipients
+        recipients = self._message.recipients
+        offered = len(recipients) if self._all_or_nothing else MOST_RECIPIENTS
+        self._recipients = recipients[:offered]
+        self._forget_replies(tuple(recipients[offered:]))
         self._content = self._render()
         self._transfer = ContentTransfer(self._wire, self._content)
-        self._envelope = self._commands()
+        self._envelope = self._commands()[: 1 + len(self._recipients)]
 
     def offer(self, recipients: Sequence[str]) -> None:
         """Prepare a further transaction of the same content for other recipients."""
-        self._forget_replies()
+        self._forget_replies(())
         self._recipients = recipients
         self._envelope = [self._envelope[0], *self._rcpt_commands(recipients)]
 
-    def _forget_replies(self) -> None:
+    def _forget_replies(self, remaining: tuple[str, ...]) -> None:
         self._accepted: tuple[str, ...] = ()
         self._refused: tuple[Refusal, ...] = ()
-        self.remaining: tuple[Refusal, ...] = ()
+        self.remaining = remaining
 
     @property
     def peer(self) -> str:
@@ -151,9 +162,11 @@ class Transaction:
         return self._wire.explained(*(refusal.reply for refusal in refused))
 
     @property
-    def session_is_over(self) -> bool:
-        """Whether no further transaction can follow in this session."""
-        return self._wire.closed
+    def end_of_session(self) -> SmtpError | None:
+        """Why no further transaction can follow in this session; None if one can."""
+        if not self._wire.closed:
+            return None
+        return self._wire.ended_by or Disconnected(f"{self.peer} ended the session.", phase=Phase.MAIL)
 
     def record_sending(self) -> Steps[None]:
         """Record that the content is about to be transmitted, if the message keeps a record."""
@@ -239,7 +252,7 @@ class Transaction:
         return content
 
     def _commands(self) -> list[Command]:
-        content, recipients = self._content, self._recipients
+        content, recipients = self._content, self._message.recipients
         if not recipients:
             raise MessageError("The message has no recipient.")
         if not content.utf8 and not all(address.isascii() for address in (self._message.sender, *recipients)):
@@ -305,7 +318,7 @@ class Transaction:
                 yield from self._wire.write(END_OF_DATA, Phase.CONTENT)
                 yield from self._wire.reply(Phase.FINAL)
         else:
-            yield from self._reset()
+            yield from self.reset()
         raise refusal
 
     def check_data_reply(self, reply: Reply) -> Steps[None]:
@@ -315,7 +328,7 @@ class Transaction:
             Refused: the server refused DATA.
         """
         if reply.code != START_MAIL_INPUT:
-            yield from self._reset()
+            yield from self.reset()
             raise self._wire.refused(f"{self._wire.peer} did not accept DATA", Phase.DATA, "DATA", reply)
 
     def envelope_error(self, pipeline: Pipeline) -> Refused | None:
@@ -345,9 +358,16 @@ class Transaction:
                 refused=refused,
                 accepted=len(self._accepted),
                 over_limit=bool(not_now),
+                unsent=len(self.remaining),
                 explanation=self.explained(refused),
             )
-        self.remaining = tuple(refusal for refusal in refused if refusal.address in not_now)
+        if not_now:
+            self.most = len(self._accepted)
+            self.not_now |= {address: reply for address, reply in answered if address in not_now}
+        self.remaining = (
+            *(refusal.address for refusal in refused if refusal.address in not_now),
+            *self.remaining,
+        )
         self._refused = tuple(refusal for refusal in refused if refusal.address not in not_now)
         return None
 
@@ -371,14 +391,14 @@ class Transaction:
         except SmtpError as error:
             raise self.uncertain_error(error) from error
 
-    def _reset(self) -> Steps[None]:
+    def reset(self) -> Steps[None]:
         """Send RSET, so that the session can be used for the next message; if it fails, close the session."""
         if self._wire.closed:
             return
         try:
             yield from self._wire.expect(Command(Phase.RSET, "RSET"), "RSET was refused")
-        except SmtpError:
-            self._wire.closed = True
+        except SmtpError as error:
+            self._wire.end(error)
 
     def uncertain_error(self, error: SmtpError) -> DeliveryUncertain:
         """Return the error for a message that was sent completely, without a final reply."""

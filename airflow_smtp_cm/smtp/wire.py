@@ -75,6 +75,7 @@ class Wire:
         exchange: whether the server is Exchange, by its greeting or its extensions.
         tls: the TLS session; None before the handshake.
         closed: whether the session is over; set by a 421 reply, a protocol error, a lost connection, or QUIT.
+        ended_by: the error that ended it; None if there was none.
     """
 
     def __init__(self, settings: Settings, trace: Trace) -> None:
@@ -84,6 +85,7 @@ class Wire:
         self.exchange = False
         self.tls: TlsSession | None = None
         self.closed = False
+        self.ended_by: SmtpError | None = None
         self._parser = ReplyParser()
         self._checked = False  # whether the check for unsolicited data was made since the last write
 
@@ -101,6 +103,11 @@ class Wire:
     def chunking(self) -> bool:
         """Whether content is sent with BDAT (RFC 3030)."""
         return self.settings.chunking and "CHUNKING" in self.extensions
+
+    def end(self, error: SmtpError) -> None:
+        """Note that the session is over because of an error."""
+        self.closed = True
+        self.ended_by = self.ended_by or error
 
     def start_tls(self) -> Steps[None]:
         """Perform the TLS handshake."""
@@ -166,8 +173,8 @@ class Wire:
         self._checked = False
         try:
             yield Write(data, phase)
-        except SmtpError:
-            self.closed = True
+        except SmtpError as error:
+            self.end(error)
             raise
 
     def reply(self, phase: Phase, command: str | None = None) -> Steps[Reply]:
@@ -202,8 +209,8 @@ class Wire:
                     command=command,
                     reply=reply,
                 )
-        except SmtpError:
-            self.closed = True
+        except SmtpError as error:
+            self.end(error)
             raise
         return reply
 
@@ -255,8 +262,8 @@ class Wire:
                 raise self.refused(f"{self.peer} ended the session", phase, None, unsolicited)
             if unsolicited is not None or not self._parser.idle:
                 raise ProtocolError(f"{self.peer} sent an unsolicited reply.", phase=phase)
-        except SmtpError:
-            self.closed = True
+        except SmtpError as error:
+            self.end(error)
             raise
         self._checked = True
 

@@ -4,7 +4,8 @@
         connection = server.airflow_connection(port=port)
         ...  # the client connects to the device
 
-A device relays each connection to the server, command by command. It ends TLS with the server's own certificate.
+A device relays each connection to the server, command by command. It ends TLS with the server's own certificate. The
+server must offer what the device breaks: CHUNKING is offered by the personality ``exchange`` only.
 """
 
 from __future__ import annotations
@@ -49,14 +50,14 @@ def esmtp_inspection(server: SmtpTestServer) -> Iterator[int]:
 
 @contextmanager
 def hang_up_at_bdat(server: SmtpTestServer) -> Iterator[int]:
-    """A gateway that offers CHUNKING, and closes the connection after BDAT; yields its port."""
+    """A gateway that passes CHUNKING on, and closes the connection after BDAT; yields its port."""
     with _running(server, _HangUpAtBdat) as port:
         yield port
 
 
 @contextmanager
 def stall_at_bdat(server: SmtpTestServer) -> Iterator[int]:
-    """A gateway that offers CHUNKING, and does not reply to BDAT; yields its port."""
+    """A gateway that passes CHUNKING on, and does not reply to BDAT; yields its port."""
     with _running(server, _StallAtBdat) as port:
         yield port
 

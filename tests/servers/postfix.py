@@ -66,7 +66,7 @@ PORTS = {
     # ends a session with 421 after some errors
     "few_errors": "smtpd_hard_error_limit=5",
     # accepts this many recipients at once
-    "few_recipients": f"smtpd_recipient_limit={RECIPIENT_LIMIT}",
+    "few_recipients": f"smtpd_recipient_limit={RECIPIENT_LIMIT} smtpd_hard_error_limit=20",
     # at most SIZE_LIMIT bytes per message, announced or not
     "small": f"message_size_limit={SIZE_LIMIT}",
     "small_unannounced": f"message_size_limit={SIZE_LIMIT} smtpd_discard_ehlo_keywords=size",

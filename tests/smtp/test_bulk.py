@@ -436,6 +436,49 @@ def test_a_message_is_finished_before_the_next_one(driver, chunking):
     assert driver.outcomes[1].accepted == THREE
 
 
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
+def test_recipients_who_were_not_offered_get_the_message_before_the_next_one(driver, monkeypatch, chunking):
+    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    notes = [Note(recipients=THREE), Note()]
+    if chunking:
+        answers = [("250 r", "250 m", "250 a", "250 b", "250 f", *OK), ("250 m", "250 c", "250 f")]
+    else:
+        go = ("250 m", "250 t", "354 go")
+        answers = [("250 m", "250 a", "250 b", "354 go"), ("250 f",), go, ("250 f",), go, ("250 f",)]
+    in_bulk(driver, notes, *map("\n".join, answers), chunking=chunking)
+
+    assert [outcome.message_id for outcome in driver.outcomes] == [note.message_id for note in notes]
+    assert driver.outcomes[0].accepted == THREE
+
+
+def test_after_a_refused_message_what_is_sent_alone_begins_with_rset(driver):
+    """Else the server, which may still have the envelope of the refused one, refuses MAIL: "nested MAIL command"."""
+    refused = ("250 r", "250 m", "550 nobody", "503 no recipients")
+    large = Note(text="0123456789\r\n" * (INLINE_LIMIT // 10))
+    notes = [Note(recipients=THREE[:2]), Note(), Note(), large]
+    answers = [
+        ("250 r", "250 m", "250 a", "452 4.5.3 too many", "250 f", *refused, *refused),
+        ("250 r",),  # then the rest of the first message
+        ("250 m", "250 b", "250 f"),
+        ("250 m", "250 t"),  # the large one
+    ]
+    in_bulk(driver, notes, *map("\n".join, answers), lambda data: "250 f" if data.endswith(b"9\r\n") else None)
+
+    assert kinds(driver.outcomes) == [SendResult, RecipientsRefused, RecipientsRefused, SendResult]
+    assert driver.outcomes[0].accepted == THREE[:2]
+
+
+def test_before_a_large_message_a_refused_one_is_cleared(driver):
+    large = Note(text="0123456789\r\n" * (INLINE_LIMIT // 10))
+    answers = [("250 r", "250 m", "550 nobody", "503 no recipients"), ("250 r",), ("250 m", "250 t")]
+    in_bulk(
+        driver, [Note(), large], *map("\n".join, answers), lambda data: "250 f" if data.endswith(b"9\r\n") else None
+    )
+
+    assert kinds(driver.outcomes) == [RecipientsRefused, SendResult]
+    assert [write for write in driver.writes if write == b"RSET\r\n"] == [b"RSET\r\n"]
+
+
 def test_if_the_session_breaks_the_recipients_who_have_the_message_are_known(driver):
     """The message is not sent again over another session; those after it are uncertain."""
     notes = [Note(), Note(recipients=THREE), Note(), Note()]
@@ -443,6 +486,7 @@ def test_if_the_session_breaks_the_recipients_who_have_the_message_are_known(dri
     in_bulk(driver, notes, (replies, END))
 
     assert kinds(driver.outcomes) == [SendResult, DeliveryIncomplete, SendResult, DeliveryUncertain]
+    assert "closed the connection instead of answering RSET" in str(driver.outcomes[1])
     assert (driver.outcomes[1].result.accepted, driver.outcomes[1].unsent) == (THREE[:1], 2)
 
 
@@ -751,6 +795,19 @@ def test_a_connection_has_at_most_the_allowed_number_of_messages(send_all, exten
     goodbye = [expect("QUIT"), say("221 bye")]
     with scripted_peer(*[[*greeting(*extensions), *session, *goodbye] for session in sessions]) as peer:
         outcomes = send_all(settings(peer), notes, max_messages_per_connection=2)
+
+    assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
+
+
+@pytest.mark.parametrize("extensions", [("PIPELINING", "CHUNKING"), ("PIPELINING",)])
+def test_a_large_message_may_be_the_last_of_its_connection(send_all, extensions):
+    """It is counted once; else session after session would be opened without an end."""
+    notes = [large_note(), large_note()]
+    chunking = "CHUNKING" in extensions
+    data = [expect("MAIL"), expect("RCPT"), expect("DATA"), say("250 m", "250 t", "354 go"), expect_content()]
+    session = [*(taken_alone(notes[0]) if chunking else data), say("250 f"), expect("QUIT"), say("221 bye")]
+    with scripted_peer(*[[*greeting(*extensions), *session]] * 2) as peer:
+        outcomes = send_all(settings(peer), notes, max_messages_per_connection=1)
 
     assert [outcome.message_id for outcome in outcomes] == [note.message_id for note in notes]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_smtp_cm.smtp.errors import (
@@ -83,7 +85,15 @@ def test_other_versions_of_a_reply_have_the_same_meaning(text, words):
     assert words in explain([reply(text)])
 
 
-@pytest.mark.parametrize("text", ["550 5.7.1 Rejected by a rule", "250 2.1.0 Sender OK", "452 4.3.1 Out of memory"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 5.7.1 Rejected by a rule",
+        "550 5.7.1 Client host [10.5.1.15] is blocked",
+        "250 2.1.0 Sender OK",
+        "452 4.3.1 Out of memory",
+    ],
+)
 def test_reply_without_a_known_meaning_is_not_explained(text):
     assert explain([reply(text)]) == ""
 
@@ -111,8 +121,16 @@ def test_exchange_is_recognized_by_its_greeting_or_its_extensions(driver, greeti
     assert ADVICE in str(caught.value)
 
 
-def test_reply_of_another_server_is_not_explained(driver):
-    session = opened(driver, "AUTH GSSAPI NTLM", "XCLIENT", greeting="220 mail.corp.example ESMTP Postfix")
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        "220 mail.corp.example ESMTP Postfix",
+        # the SMTP service of Windows
+        "220 mail.corp.example Microsoft ESMTP MAIL Service, Version: 10.0.17763.1 ready at Sun, 1 Nov 2026 10:00:00",
+    ],
+)
+def test_reply_of_another_server_is_not_explained(driver, greeting):
+    session = opened(driver, "AUTH GSSAPI NTLM", "XCLIENT", greeting=greeting)
     with pytest.raises(Refused) as caught:
         send(driver, session, NOT_THIS_SENDER, "250 reset")
 
@@ -155,10 +173,13 @@ def test_421_in_place_of_the_greeting_is_explained(driver):
         driver.run(session.open("me.test"))
 
 
-def test_421_in_place_of_the_greeting_of_another_server_is_not_explained(driver):
+@pytest.mark.parametrize(
+    "reply", ["421 4.3.2 Service not available", "421 4.7.0 The maximum number of concurrent connections is 5"]
+)
+def test_421_in_place_of_the_greeting_of_another_server_is_not_explained(driver, reply):
     session = driver.session()
-    driver.feed("421 4.3.2 Service not available")
-    with pytest.raises(Refused, match=r"421 4\.3\.2 Service not available$"):
+    driver.feed(reply)
+    with pytest.raises(Refused, match=f"{re.escape(reply)}$"):
         driver.run(session.open("me.test"))
 
 

@@ -15,6 +15,7 @@ from airflow_smtp_cm.smtp.errors import (
     DeliveryIncomplete,
     DeliveryUncertain,
     Disconnected,
+    MessageError,
     RecipientsRefused,
     Refused,
     SmtpError,
@@ -186,6 +187,18 @@ def test_if_the_server_has_enough_before_it_accepts_anybody_the_rest_is_refused(
     assert offered(driver) == [["ann", "bob", "cleo", "dave"], ["cleo", "dave"]]
 
 
+def test_recipients_who_are_not_offered_again_keep_their_replies(send):
+    replies = ["552 too many", "552 too many, c", "552 too many, d"]
+    with pytest.raises(RecipientsRefused) as raised:
+        send(
+            DATA,
+            *(envelope("250 a", *replies), "250 q1"),
+            *(envelope("552 full"), "554 no valid recipients"),
+            note=note(),
+        )
+    assert [str(refusal.reply) for refusal in raised.value.refused] == ["552 full", *replies[1:]]
+
+
 @pytest.mark.parametrize("offer", [DATA, BDAT])
 def test_all_or_nothing_sends_nothing_if_the_server_does_not_accept_all_at_once(driver, send, offer):
     with pytest.raises(RecipientsRefused, match="all_or_nothing is set, and the server accepts only 2") as raised:
@@ -199,6 +212,74 @@ def test_all_or_nothing_sends_nothing_if_the_server_does_not_accept_all_at_once(
     assert raised.value.result is None
     assert not raised.value.transient
     assert not any(line.startswith(("DATA", "BDAT")) for line in driver.sent)
+
+
+# --- recipients above MOST_RECIPIENTS
+
+
+@pytest.fixture
+def at_most_two(monkeypatch):
+    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_recipients_above_the_most_of_a_transaction_get_the_message_in_further_ones(driver, send):
+    """Servers end the session if there are far more than they accept."""
+    result = send(
+        DATA,
+        *(envelope("250 a", "250 b"), "250 q1"),
+        *(envelope("250 c", "250 d"), "250 q2"),
+        *(envelope("250 e"), "250 q3"),
+        note=note((*FOUR, "eve@b.test")),
+    )
+    assert result.accepted == (*FOUR, "eve@b.test")
+    assert offered(driver) == [["ann", "bob"], ["cleo", "dave"], ["eve"]]
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_a_lower_limit_of_the_server_counts_from_then_on(driver, send):
+    send(
+        DATA,
+        *(envelope("250 a", TOO_MANY), "250 q1"),
+        *(envelope("250 b"), "250 q2", envelope("250 c"), "250 q3", envelope("250 d"), "250 q4"),
+        note=note(),
+    )
+    assert offered(driver) == [["ann", "bob"], ["bob"], ["cleo"], ["dave"]]
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_with_all_or_nothing_all_are_offered_at_once(driver, send):
+    send(
+        DATA,
+        envelope("250 a", "250 b", "250 c", "250 d", data=None),
+        "354 go",
+        "250 q",
+        note=note(),
+        all_or_nothing=True,
+    )
+    assert offered(driver) == [["ann", "bob", "cleo", "dave"]]
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_an_address_that_cannot_be_sent_is_an_error_before_any_transaction(driver, send):
+    with pytest.raises(MessageError, match="not ASCII"):
+        send(DATA, note=note((*FOUR, "ève@b.test")))
+    assert driver.sent == []
+
+
+@pytest.mark.usefixtures("at_most_two")
+@pytest.mark.parametrize("offer", [DATA, BDAT])
+def test_those_who_were_not_offered_are_not_uncertain(send, offer):
+    answers = [envelope("250 a", "250 b"), END] if offer == DATA else [("250 m", END)]
+    with pytest.raises(DeliveryUncertain) as raised:
+        send(offer, *answers, note=note())
+    assert (raised.value.result.uncertain, raised.value.unsent) == (FOUR[:2], 2)
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_those_who_were_not_offered_are_counted_if_nobody_was_accepted(send):
+    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients.* not delivered to anybody"):
+        send(DATA, envelope("550 a", "550 b", data="554 no"), "250 reset", note=note())
 
 
 # --- errors between transactions
@@ -246,9 +327,9 @@ def test_the_first_transaction_may_be_uncertain_too(send):
 
 def test_a_session_that_ends_with_a_refusal_leaves_the_rest_unsent(send):
     first = [envelope("250 a", TOO_MANY, TOO_MANY, TOO_MANY), "250 q1"]
-    with pytest.raises(DeliveryIncomplete, match="ended the session") as raised:
+    with pytest.raises(DeliveryIncomplete, match=r"because an error followed: .* 421 too many errors") as raised:
         send(DATA, *first, envelope("550 5.1.1 b", data="554 no"), "421 too many errors", note=note())
-    assert (raised.value.unsent, raised.value.cause.transient) == (2, True)
+    assert (raised.value.unsent, raised.value.code, raised.value.cause.transient) == (2, 421, True)
 
 
 # --- the record
@@ -341,6 +422,16 @@ def test_a_thousand_recipients_get_one_copy_each_in_ten_transactions(postfix, su
     assert isinstance(result, SendResult)
     assert result.accepted == recipients
     assert sum(str(command).startswith("MAIL FROM") for command in commands) == 10
+    assert mailboxes(postfix, sent.message_id) == Counter(recipients)
+
+
+def test_far_more_recipients_than_the_limit_do_not_end_the_session(postfix, submission):
+    """As with Postfix's own settings: it ends a session after 1,000 recipients above the limit, and 20 more."""
+    recipients = everybody(RECIPIENT_LIMIT + 1_000 + 20 + 1)
+    sent = Note(recipients=recipients)
+    result, _ = blocking(submission(postfix.port("few_recipients")), sent)
+
+    assert result.accepted == recipients
     assert mailboxes(postfix, sent.message_id) == Counter(recipients)
 
 

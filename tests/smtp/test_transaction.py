@@ -233,14 +233,16 @@ def test_an_unexpected_reply_to_data_is_a_protocol_error(driver, send, offer, an
 @pytest.mark.parametrize("code", [451, 552, 554])
 @pytest.mark.parametrize("offer", OFFERS)
 def test_after_a_refused_message_the_session_can_be_used_again(driver, send, offer, code):
+    """After BDAT, a server may still have the envelope: the next message would go to these recipients, too."""
     answers = {
-        "BDAT": [f"250 a\n250 b\n{code} no"],
+        "BDAT": [f"250 a\n250 b\n{code} no", "250 reset"],
         "DATA": ["250 a\n250 b\n354 go", f"{code} no"],
         "no pipelining": ["250 a", "250 b", "354 go", f"{code} no"],
     }[offer]
     with pytest.raises(Refused, match=f"refused the message: {code} no") as raised:
         send(OFFERS[offer], *answers)
     assert raised.value.transient is (code < 500)
+    assert (driver.sent[-1] == "RSET") is (offer == "BDAT")
     driver.run(send.session.noop(), "250 ok")
 
 

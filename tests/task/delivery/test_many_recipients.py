@@ -82,6 +82,19 @@ def test_all_get_the_message_in_one_try(attempt):
     assert recipients(peer) == [*NAMES, *NAMES[1:]]
 
 
+@pytest.mark.parametrize("record", [True, False])
+def test_transaction_in_which_nobody_exists_does_not_end_the_others(attempt, failing, record):
+    """Nothing new is recorded after it."""
+    nobody = transaction("550 5.1.1 nobody", final=None)
+    error = failing([*FIRST, *nobody, *nobody, *ONE], record=record)
+
+    assert [name for name in NAMES if f"{name}@" in str(error)] == ["ben", "cleo"]
+    assert not getattr(error, "transient", False)
+    if record:
+        with fails_permanently():  # without a server
+            attempt([], quits=False)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
