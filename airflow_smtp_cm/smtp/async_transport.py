@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
 import ssl
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.background import start_call
-from airflow_smtp_cm.smtp.connecting import connect
+from airflow_smtp_cm.smtp.connecting import connect_to_server
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Phase, ProtocolError, SmtpError, TlsError
-from airflow_smtp_cm.smtp.host_names import ascii_name, peer_name
+from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
 from airflow_smtp_cm.smtp.transport import MAX_UNREAD, acknowledge_at_once
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncGenerator
 
     from airflow_smtp_cm.smtp.effects import Effect, Steps, TlsSession
@@ -139,16 +139,8 @@ class AsyncTransport:
             SettingsError: the host is not valid.
             ConnectError: the connection could not be made.
         """
-        settings = self._settings
-        host = ascii_name(settings.host)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.deadlines.new_wait(Phase.CONNECT)):
-                found = await loop.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)
-        except OSError as error:  # TimeoutError is one
-            raise self.deadlines.not_resolved(error) from error
-        sock = await self.run(connect(found, self.deadlines))
-        _, self._connection = await loop.create_connection(_Connection, sock=sock)
+        sock = await self.run(connect_to_server(self._settings, self.deadlines))
+        _, self._connection = await asyncio.get_running_loop().create_connection(_Connection, sock=sock)
 
     async def run(self, steps: Steps[T]) -> T:
         """Perform the effects of ``steps`` and return their result."""

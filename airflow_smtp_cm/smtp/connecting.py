@@ -11,16 +11,20 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_smtp_cm.smtp.effects import AwaitConnection
+from airflow_smtp_cm.smtp.effects import AwaitConnection, Call
 from airflow_smtp_cm.smtp.errors import Phase, TimedOut
+from airflow_smtp_cm.smtp.host_names import ascii_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps
+    from airflow_smtp_cm.smtp.settings import Settings
     from airflow_smtp_cm.smtp.timeouts import Deadlines
 
 # Seconds from one attempt to the next: "Connection Attempt Delay" (RFC 8305, sections 5 and 8).
@@ -28,6 +32,41 @@ ATTEMPT_DELAY = 0.25
 
 # A result of ``socket.getaddrinfo``: family, type, protocol, canonical name, address.
 AddressInfo: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+
+
+def connect_to_server(settings: Settings, deadlines: Deadlines) -> Steps[socket.socket]:
+    """Look up the server's addresses, and connect to the one that answers first; each within ``Phase.CONNECT``.
+
+    Raises:
+        SettingsError: the host is not valid.
+        ConnectError: the name was not resolved, or no address answered.
+    """
+    host = ascii_name(settings.host)
+    look_up = partial(_look_up, host, settings.port)
+    try:
+        # Only a name may have to wait for the DNS, which has no time limit of its own.
+        found = look_up() if _is_address(host) else (yield Call(look_up, Phase.CONNECT))
+    except TimedOut as error:
+        raise deadlines.not_resolved("its name was not resolved in time") from error
+    if isinstance(found, OSError):
+        raise deadlines.not_resolved(found.strerror or str(found)) from found
+    return (yield from connect(found, deadlines))
+
+
+def _look_up(host: str, port: int) -> Sequence[AddressInfo] | OSError:
+    """Return the addresses, or the error: a transport takes an error that is raised for one of the connection."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return error
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def connect(found: Sequence[AddressInfo], deadlines: Deadlines) -> Steps[socket.socket]:

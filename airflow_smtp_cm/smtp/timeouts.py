@@ -77,9 +77,8 @@ class Deadlines:
             return session_error(error, self.peer, phase)
         return Disconnected(f"The connection to {self.peer} was lost ({phase}): {error}.", phase=phase)
 
-    def not_resolved(self, error: OSError) -> ConnectError:
+    def not_resolved(self, reason: str) -> ConnectError:
         """Return the error for a server whose addresses could not be found."""
-        reason = "its name was not resolved in time" if isinstance(error, TimeoutError) else error.strerror or error
         return ConnectError(
             f"Cannot connect to {self.peer}: {reason}. Check the server's name. If it is right, check the DNS of "
             f"this machine.",

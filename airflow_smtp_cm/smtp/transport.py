@@ -10,10 +10,10 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_smtp_cm.smtp.background import start_call
-from airflow_smtp_cm.smtp.connecting import connect
+from airflow_smtp_cm.smtp.connecting import connect_to_server
 from airflow_smtp_cm.smtp.effects import AwaitConnection, Call, Finished, Poll, Read, Settled, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError
-from airflow_smtp_cm.smtp.host_names import ascii_name, peer_name
+from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.timeouts import TLS_ENDED, Deadlines
 from airflow_smtp_cm.smtp.tls import context_for, handshake_error, tls_session
 
@@ -54,7 +54,7 @@ class SocketTransport:
         self.deadlines = Deadlines(settings)
         self._unread = bytearray()
         self._eof = False
-        self._sock = self._connect()
+        self._sock = self.run(connect_to_server(settings, self.deadlines))
         self._poller = select.poll()
 
     def run(self, steps: Steps[T]) -> T:
@@ -122,15 +122,6 @@ class SocketTransport:
         if not result.done():
             raise self.deadlines.timed_out(phase)
         return result.result()
-
-    def _connect(self) -> socket.socket:
-        settings = self._settings
-        host = ascii_name(settings.host)
-        try:
-            found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise self.deadlines.not_resolved(error) from error
-        return self.run(connect(found, self.deadlines))
 
     def _start_tls(self) -> TlsSession:
         settings = self._settings

@@ -12,12 +12,13 @@ import threading
 
 import pytest
 
+from airflow_smtp_cm.smtp import transport
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.async_transport import AsyncTransport
 from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.connecting import connect_to_server
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Tls, TlsMode
-from airflow_smtp_cm.smtp.transport import SocketTransport
 from tests.patience import PATIENT, ImpatientIn
 from tests.servers.people import MAIL_HOST
 from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS
@@ -195,8 +196,10 @@ class KeyUpdate:
 
 
 def test_an_answer_to_a_key_update_is_sent_before_data_is_awaited(settings_for, monkeypatch):
-    connect = SocketTransport._connect
-    monkeypatch.setattr(SocketTransport, "_connect", lambda transport: KeyUpdate(connect(transport)))
+    def connect(settings, deadlines):
+        return KeyUpdate((yield from connect_to_server(settings, deadlines)))
+
+    monkeypatch.setattr(transport, "connect_to_server", connect)
     script = [expect("KEY UPDATE"), say("220 hi"), expect("EHLO"), say("250 hi"), expect("QUIT"), say("221 bye")]
     with scripted_peer(script) as peer:
         send(settings_for(peer))
