@@ -3,8 +3,9 @@
 What is recorded: the state of each message; for one message, also its whole result; for many, failures and results
 of some. All failures are in the log.
 
-When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), and after
-its final reply (``settle``). For many messages, one write covers several. ``states`` explains what the record means.
+When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), between
+two transactions of one message, and after its final reply (``settle``). For many messages, one write covers several.
+``states`` explains what the record means.
 """
 
 from __future__ import annotations
