@@ -1,8 +1,8 @@
 """Safety settings: restrictions on all mail of a deployment (Airflow's configuration, ``[smtp_cm]``).
 
-``permitted`` is applied where a message is composed (``task.composition``), so that its problems are reported with
-the others. As ``message_policy`` of the hook's connections (``hooks.smtp_cm``), it is applied once more to every
-message right before it is sent, whatever made it.
+``permitted`` is applied where a message is composed (``task.composition``) or given to ``SmtpCmHook.send``, before
+anything is sent. As the message policy of the hook's connections, it is applied once more to every message in
+``Transaction.prepare``, whatever made it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ of some. All failures are in the log.
 When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), between
 two transactions of one message, and after its final reply (``settle``). For many messages, one write covers several.
 ``states`` explains what the record means.
+
+Where: in Airflow's task state store (``state_store``; Airflow 3.3 and newer). Without it, nothing is recorded.
 """
 
 from __future__ import annotations
