@@ -245,7 +245,8 @@ class Cell:
                 return [everything[: everything.index("MAIL")], everything]
             case Outcome(session="on"):
                 given_up = self.point is Point.MAIL or (self.point is Point.DATA and "DATA" in sent)
-                return [[*(self._heard if given_up else sent), *(["RSET"] if given_up else []), "NOOP", quit_]]
+                reset = given_up or (self.way.chunking and self.point in (Point.DATA, Point.FINAL))
+                return [[*(self._heard if given_up else sent), *(["RSET"] if reset else []), "NOOP", quit_]]
             case _:
                 return [self._heard]
 
