@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tests.servers.namespaces import new_namespaces
 from tests.servers.people import ALICE, BOB, DOMAIN, MAIL_DOMAIN, MAIL_HOST, MALLORY, PEGGY, REALM, TRUDY, User
 from tests.servers.processes import LOOPBACK, running
+from tests.servers.realm import krb5_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,7 +86,7 @@ def running_domain(folder: Path) -> Iterator[Domain]:
     folder.mkdir()
     (folder / "hosts").write_text(f"{LOOPBACK} localhost {_HOST}.{MAIL_DOMAIN} {_HOST} {MAIL_HOST}\n")
     (folder / "resolv.conf").write_text(f"search {MAIL_DOMAIN}\nnameserver {LOOPBACK}\n")
-    (folder / "krb5.conf").write_text(_krb5_conf(folder))
+    (folder / "krb5.conf").write_text(krb5_conf(folder, kdc=LOOPBACK))
     mounts = {folder / name: f"/etc/{name}" for name in ("hosts", "resolv.conf", "krb5.conf")}
     for name in ("run", "lib", "log"):
         (folder / "system" / name).mkdir(parents=True)
@@ -163,25 +164,3 @@ def _account(user: User, *attributes: str, control: int = _ENABLED) -> str:
 
 def _dn(user: User) -> str:
     return f"CN={user.name},CN=Users,{_BASE}"
-
-
-def _krb5_conf(folder: Path) -> str:
-    return f"""\
-[libdefaults]
-    default_realm = {REALM}
-    dns_lookup_kdc = false
-    dns_lookup_realm = false
-    dns_canonicalize_hostname = false
-    rdns = false
-    ignore_acceptor_hostname = true
-    udp_preference_limit = 1
-    # the tests must not use tickets or keys of the user who runs them
-    default_ccache_name = FILE:{folder}/none.ccache
-    default_client_keytab_name = FILE:{folder}/none.keytab
-[realms]
-    {REALM} = {{
-        kdc = {LOOPBACK}
-    }}
-[domain_realm]
-    .{MAIL_DOMAIN} = {REALM}
-"""

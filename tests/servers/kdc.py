@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, PEGGY, REALM, TRUDY, User
 from tests.servers.processes import LOOPBACK, free_ports, running
+from tests.servers.realm import krb5_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,7 +94,7 @@ def running_kdc(folder: Path) -> Iterator[Kdc]:
     folder.mkdir()
     kdc = Kdc(folder, folder / "krb5.conf", folder / "server.keytab", folder / "alice.keytab")
     (port,) = free_ports(1)
-    kdc.krb5_conf.write_text(_krb5_conf(folder, port))
+    kdc.krb5_conf.write_text(krb5_conf(folder, kdc=f"{LOOPBACK}:{port}"))
     (folder / "kdc.conf").write_text(_kdc_conf(folder, port))
     env = {"KRB5_CONFIG": str(kdc.krb5_conf), "KRB5_KDC_PROFILE": str(folder / "kdc.conf")}
     _administer(["kdb5_util", "-r", REALM, "create", "-s", "-P", "master-key"], env)
@@ -132,30 +133,6 @@ def _accounts(kdc: Kdc) -> Iterator[str]:
     for service in SERVICES:
         yield f"ktadd -k {kdc.server_keytab} {service}"
     yield f"ktadd -norandkey -k {kdc.alice_keytab} {ALICE.name}"
-
-
-def _krb5_conf(folder: Path, port: int) -> str:
-    return f"""\
-[libdefaults]
-    default_realm = {REALM}
-    dns_lookup_kdc = false
-    dns_lookup_realm = false
-    # no forward and no reverse lookup of the host in a service principal
-    dns_canonicalize_hostname = false
-    rdns = false
-    # a server accepts any host for which its keytab has a key
-    ignore_acceptor_hostname = true
-    udp_preference_limit = 1
-    # the tests must not use tickets or keys of the user who runs them
-    default_ccache_name = FILE:{folder}/none.ccache
-    default_client_keytab_name = FILE:{folder}/none.keytab
-[realms]
-    {REALM} = {{
-        kdc = {LOOPBACK}:{port}
-    }}
-[domain_realm]
-    .{MAIL_DOMAIN} = {REALM}
-"""
 
 
 def _kdc_conf(folder: Path, port: int) -> str:

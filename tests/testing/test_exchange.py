@@ -14,7 +14,6 @@ from contextlib import closing, contextmanager
 import pytest
 import spnego
 
-from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp import authentication
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
@@ -28,10 +27,9 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.testing import SmtpTestServer
 from airflow_smtp_cm.testing import exchange as personality
-from tests.servers import people
 from tests.servers.processes import PATIENCE_SECONDS, wait_until
+from tests.testing.managers import ALICE, PASSWORD, manager
 
-ALICE, PASSWORD = people.ALICE.down_level, people.ALICE.password
 HOST = "EXCH01.corp.example"
 
 
@@ -39,20 +37,6 @@ HOST = "EXCH01.corp.example"
 def exchange(**connector):
     with SmtpTestServer(users={ALICE: PASSWORD}, personality="exchange", **connector) as server:
         yield server
-
-
-def manager(server, **properties):
-    given = {
-        "smtp_server": server.host,
-        "port": server.port,
-        "enable_ssl": True,
-        "server_name": server.server_name,
-        "ca_bundle": server.ca_bundle,
-        "use_windows_authentication": True,
-        "username": ALICE,
-        "password": PASSWORD,
-    }
-    return SmtpConnectionManager(**given | properties)
 
 
 WITHOUT_TLS = {"enable_ssl": False, "server_name": None, "ca_bundle": None}

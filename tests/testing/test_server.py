@@ -9,27 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.errors import AuthenticationNotOffered, AuthenticationRefused, CertificateError, Refused
 from airflow_smtp_cm.testing import SmtpTestServer
-from tests.servers import people
-
-ALICE, PASSWORD = people.ALICE.down_level, people.ALICE.password
-
-
-def manager(server, **properties):
-    given = {
-        "smtp_server": server.host,
-        "port": server.port,
-        "enable_ssl": True,
-        "server_name": server.server_name,
-        "ca_bundle": server.ca_bundle,
-        "use_windows_authentication": True,
-        "username": ALICE,
-        "password": PASSWORD,
-    }
-    return SmtpConnectionManager(**given | properties)
+from tests.testing.managers import ALICE, PASSWORD, manager
 
 
 def mail(**given):
