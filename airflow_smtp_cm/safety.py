@@ -20,6 +20,7 @@ from airflow_smtp_cm.mail.addresses import Address, parse_line, parse_sender
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.problems import Problems, read_each
+from airflow_smtp_cm.shortening import listed
 from airflow_smtp_cm.smtp.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class SafetySettings:
             to=self.redirect_all_to,
             cc=(),
             bcc=(),
-            subject=f"[to {_named(message.recipients)}] {message.subject}".rstrip(),
+            subject=f"[to {listed(message.recipients, _MOST_IN_SUBJECT)}] {message.subject}".rstrip(),
             headers={
                 **message.headers,
                 **{f"X-Original-{name}": ", ".join(map(str, line)) for name, line in lines.items() if line},
@@ -170,9 +171,3 @@ def _domain(name: str) -> tuple[str]:
 def _option(name: str) -> str:
     value: str | None = conf.get(_SECTION, name, fallback=None)
     return (value or "").strip()
-
-
-def _named(recipients: tuple[str, ...]) -> str:
-    named = ", ".join(recipients[:_MOST_IN_SUBJECT])
-    more = len(recipients) - _MOST_IN_SUBJECT
-    return f"{named} and {more} more" if more > 0 else named

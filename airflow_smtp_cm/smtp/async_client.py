@@ -85,7 +85,12 @@ class AsyncSmtpClient(ClientState):
         for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
             if pause := bulk.pause:
                 await asyncio.sleep(pause)
-            await self._ensure_session()
+            try:
+                await self._ensure_session()
+            except SmtpError as error:
+                for unfinished in bulk.unfinished(error):
+                    yield unfinished
+                raise
             try:
                 async with aclosing(self._transport.stream(self._session.send_all(bulk))) as outcomes:
                     async for outcome in outcomes:

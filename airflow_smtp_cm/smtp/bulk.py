@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow_smtp_cm.smtp.effects import Steps
+    from airflow_smtp_cm.smtp.errors import SmtpError
     from airflow_smtp_cm.smtp.interfaces import Outgoing
+    from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.wire import Wire
 
 
@@ -90,11 +92,16 @@ class Bulk:
         """Whether no more messages may be sent over this session, though it is open."""
         return self._outbox.session_is_full
 
+    def unfinished(self, error: SmtpError) -> Iterator[SendResult | SmtpError]:
+        """Yield the outcome of a message that only some recipients have, if an error follows instead of a session."""
+        if (outcome := self._outbox.unfinished(error)) is not None:
+            yield outcome
+
     def run(self, wire: Wire) -> Steps[None]:
         """Send messages until none is left, the session is over or full, or a pause is due.
 
         Raises:
-            SmtpError: the session ended before any message was settled.
+            SmtpError: this session and the one before ended at their first message.
         """
         self._outbox.begin_session(wire)
         if self._rate is not None:

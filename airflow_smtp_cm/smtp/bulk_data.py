@@ -10,7 +10,8 @@ What an editor must keep:
   pending reply as unsolicited.
 - ``record_sending`` comes before the envelope is sent, and again if the content goes to fewer recipients. A message
   that is only prepared is not recorded.
-- The prepared message comes after the others, so it is put back before them.
+- The prepared message comes after the others, so it is put back before them, also before a further transaction, in
+  which the session may end.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ class Overlapped:
                 item.pipeline = item.transaction.data_pipeline()
         return item
 
+    def _undo_prepare(self, item: InFlight) -> None:
+        """Put the prepared message back if further transactions of this one come before it."""
+        if item.transaction.remaining and self._prepared is not None:
+            self._outbox.undo_prepare(self._prepared)
+            self._prepared = None
+
     def _unsent(self, following: InFlight | None = None) -> list[Outgoing]:
         """Return the messages to put back, in order: one that was not sent, and the prepared one."""
         unsent = [item.message for item in (following, self._prepared) if item is not None]
@@ -89,7 +96,7 @@ class Overlapped:
             yield from wire.check_for_unsolicited_data(Phase.CONTENT if current else Phase.MAIL)
         except SmtpError as error:  # nothing was sent
             if current is None:
-                self._outbox.end_session(error, *self._unsent(following))
+                yield from self._outbox.end_session(error, *self._unsent(following))
             else:
                 self._outbox.put_back(*self._unsent(following))
                 yield from self._outbox.settle_failure(current, error)
@@ -106,16 +113,17 @@ class Overlapped:
                 reply = yield from wire.reply(Phase.FINAL, "the content")
             except SmtpError as error:
                 broken = error
-                yield from self._outbox.settle(current.transaction.uncertain_error(error))
+                yield from self._outbox.settle(current, current.transaction.uncertain_error(error))
             else:
                 if not reply.positive and refuses_session(current.transaction.refused(reply)):
                     # The next message, whose envelope was sent, must come after this one.
                     wire.closed = wire.closed or following is not None
                     self._outbox.put_back(*self._unsent(following))
                     following = None
+                self._undo_prepare(current)
                 yield from self._outbox.settle_reply(current, reply)
         if broken is not None:
-            self._outbox.end_session(broken, *self._unsent(following))
+            yield from self._outbox.end_session(broken, *self._unsent(following))
             return None
         return (yield from self._read_envelope_replies(following)) if following else None
 
@@ -128,6 +136,7 @@ class Overlapped:
             refusal = item.transaction.envelope_error(item.pipeline) or error
             if self._wire.closed or refuses_session(refusal):
                 self._outbox.put_back(*self._unsent())
+            self._undo_prepare(item)
             yield from self._outbox.settle_failure(item, refusal)
             return None
         return item

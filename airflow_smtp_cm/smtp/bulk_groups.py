@@ -105,7 +105,7 @@ class Groups:
             try:
                 yield from self._wire.check_for_unsolicited_data(Phase.MAIL)
             except SmtpError as error:  # nothing was sent
-                self._outbox.end_session(error, *(item.message for item in group))
+                yield from self._outbox.end_session(error, *(item.message for item in group))
                 return
         self._in_flight.extend(group)
         if not data:
@@ -139,7 +139,7 @@ class Groups:
             if item.error is not None and all(map(_is_refused_with_session, self._in_flight)):
                 messages = [other.message for other in self._in_flight]
                 self._in_flight.clear()
-                self._outbox.end_session(item.error, *messages)
+                yield from self._outbox.end_session(item.error, *messages)
             else:
                 yield from self._settle_answered(self._in_flight.popleft())
 
@@ -162,12 +162,15 @@ class Groups:
             self._last_is_refused = False
 
     def _settle_answered(self, item: InFlight) -> Steps[None]:
-        if item.error is not None:
-            yield from self._outbox.settle(item.error)
+        alone = not self._in_flight
+        if item.transaction.remaining:
+            yield from self._clear_envelope(item)
+        if item.error is None:
+            yield from self._outbox.settle_reply(item, item.pipeline.replies[-1], alone=alone)
+        elif item.transaction.remaining:
+            yield from self._outbox.settle_failure(item, item.error, alone=alone)
         else:
-            if item.transaction.remaining:
-                yield from self._clear_envelope(item)
-            yield from self._outbox.settle_reply(item, item.pipeline.replies[-1])
+            yield from self._outbox.settle(item, item.error)
 
     def _fail(self, error: SmtpError) -> Steps[None]:
         """Settle or put back all messages in flight after an error that ended the session."""
@@ -182,10 +185,10 @@ class Groups:
             refusal = item.error or item.transaction.envelope_error(item.pipeline)
             not_processed = closing and (number > 0 or error.phase is not Phase.FINAL)
             if refusal is None and (not_processed or not item.pipeline.sent):
-                self._outbox.end_session(error, *(item.message for item in pending[number:]))
+                yield from self._outbox.end_session(error, *(item.message for item in pending[number:]))
                 return
-            yield from self._outbox.settle(refusal or item.transaction.uncertain_error(error))
-        self._outbox.end_session(error)
+            yield from self._outbox.settle(item, refusal or item.transaction.uncertain_error(error))
+        yield from self._outbox.end_session(error)
 
 
 def _is_refused_with_session(item: InFlight) -> bool:

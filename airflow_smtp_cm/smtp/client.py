@@ -151,8 +151,10 @@ class SmtpClient(ClientState):
         """Send many messages back to back (pipelined).
 
         If the server offers PIPELINING, messages are sent before the replies to earlier messages arrive. If the
-        session ends, the remaining messages are sent over a new one. If the caller stops the iteration, the session
-        is closed, and the outcome of the messages that were sent until then is not reported.
+        session ends, the remaining messages, and the remaining recipients of a message, are sent over a new one. If a
+        session ends at its first message, the outcome of this message is the error, and the new session begins after
+        it. If the caller stops the iteration, the session is closed, and the outcome of the messages that were sent
+        until then is not reported.
 
         Args:
             messages: the messages; taken when they are needed, some dozens ahead of the results.
@@ -167,8 +169,8 @@ class SmtpClient(ClientState):
 
         Raises:
             ValueError: a limit is not positive.
-            SmtpError: no session can be opened, or the server ended a session before it replied to any message.
-                Messages without a result were not sent.
+            SmtpError: no session can be opened, or the server ended two sessions in succession before it replied to
+                any message. Messages without a result were not sent.
         """
         throttle = Throttle(
             messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
@@ -176,7 +178,11 @@ class SmtpClient(ClientState):
         for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
             if pause := bulk.pause:
                 time.sleep(pause)
-            self._ensure_session()
+            try:
+                self._ensure_session()
+            except SmtpError as error:
+                yield from bulk.unfinished(error)
+                raise
             try:
                 yield from self._transport.stream(self._session.send_all(bulk))
             except BaseException as error:

@@ -28,9 +28,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.problems import InvalidInput
+from airflow_smtp_cm.shortening import listed
 from airflow_smtp_cm.smtp.phase import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
     from airflow_smtp_cm.smtp.reply import Reply
@@ -251,33 +253,39 @@ class RecipientsRefused(Refused):
         )
 
 
+_NAMED = 10  # recipients in an error message
 _RETRY_SENDS_TO_OTHERS = " A retry sends it only to recipients to whom it was not sent."
 
 
 class DeliveryIncomplete(SmtpError):
-    """An error between two transactions of one message: some recipients have it, and others do not.
+    """An error before a further transaction of a message ended: some recipients have it, and others do not.
 
-    A message is sent in several transactions if the server does not accept all of its recipients at once. The error
-    is not transient, since a retry would send the message to all recipients again. Code that keeps a record of who
-    has it may set ``transient``.
+    A message is sent in several transactions if the server does not accept all of its recipients at once, and in
+    several tries if it deferred some. The error is not transient, since a retry would send the message to all
+    recipients again. Code that keeps a record of who has it may set ``transient``.
 
     Attributes:
         result: the result for those who have the message.
-        unsent: the number of recipients to whom it was not sent.
+        remaining: the recipients to whom it was not sent.
         cause: the error that ended the transaction.
     """
 
-    def __init__(self, *, result: SendResult, unsent: int, cause: SmtpError) -> None:
+    def __init__(self, *, result: SendResult, remaining: Sequence[str], cause: SmtpError) -> None:
+        accepted, uncertain = result.accepted, result.uncertain
         super().__init__(
-            f"The message {result.message_id} was delivered to {len(result.accepted):,} of "
-            f"{_count(result) + unsent:,} recipients, and not sent to {unsent:,}, because an error followed: {cause}",
+            f"The message {result.message_id} was delivered to {len(accepted):,} of "
+            f"{_count(result) + len(remaining):,} recipients, and not sent to {len(remaining):,}, because an error "
+            f"followed: {str(cause).rstrip('.')}. "
+            + (f"It was delivered to {listed(accepted, _NAMED)}. " if accepted else "")
+            + (f"Delivery is uncertain for {listed(uncertain, _NAMED)}. " if uncertain else "")
+            + f"It was not sent to {listed(remaining, _NAMED)}.",
             phase=cause.phase,
             command=cause.command,
             reply=cause.reply,
             transient=False,
         )
         self.result = result
-        self.unsent = unsent
+        self.remaining = tuple(remaining)
         self.cause = cause
 
     def __str__(self) -> str:

@@ -111,8 +111,9 @@ MEANINGS = (
     Meaning(
         "452 4.5.3 Too many recipients",
         "too many recipients",
-        "The message has more recipients than MaxRecipientsPerMessage of the receive connector allows (200).",
-        "Set all_or_nothing to false, use a distribution group, or raise the limit.",
+        "The server accepts no further recipient: MaxRecipientsPerMessage of the receive connector (200), or another "
+        "limit on recipients, is reached.",
+        "Use a distribution group, or raise the limit.",
     ),
     Meaning(
         "454 4.7.0 Temporary authentication failure",

@@ -6,13 +6,19 @@ is over, not this message:
 
     the connection broke, or the server sent 421                  the session ended before the message
     the server refused it with a reply about the session          see ``SESSION_OVER``
+    the same, between two transactions of the message             only its ``Rest`` is put back
+
+A session that ends at its first message may have ended because of this message: it is settled with the error, and the
+next session begins with the message after it. If the next session is as fruitless, the server is the reason, and the
+error is raised.
 
 What an editor must keep:
 
 - A message is put back only if the server certainly has not accepted it, since it will be sent again.
-- A message is put back at the front, so a later message must be put back before an earlier one.
-- If a session ends before any message is settled, the error is raised. Otherwise the same messages would open session
-  after session, without an end.
+- A message is put back at the front, so a later message must be put back before an earlier one. A message is settled
+  or put back before later ones are settled.
+- Each session settles a message, or sends one to some recipients, or raises. Otherwise the same messages would open
+  session after session, without an end.
 """
 
 from __future__ import annotations
@@ -22,16 +28,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Settled
-from airflow_smtp_cm.smtp.errors import MessageError, SmtpError
-from airflow_smtp_cm.smtp.submission import complete, submit
+from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, MessageError, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.recorded import Recorded
+from airflow_smtp_cm.smtp.submission import complete, followed_by, submit
 from airflow_smtp_cm.smtp.transaction import Transaction
 from airflow_smtp_cm.smtp.wire import CLOSING, TOO_LONG, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.interfaces import Outgoing
+    from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.wire import Wire
@@ -65,6 +72,56 @@ class InFlight:
         return len(self.pipeline.replies) == len(self.pipeline.commands)
 
 
+@dataclass(frozen=True, slots=True)
+class Rest(Recorded):
+    """A message for the recipients who remain, since the session ended between two of its transactions.
+
+    Attributes:
+        message: the message.
+        recipients: the recipients who remain.
+        result: the result for the others.
+    """
+
+    message: Outgoing
+    recipients: tuple[str, ...]
+    result: SendResult
+
+    @classmethod
+    def after(cls, message: Outgoing, error: DeliveryIncomplete) -> Rest:
+        """Return the rest of a message, or of a rest."""
+        if isinstance(message, cls):
+            return cls(message.message, error.remaining, message.result.followed_by(error.result))
+        return cls(message, error.remaining, error.result)
+
+    @property
+    def message_id(self) -> str:
+        """The Message-ID, angle brackets included."""
+        return self.message.message_id
+
+    @property
+    def sender(self) -> str:
+        """The address for MAIL FROM."""
+        return self.message.sender
+
+    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Content:
+        """Render the message; see ``Outgoing.content``."""
+        return self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8)
+
+    def record_sending(self, recipients: Sequence[str], size: int) -> None:
+        """Record that the content is about to be transmitted, if the message keeps a record."""
+        if isinstance(self.message, Recorded):
+            self.message.record_sending(recipients, size)
+
+    def record_accepted(self, result: SendResult) -> None:
+        """Record the result of all sessions so far, if the message keeps a record."""
+        if isinstance(self.message, Recorded):
+            self.message.record_accepted(self.result.followed_by(result))
+
+    def outcome(self, outcome: SendResult | SmtpError) -> SendResult | SmtpError:
+        """Return the outcome of the whole message, from that of the rest."""
+        return followed_by(self.result, outcome, self.recipients)
+
+
 class Outbox:
     """The messages of a bulk.
 
@@ -87,12 +144,13 @@ class Outbox:
         self._returned: deque[Outgoing] = deque()  # taken from the iterator, and not sent
         self._all_or_nothing = all_or_nothing
         self._most = most
+        self._last_was_fruitless = False  # the session before
         self.source_error: Exception | None = None
 
     def begin_session(self, wire: Wire) -> None:
         """Begin with a new session, or continue the same one."""
         if getattr(self, "wire", None) is not wire:  # the counts are those of the session, over several runs
-            self.wire, self._started, self._settled, self.session_is_refused = wire, 0, 0, False
+            self.wire, self._started, self._is_fruitless, self.session_is_refused = wire, 0, True, False
 
     @property
     def session_is_full(self) -> bool:
@@ -114,6 +172,11 @@ class Outbox:
     def put_back(self, *messages: Outgoing) -> None:
         """Put messages back at the front, in this order."""
         self._returned.extendleft(reversed(messages))
+
+    def undo_prepare(self, item: InFlight) -> None:
+        """Put back a message that was prepared and not sent; it will be prepared again."""
+        self._started -= 1
+        self.put_back(item.message)
 
     def prepare_next(self) -> InFlight | None:
         """Return the next message, rendered for this server; None if there is none or the session is full."""
@@ -140,49 +203,96 @@ class Outbox:
     def send_alone(self, item: InFlight) -> Steps[None]:
         """Send one message, and settle it or put it back."""
         if item.error is not None:
-            yield from self.settle(item.error)
-            return
-        try:
-            result = yield from submit(item.transaction)
-        except SmtpError as error:
-            yield from self.settle_failure(item, error)
+            yield from self.settle(item, item.error)
         else:
-            yield from self.settle(result)
+            yield from self._settle_after(item, submit(item.transaction))
 
-    def settle(self, outcome: SendResult | SmtpError) -> Steps[None]:
+    def settle(self, item: InFlight, outcome: SendResult | SmtpError) -> Steps[None]:
         """Report the outcome of a message."""
-        self._settled += 1
-        yield Settled(outcome)
+        self._is_fruitless = self._last_was_fruitless = False
+        yield Settled(_whole(item.message, outcome))
 
-    def settle_reply(self, item: InFlight, reply: Reply) -> Steps[None]:
-        """Settle a message by its final reply, after further transactions if recipients remain."""
+    def settle_reply(self, item: InFlight, reply: Reply, *, alone: bool = True) -> Steps[None]:
+        """Settle a message by its final reply, after further transactions if recipients remain.
+
+        Args:
+            item: the message.
+            reply: the final reply.
+            alone: whether no later message is in flight, so that this one can be put back.
+        """
         try:
-            result = yield from complete(item.transaction, item.transaction.result(reply))
+            result = item.transaction.result(reply)
         except SmtpError as error:
-            yield from self.settle_failure(item, error)
+            yield from self.settle_failure(item, error, alone=alone)
         else:
-            yield from self.settle(result)
+            yield from self._settle_after(item, complete(item.transaction, result), alone=alone)
 
-    def settle_failure(self, item: InFlight, error: SmtpError) -> Steps[None]:
-        """Settle a message that was not delivered, or put it back if only the session is over."""
-        if refuses_session(error) or (self.wire.closed and _ends_session(error)):
-            self.end_session(error, item.message)
+    def settle_failure(self, item: InFlight, error: SmtpError, *, alone: bool = True) -> Steps[None]:
+        """Settle a message whose first transaction failed, or put it back if only the session is over.
+
+        If the server refused the recipients of this transaction, the others are offered in further ones.
+        """
+        if isinstance(error, RecipientsRefused) and item.transaction.remaining:
+            yield from self._settle_after(item, complete(item.transaction, error), alone=alone)
+        elif alone and self._is_over(error):
+            yield from self.end_session(error, item.message)
         else:
-            yield from self.settle(error)
+            yield from self.settle(item, error)
 
-    def end_session(self, error: SmtpError, *unsent: Outgoing) -> None:
+    def _settle_after(self, item: InFlight, steps: Steps[SendResult], *, alone: bool = True) -> Steps[None]:
+        """Settle a message after these steps, or put it, or its rest, back if only the session is over."""
+        try:
+            outcome: SendResult | SmtpError = yield from steps
+        except SmtpError as error:
+            outcome = error
+        if not (alone and isinstance(outcome, SmtpError)):
+            yield from self.settle(item, outcome)
+        elif isinstance(outcome, DeliveryIncomplete) and self._is_over(outcome.cause):
+            self._is_fruitless = self._last_was_fruitless = False  # some recipients have it
+            yield from self.end_session(outcome.cause, Rest.after(item.transaction.message, outcome))
+        elif self._is_over(outcome):
+            yield from self.end_session(outcome, item.message)
+        else:
+            yield from self.settle(item, outcome)
+
+    def end_session(self, error: SmtpError, *unsent: Outgoing) -> Steps[None]:
         """End the session, and put unsent messages back for the next one.
 
+        If no message was settled in this session, the first unsent one is settled with the error.
+
         Raises:
-            SmtpError: no message was settled in this session: a new session would end in the same way.
+            SmtpError: it was the same in the session before, or the error is not transient: a new session would end
+                in the same way.
         """
         if refuses_session(error):
             self.session_is_refused = True  # it is still open: the client ends it with QUIT
         else:
             self.wire.closed = True
-        if unsent and not self._settled:
-            raise error
         self.put_back(*unsent)
+        if not (unsent and self._is_fruitless):
+            return
+        if self._last_was_fruitless or not error.transient:
+            if (outcome := self.unfinished(error)) is not None:
+                yield Settled(outcome)
+            raise error
+        self._last_was_fruitless = True
+        self._returned.popleft()
+        yield Settled(_whole(unsent[0], error))
+
+    def unfinished(self, error: SmtpError) -> SendResult | SmtpError | None:
+        """Return the outcome of a message that only some recipients have, if there is one and no session follows."""
+        if not (self._returned and isinstance(rest := self._returned[0], Rest)):
+            return None
+        self._returned.popleft()
+        return rest.outcome(error)
+
+    def _is_over(self, error: SmtpError) -> bool:
+        """Whether the error is one of the session, not of the message: another session may accept the message."""
+        return refuses_session(error) or (self.wire.closed and _ends_session(error))
+
+
+def _whole(message: Outgoing, outcome: SendResult | SmtpError) -> SendResult | SmtpError:
+    return message.outcome(outcome) if isinstance(message, Rest) else outcome
 
 
 def refuses_session(error: SmtpError) -> bool:
@@ -191,5 +301,4 @@ def refuses_session(error: SmtpError) -> bool:
 
 
 def _ends_session(error: SmtpError) -> bool:
-    """Whether the error is one of the session, not of the message: another session may accept the message."""
     return error.transient and (error.reply is None or error.code == CLOSING)

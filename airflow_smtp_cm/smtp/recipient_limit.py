@@ -26,18 +26,24 @@ def over_limit(answered: Sequence[tuple[str, Reply]]) -> set[str]:
 
     The codes have other meanings, too: a full mailbox or disk. The enhanced status code decides. Without one, the
     position decides: a server over its limit refuses all further recipients, so the reply counts if no recipient
-    after it was accepted. If it was a full mailbox after all, the further transaction gets the same reply again.
+    after it was accepted. If it was a full mailbox after all, the further transaction gets the same reply again; it
+    is then a refusal of these recipients, and the others are offered in another transaction.
+
+    If the server refuses all recipients like this, it would do so in the next transaction, too: they are refused.
 
     Args:
-        answered: the recipients of a transaction and their replies, in order; at least one was accepted.
+        answered: the recipients of a transaction and their replies, in order.
     """
     found: set[str] = set()
-    accepted_after = False
+    accepts_nobody_more = any(reply.positive for _, reply in answered)
     for address, reply in reversed(answered):
         if reply.positive:
-            accepted_after = True
-        elif reply.code in _CODES:
-            enhanced = reply.enhanced_code
-            if enhanced.endswith(_TOO_MANY_RECIPIENTS) if enhanced else not accepted_after:
-                found.add(address)
-    return found
+            accepts_nobody_more = False
+        elif reply.code in _CODES and (is_too_many(reply) if reply.enhanced_code else accepts_nobody_more):
+            found.add(address)
+    return found if len(found) < len(answered) else set()
+
+
+def is_too_many(reply: Reply) -> bool:
+    """Whether a reply is certainly about the number of recipients, by its enhanced status code."""
+    return reply.code in _CODES and (reply.enhanced_code or "").endswith(_TOO_MANY_RECIPIENTS)

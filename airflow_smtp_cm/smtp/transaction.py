@@ -79,8 +79,10 @@ class Transaction:
         notification: the delivery reports to request.
 
     Attributes:
+        message: the message; after ``prepare``, what the message policy made of it.
         remaining: the recipients for further transactions: those whom the server refused in this one only, since it
-            has enough, and those above ``MOST_RECIPIENTS``, who were not offered.
+            has enough, and those above ``MOST_RECIPIENTS``, who were not offered; with ``all_or_nothing``, there are
+            none.
         not_now: the last reply to each recipient whom the server refused only since it had enough.
         most: how many recipients a further transaction offers.
     """
@@ -94,12 +96,12 @@ class Transaction:
         notification: DeliveryNotification | None,
     ) -> None:
         self._wire = wire
-        self._message = message
+        self.message = message
         self._all_or_nothing = all_or_nothing
         self._notification = notification
         self.not_now: dict[str, Reply] = {}
         self.most = MOST_RECIPIENTS
-        self._forget_replies(())
+        self._offer((), ())
 
     def execute(self) -> Steps[SendResult]:
         """Send the prepared message; return the result for the accepted recipients.
@@ -132,25 +134,24 @@ class Transaction:
         """
         self._started = time.monotonic()
         if (policy := self._wire.settings.message_policy) is not None:
-            self._message = policy(self._message)
-        recipients = self._message.recipients
+            self.message = policy(self.message)
+        recipients = self.message.recipients
         offered = len(recipients) if self._all_or_nothing else MOST_RECIPIENTS
-        self._recipients = recipients[:offered]
-        self._forget_replies(tuple(recipients[offered:]))
+        self._offer(recipients[:offered], tuple(recipients[offered:]))
         self._content = self._render()
         self._transfer = ContentTransfer(self._wire, self._content)
-        self._envelope = self._commands()[: 1 + len(self._recipients)]
+        self._envelope = [self._mail_command(), *self._rcpt_commands()]
 
-    def offer(self, recipients: Sequence[str]) -> None:
-        """Prepare a further transaction of the same content for other recipients."""
-        self._forget_replies(())
+    def offer_next(self) -> None:
+        """Prepare a further transaction of the same content, for the next of the remaining recipients."""
+        self._offer(self.remaining[: self.most], self.remaining[self.most :])
+        self._envelope = [self._envelope[0], *self._rcpt_commands()]
+
+    def _offer(self, recipients: Sequence[str], later: tuple[str, ...]) -> None:
         self._recipients = recipients
-        self._envelope = [self._envelope[0], *self._rcpt_commands(recipients)]
-
-    def _forget_replies(self, remaining: tuple[str, ...]) -> None:
+        self._later = self.remaining = later
         self._accepted: tuple[str, ...] = ()
         self._refused: tuple[Refusal, ...] = ()
-        self.remaining = remaining
 
     @property
     def peer(self) -> str:
@@ -170,13 +171,13 @@ class Transaction:
 
     def record_sending(self) -> Steps[None]:
         """Record that the content is about to be transmitted, if the message keeps a record."""
-        if isinstance(message := self._message, Recorded):
+        if isinstance(message := self.message, Recorded):
             recipients = self._accepted or tuple(self._recipients)
             yield Call(partial(message.record_sending, recipients, self._content.size))
 
     def record_accepted(self, result: SendResult) -> Steps[None]:
         """Record the result so far, if the message keeps a record; a further transaction follows."""
-        if isinstance(message := self._message, Recorded):
+        if isinstance(message := self.message, Recorded):
             yield Call(partial(message.record_accepted, result))
 
     @property
@@ -215,6 +216,10 @@ class Transaction:
             raise self.refused(reply)
         return self._result(reply, accepted=self._accepted)
 
+    def result_of_nobody(self) -> SendResult:
+        """Return the result if the server has accepted no recipient."""
+        return self._result(None)
+
     def refused(self, reply: Reply) -> Refused:
         """Return the error for a negative final reply."""
         return self._wire.refused(f"{self._wire.peer} refused the message", Phase.FINAL, None, reply)
@@ -223,7 +228,7 @@ class Transaction:
         self, reply: Reply | None, *, accepted: tuple[str, ...] = (), uncertain: tuple[str, ...] = ()
     ) -> SendResult:
         return SendResult(
-            message_id=self._message.message_id,
+            message_id=self.message.message_id,
             accepted=accepted,
             refused=self._refused,
             reply=reply,
@@ -236,7 +241,7 @@ class Transaction:
         extensions = self._wire.extensions
         eight_bit = "8BITMIME" in extensions
         try:
-            content = self._message.content(
+            content = self.message.content(
                 eight_bit=eight_bit,
                 binary=self._wire.chunking and "BINARYMIME" in extensions,
                 utf8=eight_bit and "SMTPUTF8" in extensions,
@@ -251,19 +256,19 @@ class Transaction:
             )
         return content
 
-    def _commands(self) -> list[Command]:
-        content, recipients = self._content, self._message.recipients
+    def _mail_command(self) -> Command:
+        """Return MAIL, after checking that the server can have the whole envelope, in all transactions."""
+        content, recipients = self._content, self.message.recipients
         if not recipients:
             raise MessageError("The message has no recipient.")
-        if not content.utf8 and not all(address.isascii() for address in (self._message.sender, *recipients)):
+        if not content.utf8 and not all(address.isascii() for address in (self.message.sender, *recipients)):
             raise MessageError(f"An address is not ASCII, and {self._wire.peer} does not offer SMTPUTF8.")
         if self._notification is not None and "DSN" not in self._wire.extensions:
             raise MessageError(f"Delivery notifications are requested, and {self._wire.peer} does not offer DSN.")
-        mail = mail_command(self._message.sender, content, self._wire.extensions, self._notification)
-        return [mail, *self._rcpt_commands(recipients)]
+        return mail_command(self.message.sender, content, self._wire.extensions, self._notification)
 
-    def _rcpt_commands(self, recipients: Sequence[str]) -> list[Command]:
-        return [rcpt_command(recipient, self._notification) for recipient in recipients]
+    def _rcpt_commands(self) -> list[Command]:
+        return [rcpt_command(recipient, self._notification) for recipient in self._recipients]
 
     def _send_in_one_pipeline(self) -> Steps[Reply]:
         """Send the envelope and BDAT with the content in one write: one round trip."""
@@ -339,7 +344,7 @@ class Transaction:
         mail, recipients = pipeline.replies[:1], pipeline.replies[1 : 1 + len(self._recipients)]
         if mail and not mail[0].positive:
             return self._wire.refused(
-                f"{self._wire.peer} refused the sender {self._message.sender}",
+                f"{self._wire.peer} refused the sender {self.message.sender}",
                 Phase.MAIL,
                 pipeline.commands[0].line,
                 mail[0],
@@ -351,25 +356,23 @@ class Transaction:
         if len(self._accepted) == len(answered):
             return None
         refused = tuple(Refusal(address, reply) for address, reply in answered if not reply.positive)
-        not_now = over_limit(answered) if self._accepted else set()
-        if self._all_or_nothing or not self._accepted:
-            return RecipientsRefused(
-                self._wire.peer,
-                refused=refused,
-                accepted=len(self._accepted),
-                over_limit=bool(not_now),
-                unsent=len(self.remaining),
-                explanation=self.explained(refused),
-            )
-        if not_now:
-            self.most = len(self._accepted)
-            self.not_now |= {address: reply for address, reply in answered if address in not_now}
-        self.remaining = (
-            *(refusal.address for refusal in refused if refusal.address in not_now),
-            *self.remaining,
+        not_now = over_limit(answered)
+        if not self._all_or_nothing:
+            if not_now:
+                self.most = len(self._accepted) or len(answered) - len(not_now)
+                self.not_now |= {address: reply for address, reply in answered if address in not_now}
+            self.remaining = (*(item.address for item in refused if item.address in not_now), *self._later)
+            self._refused = refused = tuple(item for item in refused if item.address not in not_now)
+            if self._accepted:
+                return None
+        return RecipientsRefused(
+            self._wire.peer,
+            refused=refused,
+            accepted=len(self._accepted),
+            over_limit=self._all_or_nothing and bool(self._accepted and not_now),
+            unsent=len(self.remaining),
+            explanation=self.explained(refused),
         )
-        self._refused = tuple(refusal for refusal in refused if refusal.address not in not_now)
-        return None
 
     def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
         """Send the content block by block, after the BDAT command if one is given, and return the final reply."""
@@ -406,7 +409,7 @@ class Transaction:
         why = str(error).rstrip(".")
         unanswered = self._wire.chunking and isinstance(error, Disconnected | TimedOut)
         return DeliveryUncertain(
-            f"The whole message {self._message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
+            f"The whole message {self.message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
             f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again."
             + (f" {self._advice}" if unanswered else ""),
             reply=error.reply,

@@ -36,11 +36,17 @@ OK = ("250 r", "250 m", "250 t", "250 2.0.0 f")  # to RSET, MAIL, RCPT, BDAT
 
 
 class Blocking:
-    """A function that opens a session, sends all messages and returns the outcomes; ``client`` is its client."""
+    """A function that opens a session, sends all messages and returns the outcomes; ``client`` is its client.
+
+    ``outcomes`` are those so far.
+    """
 
     def __call__(self, settings, messages, **options):
+        self.outcomes = []
         with SmtpClient.open(settings) as self.client:
-            return list(self.client.send_all(messages, **options))
+            for outcome in self.client.send_all(messages, **options):
+                self.outcomes.append(outcome)
+        return self.outcomes
 
 
 class OnAsyncio:
@@ -49,9 +55,12 @@ class OnAsyncio:
     def __call__(self, settings, messages, **options):
         async def main():
             async with await AsyncSmtpClient.open(settings) as self.client:
-                return [outcome async for outcome in self.client.send_all(messages, **options)]
+                async for outcome in self.client.send_all(messages, **options):
+                    self.outcomes.append(outcome)
 
-        return asyncio.run(main())
+        self.outcomes = []
+        asyncio.run(main())
+        return self.outcomes
 
 
 @pytest.fixture(params=[Blocking, OnAsyncio], ids=["blocking", "asyncio"])
@@ -257,12 +266,13 @@ def test_421_instead_of_the_final_reply_makes_one_message_uncertain(send_all):
 def test_a_server_that_accepts_no_message_ends_the_iteration(send_all):
     """Otherwise, session after session would be opened without an end."""
     notes = [Note() for _ in range(3)]
-    first = [step for note in notes for step in taken(note)]
+    scripts = [[*CHUNKING, *taken(note), say("250 r", "421 4.7.0 not today")] for note in notes[:2]]
     with (
-        scripted_peer([*CHUNKING, *first, say("250 r", "421 4.7.0 not today")], to_the_end=False) as peer,
+        scripted_peer(*scripts, to_the_end=False) as peer,
         pytest.raises(Refused, match=r"421 4\.7\.0 not today"),
     ):
         send_all(settings(peer), notes)
+    assert kinds(send_all.outcomes) == [Refused]  # of the first message
 
 
 def test_a_server_that_is_unreachable_ends_the_iteration(send_all):
@@ -487,17 +497,114 @@ def test_if_the_session_breaks_the_recipients_who_have_the_message_are_known(dri
 
     assert kinds(driver.outcomes) == [SendResult, DeliveryIncomplete, SendResult, DeliveryUncertain]
     assert "closed the connection instead of answering RSET" in str(driver.outcomes[1])
-    assert (driver.outcomes[1].result.accepted, driver.outcomes[1].unsent) == (THREE[:1], 2)
+    assert (driver.outcomes[1].result.accepted, driver.outcomes[1].remaining) == (THREE[:1], THREE[1:])
 
 
-def test_if_a_further_transaction_breaks_the_session_the_next_messages_are_sent_over_another(driver):
-    notes = [Note(recipients=THREE), Note()]
-    bulk = in_bulk(driver, notes, "\n".join((*PARTLY, "354 go")), "250 f", END, chunking=False)
-    assert kinds(driver.outcomes) == [DeliveryIncomplete]
+GO = "250 m\n250 t\n354 go"
+SESSION_ENDS = {
+    "lost": [END],
+    "421": ["421 4.3.2 bye"],
+    "451 4.4.2": ["451 4.4.2 too long\n503 t\n503 d", "250 r", "221 bye"],
+}
+
+
+@pytest.mark.parametrize("end", SESSION_ENDS)
+def test_if_the_session_ends_between_two_transactions_the_rest_is_sent_over_another(driver, end):
+    """Before the next message, though that one was prepared before."""
+    notes = [RecordedNote(recipients=THREE), Note()]
+    bulk = in_bulk(driver, notes, "\n".join((*PARTLY, "354 go")), "250 f", *SESSION_ENDS[end], chunking=False)
+    assert driver.outcomes == []
 
     again = Driver()
-    again.run(again.opened("PIPELINING").send_all(bulk), "250 m\n250 t\n354 go", "250 f")
-    assert [outcome.message_id for outcome in again.outcomes] == [notes[1].message_id]
+    rest = "250 m\n250 b\n250 c\n354 go"
+    again.run(again.opened("PIPELINING").send_all(bulk), rest, f"250 f\n{GO}", "250 f")
+    assert [outcome.message_id for outcome in again.outcomes] == [note.message_id for note in notes]
+    assert again.outcomes[0].accepted == THREE
+    assert b"".join(again.writes).count(b"RCPT TO:<ann") == 0
+    size = again.outcomes[0].size
+    before = [("sending", THREE, size), ("sending", THREE[:1], size), ("accepted", THREE[:1])]
+    assert notes[0].log == [*before, ("sending", THREE[1:], size)]
+
+
+def test_a_message_may_need_many_sessions(driver):
+    """Each accepts some of its recipients, so none is in vain."""
+    note = RecordedNote(recipients=THREE)
+    bulk = in_bulk(driver, [note], "\n".join((*PARTLY, "354 go")), "250 f", END, chunking=False)
+    second, third = Driver(), Driver()
+    second.run(
+        second.opened("PIPELINING").send_all(bulk), f"250 m\n250 b\n{TOO_MANY}\n354 go", "250 f", "421 4.3.2 bye"
+    )
+    assert second.outcomes == []
+    third.run(third.opened("PIPELINING").send_all(bulk), GO, "250 f")
+    assert [outcome.accepted for outcome in third.outcomes] == [THREE]
+    assert ("accepted", THREE[:2]) in note.log
+
+
+def test_with_bdat_the_rest_is_sent_over_another_session_if_no_later_message_is_in_flight(driver):
+    bulk = in_bulk(driver, [Note(recipients=THREE), Note()], "\n".join(("250 r", *PARTLY, "250 f", *OK)), "421 bye")
+    assert kinds(driver.outcomes) == [DeliveryIncomplete, SendResult]  # sent again, it would come after the other
+
+    alone = Driver()
+    bulk = in_bulk(alone, [Note(recipients=THREE)], "\n".join(("250 r", *PARTLY, "250 f")), "421 bye")
+    again = Driver()
+    again.run(
+        again.opened("PIPELINING", "CHUNKING", chunking=True).send_all(bulk), "250 r\n250 m\n250 b\n250 c\n250 f"
+    )
+    assert [outcome.accepted for outcome in again.outcomes] == [THREE]
+
+
+def test_if_the_rest_ends_its_session_too_its_outcome_tells_who_has_the_message(driver):
+    notes = [Note(recipients=THREE), Note()]
+    bulk = in_bulk(driver, notes, "\n".join((*PARTLY, "354 go")), "250 f", END, chunking=False)
+    second, third = Driver(), Driver()
+    second.run(second.opened("PIPELINING").send_all(bulk), "421 bye")
+    (outcome,) = second.outcomes
+    assert isinstance(outcome, DeliveryIncomplete)
+    assert (outcome.result.accepted, outcome.remaining) == (THREE[:1], THREE[1:])
+    third.run(third.opened("PIPELINING").send_all(bulk), GO, "250 f")
+    assert [outcome.message_id for outcome in third.outcomes] == [notes[1].message_id]
+
+
+def test_if_no_session_can_be_opened_for_the_rest_its_outcome_tells_who_has_the_message(send_all):
+    first = [expect("MAIL"), *[expect("RCPT")] * 3, expect("DATA"), say(*PARTLY, "354 go"), expect_content()]
+    with (
+        scripted_peer([*greeting("PIPELINING"), *first, say("250 f"), expect("MAIL"), reset()]) as peer,
+        pytest.raises(ConnectError),
+    ):
+        send_all(settings(peer), [Note(recipients=THREE), Note()])
+    (outcome,) = send_all.outcomes
+    assert (type(outcome), outcome.result.accepted, outcome.remaining) == (DeliveryIncomplete, THREE[:1], THREE[1:])
+
+
+@pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
+def test_if_the_first_recipients_are_refused_the_others_get_the_message_before_the_next_one(
+    driver, monkeypatch, chunking
+):
+    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    nobody = ("250 m", "550 a", "550 b", "503 no")
+    if chunking:
+        answers = [("250 r", *nobody, *OK), ("250 m", "250 c", "250 f")]
+    else:
+        answers = [nobody, ("250 r",), ("250 m", "250 c", "354 go"), ("250 f",), (GO,), ("250 f",)]
+    notes = [Note(recipients=THREE), Note()]
+    in_bulk(driver, notes, *map("\n".join, answers), chunking=chunking)
+
+    assert kinds(driver.outcomes) == [RecipientsRefused, SendResult]
+    assert driver.outcomes[0].result.accepted == THREE[2:]
+
+
+def test_a_session_that_ends_after_refusals_leaves_the_messages_in_order(driver, monkeypatch):
+    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    notes = [Note(), Note(recipients=THREE), Note()]
+    nobody = "250 m\n550 a\n550 b\n503 no"
+    bulk = in_bulk(driver, notes, GO, f"250 f\n{nobody}", "250 r", "421 too many errors", chunking=False)
+    again = Driver()
+    again.run(
+        again.opened("PIPELINING").send_all(bulk), nobody, "250 r", "250 m\n250 c\n354 go", "250 f", GO, "250 f"
+    )
+
+    assert kinds([*driver.outcomes, *again.outcomes]) == [SendResult, RecipientsRefused, SendResult]
+    assert again.outcomes[0].result.accepted == THREE[2:]
 
 
 # --- with a server that ends the session by a reply
@@ -589,18 +696,56 @@ def test_a_message_that_is_refused_with_the_session_keeps_its_reply_if_later_one
 
 @pytest.mark.parametrize("reply", SESSION_OVER)
 @pytest.mark.parametrize("offer", OFFERS)
-def test_a_session_that_is_refused_before_any_message_ends_the_iteration(send_all, offer, reply):
-    """Otherwise, session after session would be opened without an end."""
+def test_two_sessions_that_are_refused_before_any_message_end_the_iteration(send_all, offer, reply):
+    """Otherwise, session after session would be opened, one for each message."""
     extensions = OFFERS[offer]
-    notes = [Note()]
-    script = one(*extensions, mail=reply, final=None)
+    notes = [Note() for _ in range(3)]
+    first = second = one(*extensions, mail=reply, final=None)
     if offer == "BDAT":
-        script = [*taken(notes[0]), say("250 r", reply, "503 t", "503 f")]
+        refused = ["250 r", reply, "503 t", "503 f"]
+        first = [*(step for note in notes for step in taken(note)), say(*refused * 3)]
+        second = [*(step for note in notes[1:] for step in taken(note)), say(*refused * 2)]
+    end = [expect("QUIT"), say("221 bye")]
     with (
-        scripted_peer([*greeting(*extensions), *script], to_the_end=False) as peer,
+        scripted_peer(*([*greeting(*extensions), *part, *end] for part in (first, second)), to_the_end=False) as peer,
         pytest.raises(Refused, match=reply),
     ):
         send_all(settings(peer), notes)
+    assert kinds(send_all.outcomes) == [Refused]
+
+
+@pytest.mark.parametrize("offer", [(), ("PIPELINING",)])
+def test_a_message_that_always_ends_its_session_does_not_block_those_after_it(send_all, offer):
+    """It is deferred; each of the others is sent once."""
+    notes = [Note() for _ in range(4)]
+    over = "451 4.4.2 Timeout waiting for the content filter"
+    turn = [say("250 f", "250 m", "250 t", "354 go"), expect_content()]
+    if offer:
+        envelope = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+        start = [*envelope, say("250 m", "250 t", "354 go"), expect_content()]
+        first = [*start, *envelope, *turn, *envelope, say(over)]  # the second is refused
+        second = [*start, *envelope, say(over)]  # again
+        third = [*start, *envelope, *turn, say("250 f")]
+    else:
+        first, second, third = [*one(), *one(final=over)], one(final=over), one() * 2
+    scripts = [[*greeting(*offer), *part] for part in (first, second, [*third, expect("QUIT")])]
+    with scripted_peer(*scripts, to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), notes)
+
+    assert kinds(outcomes) == [SendResult, Refused, SendResult, SendResult]
+    assert outcomes[1].transient
+    assert [outcomes[number].message_id for number in (0, 2, 3)] == [notes[number].message_id for number in (0, 2, 3)]
+
+
+def test_a_message_whose_envelope_breaks_the_first_session_is_deferred(driver):
+    notes = [Note() for _ in range(2)]
+    bulk = in_bulk(driver, notes, END, chunking=False)
+    again = Driver()
+    again.run(again.opened("PIPELINING").send_all(bulk), "250 m\n250 t\n354 go", "250 f")
+
+    (broken,), (sent,) = driver.outcomes, again.outcomes
+    assert broken.transient
+    assert sent.message_id == notes[1].message_id
 
 
 # --- the iterator of messages, and the iterator of outcomes

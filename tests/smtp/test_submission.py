@@ -188,15 +188,68 @@ def test_if_the_server_has_enough_before_it_accepts_anybody_the_rest_is_refused(
 
 
 def test_recipients_who_are_not_offered_again_keep_their_replies(send):
-    replies = ["552 too many", "552 too many, c", "552 too many, d"]
+    replies = ["552 5.5.3 too many", "552 5.5.3 too many, c", "552 5.5.3 too many, d"]
     with pytest.raises(RecipientsRefused) as raised:
         send(
             DATA,
             *(envelope("250 a", *replies), "250 q1"),
-            *(envelope("552 full"), "554 no valid recipients"),
+            *(envelope("552 5.5.3 again"), "554 no valid recipients"),
             note=note(),
         )
-    assert [str(refusal.reply) for refusal in raised.value.refused] == ["552 full", *replies[1:]]
+    assert [str(refusal.reply) for refusal in raised.value.refused] == ["552 5.5.3 again", *replies[1:]]
+
+
+@pytest.mark.parametrize("beyond", [TOO_MANY, "452 Too many recipients"])
+def test_a_full_mailbox_exactly_at_the_limit_does_not_keep_the_message_from_those_after_it(driver, send, beyond):
+    """Its reply looks like that of the limit; a further transaction refuses it again, and shows the difference."""
+    full = "452 mailbox full"
+    with pytest.raises(
+        RecipientsRefused, match=r"refused 1 of 5 recipients: bob@b\.test: 452 mailbox full\."
+    ) as raised:
+        send(
+            DATA,
+            *(envelope("250 a", full, beyond, beyond, beyond), "250 q1"),
+            *(envelope(full, data="503 no valid recipients"), "250 reset"),
+            *(envelope("250 c"), "250 q2", envelope("250 d"), "250 q3", envelope("250 e"), "250 q4"),
+            note=note((*FOUR, "eve@b.test")),
+        )
+    assert raised.value.result.accepted == (FOUR[0], FOUR[2], FOUR[3], "eve@b.test")
+    assert [refusal.reply.transient for refusal in raised.value.refused] == [True]
+    assert offered(driver)[1:] == [["bob"], ["cleo"], ["dave"], ["eve"]]
+
+
+@pytest.mark.parametrize("offer", [DATA, BDAT])
+def test_recipients_over_a_limit_that_counts_refused_ones_are_offered_again(driver, send, offer):
+    """Nobody was accepted, but the server has judged some."""
+    first = envelope("550 a", "550 b", TOO_MANY, TOO_MANY, data="503 no")
+    if offer == DATA:
+        answers = [first, "250 reset", envelope("250 c", "250 d"), "250 q"]
+    else:
+        answers = [first, "250 reset", envelope("250 c", "250 d", data="250 q")]
+    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients") as raised:
+        send(offer, *answers, note=note())
+    assert raised.value.result.accepted == FOUR[2:]
+    assert str(raised.value.result.reply) == "250 q"
+    assert offered(driver) == [["ann", "bob", "cleo", "dave"], ["cleo", "dave"]]
+
+
+@pytest.mark.parametrize("extensions", [DATA, (*DATA, "X-EXPS GSSAPI NTLM")], ids=["any server", "Exchange"])
+def test_if_the_server_has_enough_at_the_first_recipient_all_are_refused(driver, send, extensions):
+    """The error does not speak of all_or_nothing, which is not set."""
+    with pytest.raises(
+        RecipientsRefused, match=r"refused 4 of 4 .*\. The message was not delivered to anyb"
+    ) as raised:
+        send(extensions, envelope(*[TOO_MANY] * 4, data="503 no"), "250 reset", note=note())
+    assert raised.value.transient
+    assert "all_or_nothing" not in str(raised.value)
+    assert ("MaxRecipientsPerMessage" in str(raised.value)) is (extensions != DATA)
+    assert len(offered(driver)) == 1
+
+
+def test_with_all_or_nothing_the_limit_is_the_reason_only_if_somebody_was_accepted(send):
+    replies = ("550 5.1.1 a", TOO_MANY, TOO_MANY, TOO_MANY)
+    with pytest.raises(RecipientsRefused, match="not delivered to anybody"):
+        send(DATA, envelope(*replies, data=None), "250 reset", note=note(), all_or_nothing=True)
 
 
 @pytest.mark.parametrize("offer", [DATA, BDAT])
@@ -277,9 +330,36 @@ def test_those_who_were_not_offered_are_not_uncertain(send, offer):
 
 
 @pytest.mark.usefixtures("at_most_two")
-def test_those_who_were_not_offered_are_counted_if_nobody_was_accepted(send):
-    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients.* not delivered to anybody"):
-        send(DATA, envelope("550 a", "550 b", data="554 no"), "250 reset", note=note())
+@pytest.mark.parametrize("offer", [DATA, BDAT, ()])
+def test_if_the_first_recipients_are_refused_the_others_are_offered(driver, send, offer):
+    answers = {
+        DATA: [envelope("550 a", "550 b", data="503 no"), "250 reset", envelope("250 c", "250 d"), "250 q"],
+        BDAT: [envelope("550 a", "550 b", data="503 no"), "250 reset", envelope("250 c", "250 d", data="250 q")],
+        (): ["250 m", "550 a", "550 b", "250 reset", "250 m", "250 c", "250 d", "354 go", "250 q"],
+    }[offer]
+    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients.* delivered to the other 2") as raised:
+        send(offer, *answers, note=note())
+    assert raised.value.result.accepted == FOUR[2:]
+    assert [refusal.address for refusal in raised.value.refused] == list(FOUR[:2])
+    assert offered(driver) == [["ann", "bob"], ["cleo", "dave"]]
+
+
+@pytest.mark.usefixtures("at_most_two")
+@pytest.mark.parametrize(("replies", "transient"), [(["550"] * 4, False), (["450"] * 4, True)])
+def test_if_all_recipients_of_all_transactions_are_refused_nobody_has_the_message(send, replies, transient):
+    answers = [envelope(*replies[:2], data="554 no"), "250 reset", envelope(*replies[2:], data="554 no"), "250 reset"]
+    with pytest.raises(RecipientsRefused, match=r"refused 4 of 4 recipients.* not delivered to anybody") as raised:
+        send(DATA, *answers, note=note())
+    assert (raised.value.result, raised.value.transient) == (None, transient)
+
+
+@pytest.mark.usefixtures("at_most_two")
+def test_an_error_after_recipients_were_refused_is_unchanged_if_nobody_has_the_message(send):
+    """A retry may offer all again."""
+    with pytest.raises(Refused, match="421 bye") as raised:
+        send(DATA, envelope("550 a", "550 b", data="554 no"), "250 reset", "421 bye", note=note())
+    assert type(raised.value) is Refused
+    assert raised.value.transient
 
 
 # --- errors between transactions
@@ -303,10 +383,11 @@ def test_an_error_in_a_further_transaction_tells_who_has_the_message(send, answe
     ) as raised:
         send(DATA, *FIRST, *answers, note=note())
     error = raised.value
-    assert (error.result.accepted, error.unsent) == (FOUR[:2], 2)
+    assert (error.result.accepted, error.remaining) == (FOUR[:2], FOUR[2:])
+    assert str(error).endswith(f"delivered to {', '.join(FOUR[:2])}. It was not sent to {', '.join(FOUR[2:])}.")
     assert (type(error.cause), error.cause.transient) == (cause, transient)
     assert not error.transient  # a retry without a record would send it to the first ones again
-    assert str(error.cause) in str(error)
+    assert str(error.cause).rstrip(".") in str(error)
 
 
 @pytest.mark.parametrize("lost", [END, SILENCE])
@@ -329,7 +410,7 @@ def test_a_session_that_ends_with_a_refusal_leaves_the_rest_unsent(send):
     first = [envelope("250 a", TOO_MANY, TOO_MANY, TOO_MANY), "250 q1"]
     with pytest.raises(DeliveryIncomplete, match=r"because an error followed: .* 421 too many errors") as raised:
         send(DATA, *first, envelope("550 5.1.1 b", data="554 no"), "421 too many errors", note=note())
-    assert (raised.value.unsent, raised.value.code, raised.value.cause.transient) == (2, 421, True)
+    assert (raised.value.remaining, raised.value.code, raised.value.cause.transient) == (FOUR[2:], 421, True)
 
 
 # --- the record

@@ -113,7 +113,7 @@ class Merge:
             message_id, recipients = self._items.name(index, self._hook)
             if (left := self._ledger.transmissions.get(index)) is not None:
                 error = DeliveryUncertain(reason, result=left.result, unsent=left.unsent)
-                outcome = over_all_tries(self._ledger.results.get(index), error)
+                outcome = over_all_tries(self._ledger.results.get(index), error, ())
                 event, _, result = self._rules.conclude(outcome)
                 recipients = left.result.uncertain
             self._settle(index, event, message_id, recipients, reason, result=result)
@@ -130,7 +130,7 @@ class Merge:
                     progress.one_more()
         except SmtpError as error:  # messages without an outcome were not transmitted
             ledger.mark_unsent(0)
-            if not self._delivered:
+            if not (self._delivered or ledger.results):
                 raise
             transient = error.transient and self._rules.has_record
             raise MessagesFailed(str(error), ledger.summary(), cause=error, transient=transient) from error
@@ -158,7 +158,8 @@ class Merge:
     def _conclude(self, outcome: SendResult | SmtpError) -> None:
         """Note the outcome of the message that has been in flight for the longest time."""
         index, message = self._in_flight.popleft()
-        event, outcome, result = self._rules.conclude(over_all_tries(self._ledger.results.get(index), outcome))
+        outcome = over_all_tries(self._ledger.results.get(index), outcome, message.recipients)
+        event, outcome, result = self._rules.conclude(outcome)
         if result is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT}:
             self._delivered = True
         if not isinstance(outcome, SmtpError):

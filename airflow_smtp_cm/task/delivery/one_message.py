@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.states import Event, RetryRules, over_all_tries
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
@@ -56,7 +57,7 @@ class Delivery:
         ledger = self._ledger
         if ledger.interrupted() and (left := ledger.transmissions.get(0)) is not None:
             error = _interrupted(left)
-            event, _, result = self._rules.conclude(over_all_tries(ledger.results.get(0), error))
+            event, _, result = self._rules.conclude(over_all_tries(ledger.results.get(0), error, ()))
             if event not in {Event.RESEND, Event.DEFERRED}:
                 return self._concluded(error)
             logger.warning(
@@ -82,6 +83,8 @@ class Delivery:
             RecipientsRefused: recipients were refused; ``result`` is that of all tries together, and ``transient`` is
                 whether a retry will send the message to those of them whom the server may accept later.
             DeliveryUncertain: the content was transmitted, and there was no final reply.
+            DeliveryIncomplete: recipients have it from an earlier try or transaction, and others do not, because of
+                another error.
             SmtpError: it was not delivered to any recipient.
         """
         ledger = self._ledger
@@ -96,21 +99,22 @@ class Delivery:
         if not (recipients := ledger.recipients(0, message)):
             # The deferred recipients are no longer recipients of the message.
             earlier = ledger.results[0]
-            return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=())))
+            return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=()), ()))
         outgoing = WriteAheadMessage(message, recipients, ledger.record_of(0))
         outcome: SendResult | SmtpError
-        with hook.get_conn() as client:
+        with ExitStack() as session:
             try:
+                client = session.enter_context(hook.get_conn())
                 outcome = client.send(outgoing, all_or_nothing=self._rules.all_or_nothing)
             except SmtpError as error:
                 outcome = error
             # Before QUIT, which takes time in which a worker may be killed.
-            return self._concluded(outcome)
+            return self._concluded(outcome, recipients)
 
-    def _concluded(self, outcome: SendResult | SmtpError) -> SendResult:
-        """Record what an outcome means for a retry; return the result or raise the error."""
+    def _concluded(self, outcome: SendResult | SmtpError, recipients: Sequence[str] = ()) -> SendResult:
+        """Record what an outcome of a try for these recipients means; return the result or raise the error."""
         ledger = self._ledger
-        event, outcome, result = self._rules.conclude(over_all_tries(ledger.results.get(0), outcome))
+        event, outcome, result = self._rules.conclude(over_all_tries(ledger.results.get(0), outcome, recipients))
         if event is Event.ASSUME_SENT and result is not None:
             logger.warning("%s It is assumed to be sent, because on_uncertain is assume_sent.", outcome)
             outcome = result
@@ -119,7 +123,8 @@ class Delivery:
             ledger.mark_unsent(0)
             ledger.save()
         else:
-            ledger.settle(0, event, result=result)
+            # Also after a permanent error, the others do not have it: the next try, if there is one, is for them.
+            ledger.settle(0, Event.DEFERRED if isinstance(outcome, DeliveryIncomplete) else event, result=result)
         if isinstance(outcome, SmtpError):
             outcome.transient = event in {Event.DEFERRED, Event.RESEND}
         return _returned(outcome)

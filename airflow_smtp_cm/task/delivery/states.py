@@ -58,9 +58,10 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
+from airflow_smtp_cm.smtp.submission import followed_by
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_smtp_cm.smtp.result import Refusal
     from airflow_smtp_cm.task.state_store import OnUncertain
@@ -136,31 +137,29 @@ def after(state: State, event: Event) -> State:
         raise RuntimeError(f"A message in the state {state.name} cannot get the event {event.name}.") from None
 
 
-def over_all_tries(earlier: SendResult | None, outcome: SendResult | SmtpError) -> SendResult | SmtpError:
+def over_all_tries(
+    earlier: SendResult | None, outcome: SendResult | SmtpError, recipients: Sequence[str]
+) -> SendResult | SmtpError:
     """Return the outcome of this and all earlier tries together.
 
     Args:
-        earlier: the result of earlier tries; None if no recipient has the message.
-        outcome: the outcome of this try, for the remaining recipients.
+        earlier: the result of earlier tries; None if no recipient has the message, or may have it.
+        outcome: the outcome of this try.
+        recipients: the recipients of this try: those who remained.
     """
     if earlier is None:
         return outcome
-    now = result_of(outcome)
-    if now is None and isinstance(outcome, RecipientsRefused):
-        now = replace(earlier, accepted=(), refused=outcome.refused, uncertain=())
-    if now is None:
-        return outcome
-    result = combined(earlier, now)
-    if isinstance(outcome, DeliveryUncertain):
-        return outcome.with_result(result, outcome.unsent)
-    if isinstance(outcome, DeliveryIncomplete):
-        return DeliveryIncomplete(result=result, unsent=outcome.unsent, cause=outcome.cause)
-    return RecipientsRefused.in_result(result) or _uncertain_in(result) or result
+    outcome = followed_by(_without_deferred(earlier), outcome, recipients)
+    return (isinstance(outcome, SendResult) and _uncertain_in(outcome)) or outcome
 
 
 def combined(earlier: SendResult | None, now: SendResult) -> SendResult:
     """Return the result of earlier tries and of this one, in which those who were deferred were retried."""
-    return now if earlier is None else replace(earlier, refused=rejected(earlier)).followed_by(now)
+    return now if earlier is None else _without_deferred(earlier).followed_by(now)
+
+
+def _without_deferred(result: SendResult) -> SendResult:
+    return replace(result, refused=rejected(result))
 
 
 def result_of(outcome: SendResult | SmtpError) -> SendResult | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain
+from airflow_smtp_cm.smtp.errors import ConnectError, DeliveryIncomplete, DeliveryUncertain
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
 from tests.connections import anonymous, to_postfix
 from tests.failing import fails_permanently
@@ -117,6 +117,52 @@ def test_permanent_error_between_two_transactions_is_not_retried(failing):
     error = failing([*FIRST, expect("MAIL"), say("550 5.7.1 no"), expect("RSET"), say("250 ok")])
     assert not getattr(error, "transient", False)
     assert "delivered to 1 of 4 recipients, and not sent to 3" in str(error)
+
+
+PARTLY_DEFERRED = transaction("250 ok", "450 4.2.0 later", "450 4.2.0 later", "450 4.2.0 later")
+REFUSED_SENDER = [expect("MAIL"), say("550 5.7.1 no"), expect("RSET"), say("250 ok")]
+
+
+@pytest.mark.parametrize(
+    ("script", "transient"),
+    [
+        (REFUSED_SENDER, False),
+        (transaction("250 ok", "250 ok", "250 ok", final="554 5.7.1 spam"), False),
+        (transaction("250 ok", "250 ok", "250 ok", final="451 4.3.0 disk full"), True),
+        ([expect("MAIL"), reset()], True),
+    ],
+    ids=["5xx to the sender", "5xx to the content", "4xx to the content", "lost"],
+)
+def test_error_of_a_retry_tells_who_has_the_message_from_an_earlier_try(failing, caplog, script, transient):
+    """In a mail merge, the log has what is too long for the error."""
+    assert failing(PARTLY_DEFERRED).transient
+    error = failing(script)
+
+    assert getattr(error, "transient", False) is transient
+    assert "delivered to 1 of 4 recipients, and not sent to 3" in str(error)
+    assert "delivered to ann@corp.test. It was not sent to ben@corp.test, cleo@" in f"{error} {caplog.text}"
+
+
+@pytest.mark.parametrize("attempt", [False], indirect=True, ids=["one message"])
+def test_retry_that_finds_no_server_tells_who_has_the_message_too(store, failing):
+    failing(PARTLY_DEFERRED)
+    with pytest.raises(
+        DeliveryIncomplete, match=r"delivered to 1 of 4 .* It was delivered to ann@corp\.test\."
+    ) as caught:
+        SendMailOperator(task_id="send", to=TO).execute({"ti": FakeTaskInstance(), "task_state_store": store})
+    assert caught.value.transient
+    assert isinstance(caught.value.cause, ConnectError)
+
+
+@pytest.mark.parametrize("attempt", [False], indirect=True, ids=["one message"])
+@pytest.mark.parametrize("script", [[*FIRST, *REFUSED_SENDER], REFUSED_SENDER], ids=["same try", "later try"])
+def test_try_after_a_permanent_error_is_for_those_who_do_not_have_the_message(attempt, failing, script):
+    """With a retry policy of the user's own; it is no success before they have it."""
+    if script is REFUSED_SENDER:
+        failing(PARTLY_DEFERRED)
+    failing(script)
+
+    assert recipients(attempt(transaction("250 ok", "250 ok", "250 ok"))) == list(NAMES[1:])
 
 
 @pytest.mark.parametrize("on_uncertain", ["fail", "resend", "assume_sent"])

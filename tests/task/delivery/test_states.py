@@ -148,7 +148,7 @@ def uncertain(*addresses, accepted=(), unsent=0):
 )
 def test_event_of_an_incomplete_delivery_is_that_of_its_cause_if_there_is_a_record(cause, recorded):
     """Without a record, a retry would send to those who have the message."""
-    outcome = DeliveryIncomplete(result=sent(BOB), unsent=2, cause=cause)
+    outcome = DeliveryIncomplete(result=sent(BOB), remaining=(CAROL, DAVE), cause=cause)
 
     assert rules_for("fail").event(outcome) is Event[recorded]
     assert rules_for("fail", has_record=False).event(outcome) is Event.REJECTED
@@ -189,12 +189,12 @@ def test_recipient_who_was_refused_fails_a_message_that_is_assumed_to_be_sent():
 
 def test_uncertain_recipients_of_an_earlier_try_are_in_the_last_error():
     earlier = sent(BOB, uncertain=(CAROL,))
-    outcome = over_all_tries(earlier, sent(DAVE))
+    outcome = over_all_tries(earlier, sent(DAVE), (DAVE,))
 
     assert isinstance(outcome, DeliveryUncertain)
     assert (outcome.result.accepted, outcome.result.uncertain) == ((BOB, DAVE), (CAROL,))
     assert "uncertain for 1 of 3 recipients: carol@corp.test. The message was delivered to 2." in str(outcome)
-    refusal = over_all_tries(earlier, refused((DAVE, NEVER)))
+    refusal = over_all_tries(earlier, refused((DAVE, NEVER)), (DAVE,))
     assert isinstance(refusal, RecipientsRefused)
     assert str(refusal).startswith("The server refused 1 of 3 recipients: dave@corp.test")
     assert "Delivery is uncertain for carol@corp.test." in str(refusal)
@@ -203,8 +203,9 @@ def test_uncertain_recipients_of_an_earlier_try_are_in_the_last_error():
 def test_result_that_was_recorded_between_two_transactions_counts_once():
     so_far = sent(BOB)
 
-    assert over_all_tries(so_far, sent(BOB, CAROL)).accepted == (BOB, CAROL)
-    broken = over_all_tries(so_far, DeliveryIncomplete(result=sent(BOB, CAROL), unsent=1, cause=Disconnected("gone")))
+    assert over_all_tries(so_far, sent(BOB, CAROL), (CAROL,)).accepted == (BOB, CAROL)
+    incomplete = DeliveryIncomplete(result=sent(BOB, CAROL), remaining=(DAVE,), cause=Disconnected("gone"))
+    broken = over_all_tries(so_far, incomplete, (CAROL, DAVE))
     assert broken.result.accepted == (BOB, CAROL)
 
 
@@ -220,19 +221,19 @@ def test_result_with_uncertain_recipients_survives_the_record():
 
 def test_outcome_of_the_first_try_is_the_outcome_of_all():
     for outcome in (sent(BOB), refused((BOB, NEVER)), Disconnected("gone")):
-        assert over_all_tries(None, outcome) is outcome
+        assert over_all_tries(None, outcome, (BOB,)) is outcome
 
 
 def test_result_includes_those_of_earlier_tries():
     earlier = sent(BOB, refused=(Refusal(CAROL, LATER),))
     later = sent(CAROL, size=7, reply=Reply(250, ("queued",)))
 
-    assert over_all_tries(earlier, later) == sent(BOB, CAROL, size=7, reply=Reply(250, ("queued",)))
+    assert over_all_tries(earlier, later, (CAROL,)) == sent(BOB, CAROL, size=7, reply=Reply(250, ("queued",)))
 
 
 def test_recipient_who_was_rejected_in_any_try_is_in_the_last_error():
     earlier = sent(BOB, refused=(Refusal(CAROL, LATER), Refusal(DAVE, NEVER)))
-    outcome = over_all_tries(earlier, sent(CAROL))
+    outcome = over_all_tries(earlier, sent(CAROL), (CAROL,))
 
     assert isinstance(outcome, RecipientsRefused)
     assert (result_of(outcome).accepted, result_of(outcome).refused) == ((BOB, CAROL), (Refusal(DAVE, NEVER),))
@@ -242,14 +243,33 @@ def test_recipient_who_was_rejected_in_any_try_is_in_the_last_error():
 
 def test_recipient_who_is_refused_again_has_the_new_reply():
     earlier = sent(BOB, refused=(Refusal(CAROL, LATER), Refusal(DAVE, NEVER)))
-    outcome = over_all_tries(earlier, refused((CAROL, NEVER)))
+    outcome = over_all_tries(earlier, refused((CAROL, NEVER)), (CAROL,))
 
     assert result_of(outcome).accepted == (BOB,)
     assert outcome.refused == rejected(outcome.result) == (Refusal(DAVE, NEVER), Refusal(CAROL, NEVER))
 
 
-def test_other_errors_have_no_result():
-    error = Disconnected("gone")
+@pytest.mark.parametrize("reply", [LATER, NEVER])
+def test_other_errors_tell_who_has_the_message_from_an_earlier_try(reply):
+    earlier = sent(BOB, refused=(Refusal(CAROL, LATER), Refusal(DAVE, NEVER)))
+    outcome = over_all_tries(earlier, Refused("No", reply=reply), (CAROL,))
 
-    assert over_all_tries(sent(BOB, refused=(Refusal(CAROL, LATER),)), error) is error
-    assert result_of(error) is None
+    assert isinstance(outcome, DeliveryIncomplete)
+    assert (outcome.result.accepted, outcome.result.refused) == ((BOB,), (Refusal(DAVE, NEVER),))
+    assert (outcome.remaining, outcome.cause.transient, outcome.reply) == ((CAROL,), reply is LATER, reply)
+    assert str(outcome) == (
+        "The message <1@corp.test> was delivered to 1 of 3 recipients, and not sent to 1, because an error followed: "
+        "No. It was delivered to bob@corp.test. It was not sent to carol@corp.test."
+    )
+    assert result_of(outcome) == outcome.result
+
+
+def test_other_errors_tell_who_may_have_the_message_from_an_earlier_try():
+    outcome = over_all_tries(sent(uncertain=(CAROL,)), Disconnected("gone"), (DAVE,))
+
+    assert "delivered to 0 of 2 recipients" in str(outcome)
+    assert "Delivery is uncertain for carol@corp.test. It was not sent to dave@corp.test." in str(outcome)
+
+
+def test_other_errors_of_the_first_try_have_no_result():
+    assert result_of(Disconnected("gone")) is None
