@@ -52,13 +52,13 @@ class Extensions:
     def __contains__(self, keyword: str) -> bool:
         return keyword in self.keywords
 
-    def masked(self, keyword: str) -> str | None:
-        """Return the mask of a keyword, such as ``XXXXXXXA``, if there is one.
+    def masked(self, keyword: str) -> tuple[str, ...]:
+        """Return the masks that a keyword may be behind, such as ``XXXXXXXA``.
 
         Firewalls that inspect ESMTP replace the keywords that they do not know by X's and a letter, in their length.
         """
         mask = re.compile(f"X{{{len(keyword) - 1}}}[A-Z]")
-        return next(filter(mask.fullmatch, self.keywords), None)
+        return tuple(filter(mask.fullmatch, self.keywords))
 
     @property
     def size_limit(self) -> int | None:

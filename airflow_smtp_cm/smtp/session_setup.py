@@ -61,11 +61,15 @@ def _start_tls(wire: Wire) -> Steps[None]:
         "(often 465)."
     )
     if "STARTTLS" not in wire.extensions:
-        if masked := wire.extensions.masked("STARTTLS"):
+        if masks := wire.extensions.masked("STARTTLS"):
+            # Of the keywords that servers offer and firewalls mask, only CHUNKING has the same length.
+            certain = len(masks) > 1 or "CHUNKING" in wire.extensions
+            keyword = "the keyword" if certain else "a keyword that is STARTTLS or CHUNKING"
             raise StartTlsNotOffered(
-                f"{wire.peer} does not offer STARTTLS: a firewall before it has masked the keyword ({masked}). Turn "
-                f'off the inspection of ESMTP for this server on the firewall (Cisco: "inspect esmtp"), or use a '
-                f"port that it does not inspect (often 587).",
+                f"{wire.peer} does not offer STARTTLS: a firewall before it has masked {keyword} "
+                f"({' or '.join(masks)}). Turn off the inspection of ESMTP for this server on the firewall (Cisco: "
+                f'"inspect esmtp"), or use a port that it does not inspect (often 587).'
+                + ("" if certain else f" If this does not help, the server itself does not offer it. {advice}"),
                 phase=Phase.STARTTLS,
             )
         raise StartTlsNotOffered(f"{wire.peer} does not offer STARTTLS. {advice}", phase=Phase.STARTTLS)

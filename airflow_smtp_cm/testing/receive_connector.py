@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 AuthMechanism = Literal["Tls", "Integrated", "BasicAuth", "BasicAuthRequireTLS", "ExchangeServer"]
+ExtendedProtectionPolicy = Literal["None", "Require"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,10 @@ class ReceiveConnector:
         connection_timeout: the time after which a session is closed, even if it is not idle.
         send_as: the addresses that each user may use as the sender, by ``DOMAIN\user``; None if everybody may use any
             address (the permission ``ms-Exch-SMTP-Accept-Any-Sender``).
+
+    Raises:
+        TypeError: ``auth_mechanism`` is a text.
+        ValueError: a property has no such value.
     """
 
     fqdn: str = "EXCH01.corp.example"
@@ -54,7 +59,7 @@ class ReceiveConnector:
         "ExchangeServer",
     )
     enable_auth_gssapi: bool = False
-    extended_protection_policy: Literal["None", "Require"] = "None"
+    extended_protection_policy: ExtendedProtectionPolicy = "None"
     pipelining_enabled: bool = True
     chunking_enabled: bool = True
     binary_mime_enabled: bool = True
@@ -73,3 +78,15 @@ class ReceiveConnector:
     connection_inactivity_timeout: float = 300.0
     connection_timeout: float = 600.0
     send_as: Mapping[str, Collection[str]] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.auth_mechanism, str):  # a collection, too, but of letters
+            raise TypeError(f"auth_mechanism must be a list, such as [{self.auth_mechanism!r}].")
+        _check("auth_mechanism", self.auth_mechanism, get_args(AuthMechanism))
+        _check("extended_protection_policy", [self.extended_protection_policy], get_args(ExtendedProtectionPolicy))
+
+
+def _check(name: str, values: Collection[object], possible: tuple[str, ...]) -> None:
+    for value in values:
+        if value not in possible:
+            raise ValueError(f"{name} has no value {value!r}. The possible values are {', '.join(possible)}.")

@@ -11,6 +11,7 @@ import ssl
 import tempfile
 import threading
 from contextlib import ExitStack, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
@@ -52,7 +53,8 @@ class SmtpTestServer:
         connector: properties of ``ReceiveConnector``, for the personality ``exchange``.
 
     Raises:
-        ValueError: a name or a password contains a colon or a line end, which pyspnego's user file cannot contain.
+        ValueError: a property has no such value; or a name or a password contains a colon or a line end, which
+            pyspnego's user file cannot contain.
         TypeError: a property does not exist, or there is no such personality.
 
     Attributes:
@@ -77,6 +79,9 @@ class SmtpTestServer:
     ) -> None:
         if personality != "exchange" and (personality or connector):
             raise TypeError("The only personality is 'exchange', and the only one with properties of a connector.")
+        properties = [field.name for field in fields(ReceiveConnector)]
+        if unknown := sorted(connector.keys() - set(properties)):
+            raise TypeError(f"A connector has no {', '.join(unknown)}. Its properties are {', '.join(properties)}.")
         self._connector = ReceiveConnector(**connector) if personality else None
         self.users = {r"CORP\airflow": secrets.token_urlsafe()} if users is None else users
         if any(set(":\r\n") & set(f"{name}{password}") for name, password in self.users.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 import smtplib
 import socket
@@ -457,3 +458,25 @@ def test_client_opens_a_new_session_when_the_server_has_ended_an_idle_one(monkey
 def test_unknown_personality_or_property_is_an_error(settings):
     with pytest.raises(TypeError):
         SmtpTestServer(**settings)
+
+
+@pytest.mark.parametrize(
+    ("connector", "error", "message"),
+    [
+        (
+            {"auth_mechanism": ["Tls", "Integratd"]},
+            ValueError,
+            "auth_mechanism has no value 'Integratd'. The possible values are Tls, Integrated, BasicAuth, ",
+        ),
+        ({"auth_mechanism": "Tls"}, TypeError, "auth_mechanism must be a list, such as ['Tls']."),
+        (
+            {"extended_protection_policy": "require"},
+            ValueError,
+            "extended_protection_policy has no value 'require'. The possible values are None, Require.",
+        ),
+        ({"max_headers": 9}, TypeError, "A connector has no max_headers. Its properties are fqdn, auth_mechanism, "),
+    ],
+)
+def test_misspelt_property_or_value_names_the_possible_ones(connector, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        SmtpTestServer(personality="exchange", **connector)
