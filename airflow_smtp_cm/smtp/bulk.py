@@ -43,7 +43,8 @@ class Throttle:
     """The limits of a server on the number of messages.
 
     Attributes:
-        messages_per_minute: messages per minute, evenly spaced; None for no limit.
+        messages_per_minute: messages per minute, evenly spaced; one in several transactions counts as so many. None
+            for no limit.
         max_messages_per_connection: messages per connection, after which a new one is opened; None for no limit.
 
     Raises:
@@ -118,8 +119,10 @@ class Bulk:
     def _send_with_pause(self, seconds: float) -> Steps[None]:
         item = self._outbox.prepare_next()
         if item is not None:
-            self._due = time.monotonic() + seconds
+            started = time.monotonic()
             yield from self._outbox.send_alone(item)
+            # Servers count transactions: to them, each is a message.
+            self._due = started + seconds * item.transaction.count
 
     def _send_one_by_one(self) -> Steps[None]:
         while not self._outbox.wire.closed and (item := self._outbox.prepare_next()) is not None:

@@ -161,7 +161,8 @@ class SmtpClient(ClientState):
             all_or_nothing: send a message to no recipient if the server refuses one; each message then waits for the
                 final reply to the one before.
             messages_per_minute: a limit on the rate; messages are evenly spaced, and each waits for the final reply
-                to the one before. If the server closes the connection in a pause, a new one is opened.
+                to the one before. A message in several transactions counts as so many messages. If the server closes
+                the connection in a pause, a new one is opened.
             max_messages_per_connection: open a new connection after this number of messages.
 
         Yields:

@@ -85,6 +85,7 @@ class Transaction:
             none.
         not_now: the last reply to each recipient whom the server refused only since it had enough.
         most: how many recipients a further transaction offers.
+        count: the number of transactions of the message on this connection.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Transaction:
         self._notification = notification
         self.not_now: dict[str, Reply] = {}
         self.most = MOST_RECIPIENTS
+        self.count = 1
         self._offer((), ())
 
     def execute(self) -> Steps[SendResult]:
@@ -144,6 +146,7 @@ class Transaction:
 
     def offer_next(self) -> None:
         """Prepare a further transaction of the same content, for the next of the remaining recipients."""
+        self.count += 1
         self._offer(self.remaining[: self.most], self.remaining[self.most :])
         self._envelope = [self._envelope[0], *self._rcpt_commands()]
 

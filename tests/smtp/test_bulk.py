@@ -884,6 +884,19 @@ def test_messages_are_sent_evenly_spaced(send_all, clock):
     assert clock.pauses == [2, 2, 2]
 
 
+def test_a_message_in_several_transactions_counts_as_many(send_all, clock):
+    """The server counts them."""
+    envelope = [expect("MAIL"), expect("RCPT"), expect("DATA")]
+    first = [expect("MAIL"), *[expect("RCPT")] * 3, expect("DATA"), say(*PARTLY, "354 go"), expect_content()]
+    other = [say("250 f"), *envelope, say("250 m", "250 t", "354 go"), expect_content()]
+    script = [*greeting("PIPELINING"), *first, *other * 3, say("250 f"), expect("QUIT")]
+    with scripted_peer(script, to_the_end=False) as peer:
+        outcomes = send_all(settings(peer), [Note(recipients=THREE), Note()], messages_per_minute=30)
+
+    assert kinds(outcomes) == [SendResult] * 2
+    assert clock.pauses == [6]
+
+
 def test_a_message_that_takes_longer_than_the_pause_is_followed_at_once(send_all, clock):
     notes = [Note() for _ in range(2)]
     slow = [*taken(notes[0])[1:], clock.passes(5), say(*OK[1:])]
