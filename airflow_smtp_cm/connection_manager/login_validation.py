@@ -67,6 +67,8 @@ def password_problems(password: str) -> Iterator[str]:
                 f"The password {end} with the control or invisible character {code_point(character)}: remove it. "
                 f"Files often end with a line end, U+000A."
             )
+    if "\0" in password.strip("\0"):
+        yield "The password contains the character U+0000, at which Kerberos would cut it: no password contains it."
     if any(unicodedata.category(character) == "Cs" for character in password):
         yield "The password contains half of a surrogate pair, which no server accepts."
 

@@ -145,7 +145,7 @@ class SmtpConnectionManager(Properties):
         return Settings(
             host=ipv6_address(self.smtp_server) or self.smtp_server,
             port=self.port or (_IMPLICIT_TLS_PORT if mode is TlsMode.IMPLICIT else _PORT),
-            server_name=self.server_name,
+            server_name=ipv6_address(self.server_name or "") or self.server_name,
             tls=Tls(
                 mode=mode,
                 ca_bundle=self.ca_bundle,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -68,7 +69,11 @@ def _server_problems(manager: Properties) -> Iterator[str]:
 def _option_problems(manager: Properties) -> Problems:
     problems = Problems()
     for item in (PORT, *CONNECTION_FIELDS):
-        if item.type in ("integer", "number") or item.choices:
+        if item.type in ("integer", "number"):
+            value = getattr(manager, item.name)
+            # Texts of Airflow's connections are numbers already; others cannot be compared with numbers.
+            problems.attempt(item.read, math.nan if isinstance(value, str) else value)
+        elif item.choices:
             problems.attempt(item.read, getattr(manager, item.name))
     return problems
 

@@ -126,7 +126,7 @@ class AsyncSmtpClient(ClientState):
         await transport.connect()
         try:
             if (name := self.settings.ehlo_name) is None:
-                name = await asyncio.to_thread(ehlo_name, transport.local_address)
+                name = await transport.run(ehlo_name(transport.local_address))
             await transport.run(session.open(name))
         except BaseException:
             transport.close()

@@ -217,7 +217,8 @@ class SmtpClient(ClientState):
         session = Session(self.settings, Trace(self._trace))
         transport = SocketTransport(self.settings)
         try:
-            transport.run(session.open(self.settings.ehlo_name or ehlo_name(transport.local_address)))
+            name = self.settings.ehlo_name or transport.run(ehlo_name(transport.local_address))
+            transport.run(session.open(name))
         except BaseException:
             transport.close()
             raise

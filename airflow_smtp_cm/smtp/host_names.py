@@ -30,9 +30,11 @@ def peer_name(settings: Settings) -> str:
     """Return the server's name in its certificate and SPN.
 
     A final dot, which excludes the search domains of the DNS, is not part of the name (RFC 6066, section 3; the
-    Kerberos libraries remove it, too).
+    Kerberos libraries remove it, too), nor is the zone of a link-local address, which has a meaning on this machine
+    only (RFC 4007, section 11.2).
 
     Raises:
         SettingsError: the name is not valid.
     """
-    return ascii_name(settings.server_name or settings.host).removesuffix(".")
+    name, _, _ = (settings.server_name or settings.host).partition("%")
+    return ascii_name(name).removesuffix(".")

@@ -117,6 +117,8 @@ def test_password_that_may_be_meant_is_no_error(password):
         ("\ufeffsecret", "The password begins with the control or invisible character U+FEFF"),
         ("secret\u200b", "The password ends with the control or invisible character U+200B"),
         ("secret\u2028", "The password ends with the control or invisible character U+2028"),
+        ("sec\0ret", "The password contains the character U+0000"),
+        ("secret\0", "The password ends with the control or invisible character U+0000"),
         ("sec\ud800ret", "The password contains half of a surrogate pair"),
         ("***", "The password is ***, with which Airflow hides a password"),
     ],

@@ -265,13 +265,19 @@ def test_names_and_addresses_are_valid_servers(server):
     SmtpConnectionManager(smtp_server=server).validate()
 
 
-@pytest.mark.parametrize("port", [0, -1, 65536, 2.5])
+@pytest.mark.parametrize("server_name", ["::1", "[::1]"])
+def test_server_name_may_be_an_ipv6_address_in_brackets(server_name):
+    """As the SMTP server may."""
+    assert SmtpConnectionManager(smtp_server="[::1]", server_name=server_name).settings().server_name == "::1"
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 2.5, "25"])
 def test_port_must_be_a_valid_port(port):
     assert problems_of(port=port) == ("port must be a whole number from 1 to 65535.",)
 
 
 @pytest.mark.parametrize("name", ["timeout", "total_timeout"])
-@pytest.mark.parametrize("seconds", [0, -1, 0.0001, float("nan"), float("inf"), 10**400])
+@pytest.mark.parametrize("seconds", [0, -1, 0.0001, float("nan"), float("inf"), 10**400, "0.5", "30"])
 def test_timeouts_must_be_positive_and_within_the_range_of_ssis(name, seconds):
     (problem,) = problems_of(**{name: seconds})
 

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import PROBE_AFTER
-from airflow_smtp_cm.smtp.ehlo_name import _host_name, ehlo_name
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Refused, TimedOut
+from airflow_smtp_cm.smtp.ehlo_name import ehlo_name
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Phase, Refused, TimedOut
 from airflow_smtp_cm.smtp.settings import Settings, Timeouts, TlsMode
 from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import (
@@ -26,6 +26,7 @@ from tests.servers.scripted import (
     wait_for_close,
 )
 from tests.smtp.clock import Clock
+from tests.smtp.driver import SILENCE
 from tests.smtp.outgoing import Note
 from tests.smtp.scripts import GOODBYE, NTLM, UP_TO, EndlessNote, hello, wait_until_the_peer_has_closed
 
@@ -209,11 +210,33 @@ def test_an_interruption_ends_the_session_without_another_command(open_client, i
     ],
 )
 def test_the_name_for_ehlo_is_the_machines_full_name_or_an_address(
-    monkeypatch, host_name, full_name, address, expected
+    monkeypatch, driver, host_name, full_name, address, expected
 ):
     """The DNS, which may be slow, is asked only if the machine's own name is not fully qualified."""
     monkeypatch.setattr(socket, "gethostname", lambda: host_name)
     monkeypatch.setattr(socket, "getfqdn", lambda _: full_name or pytest.fail("the DNS was asked"))
-    _host_name.cache_clear()
-    assert ehlo_name(address) == expected
-    _host_name.cache_clear()
+    monkeypatch.setattr("airflow_smtp_cm.smtp.ehlo_name._full_names", {})
+    assert driver.run(ehlo_name(address)) == expected
+
+
+def test_if_the_dns_does_not_answer_in_time_the_name_for_ehlo_is_the_address(monkeypatch, driver):
+    """It is asked once: each further session would wait, too."""
+    asked = []
+
+    def silent(name):
+        asked.append(name)
+        raise SILENCE  # as a transport does when the time is over
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "worker")
+    monkeypatch.setattr(socket, "getfqdn", silent)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.ehlo_name._full_names", {})
+    assert [driver.run(ehlo_name("10.0.0.1")) for _ in range(2)] == ["[10.0.0.1]"] * 2
+    assert asked == ["worker"]
+
+
+def test_the_lookup_of_the_name_for_ehlo_has_the_limit_of_the_connection(monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "worker")
+    monkeypatch.setattr("airflow_smtp_cm.smtp.ehlo_name._full_names", {})
+    steps = ehlo_name("10.0.0.1")
+    assert next(steps).phase is Phase.CONNECT
+    steps.close()

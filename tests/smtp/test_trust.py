@@ -11,6 +11,7 @@ import pytest
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import CertificateError
+from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.settings import Settings, Tls, TlsMode
 from airflow_smtp_cm.smtp.tls import _context
 from tests.servers.people import MAIL_HOST
@@ -106,6 +107,12 @@ def test_the_dns_and_the_certificate_have_the_same_name(certificates, monkeypatc
     with scripted_peer([start_tls(getattr(certificates, server)), *SESSION]) as peer:
         visit(replace(settings_for(peer, certificates.authority, None), host=host))
     assert names == [asked]
+
+
+@pytest.mark.parametrize(("host", "server_name"), [("fe80::1%eth0", None), ("mail.test", "fe80::1%eth0")])
+def test_the_zone_of_an_address_is_not_in_the_name_of_certificate_and_spn(host, server_name):
+    """It has a meaning on this machine only."""
+    assert peer_name(Settings(host=host, server_name=server_name)) == "fe80::1"
 
 
 @pytest.fixture
