@@ -122,7 +122,7 @@ class Bulk:
             started = time.monotonic()
             yield from self._outbox.send_alone(item)
             # Servers count transactions: to them, each is a message.
-            self._due = started + seconds * item.transaction.count
+            self._due = started + seconds * item.transaction.envelope.count
 
     def _send_one_by_one(self) -> Steps[None]:
         while not self._outbox.wire.closed and (item := self._outbox.prepare_next()) is not None:

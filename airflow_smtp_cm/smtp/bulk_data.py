@@ -43,7 +43,7 @@ class Overlapped:
         """Send messages until none is left, or the session is over or full."""
         current: InFlight | None = None
         while not self._wire.closed:
-            if current is not None and current.transaction.remaining:
+            if current is not None and current.transaction.envelope.remaining:
                 yield from current.transaction.record_sending()
                 current = yield from self._exchange(current, None)
                 continue
@@ -78,7 +78,7 @@ class Overlapped:
 
     def _undo_prepare(self, item: InFlight) -> None:
         """Put the prepared message back if further transactions of this one come before it."""
-        if item.transaction.remaining and self._prepared is not None:
+        if item.transaction.envelope.remaining and self._prepared is not None:
             self._outbox.undo_prepare(self._prepared)
             self._prepared = None
 
@@ -133,7 +133,7 @@ class Overlapped:
             yield from self._wire.read_replies(item.pipeline)
             yield from item.transaction.check_envelope_replies(item.pipeline)
         except SmtpError as error:
-            refusal = item.transaction.envelope_error(item.pipeline) or error
+            refusal = item.transaction.envelope.error(item.pipeline) or error
             if self._wire.closed or refuses_session(refusal):
                 self._outbox.put_back(*self._unsent())
             self._undo_prepare(item)

@@ -130,7 +130,7 @@ class Groups:
             item = self._in_flight[0]
             try:
                 yield from self._read_replies(item)
-                if item.transaction.remaining or _is_refused_with_session(item):
+                if item.transaction.envelope.remaining or _is_refused_with_session(item):
                     for other in self._in_flight:
                         yield from self._read_replies(other)
             except SmtpError as error:
@@ -150,7 +150,7 @@ class Groups:
         if not reset.positive:
             raise self._wire.refused("RSET was refused", _RESET.phase, _RESET.line, reset)
         yield from self._wire.read_replies(item.pipeline)
-        item.error = item.transaction.envelope_error(item.pipeline)
+        item.error = item.transaction.envelope.error(item.pipeline)
         if item.error is None and not item.pipeline.replies[-1].positive:
             item.error = item.transaction.refused(item.pipeline.replies[-1])
         self._last_is_refused = item.error is not None
@@ -163,11 +163,11 @@ class Groups:
 
     def _settle_answered(self, item: InFlight) -> Steps[None]:
         alone = not self._in_flight
-        if item.transaction.remaining:
+        if item.transaction.envelope.remaining:
             yield from self._clear_envelope(item)
         if item.error is None:
             yield from self._outbox.settle_reply(item, item.pipeline.replies[-1], alone=alone)
-        elif item.transaction.remaining:
+        elif item.transaction.envelope.remaining:
             yield from self._outbox.settle_failure(item, item.error, alone=alone)
         else:
             yield from self._outbox.settle(item, item.error)
@@ -182,7 +182,7 @@ class Groups:
         pending = list(self._in_flight)
         self._in_flight.clear()
         for number, item in enumerate(pending):
-            refusal = item.error or item.transaction.envelope_error(item.pipeline)
+            refusal = item.error or item.transaction.envelope.error(item.pipeline)
             not_processed = closing and (number > 0 or error.phase is not Phase.FINAL)
             if refusal is None and (not_processed or not item.pipeline.sent):
                 yield from self._outbox.end_session(error, *(item.message for item in pending[number:]))

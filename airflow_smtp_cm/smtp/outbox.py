@@ -232,7 +232,7 @@ class Outbox:
 
         If the server refused the recipients of this transaction, the others are offered in further ones.
         """
-        if isinstance(error, RecipientsRefused) and item.transaction.remaining:
+        if isinstance(error, RecipientsRefused) and item.transaction.envelope.remaining:
             yield from self._settle_after(item, complete(item.transaction, error), alone=alone)
         elif alone and self._is_over(error):
             yield from self.end_session(error, item.message)

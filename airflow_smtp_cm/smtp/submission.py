@@ -49,7 +49,7 @@ def submit(transaction: Transaction) -> Steps[SendResult]:
     try:
         first = yield from transaction.execute()
     except RecipientsRefused as error:
-        if not transaction.remaining:
+        if not transaction.envelope.remaining:
             raise
         first = error
     return (yield from complete(transaction, first))
@@ -67,20 +67,20 @@ def complete(transaction: Transaction, first: SendResult | RecipientsRefused) ->
     else:
         result = replace(transaction.result_of_nobody(), refused=_refused(transaction, first))
     recorded: tuple[str, ...] = ()
-    while remaining := transaction.remaining:
+    while remaining := transaction.envelope.remaining:
         if result.accepted != recorded:
             yield from transaction.record_accepted(result)
             recorded = result.accepted
         if (ended := transaction.end_of_session) is not None:
             raise _failure(result, ended, remaining)
-        transaction.offer_next()
+        transaction.envelope.offer_next()
         try:
             result = result.followed_by((yield from transaction.execute()))
         except RecipientsRefused as error:
             result = replace(result, refused=result.refused + _refused(transaction, error))
         except SmtpError as error:
             raise _failure(result, error, remaining) from error
-    explanation = transaction.explained(result.refused)
+    explanation = transaction.envelope.explained(result.refused)
     if result.refused and not result.accepted:
         raise RecipientsRefused(transaction.peer, refused=result.refused, explanation=explanation)
     if (failure := RecipientsRefused.in_result(result, transaction.peer, explanation=explanation)) is not None:
@@ -123,7 +123,7 @@ def _refused(transaction: Transaction, error: RecipientsRefused) -> tuple[Refusa
     """Return those whom a transaction refuses that accepted nobody; if there are too many, the others are refused."""
     refused = error.refused
     if all(is_too_many(refusal.reply) for refusal in refused):
-        replies = dict.fromkeys(transaction.remaining, refused[-1].reply) | transaction.not_now
-        refused += tuple(Refusal(address, replies[address]) for address in transaction.remaining)
-        transaction.remaining = ()
+        replies = dict.fromkeys(transaction.envelope.remaining, refused[-1].reply) | transaction.envelope.not_now
+        refused += tuple(Refusal(address, replies[address]) for address in transaction.envelope.remaining)
+        transaction.envelope.remaining = ()
     return refused

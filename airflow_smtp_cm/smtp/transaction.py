@@ -40,28 +40,24 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.commands import mail_command, rcpt_command
 from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT, ContentTransfer
 from airflow_smtp_cm.smtp.data_encoding import END_OF_DATA
 from airflow_smtp_cm.smtp.effects import Call
+from airflow_smtp_cm.smtp.envelope import Envelope
 from airflow_smtp_cm.smtp.errors import (
     DeliveryUncertain,
     Disconnected,
     MessageError,
     Phase,
-    RecipientsRefused,
     Refused,
     SmtpError,
     TimedOut,
 )
-from airflow_smtp_cm.smtp.recipient_limit import MOST_RECIPIENTS, over_limit
 from airflow_smtp_cm.smtp.recorded import Recorded
-from airflow_smtp_cm.smtp.result import Refusal, SendResult
+from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from airflow_smtp_cm.smtp.commands import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
@@ -80,12 +76,7 @@ class Transaction:
 
     Attributes:
         message: the message; after ``prepare``, what the message policy made of it.
-        remaining: the recipients for further transactions: those whom the server refused in this one only, since it
-            has enough, and those above ``MOST_RECIPIENTS``, who were not offered; with ``all_or_nothing``, there are
-            none.
-        not_now: the last reply to each recipient whom the server refused only since it had enough.
-        most: how many recipients a further transaction offers.
-        count: the number of transactions of the message on this connection.
+        envelope: the sender and the recipients.
     """
 
     def __init__(
@@ -98,12 +89,8 @@ class Transaction:
     ) -> None:
         self._wire = wire
         self.message = message
+        self.envelope = Envelope(wire, all_or_nothing=all_or_nothing, notification=notification)
         self._all_or_nothing = all_or_nothing
-        self._notification = notification
-        self.not_now: dict[str, Reply] = {}
-        self.most = MOST_RECIPIENTS
-        self.count = 1
-        self._offer((), ())
 
     def execute(self) -> Steps[SendResult]:
         """Send the prepared message; return the result for the accepted recipients.
@@ -137,33 +124,14 @@ class Transaction:
         self._started = time.monotonic()
         if (policy := self._wire.settings.message_policy) is not None:
             self.message = policy(self.message)
-        recipients = self.message.recipients
-        offered = len(recipients) if self._all_or_nothing else MOST_RECIPIENTS
-        self._offer(recipients[:offered], tuple(recipients[offered:]))
         self._content = self._render()
         self._transfer = ContentTransfer(self._wire, self._content)
-        self._envelope = [self._mail_command(), *self._rcpt_commands()]
-
-    def offer_next(self) -> None:
-        """Prepare a further transaction of the same content, for the next of the remaining recipients."""
-        self.count += 1
-        self._offer(self.remaining[: self.most], self.remaining[self.most :])
-        self._envelope = [self._envelope[0], *self._rcpt_commands()]
-
-    def _offer(self, recipients: Sequence[str], later: tuple[str, ...]) -> None:
-        self._recipients = recipients
-        self._later = self.remaining = later
-        self._accepted: tuple[str, ...] = ()
-        self._refused: tuple[Refusal, ...] = ()
+        self.envelope.begin(self.message, self._content)
 
     @property
     def peer(self) -> str:
         """The server's host and port, for error messages."""
         return self._wire.peer
-
-    def explained(self, refused: tuple[Refusal, ...]) -> str:
-        """Return what the refusals mean, for error messages; empty if this is not known."""
-        return self._wire.explained(*(refusal.reply for refusal in refused))
 
     @property
     def end_of_session(self) -> SmtpError | None:
@@ -175,8 +143,7 @@ class Transaction:
     def record_sending(self) -> Steps[None]:
         """Record that the content is about to be transmitted, if the message keeps a record."""
         if isinstance(message := self.message, Recorded):
-            recipients = self._accepted or tuple(self._recipients)
-            yield Call(partial(message.record_sending, recipients, self._content.size))
+            yield Call(partial(message.record_sending, self.envelope.addressed, self._content.size))
 
     def record_accepted(self, result: SendResult) -> Steps[None]:
         """Record the result so far, if the message keeps a record; a further transaction follows."""
@@ -195,11 +162,11 @@ class Transaction:
             MessageError: the content cannot be read.
         """
         yield from self.record_sending()
-        return Pipeline([*self._envelope, (yield from self._transfer.bdat())])
+        return Pipeline([*self.envelope.commands, (yield from self._transfer.bdat())])
 
     def data_pipeline(self) -> Pipeline:
         """Return the envelope and DATA."""
-        return Pipeline([*self._envelope, Command(Phase.DATA, "DATA")])
+        return Pipeline([*self.envelope.commands, Command(Phase.DATA, "DATA")])
 
     def data_lines(self) -> Steps[bytes]:
         """Return the content encoded for DATA, with the final dot.
@@ -217,7 +184,7 @@ class Transaction:
         """
         if not reply.positive:
             raise self.refused(reply)
-        return self._result(reply, accepted=self._accepted)
+        return self._result(reply, accepted=self.envelope.accepted)
 
     def result_of_nobody(self) -> SendResult:
         """Return the result if the server has accepted no recipient."""
@@ -233,7 +200,7 @@ class Transaction:
         return SendResult(
             message_id=self.message.message_id,
             accepted=accepted,
-            refused=self._refused,
+            refused=self.envelope.refused,
             reply=reply,
             size=self._content.size,
             seconds=time.monotonic() - self._started,
@@ -259,20 +226,6 @@ class Transaction:
             )
         return content
 
-    def _mail_command(self) -> Command:
-        """Return MAIL, after checking that the server can have the whole envelope, in all transactions."""
-        content, recipients = self._content, self.message.recipients
-        if not recipients:
-            raise MessageError("The message has no recipient.")
-        if not content.utf8 and not all(address.isascii() for address in (self.message.sender, *recipients)):
-            raise MessageError(f"An address is not ASCII, and {self._wire.peer} does not offer SMTPUTF8.")
-        if self._notification is not None and "DSN" not in self._wire.extensions:
-            raise MessageError(f"Delivery notifications are requested, and {self._wire.peer} does not offer DSN.")
-        return mail_command(self.message.sender, content, self._wire.extensions, self._notification)
-
-    def _rcpt_commands(self) -> list[Command]:
-        return [rcpt_command(recipient, self._notification) for recipient in self._recipients]
-
     def _send_in_one_pipeline(self) -> Steps[Reply]:
         """Send the envelope and BDAT with the content in one write: one round trip."""
         pipeline = yield from self.bdat_pipeline()
@@ -289,7 +242,7 @@ class Transaction:
 
     def _send_envelope_first(self, *, chunking: bool, data_in_pipeline: bool) -> Steps[Reply]:
         """Send the envelope, then the content for the accepted recipients."""
-        pipeline = self.data_pipeline() if data_in_pipeline else Pipeline(self._envelope)
+        pipeline = self.data_pipeline() if data_in_pipeline else Pipeline(self.envelope.commands)
         yield from self._send_pipelined(pipeline)
         yield from self.check_envelope_replies(pipeline)
         if chunking:
@@ -303,7 +256,7 @@ class Transaction:
         try:
             yield from self._wire.send_pipelined(pipeline)
         except SmtpError as error:
-            if (refusal := self.envelope_error(pipeline)) is not None:
+            if (refusal := self.envelope.error(pipeline)) is not None:
                 raise refusal from error
             raise
 
@@ -313,7 +266,7 @@ class Transaction:
         Raises:
             Refused: the server refused the sender, too many recipients, or DATA.
         """
-        refusal = self.envelope_error(pipeline)
+        refusal = self.envelope.error(pipeline)
         answer = pipeline.replies[-1] if pipeline.commands[-1].phase is Phase.DATA else None
         if refusal is None:
             if answer is not None:
@@ -338,44 +291,6 @@ class Transaction:
         if reply.code != START_MAIL_INPUT:
             yield from self.reset()
             raise self._wire.refused(f"{self._wire.peer} did not accept DATA", Phase.DATA, "DATA", reply)
-
-    def envelope_error(self, pipeline: Pipeline) -> Refused | None:
-        """Store the accepted recipients, and return the error if the envelope was refused.
-
-        The result is None if the envelope was accepted, and also if replies to recipients are missing.
-        """
-        mail, recipients = pipeline.replies[:1], pipeline.replies[1 : 1 + len(self._recipients)]
-        if mail and not mail[0].positive:
-            return self._wire.refused(
-                f"{self._wire.peer} refused the sender {self.message.sender}",
-                Phase.MAIL,
-                pipeline.commands[0].line,
-                mail[0],
-            )
-        if len(recipients) < len(self._recipients):
-            return None
-        answered = list(zip(self._recipients, recipients, strict=True))
-        self._accepted = tuple(address for address, reply in answered if reply.positive)
-        if len(self._accepted) == len(answered):
-            return None
-        refused = tuple(Refusal(address, reply) for address, reply in answered if not reply.positive)
-        not_now = over_limit(answered)
-        if not self._all_or_nothing:
-            if not_now:
-                self.most = len(self._accepted) or len(answered) - len(not_now)
-                self.not_now |= {address: reply for address, reply in answered if address in not_now}
-            self.remaining = (*(item.address for item in refused if item.address in not_now), *self._later)
-            self._refused = refused = tuple(item for item in refused if item.address not in not_now)
-            if self._accepted:
-                return None
-        return RecipientsRefused(
-            self._wire.peer,
-            refused=refused,
-            accepted=len(self._accepted),
-            over_limit=self._all_or_nothing and bool(self._accepted and not_now),
-            unsent=len(self.remaining),
-            explanation=self.explained(refused),
-        )
 
     def _stream_content(self, bdat: str | None = None) -> Steps[Reply]:
         """Send the content block by block, after the BDAT command if one is given, and return the final reply."""
@@ -416,8 +331,8 @@ class Transaction:
             f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again."
             + (f" {self._advice}" if unanswered else ""),
             reply=error.reply,
-            result=self._result(None, uncertain=self._accepted or tuple(self._recipients)),
-            unsent=len(self.remaining),
+            result=self._result(None, uncertain=self.envelope.addressed),
+            unsent=len(self.envelope.remaining),
         )
 
     @property

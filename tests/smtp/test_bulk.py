@@ -448,7 +448,7 @@ def test_a_message_is_finished_before_the_next_one(driver, chunking):
 
 @pytest.mark.parametrize("chunking", [False, True], ids=["DATA", "BDAT"])
 def test_recipients_who_were_not_offered_get_the_message_before_the_next_one(driver, monkeypatch, chunking):
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.envelope.MOST_RECIPIENTS", 2)
     notes = [Note(recipients=THREE), Note()]
     if chunking:
         answers = [("250 r", "250 m", "250 a", "250 b", "250 f", *OK), ("250 m", "250 c", "250 f")]
@@ -580,7 +580,7 @@ def test_if_no_session_can_be_opened_for_the_rest_its_outcome_tells_who_has_the_
 def test_if_the_first_recipients_are_refused_the_others_get_the_message_before_the_next_one(
     driver, monkeypatch, chunking
 ):
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.envelope.MOST_RECIPIENTS", 2)
     nobody = ("250 m", "550 a", "550 b", "503 no")
     if chunking:
         answers = [("250 r", *nobody, *OK), ("250 m", "250 c", "250 f")]
@@ -594,7 +594,7 @@ def test_if_the_first_recipients_are_refused_the_others_get_the_message_before_t
 
 
 def test_a_session_that_ends_after_refusals_leaves_the_messages_in_order(driver, monkeypatch):
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.envelope.MOST_RECIPIENTS", 2)
     notes = [Note(), Note(recipients=THREE), Note()]
     nobody = "250 m\n550 a\n550 b\n503 no"
     bulk = in_bulk(driver, notes, GO, f"250 f\n{nobody}", "250 r", "421 too many errors", chunking=False)

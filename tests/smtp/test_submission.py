@@ -272,7 +272,7 @@ def test_all_or_nothing_sends_nothing_if_the_server_does_not_accept_all_at_once(
 
 @pytest.fixture
 def at_most_two(monkeypatch):
-    monkeypatch.setattr("airflow_smtp_cm.smtp.transaction.MOST_RECIPIENTS", 2)
+    monkeypatch.setattr("airflow_smtp_cm.smtp.envelope.MOST_RECIPIENTS", 2)
 
 
 @pytest.mark.usefixtures("at_most_two")
