@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, PEGGY, REALM, TRUDY, User
+from tests.servers.people import ALICE, BOB, MAIL_DOMAIN, MAIL_HOST, MALLORY, PEGGY, REALM, TRUDY, WALTER, User
 from tests.servers.processes import LOOPBACK, free_ports, running
 from tests.servers.realm import krb5_conf
 
@@ -128,6 +128,8 @@ def _accounts(kdc: Kdc) -> Iterator[str]:
     yield f"addprinc -pw {MALLORY.password} -allow_tix {MALLORY.name}"
     yield f"addprinc -pw {PEGGY.password} -expire yesterday {PEGGY.name}"
     yield f"addprinc -pw {TRUDY.password} -pwexpire yesterday {TRUDY.name}"
+    name = WALTER.name.replace("@", "\\@")  # a part of the name, not the realm
+    yield f"addprinc -pw {WALTER.password} {name}"
     for service in (*SERVICES, KEYLESS_SERVICE):
         yield f"addprinc -randkey {service}"
     for service in SERVICES:

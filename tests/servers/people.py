@@ -41,5 +41,8 @@ MALLORY = User("mallory", "Third-User-3!")
 PEGGY = User("peggy", "Seventh-User-7!")
 TRUDY = User("trudy", "Fourth-User-4!")
 
+# Only the MIT KDC has this one, under an enterprise name, as if the realm were a domain of a forest.
+WALTER = User("walter@mail.forest.test", "Eighth-User-8!")
+
 # The users that servers accept with NTLM, in the format of NTLM_USER_FILE of gss-ntlmssp.
 NTLM_USERS = "".join(f"{DOMAIN}:{user.name}:{user.password}\n" for user in (ALICE, BOB))

@@ -11,9 +11,10 @@ import pytest
 from airflow_smtp_cm.smtp.errors import CredentialError
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
 from airflow_smtp_cm.smtp.settings import Identity, WindowsAuthentication
-from airflow_smtp_cm.smtp.ticket import find_principal, ticket_cache
-from tests.servers.people import ALICE, DOMAIN, MAIL_HOST
+from airflow_smtp_cm.smtp.ticket import Principal, find_principal, ticket_cache
+from tests.servers.people import ALICE, DOMAIN, MAIL_HOST, REALM, WALTER
 from tests.servers.processes import LOOPBACK, free_ports
+from tests.servers.referring_kdc import referring_kdc
 
 krb5 = pytest.importorskip("krb5")
 pytestmark = pytest.mark.usefixtures("kdc")
@@ -59,6 +60,43 @@ def test_without_a_default_realm_the_error_says_what_to_set(username):
     with pytest.raises(CredentialError, match=r"Set default_realm in krb5\.conf to the realm") as raised:
         exchange(username, ALICE.password).prepare()
     assert not raised.value.account_refused
+
+
+@pytest.fixture
+def forest(kdc, tmp_path, monkeypatch):
+    """Another domain of a forest, whose realm is the default one; it refers every user to the realm of ``kdc``."""
+    with referring_kdc("FOREST.TEST", to=REALM) as other:
+        realm = f"[realms]\n    FOREST.TEST = {{\n        kdc = {other.address}\n    }}"
+        text = kdc.krb5_conf.read_text().replace(f"default_realm = {REALM}", "default_realm = FOREST.TEST")
+        config = tmp_path / "krb5.conf"
+        config.write_text(text.replace("[realms]", realm))
+        monkeypatch.setenv("KRB5_CONFIG", str(config))
+        yield other
+
+
+def test_a_user_of_another_domain_of_the_forest_is_found_by_a_referral(forest):
+    """RFC 6806, section 7; Active Directory refers to the domain that has the UPN."""
+    found = find_principal(WALTER.name)
+    assert found == Principal(WALTER.name, "FOREST.TEST")
+    with ticket_cache(found, WALTER.password) as cache:
+        assert principal(cache) == "walter\\@mail.forest.test@CORP.TEST"
+    assert len(forest.requests) == 2  # one to find the user, and one for the ticket
+
+
+@pytest.mark.usefixtures("forest")
+def test_a_user_of_another_domain_logs_in_with_the_realm_of_the_referral():
+    login = exchange(WALTER.name, WALTER.password)
+    login.prepare()
+    assert login.start()
+
+
+@pytest.mark.usefixtures("forest")
+def test_a_wrong_password_of_a_user_of_another_domain_is_refused_by_that_domain():
+    login = exchange(WALTER.name, "wrong")
+    login.prepare()
+    with pytest.raises(CredentialError, match="The KDC refused the password") as raised:
+        login.start()
+    assert raised.value.account_refused
 
 
 @pytest.mark.parametrize("lost_after", ["nothing", "prepare"])
