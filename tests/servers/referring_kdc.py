@@ -1,6 +1,7 @@
 """A KDC that refers every client to another realm, as a domain controller does for users of other domains.
 
-MIT's KDC gives referrals for services only. The reply is KDC_ERR_WRONG_REALM with the other realm (RFC 6806, section 7).
+MIT's KDC gives referrals for services only. The reply is KDC_ERR_WRONG_REALM with the other realm (RFC 6806,
+section 7).
 """
 
 from __future__ import annotations
