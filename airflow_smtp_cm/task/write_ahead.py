@@ -60,15 +60,7 @@ class WriteAheadMessage(Recorded):
 
     def record_sending(self, recipients: Sequence[str], size: int) -> None:
         """Record that the content is about to be transmitted to these recipients; see ``smtp.recorded``."""
-        result = SendResult(
-            message_id=self.message_id,
-            accepted=(),
-            refused=(),
-            reply=None,
-            size=size,
-            seconds=0,
-            uncertain=tuple(recipients),
-        )
+        result = SendResult.without_reply(self.message_id, tuple(recipients), size)
         self.record.sending(result, set(self.recipients).difference(recipients))
 
     def record_accepted(self, result: SendResult) -> None:

@@ -5,9 +5,9 @@ of some. All failures are in the log.
 
 When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), between
 two transactions of one message, and after its final reply (``settle``). For many messages, one write covers several.
-``states`` explains what the record means.
+In the last try, nothing is recorded. ``states`` explains what the record means.
 
-Where: in Airflow's task state store (``state_store``; Airflow 3.3 and newer). Without it, nothing is recorded.
+Where: in Airflow's task state store (Airflow 3.3 and newer). ``state_store`` explains which tries read and write it.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ class Ledger:
 
     Attributes:
         digest: the hash of what earlier tries sent, if there were any.
+        is_incomplete: whether an earlier try kept no record. Every message that it may have sent has the state SENDING,
+            and no transmission.
         results: the results of messages that were sent to some recipients and not yet to others; or of the only
             message.
         transmissions: what is being sent now, of the only message or of messages in several transactions.
@@ -103,6 +105,9 @@ class Ledger:
         self._earlier_seconds = 0.0
         if stored := record.read():
             self._read(stored)
+        self.is_incomplete = record.is_incomplete
+        if self.is_incomplete:
+            self._states[:] = (State.SENDING if state in _TO_BE_SENT else state for state in self._states)
         self._changed = False  # since the last write
         self._started: float | None = None
         self._pending: list[int] = []
@@ -246,7 +251,7 @@ class Ledger:
         self._changed = True
 
     def _write(self) -> None:
-        if self._record.is_kept:
+        if self._record.is_written:
             details = {
                 "failures": [failure.as_json() for failure in self._failures.values()],
                 "results": [[index, result.as_json()] for index, result in self.results.items()],
