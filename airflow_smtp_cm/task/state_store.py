@@ -3,12 +3,12 @@
 Each access is a call of Airflow's API server, so the record is accessed only where that can make a difference:
 
 - It is read in every try but the first.
-- It is written in every try that Airflow may retry by itself. The last try that ``retries`` grants (the only one, with
-  ``retries=0``) writes nothing. Nobody would read it: when a user clears the task, its earlier record ends.
+- It is written in every try that Airflow may retry by itself. The last try that ``retries`` grants (the only one,
+  with ``retries=0``) writes nothing. Nobody would read it: when a user clears the task, its earlier record ends.
 
-Yet Airflow can start one more try than ``retries`` grants: after a crash of the scheduler, if its executor cannot adopt
-the running and queued tasks, or if a user clears the task *while it runs*. In both cases ``max_tries`` stays as it is,
-so that ``try_number`` exceeds it by more than one. This shows that a try without a record came before
+Yet Airflow can start one more try than ``retries`` grants: after a crash of the scheduler, if its executor cannot
+adopt the running and queued tasks, or if a user clears the task *while it runs*. In both cases ``max_tries`` stays as
+it is, so that ``try_number`` exceeds it by more than one. This shows that a try without a record came before
 (``is_incomplete``). The ledger then treats as uncertain what that try may have sent.
 """
 

@@ -85,8 +85,8 @@ class Ledger:
 
     Attributes:
         digest: the hash of what earlier tries sent, if there were any.
-        is_incomplete: whether an earlier try kept no record. Every message that it may have sent has the state SENDING,
-            and no transmission.
+        is_incomplete: whether an earlier try kept no record. Every message that it may have sent has the state
+            SENDING, and no transmission.
         results: the results of messages that were sent to some recipients and not yet to others; or of the only
             message.
         transmissions: what is being sent now, of the only message or of messages in several transactions.

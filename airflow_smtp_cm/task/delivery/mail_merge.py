@@ -61,7 +61,9 @@ class Merge:
         self._items = Items(task, items, context)
         record = TaskRecord(context, durable=durable)
         self._ledger = Ledger(record, len(self._items), self._items.digest)
-        self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available)
+        self._rules = RetryRules(
+            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
+        )
         self._hook = hook
         # Messages handed to the client that have no outcome yet.
         self._in_flight: deque[tuple[int, WriteAheadMessage]] = deque()

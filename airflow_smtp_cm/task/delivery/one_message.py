@@ -43,7 +43,9 @@ class Delivery:
     ) -> None:
         record = TaskRecord(context, durable=durable)
         self._ledger = Ledger(record, 1)
-        self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available)
+        self._rules = RetryRules(
+            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
+        )
 
     def earlier_result(self) -> SendResult | None:
         """Return the result of earlier tries, if the message need not be sent again; else None.
@@ -145,12 +147,12 @@ def _uncertain_after(left: Transmission, *, recorded: bool) -> DeliveryUncertain
         f"An earlier try of this task ended while it was sending the message {message_id}, which may have been "
         f"delivered or not."
         if recorded
-        else f"An earlier try of this task may have sent the message {message_id}. That was the last try that the task's "
-        f"retries grant, which keeps no record; yet Airflow runs the task once more."
+        else f"An earlier try of this task may have sent the message {message_id}. That was the last try that the "
+        f"task's retries grant, which keeps no record; yet Airflow runs the task once more."
     )
     return DeliveryUncertain(
-        f"{why} It is not sent again. Ask the recipients, or look for this Message-ID in the server's log; then clear "
-        f"the task to send the message again, or mark it as success.",
+        f"{why} It is not sent again. Ask the recipients, or look for this Message-ID in the server's log; then "
+        f"clear the task to send the message again, or mark it as success.",
         result=left.result,
         unsent=left.unsent,
     )

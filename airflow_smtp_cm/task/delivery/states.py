@@ -5,8 +5,8 @@ How it works
 
 A task has one record, whether it sends one message or a hundred thousand: the state of each message, and some
 details for later tries (see ``ledger``). From Airflow 3.3 on, the record is kept for the next try, until the task is
-cleared; the last try writes none. On older versions, and with ``durable=False``, each try has only its own record; the states and the rules are
-the same.
+cleared; the last try writes none. On older versions, and with ``durable=False``, each try has only its own record;
+the states and the rules are the same.
 
 ::
 

@@ -575,7 +575,8 @@ def test_cleared_task_sends_all_messages_again_with_new_message_ids(server, run)
     assert len({received.message["Message-ID"] for received in server.outbox}) == 6
 
 
-def test_only_try_reads_and_writes_no_record(server, run, store):
+@pytest.mark.usefixtures("server")
+def test_only_try_reads_and_writes_no_record(run, store):
     assert run(numbered(3), ti=FakeTaskInstance(try_number=1, max_tries=0))["sent"] == 3
     assert store.calls == []
 
@@ -584,7 +585,7 @@ BEYOND_THE_LAST = FakeTaskInstance(try_number=2, max_tries=0)  # see ``task.stat
 
 
 def test_messages_are_uncertain_after_a_try_without_a_record(server, run):
-    with fails_permanently(match=r"2 may have been delivered or not, .*: An earlier try may have sent the message, and"):
+    with fails_permanently(match=r"2 may have been delivered or not, .*: An earlier try may have sent the"):
         run(to("ann", "ben"), ti=BEYOND_THE_LAST)
 
     assert server.outbox == []

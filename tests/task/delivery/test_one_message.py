@@ -363,14 +363,14 @@ def test_store_is_read_in_a_first_try_that_was_rescheduled(attempt):
     assert result["accepted"] == [BOB]
 
 
-# Airflow runs a task once more than its retries grant if its scheduler crashed, or if a user cleared the running task.
+# Airflow runs a task once more than its retries grant if its scheduler crashed, or if the running task was cleared.
 
 
 @pytest.mark.parametrize("before", [None, dialogue("250 ok")], ids=["not sent", "sent"])
 def test_message_is_uncertain_after_a_try_without_a_record(attempt, before):
     sent = attempt(before, ti=ONLY)[0]["message_id"] if before else ""
 
-    with fails_permanently(match=r"may have sent the message <.*>\. That was the last try .* clear the task") as caught:
+    with fails_permanently(match=r"may have sent the message <.*>\. That was the last try .* clear") as caught:
         attempt(None, ti=BEYOND_THE_LAST)
     assert sent in str(caught.value)
 
