@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_smtp_cm.smtp.reply import Reply
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Refusal", "SendResult"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """A refused recipient, with the server's reply."""
 
     address: str

@@ -62,7 +62,7 @@ from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
     from airflow_smtp_cm.smtp.reply import Reply

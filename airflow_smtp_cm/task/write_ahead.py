@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_smtp_cm.smtp.recorded import Recorded
@@ -30,7 +29,6 @@ class Record(Protocol):
         """Record the result so far; a transaction for other recipients follows."""
 
 
-@dataclass(frozen=True, slots=True)
 class WriteAheadMessage(Recorded):
     """A message, for some of its recipients.
 
@@ -40,9 +38,12 @@ class WriteAheadMessage(Recorded):
         record: its record.
     """
 
-    message: MailMessage
-    recipients: tuple[str, ...]
-    record: Record
+    __slots__ = ("message", "recipients", "record")
+
+    def __init__(self, message: MailMessage, recipients: tuple[str, ...], record: Record) -> None:
+        self.message = message
+        self.recipients = recipients
+        self.record = record
 
     @property
     def message_id(self) -> str:

@@ -17,14 +17,12 @@ import logging
 import time
 import zlib
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.bulk_groups import GROUP
+from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, rejected
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
     from airflow_smtp_cm.task.state_store import TaskRecord
 
 logger = logging.getLogger(__name__)
@@ -50,8 +49,7 @@ _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT}
 
 
-@dataclass(frozen=True, slots=True)
-class Transmission:
+class Transmission(NamedTuple):
     """The transmission of a message to some recipients, without a final reply yet.
 
     Attributes:
@@ -117,6 +115,8 @@ class Ledger:
 
     def summary(self) -> MergeResult:
         """Return the result of all messages."""
+        from airflow_smtp_cm.task.delivery.result import MergeResult  # noqa: PLC0415 - only for many messages
+
         return MergeResult(
             messages=len(self._states),
             counts={state: self._states.count(state) for state in State},
@@ -268,6 +268,8 @@ class Ledger:
         self._changed = False
 
     def _read(self, stored: dict[str, Any]) -> None:
+        from airflow_smtp_cm.task.delivery.result import Failure  # noqa: PLC0415 - only in a retry
+
         states = bytearray(_unpacked(stored["states"]))
         if len(states) != len(self._states) or self.digest not in {None, stored["digest"]}:
             raise InvalidMessage(
@@ -291,8 +293,7 @@ class Ledger:
         return self._earlier_seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRecord:
+class MessageRecord(NamedTuple):
     """The record of one message; see ``write_ahead.Record``."""
 
     ledger: Ledger

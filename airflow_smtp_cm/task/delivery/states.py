@@ -54,9 +54,9 @@ What an editor must not break
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, IntEnum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
@@ -187,8 +187,7 @@ def rejected(result: SendResult) -> tuple[Refusal, ...]:
     return tuple(refusal for refusal in result.refused if not refusal.reply.transient)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryRules:
+class RetryRules(NamedTuple):
     """The rules that decide which event an outcome is, and so what a retry does.
 
     Attributes:

@@ -12,8 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.bulk_groups import GROUP
 from airflow_smtp_cm.smtp.errors import ConnectError
+from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.task.composition import FIELDS
