@@ -136,7 +136,8 @@ def expand(items: Attachments) -> tuple[Attachment, ...]:
         InvalidAttachment: lists all files that are missing or not readable, and all patterns without a file, up to
             about a hundred.
     """
-    if items is None:  # true for most messages, and much faster than the check for one or several items
+    # True for most messages, and much faster than the check for one or several items.
+    if items is None or (isinstance(items, tuple) and not items):
         return ()
     return read_each(_attach, sources(items), InvalidAttachment)
 

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from tests.live.standalone import Standalone
 
 MAPPED = f"{OURS}-mapped"
+NO_MAIL = "no-mail"  # a task that does nothing: what Airflow itself takes
 
 # The DAGs of each case.
 _ANONYMOUS = {
-    "airflow/1-mail": {OURS: "speed_operator", HOOK: "speed_operator_of_hook"},
+    "airflow/1-mail": {OURS: "speed_operator", HOOK: "speed_operator_of_hook", NO_MAIL: "speed_no_mail"},
     "airflow/1-mail-retries": {OURS: "speed_retries", HOOK: "speed_retries_of_hook"},
 }
 _WITH_LOGIN = {

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.operators.smtp import EmailOperator
-from airflow.sdk import DAG, dag, task
+from airflow.sdk import DAG, BaseOperator, dag, task
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from benchmarks.job import SENDER, TEXT
 from benchmarks.task_costs import record
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 _READER = "reader@bench.test"
 _SUBJECTS = [{"subject": f"Report {number}"} for number in range(100)]
+
+
+class NoMailOperator(BaseOperator):
+    """Does nothing."""
+
+    def execute(self, context: Context) -> None:
+        """Do nothing."""
+
 
 _ours = partial(
     SendMailOperator,
@@ -37,6 +49,9 @@ with DAG("speed_operator", schedule=None):
     _ours(smtp_conn_id="speed", subject="Report")
 with DAG("speed_operator_of_hook", schedule=None):
     _own(conn_id="speed_hook")
+
+with DAG("speed_no_mail", schedule=None):
+    NoMailOperator(task_id="send", on_success_callback=record)
 
 with DAG("speed_retries", schedule=None):
     _ours(smtp_conn_id="speed", subject="Report", retries=3)
