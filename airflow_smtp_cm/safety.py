@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -37,12 +37,11 @@ _LIKE_SECTION = re.compile(r"(airflow[\W_]*)?smtp[\W_]*cm[\W_]*", re.IGNORECASE)
 _LIKE_VARIABLE = re.compile(
     rf"AIRFLOW_+(AIRFLOW_+)?SMTP[\W_]*CM[\W_]+.+|AIRFLOW__.+__({'|'.join(_RESTRICTIONS)})", re.IGNORECASE
 )
-_SEPARATORS = re.compile(r"[\s,;]+")
+_SEPARATORS = r"[\s,;]+"
 _MOST_IN_SUBJECT = 3  # recipients; the headers have all of them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafetySettings:
+class SafetySettings(NamedTuple):
     """The safety settings of a deployment.
 
     Attributes:
@@ -158,7 +157,7 @@ def _addresses(text: str) -> tuple[Address, ...]:
 
 
 def _domains(text: str) -> tuple[str, ...]:
-    domains = read_each(_domain, filter(None, _SEPARATORS.split(text)), InvalidAddress)
+    domains = read_each(_domain, filter(None, re.split(_SEPARATORS, text)), InvalidAddress)
     if text and not domains:
         raise InvalidAddress("It contains no domain.")
     return domains

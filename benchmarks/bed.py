@@ -41,6 +41,7 @@ class Bed:
     Attributes:
         rounds: number of turns of each client.
         few_rounds: number of turns of each client if a turn takes seconds.
+        rounds_of_tasks: number of turns of each client in a running Airflow, whose durations vary more.
         seconds: duration of a turn if its number of messages is free.
         results: the results so far.
         folder: a temporary folder that every user may read.
@@ -50,6 +51,7 @@ class Bed:
     def __init__(self, *, quick: bool) -> None:
         self.rounds = 3 if quick else 5
         self.few_rounds = 1 if quick else 3
+        self.rounds_of_tasks = 2 if quick else 7
         self.seconds = 0.2 if quick else 0.3
         self.results = Results()
         self._started = ExitStack()

@@ -20,7 +20,7 @@ class Server:
     Attributes:
         port: TCP port of 127.0.0.1.
         starttls: whether to use STARTTLS.
-        login: "ntlm", "kerberos", or None for no login.
+        login: "ntlm", "kerberos", "password" (Airflow's own hook), or None for no login.
         chunking: whether this project's client uses BDAT; the others use what they always do.
     """
 

@@ -89,7 +89,14 @@ TARGETS = (
     Target(case="connect/starttls/cpu", must=8),
     Target(case="import/operator", to=None, must=1, stretch=0.3),
     Target(case="import/operator/instructions", to=None, must=2_500_000),
+    Target(case="airflow/1-mail", must=1.2, stretch=1.5),
+    *(Target(case=f"airflow/1-mail-{kind}", must=1, stretch=1.2) for kind in ("retries", "ntlm", "kerberos")),
+    Target(case="airflow/100-mails", must=1.5, stretch=3),
     Target(case="airflow/100-mails", to=_MAPPED, must=50, stretch=90),
+    *(
+        Target(case=f"airflow/{case}/more-memory", to=None, must=5, stretch=0)
+        for case in ("1-mail", "1-mail-retries", "1-mail-ntlm", "1-mail-kerberos", "100-mails")
+    ),
 )
 
 

@@ -333,3 +333,18 @@ def test_mail_and_smtp_need_no_airflow_and_authentication_is_imported_at_the_fir
 
     assert "ssl" in added
     assert {"airflow", "cryptography", "spnego"}.isdisjoint(added)
+
+
+def test_login_does_not_import_parts_of_pyspnego_that_most_logins_do_not_use(new_modules):
+    added = new_modules("import airflow_smtp_cm.smtp.authentication")
+
+    assert "spnego" in added
+    assert {"spnego._credssp", "cryptography.x509", "krb5"}.isdisjoint(added)
+
+
+def test_other_libraries_can_use_credssp_of_pyspnego(run):
+    code = (
+        "import airflow_smtp_cm.smtp.authentication, spnego; "
+        "print(type(spnego.client('user', 'secret', protocol='credssp')).__module__)"
+    )
+    assert run(sys.executable, "-c", code).stdout == "spnego._credssp\n"

@@ -30,11 +30,11 @@ _ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
 _DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*+")
 # People type dots in a row and at the end without quotes, and some old mailboxes have them.
 _UNQUOTED = re.compile(rf"{_ATEXT}(?:{_ATEXT}|\.)*+")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+")
+_PLAIN_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+"
 # RFC 5321 allows letters, digits and hyphens; the underscore is allowed because Windows host names may contain it.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
-_LITERAL = re.compile(r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]")
+_LITERAL = r"\[(?:(?i:ipv6):(?P<ipv6>[0-9A-Fa-f:.]+)|(?P<ipv4>[0-9.]+))\]"
 
 # RFC 2047, section 5, forbids them in addresses; but some servers and mail programs decode them even there, and would
 # deliver to another mailbox.
@@ -43,7 +43,7 @@ _ENCODED_WORD = re.compile(r"=\?.*\?=")
 QUOTED = r'"(?:[^"\\]|\\.)*+"'
 COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
 _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
-_QUOTED_PAIR = re.compile(r"\\(.)")
+_QUOTED_PAIR = r"\\(.)"
 _TOKEN = re.compile(
     rf"""
       (?P<open>[ \t\r\n]*+<)
@@ -61,7 +61,7 @@ _WHITE_SPACE = " \t\r\n"
 _Token = tuple[str, str]
 _LINE_ENDS = ("U+000A", "U+000D")
 # The name and address of a sender; separators before it are ignored.
-_NAME_WITHOUT_QUOTES = re.compile(r'[ \t\r\n;,]*+([^"<>@]++)(<.*+)', re.DOTALL)
+_NAME_WITHOUT_QUOTES = r'(?s)[ \t\r\n;,]*+([^"<>@]++)(<.*+)'
 
 _TOO_LONG = f'The part before the "@" is longer than {MAX_LOCAL_PART} bytes.'
 _MALFORMED = 'The address "{}" is malformed. It is either missing the "@" symbol or is not valid. {}'
@@ -178,7 +178,7 @@ def parse_sender(text: str) -> Address:
     Raises:
         InvalidAddress: the line has no address, an invalid one, or several.
     """
-    if match := _NAME_WITHOUT_QUOTES.fullmatch(text):
+    if "<" in text and (match := re.fullmatch(_NAME_WITHOUT_QUOTES, text)):
         name, address = match.groups()
         text = f"{phrase(without_start(name).rstrip(_WHITE_SPACE))} {address}"
     addresses = parse_line(text)
@@ -195,7 +195,7 @@ def _one_line(line: str | Address) -> tuple[Address, ...]:
 
 def phrase(name: str) -> str:
     """Return a display name as a phrase of RFC 5322: in double quotes unless it consists of plain words."""
-    return name if _PLAIN_NAME.fullmatch(name) else _quote(name)
+    return name if re.fullmatch(_PLAIN_NAME, name) else _quote(name)
 
 
 def _items(line: str) -> Iterator[list[_Token]]:
@@ -305,7 +305,7 @@ def _joins_letters(text: str, position: int) -> bool:
 
 @lru_cache(maxsize=1024)  # converting a Unicode name takes 50 microseconds, and most recipients share a few domains
 def _ascii_domain(domain: str) -> str:
-    if literal := _LITERAL.fullmatch(domain):
+    if domain.startswith("[") and (literal := re.fullmatch(_LITERAL, domain)):
         return _valid_literal(literal)
     if len(domain) > MAX_DOMAIN:
         raise InvalidAddress(f"The domain is longer than {MAX_DOMAIN} bytes.")
@@ -344,4 +344,4 @@ def _quote(text: str) -> str:
 
 def unquote(quoted: str) -> str:
     """Return the text between the quotes of a quoted string, or the brackets of a comment."""
-    return _QUOTED_PAIR.sub(r"\1", quoted[1:-1])
+    return re.sub(_QUOTED_PAIR, r"\1", quoted[1:-1])

@@ -24,8 +24,8 @@ __all__ = ["Attachment", "FileLike", "Status", "expand"]
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105  # RFC 2045, section 5.1
-_MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*')
-_PATTERN = re.compile(r"[*?[]")
+_MEDIA_TYPE = rf'{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*'
+_PATTERN = r"[*?[]"
 _MAX_MEDIA_TYPE = 255  # bytes; it must fit on one header line
 _MAX_NAME = 1024  # characters: no storage has longer names
 _MAX_PATTERN = 4096  # characters: no file system has longer paths
@@ -136,7 +136,8 @@ def expand(items: Attachments) -> tuple[Attachment, ...]:
         InvalidAttachment: lists all files that are missing or not readable, and all patterns without a file, up to
             about a hundred.
     """
-    if items is None:  # true for most messages, and much faster than the check for one or several items
+    # True for most messages, and much faster than the check for one or several items.
+    if items is None or (isinstance(items, tuple) and not items):
         return ()
     return read_each(_attach, sources(items), InvalidAttachment)
 
@@ -151,7 +152,7 @@ def _attach(source: Source | Attachment) -> tuple[Attachment, ...]:
     if isinstance(source, Attachment):
         return (source,)
     # Path.exists and Path.is_dir raise without permission, and Path.glob does not accept absolute patterns.
-    if not isinstance(source, str) or not _PATTERN.search(source) or os.path.exists(source):  # noqa: PTH110
+    if not isinstance(source, str) or not re.search(_PATTERN, source) or os.path.exists(source):  # noqa: PTH110
         return (Attachment(source),)
     if character := forbidden(source):
         raise InvalidAttachment(f'The pattern "{visible(source)}" holds the control character {character}.')
@@ -221,7 +222,7 @@ def _name_problems(name: str) -> Iterator[str]:
 
 
 def _media_type_problems(media_type: str) -> Iterator[str]:
-    if not _MEDIA_TYPE.fullmatch(media_type) or len(media_type) > _MAX_MEDIA_TYPE:
+    if not re.fullmatch(_MEDIA_TYPE, media_type) or len(media_type) > _MAX_MEDIA_TYPE:
         yield f'"{visible(media_type)}" is not a media type; examples: text/csv, text/csv; charset=utf-8.'
     elif media_type.lower().startswith(("message/", "multipart/")):
         yield (

@@ -30,8 +30,8 @@ _BYTES_PER_WORD = 39  # 64 characters with encoding, so that "Reply-To: " and a 
 _LONGEST_PHRASE = 60  # characters; a longer name is encoded, since a phrase is not folded
 _CHARACTERS_PER_PARAMETER = 75  # of a file name: each takes at most 12 bytes (RFC 2231)
 # Valid in double quotes. A semicolon is valid, too, but some mail programs read it as the end of the name.
-_PLAIN_FILE_NAME = re.compile(r"[ !#-:<-\[\]-~]{1,255}")
-_SINGLE_SPACE = re.compile(r"(?<! ) (?! )")  # a break elsewhere could result in a line of white space only
+_PLAIN_FILE_NAME = r"[ !#-:<-\[\]-~]{1,255}"
+_SINGLE_SPACE = r"(?<! ) (?! )"  # a break elsewhere could result in a line of white space only
 
 
 def text_field(name: str, text: str) -> str:
@@ -71,7 +71,7 @@ def attachment_fields(media_type: str, file_name: str) -> str:
     that support nothing else. A name is divided only if it does not fit on one line, since some mail programs do not
     join the parts.
     """
-    if _PLAIN_FILE_NAME.fullmatch(file_name) and "=?" not in file_name:
+    if re.fullmatch(_PLAIN_FILE_NAME, file_name) and "=?" not in file_name:
         name, file_names = file_name, [f'filename="{file_name}"']
     else:
         name, file_names = "\r\n ".join(encoded_words(file_name)), _file_name_parameters(file_name)
@@ -103,7 +103,7 @@ def _mailbox(address: Address) -> list[str]:
 
 def _words(text: str) -> Sequence[str]:
     if text.isascii() and text == text.strip() and "?=" not in text.partition("=?")[2]:
-        words = _SINGLE_SPACE.split(text)
+        words = re.split(_SINGLE_SPACE, text)
         if max(map(len, words)) <= _LONGEST_WORD:
             return words
     return encoded_words(text)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MailMessage", "Priority"]
 
-_HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322, section 2.2
+_HEADER_NAME = r"[!-9;-~]+"  # RFC 5322, section 2.2
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _MESSAGE_ID = re.compile(rf"<{_ATOM}(?:\.{_ATOM})*@(?:{_ATOM}(?:\.{_ATOM})*|\[[!-Z^-~]*\])>")  # section 3.6.4
 _MAX_MESSAGE_ID = MAX_LINE - len("Message-ID: ")
@@ -266,7 +266,7 @@ def _header_problems(name: str, value: str) -> Iterator[str]:
         field_name = _FIELD_OF_HEADER["mime-version"]
     if field_name:
         yield f'The header "{name}" is built from the field {field_name}; use that instead.'
-    if not _HEADER_NAME.fullmatch(name) or len(name) > MAX_NAME:
+    if not re.fullmatch(_HEADER_NAME, name) or len(name) > MAX_NAME:
         yield f'"{visible(name)}" is not a header name: use 1 to {MAX_NAME} visible ASCII characters without a colon.'
     if character := forbidden(value):
         yield f'The value of "{visible(name)}" contains the control character {character}.'

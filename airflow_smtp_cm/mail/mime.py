@@ -7,8 +7,7 @@ import binascii
 import secrets
 import struct
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from airflow_smtp_cm.mail.headers import MAX_LINE, attachment_fields, content_type_field
 
@@ -38,8 +37,7 @@ _MULTIPART_ENCODINGS: dict[Body, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedFile:
+class EncodedFile(NamedTuple):
     """The encoded content of an attachment, read only when it is sent."""
 
     attachment: Attachment
@@ -56,8 +54,7 @@ class EncodedFile:
             yield from blocks if self.binary else map(_base64_lines, blocks)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A MIME entity.
 
     Attributes:
@@ -71,25 +68,25 @@ class Part:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class Rendering:
+class Rendering(NamedTuple):
     """A message in the form in which it is sent.
 
     Attributes:
         body: the body type: 7 bits (RFC 5321), 8BITMIME (RFC 6152) or BINARYMIME (RFC 3030).
         utf8: whether an address is in raw UTF-8, so that SMTPUTF8 is needed (RFC 6531).
         size: the exact number of bytes that ``chunks`` yields.
+        pieces: the content; files are read when they are sent.
     """
 
     body: Body
     utf8: bool
     size: int
-    _pieces: tuple[bytes | EncodedFile, ...]
+    pieces: tuple[bytes | EncodedFile, ...]
 
     @property
     def in_memory(self) -> bool:
         """Whether ``chunks`` reads no file."""
-        return not any(isinstance(piece, EncodedFile) for piece in self._pieces)
+        return not any(isinstance(piece, EncodedFile) for piece in self.pieces)
 
     def chunks(self) -> Generator[bytes]:
         """Yield the content in chunks of at most 80 KiB; small pieces are joined.
@@ -112,7 +109,7 @@ class Rendering:
         yield b"".join(waiting)
 
     def _blocks(self) -> Generator[bytes]:
-        for piece in self._pieces:
+        for piece in self.pieces:
             if isinstance(piece, EncodedFile):
                 yield from piece.blocks()
             else:
@@ -149,7 +146,7 @@ def render(
         body="8BITMIME" if utf8 and eight_bit and root.body == "7BIT" else root.body,
         utf8=utf8,
         size=sum(piece.size if isinstance(piece, EncodedFile) else len(piece) for piece in pieces),
-        _pieces=pieces,
+        pieces=pieces,
     )
 
 

@@ -75,12 +75,13 @@ _ASCII = (
     "x-auto-response-suppress",
 )
 
-_URL = re.compile(r"<[A-Za-z][A-Za-z0-9+.-]*:[!-;=?-~]+>")
+# Few messages have such headers, so ``re`` compiles the patterns when they are used.
+_URL = r"<[A-Za-z][A-Za-z0-9+.-]*:[!-;=?-~]+>"
 _NO_POSTING = "NO"  # RFC 2369, section 3.4
-_TOKEN = re.compile(rf"(?P<url><[^<>]*+>)|(?P<comment>{COMMENT})|(?P<separator>,)|\s++|(?P<text>[^<(,\s]++|.)")
-_URL_LIST = re.compile(r"c*uc*(?:sc*uc*)*")  # the first letters of the kinds of tokens
-_LIST_ID = re.compile(rf"\s*(?P<name>{QUOTED}|[^\"<>]*+)\s*<(?P<id>[!-;=?-~]+)>\s*")
-_PHRASE = re.compile(rf"(?:{QUOTED}|[^,\"])++|\"")
+_TOKEN = rf"(?P<url><[^<>]*+>)|(?P<comment>{COMMENT})|(?P<separator>,)|\s++|(?P<text>[^<(,\s]++|.)"
+_URL_LIST = r"c*uc*(?:sc*uc*)*"  # the first letters of the kinds of tokens
+_LIST_ID = rf"\s*(?P<name>{QUOTED}|[^\"<>]*+)\s*<(?P<id>[!-;=?-~]+)>\s*"
+_PHRASE = rf"(?:{QUOTED}|[^,\"])++|\""
 
 
 def own_field(name: str, value: str) -> str:
@@ -119,10 +120,10 @@ def _address_field(name: str, value: str) -> str:
 
 
 def _url_field(name: str, value: str) -> str:
-    tokens = [(str(match.lastgroup), match[0]) for match in _TOKEN.finditer(value) if match.lastgroup]
+    tokens = [(str(match.lastgroup), match[0]) for match in re.finditer(_TOKEN, value) if match.lastgroup]
     significant = [text for kind, text in tokens if kind != "comment"]
     may_be_no = name.lower() == "list-post" and significant == [_NO_POSTING]
-    if not may_be_no and not _URL_LIST.fullmatch("".join(kind[0] for kind, _ in tokens)):
+    if not may_be_no and not re.fullmatch(_URL_LIST, "".join(kind[0] for kind, _ in tokens)):
         raise InvalidMessage(
             f'"{visible(value)}" is not a list of URLs in angle brackets, separated by commas, such as '
             "<https://example.com/leave>, <mailto:leave@example.com>."
@@ -133,7 +134,7 @@ def _url_field(name: str, value: str) -> str:
             words[-1] += text
         elif kind == "comment":
             words += _comment_words(text)
-        elif kind == "url" and not _URL.fullmatch(text):
+        elif kind == "url" and not re.fullmatch(_URL, text):
             raise InvalidMessage(
                 f'"{visible(text)}" is not a URL. It needs a scheme, such as https: or mailto:, and its characters '
                 "must be visible ASCII: others are percent-encoded."
@@ -153,7 +154,7 @@ def _comment_words(comment: str) -> Sequence[str]:
 
 
 def _list_id_field(name: str, value: str) -> str:
-    match = _LIST_ID.fullmatch(value)
+    match = re.fullmatch(_LIST_ID, value)
     if match is None:
         raise InvalidMessage(f'"{visible(value)}" is not of the form Name <list.example.com>.')
     title = _unquoted(match["name"].strip())
@@ -161,7 +162,7 @@ def _list_id_field(name: str, value: str) -> str:
 
 
 def _phrases_field(name: str, value: str) -> str:
-    phrases = [phrase for phrase in map(str.strip, _PHRASE.findall(value)) if phrase]
+    phrases = [phrase for phrase in map(str.strip, re.findall(_PHRASE, value)) if phrase]
     if '"' in phrases:
         raise InvalidMessage('The " is not closed.')
     if not phrases:

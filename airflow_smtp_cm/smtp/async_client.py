@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult

@@ -148,7 +148,7 @@ class AsyncTransport:
             ended = await self._advance(steps)
         finally:
             steps.close()  # closes open files if it was interrupted
-        assert isinstance(ended, Finished), ended  # noqa: S101 - ``Settled`` occurs only in ``stream``
+        assert not isinstance(ended, Settled), ended  # noqa: S101 - ``Settled`` occurs only in ``stream``
         return ended.value
 
     async def stream(self, steps: Steps[None]) -> AsyncGenerator[SendResult | SmtpError]:

@@ -30,17 +30,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import MessageError, Phase, Refused, SmtpError
+from airflow_smtp_cm.smtp.group_limits import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.outbox import refuses_session
 from airflow_smtp_cm.smtp.wire import CLOSING, Command
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.outbox import InFlight, Outbox
-
-# The size of a group, in messages and in bytes; two groups may be in flight. If the connection breaks, these are the
-# messages whose delivery may be uncertain.
-GROUP = 20
-GROUP_BYTES = 256 * 1024
 
 # Clears the envelope of a message that the server refused, so that it does not become part of the next one.
 _RESET = Command(Phase.RSET, "RSET")

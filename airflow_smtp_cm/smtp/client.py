@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
 from airflow_smtp_cm.smtp.ehlo_name import ehlo_name
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.smtp.session import Session
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from airflow_smtp_cm.smtp.async_transport import AsyncTransport
-    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.extensions import Extensions
     from airflow_smtp_cm.smtp.interfaces import Outgoing
@@ -173,6 +172,8 @@ class SmtpClient(ClientState):
             SmtpError: no session can be opened, or the server ended two sessions in succession before it replied to
                 any message. Messages without a result were not sent.
         """
+        from airflow_smtp_cm.smtp.bulk import Bulk, Throttle  # noqa: PLC0415 - only for many messages
+
         throttle = Throttle(
             messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
         )

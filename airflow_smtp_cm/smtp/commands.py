@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import MessageError, Phase
 from airflow_smtp_cm.smtp.wire import Command
 
 if TYPE_CHECKING:
+    from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.extensions import Extensions
     from airflow_smtp_cm.smtp.interfaces import Content
-
-__all__ = ["DeliveryNotification"]
 
 _PATH = re.compile(
     r'(?:"(?:[^"\\\x00-\x1f\x7f-\x9f]|\\[\x20-\x7e])*"|[^\s<>"@\x00-\x1f\x7f-\x9f]+)@[^\s<>@\x00-\x1f\x7f-\x9f]+'
 )
-_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
-
-Notify = Literal["SUCCESS", "FAILURE", "DELAY", "NEVER"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryNotification:
-    """The delivery reports to request from the servers (DSN, RFC 3461).
-
-    Attributes:
-        notify: the events to report; ``NEVER`` cannot be combined with others.
-        full: whether a report contains the whole message instead of its headers.
-        envelope_id: an identifier of the message for reports; printable ASCII.
-    """
-
-    notify: tuple[Notify, ...] = ()
-    full: bool = False
-    envelope_id: str | None = None
-
-    def __post_init__(self) -> None:
-        if "NEVER" in self.notify and len(self.notify) > 1:
-            raise MessageError("A delivery notification of NEVER cannot be combined with other events.")
-        if self.envelope_id is not None and not (self.envelope_id.isascii() and self.envelope_id.isprintable()):
-            raise MessageError("A delivery notification's envelope id must be printable ASCII.")
+_NOT_XTEXT = r"[^!-*,-<>-~]"
 
 
 def mail_command(
@@ -82,4 +57,4 @@ def _path(address: str) -> str:
 
 def _xtext(text: str) -> str:
     """Encode text as xtext (RFC 3461, section 4)."""
-    return _NOT_XTEXT.sub(lambda match: f"+{ord(match[0]):02X}", text)
+    return re.sub(_NOT_XTEXT, lambda match: f"+{ord(match[0]):02X}", text)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import spnego
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_smtp_cm.smtp.errors import CredentialError, Phase
+from airflow_smtp_cm.smtp.pyspnego import spnego
 from airflow_smtp_cm.smtp.ticket import UNKNOWN_REALMS, UNKNOWN_USER, name_and_domain, ticket_cache
 
 if TYPE_CHECKING:
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.ticket import Principal
 
 
-@dataclass(frozen=True, slots=True)
-class _KerberosFault:
+class _KerberosFault(NamedTuple):
     """The explanation of a Kerberos error code.
 
     Attributes:

@@ -2,13 +2,14 @@
 
 The conversation is a generator (``Steps``). It yields an effect; the transport performs it and sends the outcome
 back, or throws an ``SmtpError`` into the generator. The blocking and the asyncio transport run the same generators.
+
+They are named tuples, because Python takes five times as long to define a frozen dataclass, at every import.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import socket
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitConnection:
+class AwaitConnection(NamedTuple):
     """Wait until the first of these sockets is connected or has failed; the outcome is this socket.
 
     Attributes:
@@ -32,16 +32,17 @@ class AwaitConnection:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Send all of ``data``; data that arrives meanwhile is kept for the next ``Read``."""
 
-    data: bytes = field(repr=False)  # may be a login token
+    data: bytes
     phase: Phase
 
+    def __repr__(self) -> str:
+        return f"Write(phase={self.phase!r})"  # the data may be a login token
 
-@dataclass(frozen=True, slots=True)
-class Read:
+
+class Read(NamedTuple):
     """Wait for data; the outcome is at least one byte, or ``b""`` if the server has closed the connection.
 
     Attributes:
@@ -53,20 +54,17 @@ class Read:
     continued: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(NamedTuple):
     """Read without waiting; the outcome is as for ``Read``, or None if no data has arrived."""
 
     phase: Phase
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls:
+class StartTls(NamedTuple):
     """Perform the TLS handshake; the outcome is a ``TlsSession``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Call a function that may block (file access, a KDC request); the outcome is its result or its exception.
 
     Attributes:
@@ -76,27 +74,27 @@ class Call:
         continued: whether it continues the wait of the previous effect.
     """
 
-    function: Callable[[], Any] = field(repr=False)  # may be bound to a login token
+    function: Callable[[], Any]
     phase: Phase | None = None
     continued: bool = False
 
+    def __repr__(self) -> str:
+        return f"Call(phase={self.phase!r})"  # the function may be bound to a login token
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+
+class Settled(NamedTuple):
     """The outcome of one message of many; the transport passes it to its caller."""
 
     outcome: SendResult | SmtpError
 
 
-@dataclass(frozen=True, slots=True)
-class Finished(Generic[T]):
+class Finished(NamedTuple, Generic[T]):
     """The end of ``Steps``, with the value that they return."""
 
     value: T
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSession:
+class TlsSession(NamedTuple):
     """The result of a TLS handshake.
 
     Attributes:

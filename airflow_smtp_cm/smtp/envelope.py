@@ -12,7 +12,7 @@ from airflow_smtp_cm.smtp.result import Refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.wire import Command, Pipeline, Wire

@@ -6,8 +6,7 @@ Sources: "DSNs and NDRs in Exchange Server", "Message rate limits and throttling
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +35,7 @@ NO_KERBEROS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """What a reply means.
 
     Attributes:

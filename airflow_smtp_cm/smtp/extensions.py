@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,10 +11,9 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
 
 _UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # an old spelling, for clients older than RFC 2554
-_SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870, section 3
+_SIZE = r"[0-9]{1,20}"  # RFC 1870, section 3
 
 
-@dataclass(frozen=True, slots=True)
 class Extensions:
     """The extensions a server offers.
 
@@ -24,8 +22,11 @@ class Extensions:
         mechanisms: SASL mechanisms in the server's order, upper case (RFC 4954).
     """
 
-    keywords: dict[str, str]
-    mechanisms: tuple[str, ...]
+    __slots__ = ("keywords", "mechanisms")
+
+    def __init__(self, keywords: dict[str, str], mechanisms: tuple[str, ...]) -> None:
+        self.keywords = keywords
+        self.mechanisms = mechanisms
 
     @classmethod
     def from_ehlo(cls, reply: Reply) -> Self:
@@ -64,4 +65,4 @@ class Extensions:
     def size_limit(self) -> int | None:
         """The maximum message size in bytes (RFC 1870); None if the server announces no limit."""
         limit = self.keywords.get("SIZE", "")
-        return int(limit) or None if _SIZE.fullmatch(limit) else None
+        return int(limit) or None if re.fullmatch(_SIZE, limit) else None

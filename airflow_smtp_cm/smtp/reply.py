@@ -15,7 +15,7 @@ CONTINUE = 334  # a challenge during AUTH
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
 _LONGEST_WORD = 30
 _LONGEST_TEXT = 100
-_TOKEN = re.compile(r"[A-Za-z0-9+/]{40,}=*")  # the shortest token, the first of NTLM, is longer
+_LOGIN = r"[A-Za-z0-9+/]{40,}=*"  # a login token: the shortest token, the first of NTLM, is longer
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,7 +55,7 @@ class Reply:
 
     def without_tokens(self) -> Reply:
         """Return the reply without login tokens: some servers repeat a line that they did not understand."""
-        return Reply(self.code, tuple(_TOKEN.sub(REDACTED, line) for line in self.lines))
+        return Reply(self.code, tuple(re.sub(_LOGIN, REDACTED, line) for line in self.lines))
 
     def __str__(self) -> str:
         """Return code and text, without secrets."""

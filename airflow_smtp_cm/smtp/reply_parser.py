@@ -21,7 +21,7 @@ _MAX_SHOWN = 80  # characters of an invalid reply that an error shows
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 # Control characters could forge lines in a log, or control a terminal. Valid texts do not contain them.
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]"
 
 
 class ReplyParser:
@@ -114,4 +114,4 @@ def _decode(text: bytes) -> str:
         decoded = text.decode()
     except UnicodeDecodeError:
         decoded = text.decode("latin-1")
-    return decoded if decoded.isprintable() else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", decoded)
+    return decoded if decoded.isprintable() else re.sub(_CONTROL, "\N{REPLACEMENT CHARACTER}", decoded)

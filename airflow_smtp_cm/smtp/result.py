@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_smtp_cm.smtp.reply import Reply
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Refusal", "SendResult"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """A refused recipient, with the server's reply."""
 
     address: str
@@ -51,7 +50,7 @@ class SendResult:
         refused: the refused recipients.
         reply: the final reply, in which most servers report the queue id; the last one of several transactions. None
             if no final reply arrived: the message is assumed to be sent, or its delivery is uncertain.
-        size: size of the content in bytes, before dot-stuffing; the same in each transaction.
+        size: size of the content in bytes, before dot-stuffing; the same in each transaction. 0 if it is not known.
         seconds: time from the first command to the last final reply.
         uncertain: the recipients to whom the content was sent without a final reply; only in the result of an error.
     """
@@ -63,6 +62,13 @@ class SendResult:
     size: int
     seconds: float
     uncertain: tuple[str, ...] = ()
+
+    @classmethod
+    def without_reply(cls, message_id: str, recipients: tuple[str, ...], size: int = 0) -> Self:
+        """Return the result of a message that was sent to these recipients without a final reply."""
+        return cls(
+            message_id=message_id, accepted=(), refused=(), reply=None, size=size, seconds=0, uncertain=recipients
+        )
 
     def __str__(self) -> str:
         refused = "; ".join(map(str, self.refused)) or "nobody"

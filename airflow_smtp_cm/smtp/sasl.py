@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import spnego
-from spnego._negotiate import NegotiateProxy  # the public module of that name is deprecated
-from spnego.channel_bindings import GssChannelBindings
-
 from airflow_smtp_cm.smtp.credentials import (
     credential_error,
     forget_locals,
@@ -24,6 +20,7 @@ from airflow_smtp_cm.smtp.credentials import (
     typing_doubt,
 )
 from airflow_smtp_cm.smtp.errors import AuthenticationError, CredentialError, Phase
+from airflow_smtp_cm.smtp.pyspnego import GssChannelBindings, NegotiateProxy, spnego
 from airflow_smtp_cm.smtp.reply import words
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from airflow_smtp_cm.smtp.ticket import find_principal

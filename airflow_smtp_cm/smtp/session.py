@@ -13,7 +13,7 @@ from airflow_smtp_cm.smtp.wire import Command, Wire
 
 if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.bulk import Bulk
-    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult

@@ -8,8 +8,7 @@ principal name (UPN). First the name is looked for without the password, so that
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +21,7 @@ UNKNOWN_REALMS = (-1765328230, -1765328164)
 _WRONG_REALM = -1765328316  # the KDC refers to another realm, whose user this is
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """A name in a realm: a principal, or an enterprise name if it has an @."""
 
     name: str

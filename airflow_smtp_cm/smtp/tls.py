@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _ssl
+import hashlib
 import ssl
 import sys
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from airflow_smtp_cm.smtp.effects import TlsSession
 from airflow_smtp_cm.smtp.errors import CertificateError, Phase, SettingsError, TlsError
 from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.settings import ChannelBinding
+from airflow_smtp_cm.smtp.signature_hash import usual_signature_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,8 +168,9 @@ def channel_binding(session: TlsSession, kind: ChannelBinding) -> bytes | None:
                 f"Use tls-server-end-point, which Exchange checks too."
             )
         return b"tls-unique:" + session.tls_unique
-    # The import takes longer than sending a message, and most connections do not need it.
-    from cryptography import x509  # noqa: PLC0415
+    if usual := usual_signature_hash(session.certificate):
+        return b"tls-server-end-point:" + hashlib.new(usual, session.certificate).digest()
+    from cryptography import x509  # noqa: PLC0415 - see ``signature_hash``
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = ["TraceEvent"]
 
@@ -15,8 +14,7 @@ logger = logging.getLogger("airflow_smtp_cm.smtp")
 REDACTED = "********"
 
 
-@dataclass(frozen=True, slots=True)
-class TraceEvent:
+class TraceEvent(NamedTuple):
     """One line of the dialogue.
 
     Attributes:
@@ -38,19 +36,17 @@ TraceSink = Callable[[TraceEvent], None]
 
 def log_event(event: TraceEvent) -> None:
     """Write the event to the ``airflow_smtp_cm.smtp`` logger at DEBUG."""
-    logger.debug("%s", event)
+    logger.debug("%s", str(event))  # Airflow, which masks secrets in arguments, would make it a plain tuple
 
 
-@dataclass(slots=True)
 class Trace:
-    """Adds the time to events and passes them to a sink."""
+    """Adds the time to events and passes them to a sink; without one, to the log, if that has the level DEBUG."""
 
-    sink: TraceSink | None = None
-    _start: float = field(default_factory=time.monotonic)
+    __slots__ = ("_start", "sink")
 
-    def __post_init__(self) -> None:
-        if self.sink is None and logger.isEnabledFor(logging.DEBUG):
-            self.sink = log_event
+    def __init__(self, sink: TraceSink | None = None) -> None:
+        self.sink = log_event if sink is None and logger.isEnabledFor(logging.DEBUG) else sink
+        self._start = time.monotonic()
 
     def __call__(self, direction: Literal["C", "S", "*"], line: object) -> None:
         """Record one line; it is formatted only if there is a sink."""

@@ -58,7 +58,7 @@ from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.smtp.wire import START_MAIL_INPUT, Command, Pipeline
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.commands import DeliveryNotification
+    from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps
     from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
     from airflow_smtp_cm.smtp.reply import Reply

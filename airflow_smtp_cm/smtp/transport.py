@@ -63,7 +63,7 @@ class SocketTransport:
             ended = self._advance(steps)
         finally:
             steps.close()  # closes open files if it was interrupted
-        assert isinstance(ended, Finished), ended  # noqa: S101 - ``Settled`` occurs only in ``stream``
+        assert not isinstance(ended, Settled), ended  # noqa: S101 - ``Settled`` occurs only in ``stream``
         return ended.value
 
     def stream(self, steps: Steps[None]) -> Generator[SendResult | SmtpError]:

@@ -5,8 +5,7 @@ Nothing here, nor in what builds on it, does I/O: every method that has to is a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_smtp_cm.smtp.effects import Poll, Read, StartTls, Write
 from airflow_smtp_cm.smtp.errors import Disconnected, Phase, ProtocolError, Refused, SmtpError
@@ -28,8 +27,7 @@ START_MAIL_INPUT = 354  # the positive reply to DATA: the content may be sent
 _INTERMEDIATE = {Phase.AUTH: CONTINUE, Phase.DATA: START_MAIL_INPUT}
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command line.
 
     Attributes:
@@ -40,14 +38,16 @@ class Command:
 
     phase: Phase
     line: str
-    payload: bytes = field(default=b"", repr=False)
+    payload: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Command(phase={self.phase!r}, line={self.line!r})"  # the payload is private
 
     def encode(self) -> bytes:
         """Return the bytes to send."""
         return self.line.encode() + b"\r\n" + self.payload
 
 
-@dataclass(slots=True)
 class Pipeline:
     """Commands that are sent together, and their replies; after an error it holds the replies before the error.
 
@@ -57,9 +57,12 @@ class Pipeline:
         sent: whether all of the data was passed to the network.
     """
 
-    commands: Sequence[Command]
-    replies: list[Reply] = field(default_factory=list)
-    sent: bool = False
+    __slots__ = ("commands", "replies", "sent")
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self.commands = commands
+        self.replies: list[Reply] = []
+        self.sent = False
 
     def encode(self) -> bytes:
         """Return the bytes to send."""

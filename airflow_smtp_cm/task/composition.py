@@ -38,7 +38,7 @@ _PLACEHOLDER = "nobody@placeholder.invalid"
 
 _BYTES = (bytes, bytearray, memoryview)
 # What missing values of floats, decimals and pandas become as text.
-_MISSING = re.compile(r"[+-]?s?nan|nat|<na>", re.IGNORECASE)
+_MISSING = r"(?i:[+-]?s?nan|nat|<na>)"
 # The text of a list or another collection: ['a@x', 'b@x'], [PosixPath('/a')], {'X-A': 'b'}, [].
 _TEXT_OF_A_LIST = re.compile(r"""\s*[\[({]\s*(?:(?:['"\[({]|\w+\().*)?[\])}]\s*""", re.DOTALL)
 
@@ -214,7 +214,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, NotText):
         raise InvalidMessage(f"It must be text, not {kind_of(value.value)}.")
     text = str(value)
-    if isinstance(value, _BYTES) or _MISSING.fullmatch(text):
+    if isinstance(value, _BYTES) or re.fullmatch(_MISSING, text):
         raise InvalidMessage(f"It must be text, not {kind_of(value)}.")
     return text
 

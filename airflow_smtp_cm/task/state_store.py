@@ -1,4 +1,16 @@
-"""The record of a task over all its tries, in Airflow's task state store (Airflow 3.3 and newer)."""
+"""The record of a task over all its tries, in Airflow's task state store (Airflow 3.3 and newer).
+
+Each access is a call of Airflow's API server, so the record is accessed only where that can make a difference:
+
+- It is read in every try but the first.
+- It is written in every try that Airflow may retry by itself. The last try that ``retries`` grants (the only one,
+  with ``retries=0``) writes nothing. Nobody would read it: when a user clears the task, its earlier record ends.
+
+Yet Airflow can start one more try than ``retries`` grants: after a crash of the scheduler, if its executor cannot
+adopt the running and queued tasks, or if a user clears the task *while it runs*. In both cases ``max_tries`` stays as
+it is, so that ``try_number`` exceeds it by more than one. This shows that a try without a record came before
+(``is_incomplete``). The ledger then treats as uncertain what that try may have sent.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +31,32 @@ class TaskRecord:
 
     Args:
         context: the task's context.
-        durable: whether to read the record of earlier tries, and to keep one for later tries.
+        durable: whether the task has a record at all.
+
+    Attributes:
+        is_available: whether the task has a record.
+        is_written: whether this try writes it, since a retry may follow.
+        is_incomplete: whether an earlier try did not write it, and may have sent what it does not contain.
     """
 
     def __init__(self, context: Mapping[str, Any], *, durable: bool) -> None:
         self._store: Any = context.get("task_state_store") if durable else None
-        # Airflow's; it is the same in automatic retries, and changes when a user clears the task.
-        self._max_tries = getattr(context.get("ti"), "max_tries", None)
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether later tries can read it."""
-        return self._store is not None
+        self.is_available = self._store is not None
+        self.is_written = self.is_incomplete = self._is_read = False
+        if self.is_available:
+            ti = context["ti"]
+            # Airflow's; it is the same in automatic retries, and changes when a user clears the task.
+            self._max_tries: int = ti.max_tries
+            self.is_written = ti.try_number <= ti.max_tries
+            self.is_incomplete = ti.try_number > ti.max_tries + 1
+            # A task that asked to be rescheduled runs again in the same try.
+            self._is_read = ti.try_number > 1 or bool(context.get("task_reschedule_count"))
 
     def read(self) -> dict[str, Any] | None:
         """Return what earlier tries wrote; None if they wrote nothing."""
-        stored = dict(self._store.get(KEY) or {}) if self.is_kept else {}
+        stored = dict(self._store.get(KEY) or {}) if self._is_read else {}
         return stored if stored and stored.pop("max_tries") == self._max_tries else None
 
     def write(self, value: Mapping[str, Any]) -> None:
-        """Replace the record; only if it is kept."""
+        """Replace the record; only if it is written."""
         self._store.set(KEY, {"max_tries": self._max_tries, **value})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_smtp_cm.smtp.recorded import Recorded
@@ -30,7 +29,6 @@ class Record(Protocol):
         """Record the result so far; a transaction for other recipients follows."""
 
 
-@dataclass(frozen=True, slots=True)
 class WriteAheadMessage(Recorded):
     """A message, for some of its recipients.
 
@@ -40,9 +38,12 @@ class WriteAheadMessage(Recorded):
         record: its record.
     """
 
-    message: MailMessage
-    recipients: tuple[str, ...]
-    record: Record
+    __slots__ = ("message", "recipients", "record")
+
+    def __init__(self, message: MailMessage, recipients: tuple[str, ...], record: Record) -> None:
+        self.message = message
+        self.recipients = recipients
+        self.record = record
 
     @property
     def message_id(self) -> str:
@@ -60,15 +61,7 @@ class WriteAheadMessage(Recorded):
 
     def record_sending(self, recipients: Sequence[str], size: int) -> None:
         """Record that the content is about to be transmitted to these recipients; see ``smtp.recorded``."""
-        result = SendResult(
-            message_id=self.message_id,
-            accepted=(),
-            refused=(),
-            reply=None,
-            size=size,
-            seconds=0,
-            uncertain=tuple(recipients),
-        )
+        result = SendResult.without_reply(self.message_id, tuple(recipients), size)
         self.record.sending(result, set(self.recipients).difference(recipients))
 
     def record_accepted(self, result: SendResult) -> None:

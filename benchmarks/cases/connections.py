@@ -28,7 +28,7 @@ def _measure(name: str, clients: tuple[str, ...], bed: Bed) -> None:
     server = Server(
         port=bed.sink("postfix"), starttls=way != "plain", login=way if way in {"ntlm", "kerberos"} else None
     )
-    environment = _environment(bed)
+    environment = {**bed.environment, **login_environment(bed)}
     with ExitStack() as started:
         runners = {client: runner for client in clients if (runner := start(client, environment))}
         for runner in runners.values():
@@ -36,17 +36,19 @@ def _measure(name: str, clients: tuple[str, ...], bed: Bed) -> None:
         measure_rates(bed, name, runners, Job(server=server, messages=_FEWEST, reconnect=True))
 
 
-def _environment(bed: Bed) -> dict[str, str]:
-    """Return the clients' environment, with a Kerberos ticket and a trust store.
+def login_environment(bed: Bed) -> dict[str, str]:
+    """Return environment variables for STARTTLS and Kerberos with Postfix: a trust store, and a ticket.
 
     The store includes the system's authorities, because loading them takes time.
+
+    Raises:
+        Unavailable: see ``Bed.servers``.
     """
     authority = bed.servers.certificates.authority
     trusted = bed.folder / "trusted.pem"
     of_system = ssl.get_default_verify_paths().cafile
     trusted.write_bytes(authority.read_bytes() + (Path(of_system).read_bytes() if of_system else b""))
     return {
-        **bed.environment,
         "SSL_CERT_FILE": str(trusted),
         "NODE_EXTRA_CA_CERTS": str(authority),
         "KRB5_CONFIG": str(bed.servers.kdc.krb5_conf),

@@ -164,7 +164,10 @@ class Standalone:
 
 @contextmanager
 def running_airflow(
-    home: Path, environment: Mapping[str, str], dag_folders: Sequence[Path] = DAG_FOLDERS
+    home: Path,
+    environment: Mapping[str, str],
+    dag_folders: Sequence[Path] = DAG_FOLDERS,
+    airflow: Path = AIRFLOW,
 ) -> Iterator[Standalone]:
     """Run an Airflow; yield it when all its components are healthy and its DAGs are parsed.
 
@@ -172,6 +175,7 @@ def running_airflow(
         home: an empty folder.
         environment: additional environment variables of all its components.
         dag_folders: the folders of its DAGs; by default, the examples and those of these tests.
+        airflow: the command; by default that of this environment.
 
     Raises:
         RuntimeError: it does not start; the error contains its output.
@@ -184,8 +188,8 @@ def running_airflow(
     output = home / "output"
     with ExitStack() as parts:
         address = parts.enter_context(running_postgresql())
-        env = {**_environment(home, url, ports, address), **environment}
-        process = parts.enter_context(_process([AIRFLOW, "standalone"], env, output))
+        env = {**_environment(home, url, ports, address, airflow), **environment}
+        process = parts.enter_context(_process([airflow, "standalone"], env, output))
         api = parts.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS))
         wait_until(lambda: process.poll() is not None or _is_up(api), pause=PAUSE_SECONDS)
         if process.poll() is not None or not _is_up(api):
@@ -203,7 +207,7 @@ def _known_files(api: httpx.Client) -> int:
     return len({dag["fileloc"] for dag in dags})
 
 
-def _environment(home: Path, url: str, ports: list[int], address: str) -> dict[str, str]:
+def _environment(home: Path, url: str, ports: list[int], address: str, airflow: Path) -> dict[str, str]:
     # Variables that the tests have set for Airflow are only for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
@@ -228,7 +232,7 @@ def _environment(home: Path, url: str, ports: list[int], address: str) -> dict[s
         "AIRFLOW__EMAIL__EMAIL_CONN_ID": "smtp_cm_default",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": trigger_logs,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": worker_logs,
-        "PATH": f"{AIRFLOW.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for the command airflow
+        "PATH": f"{airflow.parent}{os.pathsep}{inherited['PATH']}",  # where it looks for the command airflow
         "PYTHONUNBUFFERED": "1",  # since the tests read what it prints
     }
 

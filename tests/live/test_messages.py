@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from airflow_smtp_cm.smtp.bulk_groups import GROUP
+from airflow_smtp_cm.smtp.group_limits import GROUP
 from tests.live.stage import Stage
 from tests.servers.faulty_proxy import Point
 

@@ -67,10 +67,10 @@ def refusal(monkeypatch):
 
 
 class FakeTaskInstance(SimpleNamespace):
-    """The attributes of Airflow's task instance that the operator uses."""
+    """The attributes of Airflow's task instance that the operator uses, in a try neither the first nor the last."""
 
     def __init__(self, **changes):
-        given = {"dag_id": "d", "run_id": "r", "task_id": "send", "map_index": -1, "max_tries": 0}
+        given = {"dag_id": "d", "run_id": "r", "task_id": "send", "map_index": -1, "try_number": 2, "max_tries": 3}
         super().__init__(pushed={}, **given | changes)
 
     def xcom_push(self, key, value):

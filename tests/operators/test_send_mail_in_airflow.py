@@ -1,7 +1,9 @@
 """The operator in DAGs that Airflow runs: templates, XCom, mapped tasks, retries."""
 
+import json
 import re
 import sqlite3
+from collections import Counter
 from contextlib import closing
 
 import pytest
@@ -9,6 +11,7 @@ from airflow.models.variable import Variable
 
 from tests.airflow_versions import AIRFLOW, DAG_TEST_TELLS_WHY, clear_and_run, keeps_state
 from tests.connections import anonymous, to_postfix
+from tests.servers.processes import LOOPBACK
 from tests.servers.scripted import expect, expect_content, say, scripted_peer
 
 
@@ -306,3 +309,47 @@ def test_permanently_rejected_messages_are_not_retried(dags, monkeypatch):
 
     assert (state, tries) == ("failed", 1)
     assert (result["sent"], result["failures"][0]["recipients"]) == (1, ["ann@corp.test"])
+
+
+@pytest.fixture
+def calls(dags, monkeypatch):
+    """Return a function that runs a DAG, and returns how often its task calls Airflow's API server, by kind."""
+
+    def calls(dag_id):
+        from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms  # noqa: PLC0415 - Airflow 3
+
+        seen, send = Counter(), InProcessSupervisorComms.send
+
+        def counted(self, msg):
+            seen[type(msg).__name__] += 1
+            return send(self, msg)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(InProcessSupervisorComms, "send", counted)
+            assert dags[dag_id].test().state == "success"
+        return seen
+
+    return calls
+
+
+@keeps_state
+@pytest.mark.parametrize(("retries", "writes"), [(0, 0), (1, 2)])
+def test_message_costs_no_more_calls_than_with_airflows_own_operator_but_for_its_result_and_record(
+    calls, define, retries, writes
+):
+    dialogue = [say("220 hi"), expect("(?i)EHLO"), say("250 hi"), expect("(?i)MAIL"), say("250 ok")]
+    dialogue += [
+        expect("(?i)RCPT"),
+        say("250 ok"),
+        expect("(?i)DATA"),
+        say("354 go on"),
+        expect_content(),
+        say("250 ok"),
+    ]
+    with scripted_peer(dialogue, dialogue) as peer:
+        define(anonymous(peer.port), "mail")
+        options = {"disable_ssl": True, "disable_tls": True}
+        define(json.dumps({"conn_type": "smtp", "host": LOOPBACK, "port": peer.port, "extra": options}), "own")
+        ours, theirs = calls(f"calls_with_{retries}_retries"), calls("calls_of_email_operator")
+
+    assert ours - theirs == Counter(SetXCom=1, SetTaskStateStore=writes) - Counter()

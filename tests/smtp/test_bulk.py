@@ -9,7 +9,6 @@ import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
-from airflow_smtp_cm.smtp.bulk_groups import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
 from airflow_smtp_cm.smtp.errors import (
@@ -22,6 +21,7 @@ from airflow_smtp_cm.smtp.errors import (
     Refused,
     SmtpError,
 )
+from airflow_smtp_cm.smtp.group_limits import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.smtp.settings import Settings
 from tests.servers.postfix import SIZE_LIMIT

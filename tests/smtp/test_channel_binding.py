@@ -61,10 +61,22 @@ def test_the_end_point_binding_is_the_certificates_own_hash(rsa_key, kind, algor
     assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) == expected
 
 
+UNUSUAL = hashes.SHA224()  # ``signature_hash`` does not know it
+
+
+@pytest.mark.parametrize("algorithm", [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()])
+def test_a_certificate_with_a_usual_signature_is_not_read_by_a_library(monkeypatch, rsa_key, algorithm):
+    for key in (rsa_key, ec.generate_private_key(ec.SECP256R1())):
+        certificate = make_certificate(key, algorithm)
+        with monkeypatch.context() as patch:
+            patch.delattr("cryptography.x509.load_der_x509_certificate")
+            assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT)
+
+
 @pytest.mark.parametrize("weak", [hashes.MD5(), hashes.SHA1()])
 def test_md5_and_sha_1_are_replaced_by_sha_256(monkeypatch, rsa_key, weak):
     """No library signs with them any more, so the certificate only claims that algorithm."""
-    certificate = make_certificate(rsa_key, hashes.SHA256())
+    certificate = make_certificate(rsa_key, UNUSUAL)
     real = x509.load_der_x509_certificate(certificate)
     pretender = SimpleNamespace(signature_hash_algorithm=weak, fingerprint=real.fingerprint)
     monkeypatch.setattr("cryptography.x509.load_der_x509_certificate", lambda _: pretender)
@@ -84,7 +96,7 @@ def test_an_unknown_signature_algorithm_has_no_binding(monkeypatch, rsa_key):
             raise UnsupportedAlgorithm("Signature algorithm OID: 1.2.3 not recognized")
 
     monkeypatch.setattr("cryptography.x509.load_der_x509_certificate", lambda _: Unknown())
-    certificate = make_certificate(rsa_key, hashes.SHA256())
+    certificate = make_certificate(rsa_key, UNUSUAL)
     assert channel_binding(session(certificate), ChannelBinding.TLS_SERVER_END_POINT) is None
 
 
@@ -94,7 +106,7 @@ def of_version_6(certificate: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "certificate",
-    [b"", b"garbage", of_version_6(make_certificate(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()))],
+    [b"", b"garbage", of_version_6(make_certificate(ec.generate_private_key(ec.SECP256R1()), UNUSUAL))],
 )
 def test_an_unreadable_certificate_is_an_error_if_the_login_must_be_bound_to_it(certificate):
     """OpenSSL accepts certificates that other libraries reject, especially without verification."""

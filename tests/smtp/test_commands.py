@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_smtp_cm.smtp.commands import DeliveryNotification, mail_command, rcpt_command
+from airflow_smtp_cm.smtp.commands import mail_command, rcpt_command
+from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
 from airflow_smtp_cm.smtp.errors import MessageError
 from airflow_smtp_cm.smtp.extensions import Extensions
 from tests.smtp.outgoing import RawContent

@@ -6,8 +6,8 @@ import pytest
 
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.client import SmtpClient
-from airflow_smtp_cm.smtp.commands import DeliveryNotification
 from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
+from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
 from airflow_smtp_cm.smtp.effects import Read, Write
 from airflow_smtp_cm.smtp.errors import MessageError, Phase, RecipientsRefused, Refused
 from airflow_smtp_cm.smtp.settings import Settings, TlsMode

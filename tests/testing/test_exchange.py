@@ -18,7 +18,7 @@ import spnego
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp import authentication
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.commands import DeliveryNotification
+from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationNotOffered,
     AuthenticationRefused,

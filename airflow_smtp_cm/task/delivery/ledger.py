@@ -5,9 +5,9 @@ of some. All failures are in the log.
 
 When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), between
 two transactions of one message, and after its final reply (``settle``). For many messages, one write covers several.
-``states`` explains what the record means.
+In the last try, nothing is recorded. ``states`` explains what the record means.
 
-Where: in Airflow's task state store (``state_store``; Airflow 3.3 and newer). Without it, nothing is recorded.
+Where: in Airflow's task state store (Airflow 3.3 and newer). ``state_store`` explains which tries read and write it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ import logging
 import time
 import zlib
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.bulk_groups import GROUP
+from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, rejected
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
     from airflow_smtp_cm.task.state_store import TaskRecord
 
 logger = logging.getLogger(__name__)
@@ -50,8 +49,7 @@ _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT}
 
 
-@dataclass(frozen=True, slots=True)
-class Transmission:
+class Transmission(NamedTuple):
     """The transmission of a message to some recipients, without a final reply yet.
 
     Attributes:
@@ -85,6 +83,8 @@ class Ledger:
 
     Attributes:
         digest: the hash of what earlier tries sent, if there were any.
+        is_incomplete: whether an earlier try kept no record. Every message that it may have sent has the state
+            SENDING, and no transmission.
         results: the results of messages that were sent to some recipients and not yet to others; or of the only
             message.
         transmissions: what is being sent now, of the only message or of messages in several transactions.
@@ -103,6 +103,9 @@ class Ledger:
         self._earlier_seconds = 0.0
         if stored := record.read():
             self._read(stored)
+        self.is_incomplete = record.is_incomplete
+        if self.is_incomplete:
+            self._states[:] = (State.SENDING if state in _TO_BE_SENT else state for state in self._states)
         self._changed = False  # since the last write
         self._started: float | None = None
         self._pending: list[int] = []
@@ -112,6 +115,8 @@ class Ledger:
 
     def summary(self) -> MergeResult:
         """Return the result of all messages."""
+        from airflow_smtp_cm.task.delivery.result import MergeResult  # noqa: PLC0415 - only for many messages
+
         return MergeResult(
             messages=len(self._states),
             counts={state: self._states.count(state) for state in State},
@@ -246,7 +251,7 @@ class Ledger:
         self._changed = True
 
     def _write(self) -> None:
-        if self._record.is_kept:
+        if self._record.is_written:
             details = {
                 "failures": [failure.as_json() for failure in self._failures.values()],
                 "results": [[index, result.as_json()] for index, result in self.results.items()],
@@ -263,6 +268,8 @@ class Ledger:
         self._changed = False
 
     def _read(self, stored: dict[str, Any]) -> None:
+        from airflow_smtp_cm.task.delivery.result import Failure  # noqa: PLC0415 - only in a retry
+
         states = bytearray(_unpacked(stored["states"]))
         if len(states) != len(self._states) or self.digest not in {None, stored["digest"]}:
             raise InvalidMessage(
@@ -286,8 +293,7 @@ class Ledger:
         return self._earlier_seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRecord:
+class MessageRecord(NamedTuple):
     """The record of one message; see ``write_ahead.Record``."""
 
     ledger: Ledger

@@ -61,7 +61,9 @@ class Merge:
         self._items = Items(task, items, context)
         record = TaskRecord(context, durable=durable)
         self._ledger = Ledger(record, len(self._items), self._items.digest)
-        self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_kept)
+        self._rules = RetryRules(
+            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
+        )
         self._hook = hook
         # Messages handed to the client that have no outcome yet.
         self._in_flight: deque[tuple[int, WriteAheadMessage]] = deque()
@@ -108,7 +110,11 @@ class Merge:
         """Apply ``on_uncertain`` to messages that an earlier try was sending when it ended."""
         check_connection(self._hook)
         for index in interrupted:
-            reason = "An earlier try ended before the server confirmed the message"
+            reason = (
+                "An earlier try may have sent the message, and kept no record"
+                if self._ledger.is_incomplete
+                else "An earlier try ended before the server confirmed the message"
+            )
             event, result = self._rules.if_uncertain, None
             message_id, recipients = self._items.name(index, self._hook)
             if (left := self._ledger.transmissions.get(index)) is not None:

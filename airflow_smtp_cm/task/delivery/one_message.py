@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
-from airflow_smtp_cm.task.delivery.ledger import Ledger
+from airflow_smtp_cm.smtp.result import SendResult
+from airflow_smtp_cm.task.delivery.ledger import Ledger, Transmission
 from airflow_smtp_cm.task.delivery.states import Event, RetryRules, over_all_tries
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
-    from airflow_smtp_cm.smtp.result import SendResult
-    from airflow_smtp_cm.task.delivery.ledger import Transmission
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
@@ -45,7 +44,9 @@ class Delivery:
     ) -> None:
         record = TaskRecord(context, durable=durable)
         self._ledger = Ledger(record, 1)
-        self._rules = RetryRules(on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_kept)
+        self._rules = RetryRules(
+            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
+        )
 
     def earlier_result(self) -> SendResult | None:
         """Return the result of earlier tries, if the message need not be sent again; else None.
@@ -55,20 +56,12 @@ class Delivery:
             RecipientsRefused: earlier tries delivered it to some recipients; the others were rejected permanently.
         """
         ledger = self._ledger
-        if ledger.interrupted() and (left := ledger.transmissions.get(0)) is not None:
-            error = _interrupted(left)
-            event, _, result = self._rules.conclude(over_all_tries(ledger.results.get(0), error, ()))
-            if event not in {Event.RESEND, Event.DEFERRED}:
-                return self._concluded(error)
-            logger.warning(
-                "An earlier try may have sent %s to %s recipients. %s",
-                left.result.message_id,
-                f"{len(left.result.uncertain):,}",
-                "It is sent again, because on_uncertain is resend."
-                if self._rules.if_uncertain is Event.RESEND
-                else "It is sent to the others now.",
-            )
-            ledger.settle(0, event, result=result)
+        if ledger.interrupted():
+            # After a try without a record, only the composed message shows what that may have sent: see ``send``.
+            if (left := ledger.transmissions.get(0)) is None:
+                return None
+            if (result := self._conclude_interrupted(left)) is not None:
+                return result
         if ledger.begin():
             return None
         result = ledger.results[0]
@@ -95,8 +88,13 @@ class Delivery:
                 "one."
             )
         ledger.digest = digest
+        recipients = ledger.recipients(0, message)
+        if ledger.interrupted():
+            left = Transmission(SendResult.without_reply(message.message_id, recipients), unsent=0)
+            if (result := self._conclude_interrupted(left)) is not None:
+                return result
         ledger.begin()
-        if not (recipients := ledger.recipients(0, message)):
+        if not recipients:
             # The deferred recipients are no longer recipients of the message.
             earlier = ledger.results[0]
             return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=()), ()))
@@ -110,6 +108,24 @@ class Delivery:
                 outcome = error
             # Before QUIT, which takes time in which a worker may be killed.
             return self._concluded(outcome, recipients)
+
+    def _conclude_interrupted(self, left: Transmission) -> SendResult | None:
+        """Apply ``on_uncertain`` to what an earlier try may have sent; return None if it is to be sent now."""
+        ledger = self._ledger
+        error = _uncertain_after(left, recorded=0 in ledger.transmissions)
+        event, _, result = self._rules.conclude(over_all_tries(ledger.results.get(0), error, ()))
+        if event not in {Event.RESEND, Event.DEFERRED}:
+            return self._concluded(error)
+        logger.warning(
+            "An earlier try may have sent %s to %s recipients. %s",
+            left.result.message_id,
+            f"{len(left.result.uncertain):,}",
+            "It is sent again, because on_uncertain is resend."
+            if self._rules.if_uncertain is Event.RESEND
+            else "It is sent to the others now.",
+        )
+        ledger.settle(0, event, result=result)
+        return None
 
     def _concluded(self, outcome: SendResult | SmtpError, recipients: Sequence[str] = ()) -> SendResult:
         """Record what an outcome of a try for these recipients means; return the result or raise the error."""
@@ -130,11 +146,18 @@ class Delivery:
         return _returned(outcome)
 
 
-def _interrupted(left: Transmission) -> DeliveryUncertain:
+def _uncertain_after(left: Transmission, *, recorded: bool) -> DeliveryUncertain:
+    message_id = left.result.message_id
+    why = (
+        f"An earlier try of this task ended while it was sending the message {message_id}, which may have been "
+        f"delivered or not."
+        if recorded
+        else f"An earlier try of this task may have sent the message {message_id}. That was the last try that the "
+        f"task's retries grant, which keeps no record; yet Airflow runs the task once more."
+    )
     return DeliveryUncertain(
-        f"An earlier try of this task ended while it was sending the message {left.result.message_id}, which may "
-        f"have been delivered or not. It is not sent again. Ask the recipients, or look for this Message-ID in the "
-        f"server's log; then clear the task to send the message again, or mark it as success.",
+        f"{why} It is not sent again. Ask the recipients, or look for this Message-ID in the server's log; then "
+        f"clear the task to send the message again, or mark it as success.",
         result=left.result,
         unsent=left.unsent,
     )

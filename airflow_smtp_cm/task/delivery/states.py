@@ -5,8 +5,8 @@ How it works
 
 A task has one record, whether it sends one message or a hundred thousand: the state of each message, and some
 details for later tries (see ``ledger``). From Airflow 3.3 on, the record is kept for the next try, until the task is
-cleared. On older versions, and with ``durable=False``, each try has only its own record; the states and the rules are
-the same.
+cleared; the last try writes none. On older versions, and with ``durable=False``, each try has only its own record;
+the states and the rules are the same.
 
 ::
 
@@ -35,7 +35,9 @@ What an editor must not break
 =============================
 
 1. *Write-ahead.* SENDING is in the record before the first byte of content is transmitted. If that cannot be
-   written, nothing is transmitted. So every message that was delivered, or may have been, is in the record.
+   written, nothing is transmitted. So every message that was delivered, or may have been, is in the record. The last
+   try writes none; if Airflow runs the task once more, this is noticed, and all messages that are not in a final
+   state count as SENDING (``state_store``).
 2. *The outcome is recorded before QUIT.* QUIT takes time, in which a worker may be killed.
 3. *An error of the store does not replace the outcome of the mail.* If the record cannot be written after the final
    reply, this is logged, and the task ends with the outcome of the mail. The record still has SENDING, which the next
@@ -52,9 +54,9 @@ What an editor must not break
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, IntEnum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
@@ -184,14 +186,13 @@ def rejected(result: SendResult) -> tuple[Refusal, ...]:
     return tuple(refusal for refusal in result.refused if not refusal.reply.transient)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryRules:
+class RetryRules(NamedTuple):
     """The rules that decide which event an outcome is, and so what a retry does.
 
     Attributes:
         on_uncertain: what to do if delivery is uncertain.
         all_or_nothing: whether a message is sent to no recipient if the server refuses any of them.
-        has_record: whether a retry can read the record of this try.
+        has_record: whether the task keeps a record for its retries.
     """
 
     on_uncertain: OnUncertain

@@ -12,8 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.bulk_groups import GROUP
 from airflow_smtp_cm.smtp.errors import ConnectError
+from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.task.composition import FIELDS
@@ -191,7 +191,7 @@ def test_all_messages_use_one_connection_unless_it_is_limited(define, run):
     with played(define, dialogue(OK, OK, OK)):
         assert run(numbered(3))["sent"] == 3
     with played(define, dialogue(OK, OK), dialogue(OK)):
-        assert run(numbered(3), ti=FakeTaskInstance(max_tries=1), max_messages_per_connection=2)["sent"] == 3
+        assert run(numbered(3), ti=FakeTaskInstance(max_tries=4), max_messages_per_connection=2)["sent"] == 3
 
 
 def test_text_that_messages_share_is_read_once(server, run, tmp_path, monkeypatch):
@@ -570,9 +570,43 @@ def test_outcomes_of_slow_messages_are_recorded_at_once(define, run, store, monk
 
 def test_cleared_task_sends_all_messages_again_with_new_message_ids(server, run):
     run(numbered(3))
-    run(numbered(3), ti=FakeTaskInstance(max_tries=1))
+    run(numbered(3), ti=FakeTaskInstance(max_tries=4))
 
     assert len({received.message["Message-ID"] for received in server.outbox}) == 6
+
+
+@pytest.mark.usefixtures("server")
+def test_only_try_reads_and_writes_no_record(run, store):
+    assert run(numbered(3), ti=FakeTaskInstance(try_number=1, max_tries=0))["sent"] == 3
+    assert store.calls == []
+
+
+BEYOND_THE_LAST = FakeTaskInstance(try_number=2, max_tries=0)  # see ``task.state_store``
+
+
+def test_messages_are_uncertain_after_a_try_without_a_record(server, run):
+    with fails_permanently(match=r"2 may have been delivered or not, .*: An earlier try may have sent the"):
+        run(to("ann", "ben"), ti=BEYOND_THE_LAST)
+
+    assert server.outbox == []
+
+
+@pytest.mark.parametrize(("on_uncertain", "assumed", "sent"), [("resend", 0, 2), ("assume_sent", 2, 0)])
+def test_on_uncertain_applies_to_all_messages_after_a_try_without_a_record(server, run, on_uncertain, assumed, sent):
+    result = run(to("ann", "ben"), ti=BEYOND_THE_LAST, on_uncertain=on_uncertain)
+
+    assert (result["sent"], result["assumed_sent"], len(server.outbox)) == (2, assumed, sent)
+
+
+def test_messages_that_an_earlier_try_settled_are_not_uncertain_after_a_try_without_a_record(define, run):
+    with played(define, dialogue(OK, NOBODY, LATER)), pytest.raises(MessagesFailed):
+        run(numbered(3), ti=FakeTaskInstance(try_number=1, max_tries=1))
+
+    ti = FakeTaskInstance(try_number=3, max_tries=1)
+    with fails_permanently(match="1 may have been delivered or not"):
+        run(numbered(3), ti=ti)
+    result = ti.pushed["return_value"]
+    assert (result["sent"], result["failed"], result["uncertain"]) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("other", [numbered(3), numbered(5), list(reversed(numbered(4)))])

@@ -55,7 +55,8 @@ def record(airflow_db):
 
 def read(record):
     """Return a record as the next try reads it."""
-    context = {"task_state_store": {KEY: record}, "ti": SimpleNamespace(max_tries=record["max_tries"])}
+    ti = SimpleNamespace(try_number=2, max_tries=record["max_tries"])
+    context = {"task_state_store": {KEY: record}, "ti": ti}
     return Ledger(TaskRecord(context, durable=True), 1)
 
 
@@ -309,8 +310,9 @@ def test_message_that_was_certainly_not_delivered_is_sent_by_the_retry(play, rec
 def attempt(store, monkeypatch):
     """Return a function that runs a try with a server that plays a script; it returns the result and the peer."""
 
-    def attempt(script, *, ti=None, to=(BOB,), record=True, **fields):
-        context = {"ti": ti or FakeTaskInstance()} | ({"task_state_store": store} if record else {})
+    def attempt(script, *, ti=None, to=(BOB,), record=True, reschedules=0, **fields):
+        context = {"ti": ti or FakeTaskInstance(), "task_reschedule_count": reschedules}
+        context |= {"task_state_store": store} if record else {}
         with scripted_peer(*([script] if script else [])) as peer:
             monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(peer.port))
             operator = SendMailOperator(task_id="send", to="; ".join(to), **{"subject": "Report"} | fields)
@@ -323,13 +325,95 @@ PARTLY = dialogue("250 ok", "450 4.2.0 later")
 NOT_THE_SAME = "The message is not the same as in an earlier try."
 
 
-def test_store_is_called_three_times_for_a_sent_message(attempt, store):
-    """It is read first, and written before the content is transmitted and after the final reply."""
-    attempt(dialogue("250 ok"))
-    assert store.calls == ["get", "set", "set"]
+ONLY = FakeTaskInstance(try_number=1, max_tries=0)
+FIRST_OF_TWO = FakeTaskInstance(try_number=1, max_tries=1)
+LAST_OF_TWO = FakeTaskInstance(try_number=2, max_tries=1)
+BEYOND_THE_LAST = FakeTaskInstance(try_number=2, max_tries=0)
 
-    attempt(None)
-    assert store.calls == ["get", "set", "set", "get"]
+
+@pytest.mark.parametrize(
+    ("ti", "calls"),
+    [
+        (ONLY, []),
+        (FIRST_OF_TWO, ["set", "set"]),
+        (FakeTaskInstance(try_number=2, max_tries=3), ["get", "set", "set"]),
+        (LAST_OF_TWO, ["get"]),
+    ],
+    ids=["only try", "first try", "a retry", "last try"],
+)
+def test_store_is_read_after_an_earlier_try_and_written_before_a_later_one(attempt, store, ti, calls):
+    """It is read first, and written before the content is transmitted and after the final reply."""
+    result, _ = attempt(dialogue("250 ok"), ti=ti)
+
+    assert result["accepted"] == [BOB]
+    assert store.calls == calls
+
+
+def test_store_is_only_read_if_an_earlier_try_sent_the_message(attempt, store):
+    attempt(dialogue("250 ok"), ti=FIRST_OF_TWO)
+    attempt(None, ti=LAST_OF_TWO)
+
+    assert store.calls == ["set", "set", "get"]
+
+
+def test_store_is_read_in_a_first_try_that_was_rescheduled(attempt):
+    attempt(dialogue("250 ok"), ti=FIRST_OF_TWO)
+    result, _ = attempt(None, ti=FIRST_OF_TWO, reschedules=1)
+
+    assert result["accepted"] == [BOB]
+
+
+# Airflow runs a task once more than its retries grant if its scheduler crashed, or if the running task was cleared.
+
+
+@pytest.mark.parametrize("before", [None, dialogue("250 ok")], ids=["not sent", "sent"])
+def test_message_is_uncertain_after_a_try_without_a_record(attempt, before):
+    sent = attempt(before, ti=ONLY)[0]["message_id"] if before else ""
+
+    with fails_permanently(match=r"may have sent the message <.*>\. That was the last try .* clear") as caught:
+        attempt(None, ti=BEYOND_THE_LAST)
+    assert sent in str(caught.value)
+
+
+def test_message_is_sent_again_with_the_same_id_after_a_try_without_a_record_with_resend(attempt):
+    first, _ = attempt(dialogue("250 ok"), ti=ONLY)
+    second, peer = attempt(dialogue("250 ok"), ti=BEYOND_THE_LAST, on_uncertain="resend")
+
+    assert headers("Message-ID", peer) == [first["message_id"].encode()]
+    assert second["message_id"] == first["message_id"]
+
+
+def test_message_is_assumed_to_be_sent_after_a_try_without_a_record_with_assume_sent(attempt):
+    result, _ = attempt(None, ti=BEYOND_THE_LAST, on_uncertain="assume_sent")
+
+    assert (result["accepted"], result["reply"]) == ([BOB], None)
+
+
+def test_message_that_an_earlier_try_sent_is_not_uncertain_after_a_try_without_a_record(attempt):
+    attempt(dialogue("250 ok"), ti=FIRST_OF_TWO)
+    result, _ = attempt(None, ti=FakeTaskInstance(try_number=3, max_tries=1))
+
+    assert result["reply"] == "250 2.0.0 Ok: queued"
+
+
+def test_only_the_deferred_recipients_are_uncertain_after_a_try_without_a_record(attempt):
+    with pytest.raises(RecipientsRefused):
+        attempt(PARTLY, ti=FIRST_OF_TWO, to=[BOB, CAROL])
+
+    ti = FakeTaskInstance(try_number=3, max_tries=1)
+    with fails_permanently(match="That was the last try") as caught:
+        attempt(None, ti=ti, to=[BOB, CAROL])
+    assert ti.pushed["return_value"]["accepted"] == [BOB]
+    assert ti.pushed["return_value"]["uncertain"] == [CAROL]
+    assert caught.value.__cause__.result.uncertain == (CAROL,)
+
+
+def test_message_is_sent_after_the_task_was_cleared_once_more(attempt):
+    with fails_permanently(match="That was the last try"):
+        attempt(None, ti=BEYOND_THE_LAST)
+
+    result, _ = attempt(dialogue("250 ok"), ti=FakeTaskInstance(try_number=3, max_tries=2))
+    assert result["accepted"] == [BOB]
 
 
 @pytest.mark.parametrize(
@@ -426,7 +510,7 @@ def test_retry_of_a_task_with_one_message_does_not_send_many(attempt, messages):
 
 
 def test_cleared_task_sends_the_message_again(attempt):
-    for max_tries in range(2):
+    for max_tries in (3, 5):
         result, _ = attempt(dialogue("250 ok"), ti=FakeTaskInstance(max_tries=max_tries))
         assert result["accepted"] == [BOB]
 
