@@ -345,4 +345,10 @@ def test_default_sender_is_used_if_neither_task_nor_connection_has_one(server, c
 def test_airflow_documents_the_settings():
     options = get_provider_info()["config"]["smtp_cm"]["options"]
 
-    assert options.keys() == {"redirect_all_to", "allowed_recipient_domains", "default_from"}
+    assert options.keys() == {
+        "redirect_all_to",
+        "allowed_recipient_domains",
+        "default_from",
+        "subject_prefix",
+        "html_template",
+    }
