@@ -6,14 +6,17 @@ import base64
 import re
 import threading
 from email.message import EmailMessage
+from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hypothesis import given
 
 from airflow_smtp_cm.mail.attachments import Attachment
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.mail.page import page_of
 from tests.mail.reading import bytes_of
+from tests.mail.test_reading_back import messages
 from tests.servers.chromium import TIMEOUT, running_chromium
 from tests.servers.processes import wait_until
 
@@ -21,6 +24,9 @@ from tests.servers.processes import wait_until
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
+OWN_ELEMENTS = {
+    *("html", "head", "meta", "title", "style", "body", "h1", "h2", "table", "tr", "th", "td", "iframe", "pre", "p"),
+}
 # A page with this in it asks a server for everything that a browser can ask for.
 GREEDY = """
 <html><head>
@@ -213,6 +219,31 @@ def test_everything_is_escaped(show, attack):
     assert shown.locator("#text").inner_text() == attack
     assert shown.locator(".settings li").inner_text() == attack
     assert rows(shown, "attachments")[0][0].endswith(f"{attack[1:]}.csv")
+
+
+class Elements(HTMLParser):
+    """The start tags of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.names = []
+        self.sources = []
+        self.hidden = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.names.append(tag)
+        self.sources += [value for name, value in attrs if name == "srcdoc"]
+        self.hidden += ("class", "hidden") in attrs
+
+
+@given(messages())
+def test_page_of_any_message_has_only_its_own_elements_and_shows_who_is_hidden(message):
+    elements = Elements(page(message))
+
+    assert {*elements.names} <= OWN_ELEMENTS
+    assert len(elements.sources) == elements.names.count("iframe") == bool(message.html)
+    assert elements.hidden == 1
 
 
 @pytest.mark.parametrize(
