@@ -27,7 +27,7 @@ TOO_OLD_FOR_PYTHON_3.14 := 2.11 3.0 3.1
 AIRFLOW_VERSIONS := $(filter-out $(TOO_OLD_FOR_PYTHON_$(PYTHON_VERSION)),2.11 3.0 3.1 3.2 3.3)
 # The tests that use Airflow.
 AIRFLOW_TESTS := $(addprefix tests/,cli connection_manager decorators hooks notifications operators task testing \
-	test_email_backend.py test_examples.py test_provider_info.py test_safety.py)
+	test_email_backend.py test_examples.py test_house_style.py test_provider_info.py test_safety.py)
 
 .PHONY: venv demo dist test test-main test-live test-matrix test-debian load lint docs fuzz bench clean needs-python needs-root
 .PRECIOUS: .build/airflow-%/installed

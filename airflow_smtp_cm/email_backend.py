@@ -10,8 +10,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.house_style import HouseStyle
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text
+from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text, styled
 from airflow_smtp_cm.task.message_source import locate_attachments
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     conn_id: str | None = None,
     from_email: str | None = None,
     custom_headers: Mapping[str, str] | None = None,
+    house_style: bool = True,  # noqa: FBT001, FBT002 - as above
     **_: Any,
 ) -> None:
     """Send a message for ``airflow.utils.email.send_email``.
@@ -66,20 +68,24 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         conn_id: the Airflow connection, of type ``smtp_cm``.
         from_email: the sender; if it is None or Airflow's default ``airflow@airflow``, that of the connection.
         custom_headers: further headers.
+        house_style: whether the site's ``subject_prefix`` and ``html_template`` ([smtp_cm]) are applied, if it has
+            them. A template that cannot be used is logged, and the message is sent without it.
 
     Raises:
         InvalidMessage: all problems with the message.
         SmtpError: it could not be sent.
     """
     hook = SmtpCmHook(conn_id or SmtpCmHook.default_conn_name)
+    style = hook.safety.house_style if house_style else HouseStyle()
+    subject = fit_line("subject", style.subject(readable(fit_line("subject", subject))))
     sender = None if from_email == _AIRFLOW_DEFAULT_SENDER else from_email
     message = MailMessage(
         from_email=sender or hook.connection_manager.from_email or "",
         to=_lines(to),
         cc=_lines(cc),
         bcc=_lines(bcc),
-        subject=readable(fit_line("subject", subject)),
-        html=fit_text("html_content", html_content),
+        subject=subject,
+        html=styled(style, fit_text("html_content", html_content), subject),
         attachments=locate_attachments(list(files or ())),
         headers=fit_headers(custom_headers or {}),
     )

@@ -38,7 +38,7 @@ def get_provider_info() -> dict[str, Any]:
         "cli": ["airflow_smtp_cm.cli.get_cli_commands"],
         "config": {
             "smtp_cm": {
-                "description": "Restrictions on all mail of this deployment, for every DAG.",
+                "description": "Restrictions on all mail of this deployment, and its house style, for every DAG.",
                 "options": {
                     "redirect_all_to": _option(
                         "Addresses that get every message instead of its recipients, as in a staging environment. "
@@ -54,6 +54,15 @@ def get_provider_info() -> dict[str, Any]:
                     "default_from": _option(
                         "The sender of messages if neither the task nor the connection has one.",
                         example="Airflow <airflow@example.com>",
+                    ),
+                    "subject_prefix": _option(
+                        "The text before every subject, unless a task sets house_style=False.",
+                        example="[Airflow]",
+                    ),
+                    "html_template": _option(
+                        "Path of a Jinja file with a block named content, which is put around every HTML body, "
+                        "unless a task sets house_style=False.",
+                        example="/opt/airflow/mail/house.html",
                     ),
                 },
             }

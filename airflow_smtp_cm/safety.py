@@ -1,4 +1,4 @@
-"""Safety settings: restrictions on all mail of a deployment (Airflow's configuration, ``[smtp_cm]``).
+"""Safety settings: restrictions on all mail of a deployment, and its house style (``[smtp_cm]`` in Airflow).
 
 ``permitted`` is applied where a message is composed (``task.composition``) or given to ``SmtpCmHook.send``, before
 anything is sent. As the message policy of the hook's connections, it is applied once more to every message in
@@ -18,6 +18,7 @@ from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.characters.invisible import without_margins
 from airflow_smtp_cm.mail.addresses import Address, parse_line, parse_sender
 from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage
+from airflow_smtp_cm.mail.house_style import HouseStyle
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.shortening import listed
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _SECTION = "smtp_cm"
 _RESTRICTIONS = ("redirect_all_to", "allowed_recipient_domains")  # no other section has options of these names
-_OPTIONS = (*_RESTRICTIONS, "default_from")
+_OPTIONS = (*_RESTRICTIONS, "default_from", "subject_prefix", "html_template")
 # The section and its options in the environment, rightly spelt or nearly so.
 _LIKE_SECTION = re.compile(r"(airflow[\W_]*)?smtp[\W_]*cm[\W_]*", re.IGNORECASE)
 _LIKE_VARIABLE = re.compile(
@@ -49,11 +50,14 @@ class SafetySettings(NamedTuple):
             redirected.
         allowed_recipient_domains: the domains to which mail may be sent, redirected or not; if empty, all.
         default_from: the sender if neither the task nor the connection has one.
+        house_style: the prefix of subjects and the template around HTML bodies. They are applied where a message is
+            composed, and only there: a message may opt out.
     """
 
     redirect_all_to: tuple[Address, ...] = ()
     allowed_recipient_domains: frozenset[str] = frozenset()
     default_from: str | None = None
+    house_style: HouseStyle = HouseStyle()
 
     @classmethod
     def from_config(cls) -> Self:
@@ -75,6 +79,7 @@ class SafetySettings(NamedTuple):
             redirect_all_to=redirect or (),
             allowed_recipient_domains=frozenset(domains or ()),
             default_from=default_from or None,
+            house_style=HouseStyle(subject_prefix=_option("subject_prefix"), html_template=_option("html_template")),
         )
 
     @overload
@@ -102,6 +107,20 @@ class SafetySettings(NamedTuple):
             message = self._redirected(message)
         self._check_domains(message)
         return message
+
+    def effects_on(self, message: MailMessage) -> Iterator[str]:
+        """Yield what the settings have changed in a message that ``permitted`` returned, and what they allow."""
+        if self.redirect_all_to:
+            redirect = ", ".join(map(str, self.redirect_all_to))
+            yield (
+                f"[{_SECTION}] redirect_all_to: The message goes only to {redirect}. Its own recipients are in the "
+                f"header X-Original-To, X-Original-Cc or X-Original-Bcc."
+            )
+        if self.allowed_recipient_domains:
+            allowed = ", ".join(sorted(self.allowed_recipient_domains))
+            yield f"[{_SECTION}] allowed_recipient_domains: All recipients are in {allowed}."
+        if self.default_from and message.from_email == parse_sender(self.default_from):
+            yield f"[{_SECTION}] default_from: The sender is {message.from_email}."
 
     def _is_redirected(self, message: Outgoing) -> bool:
         redirect = {address.addr_spec for address in self.redirect_all_to}

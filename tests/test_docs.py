@@ -22,12 +22,17 @@ import airflow_smtp_cm
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.connection_string import KEYS
 from airflow_smtp_cm.connection_manager.fields import PLACEHOLDERS, RELABELING
+from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.page import page_of
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import ConnectError, Phase, Refused
 from airflow_smtp_cm.smtp.exchange import MEANINGS
 from airflow_smtp_cm.smtp.reply import Reply
+from airflow_smtp_cm.task.composition import compose
 from airflow_smtp_cm.task.retry_policy import MailRetryPolicy
+from tests.connections import connection
+from tests.servers.chromium import running_chromium, save_picture
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -43,6 +48,8 @@ BLOCKS = [
     for text in (page.read_text(),)
     for block in re.finditer(r"^```python.*?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 ]
+
+FIRST_DAG = re.search(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)[1]
 
 
 def rendered(page: str) -> str:
@@ -95,7 +102,7 @@ def test_the_tests_on_the_testing_page_pass(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, "-p", "no:cacheprovider", tmp_path]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert len(files) == 3
+    assert len(files) == 4
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -104,6 +111,26 @@ def test_mail_to_the_test_server_arrives(code):
     """The block asserts what has arrived."""
     assert "assert received." in code
     run(ast.parse(code).body, {})
+
+
+def test_picture_of_the_first_dag_is_the_page_of_its_mail(define, tmp_path):
+    define(connection(host="mail.corp.example", from_email="Reports <reports@corp.example>"))
+    *definitions, call = ast.parse(FIRST_DAG).body
+    namespace = {"__name__": "documentation"}
+    run(definitions, namespace)
+    task = eval(ast.unparse(call), namespace).get_task("send_report")
+    task.render_template_fields({"ds": "2026-01-02"})
+    message = compose(task, SmtpCmHook(), {})
+    content = b"".join(message.content(eight_bit=True, binary=False, utf8=True).chunks())
+    (tmp_path / "message.html").write_text(page_of(content, message.recipients), encoding="utf-8")
+    with running_chromium() as browser:
+        page = browser.new_page(viewport={"width": 900, "height": 800})
+        page.goto((tmp_path / "message.html").as_uri())
+        save_picture("preview", page.locator("body"))
+
+        assert page.title() == "Sales of 2026-01-02"
+        assert page.frame_locator("#html").locator("p").inner_text() == "The figures of 2026-01-02 are ready."
+        assert "archive@corp.example" in page.locator("#recipients .hidden").inner_text()
 
 
 # --- references

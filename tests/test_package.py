@@ -103,12 +103,14 @@ def test_sdist_has_no_files_that_tools_create_in_a_checkout(sdist):
 
 
 def test_wheel_has_the_package_and_nothing_else(installed, distribution):
-    sources = {path.relative_to(ROOT) for path in (ROOT / "airflow_smtp_cm").rglob("*") if path.suffix == ".py"}
+    read_at_run_time = {".py", ".html", ".lark"}
+    package = (ROOT / "airflow_smtp_cm").rglob("*")
+    sources = {path.relative_to(ROOT) for path in package if path.suffix in read_at_run_time}
     sources |= {"airflow_smtp_cm" / path.relative_to(ROOT) for path in EXAMPLES}
     sources |= {Path("airflow_smtp_cm/py.typed")}
     files = {path.relative_to(installed) for path in installed.rglob("*") if path.is_file()}
 
-    assert {path for path in files if path.suffix in {".py", ".typed"}} == sources
+    assert {path for path in files if path.suffix in {*read_at_run_time, ".typed"}} == sources
     assert {path.parts[0] for path in files} == {
         "airflow_smtp_cm",
         f"airflow_smtp_cm-{distribution.version}.dist-info",

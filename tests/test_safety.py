@@ -342,7 +342,32 @@ def test_default_sender_is_used_if_neither_task_nor_connection_has_one(server, c
     ]
 
 
+def test_effects_on_a_message_are_described(configure):
+    assert list(SmtpCmHook().safety.effects_on(mail())) == []
+    configure(
+        redirect_all_to="staging@corp.test; ops@corp.test",
+        allowed_recipient_domains="corp.test, example.org",
+        default_from="alice@corp.test",
+    )
+
+    redirected, *others = SmtpCmHook().safety.effects_on(mail())
+    assert redirected.startswith(
+        "[smtp_cm] redirect_all_to: The message goes only to staging@corp.test, ops@corp.test."
+    )
+    assert others == [
+        "[smtp_cm] allowed_recipient_domains: All recipients are in corp.test, example.org.",
+        "[smtp_cm] default_from: The sender is alice@corp.test.",
+    ]
+    assert len(list(SmtpCmHook().safety.effects_on(mail(from_email="ann@corp.test")))) == 2
+
+
 def test_airflow_documents_the_settings():
     options = get_provider_info()["config"]["smtp_cm"]["options"]
 
-    assert options.keys() == {"redirect_all_to", "allowed_recipient_domains", "default_from"}
+    assert options.keys() == {
+        "redirect_all_to",
+        "allowed_recipient_domains",
+        "default_from",
+        "subject_prefix",
+        "html_template",
+    }

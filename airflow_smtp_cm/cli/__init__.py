@@ -27,6 +27,14 @@ _IMPORT_ARGUMENTS = (
     ),
     Arg(("--overwrite",), help="Replace existing files", action="store_true"),
 )
+_PREVIEW_ARGUMENTS = (
+    Arg(("dag_id",), help="Id of the DAG"),
+    Arg(("task_id",), help="Id of a task of type SendMailOperator"),
+    Arg(("--run-id",), help="Id of a run whose parameters and XComs the templates use (default: no run, now)"),
+    Arg(("--conf",), metavar="JSON", help="Parameters of a run that does not exist, as of `airflow dags trigger`"),
+    Arg(("--map-index",), type=int, default=-1, help="Index of a mapped task"),
+    Arg(("--output",), metavar="DIR", default=".", help="Folder for message.eml and message.html (default: .)"),
+)
 
 
 def get_cli_commands() -> list[CLICommand]:
@@ -47,6 +55,13 @@ def get_cli_commands() -> list[CLICommand]:
                         Arg(("--trace",), help="Show the SMTP dialogue, with secrets replaced", action="store_true"),
                     ),
                     epilog="Exit status 0 on success, else 1.",
+                ),
+                ActionCommand(
+                    name="preview",
+                    help="Write the message of a task to files, without sending it or connecting to the server",
+                    func=lazy_load_command("airflow_smtp_cm.cli.preview.preview"),
+                    args=_PREVIEW_ARGUMENTS,
+                    epilog="Exit status 0 if the message can be sent, else 1, with the same errors as sending.",
                 ),
                 ActionCommand(
                     name="connection-string",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
@@ -16,14 +16,18 @@ from airflow_smtp_cm.safety import SafetySettings
 from airflow_smtp_cm.smtp.errors import SmtpError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
-    from airflow_smtp_cm.smtp.client import SmtpClient
+    from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
+    from airflow_smtp_cm.smtp.client import ClientState, SmtpClient
     from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.trace import TraceSink
 
 __all__ = ["SmtpCmHook"]
+
+T = TypeVar("T")
 
 # Seconds: a user waits for the result of "Test", and the process serves other users, too.
 _TEST_TIMEOUT = 10.0
@@ -32,6 +36,9 @@ _TEST_TOTAL_TIMEOUT = 20.0
 
 class SmtpCmHook(BaseHook):
     """Sends mail through an SMTP connection manager.
+
+    ``aget_conn``, ``asend`` and ``atest_connection`` are for ``async def`` tasks (Airflow 3.2 and newer) and for
+    triggers. What may block, such as the lookup of the connection, a KDC or a file, runs in threads.
 
     Args:
         smtp_conn_id: id of the Airflow connection, of type ``smtp_cm``.
@@ -133,20 +140,60 @@ class SmtpCmHook(BaseHook):
             Whether it succeeded, and a description of the session or the error.
         """
         try:
-            manager = self.connection_manager
-            limited = replace(
-                manager,
-                timeout=min(manager.longest_wait or _TEST_TIMEOUT, _TEST_TIMEOUT),
-                total_timeout=min(manager.total_timeout or _TEST_TOTAL_TIMEOUT, _TEST_TOTAL_TIMEOUT),
-            )
-            with limited.acquire(trace=trace) as client:
+            with self._limited().acquire(trace=trace) as client:
                 client.noop()
                 return True, _success(client)
-        except (SmtpError, AirflowNotFoundException) as error:
-            return False, str(error)
-        except Exception as error:  # the user always gets a result
-            self.log.exception("The test of the connection %s failed unexpectedly.", visible(self.smtp_conn_id))
-            return False, f"The test failed unexpectedly: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - the user always gets a result
+            return False, self._failure(error)
+
+    async def aget_conn(self) -> AsyncSmtpClient:
+        """Do the same as ``get_conn`` with asyncio; use the client in an ``async with`` block.
+
+        Each call opens a connection; so several coroutines can send at the same time, each with its own client.
+
+        Raises:
+            SmtpError: the session could not be opened.
+        """
+        from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient  # noqa: PLC0415 - imported when it runs
+
+        settings = await _in_thread(lambda: self.connection_manager.settings())  # noqa: PLW0108 - the property blocks
+        return await AsyncSmtpClient.open(settings)
+
+    async def asend(self, message: Outgoing, *, all_or_nothing: bool = False) -> SendResult:
+        """Send one message on a separate connection with asyncio; see ``send``."""
+        message = (await _in_thread(lambda: self.safety)).permitted(message)
+        async with await self.aget_conn() as client:
+            return await client.send(message, all_or_nothing=all_or_nothing)
+
+    async def atest_connection(self, *, trace: TraceSink | None = None) -> tuple[bool, str]:
+        """Do the same as ``test_connection`` with asyncio."""
+        from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient  # noqa: PLC0415 - imported when it runs
+
+        try:
+            settings = await _in_thread(lambda: self._limited().settings())
+            async with await AsyncSmtpClient.open(settings, trace=trace) as client:
+                await client.noop()
+                return True, _success(client)
+        except Exception as error:  # noqa: BLE001 - the user always gets a result
+            return False, self._failure(error)
+
+    def _limited(self) -> SmtpConnectionManager:
+        """Return the connection manager with the timeouts of a test."""
+        manager = self.connection_manager
+        return replace(
+            manager,
+            timeout=min(manager.longest_wait or _TEST_TIMEOUT, _TEST_TIMEOUT),
+            total_timeout=min(manager.total_timeout or _TEST_TOTAL_TIMEOUT, _TEST_TOTAL_TIMEOUT),
+        )
+
+    def _failure(self, error: Exception) -> str:
+        """Return the description of a failed test; log an error that is not expected."""
+        if isinstance(error, SmtpError | AirflowNotFoundException):
+            return str(error)
+        self.log.error(
+            "The test of the connection %s failed unexpectedly.", visible(self.smtp_conn_id), exc_info=error
+        )
+        return f"The test failed unexpectedly: {type(error).__name__}: {error}"
 
     def _manager(self, conn: Any) -> SmtpConnectionManager:
         manager = SmtpConnectionManager.from_airflow(conn)
@@ -156,6 +203,14 @@ class SmtpCmHook(BaseHook):
             message_policy=self.safety.permitted,
             from_email=manager.from_email or self.safety.default_from,
         )
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Return what a call returns that may block."""
+    from asgiref.sync import sync_to_async  # noqa: PLC0415 - imported when it runs
+
+    # Airflow's own bridge: in a trigger, the lookup of a connection in a thread needs the event loop.
+    return await sync_to_async(call)()
 
 
 def _airflow_ticket_cache() -> str | None:
@@ -174,7 +229,7 @@ def _airflow_ticket_cache() -> str | None:
     return cache
 
 
-def _success(client: SmtpClient) -> str:
+def _success(client: ClientState) -> str:
     tls = client.tls
     limit = client.extensions.size_limit
     return "\n".join(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import DAG, Context
 
+    from airflow_smtp_cm.mail.house_style import HouseStyle
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.settings import Settings
 
@@ -51,6 +52,8 @@ class SendMailNotifier(BaseNotifier):
         attachments: ``a|b`` or a list; see SendMailOperator.
         reply_to: addresses for replies, if they are not for the sender.
         headers: additional headers.
+        house_style: whether the site's ``subject_prefix`` and ``html_template`` ([smtp_cm]) are applied, if it has
+            them. A template that cannot be used is logged, and the message is sent without it.
         disable: send nothing; may be a template that renders to True or False.
         all_or_nothing: send to no recipient if the server refuses any of them.
     """
@@ -88,6 +91,7 @@ class SendMailNotifier(BaseNotifier):
         attachments: str | Sequence[Any] | None = None,
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
+        house_style: bool = True,
         disable: bool | str = False,
         all_or_nothing: bool = False,
         **kwargs: Any,
@@ -106,6 +110,7 @@ class SendMailNotifier(BaseNotifier):
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
+        self.house_style = True if house_style is None else house_style
         self.disable = False if disable is None else disable
         self.all_or_nothing = all_or_nothing
 
@@ -173,6 +178,7 @@ class SendMailNotifier(BaseNotifier):
     def _prepare(self, context: Context) -> tuple[MailMessage, Settings]:
         from dataclasses import replace  # noqa: PLC0415 - imported when it runs
 
+        from airflow_smtp_cm.mail.house_style import HouseStyle  # noqa: PLC0415
         from airflow_smtp_cm.task.alert_text import fit_text  # noqa: PLC0415
         from airflow_smtp_cm.task.composition import compose, hook_for  # noqa: PLC0415
         from airflow_smtp_cm.task.message_source import read_message  # noqa: PLC0415
@@ -181,7 +187,7 @@ class SendMailNotifier(BaseNotifier):
         try:
             # Each notification is a new message, so it does not get the task's Message-ID.
             message = compose(
-                self._fields(context),
+                self._fields(context, hook.safety.house_style if self.house_style else HouseStyle()),
                 hook,
                 {},
                 read=lambda kind, source: fit_text("message_source", read_message(kind, source)),
@@ -195,13 +201,14 @@ class SendMailNotifier(BaseNotifier):
         total = min(manager.total_timeout or _TOTAL_TIMEOUT, _TOTAL_TIMEOUT)
         return message, replace(manager, total_timeout=total).settings()
 
-    def _fields(self, context: Context) -> SendMailNotifier:
-        """Return a copy with the default subject and text where none is given, and with texts that mail allows.
+    def _fields(self, context: Context, style: HouseStyle) -> SendMailNotifier:
+        """Return a copy in the house style, with the default subject and text where none is given.
 
-        The text of the body is made fit when it is read, because the field may be the name of its source.
+        Its texts are made fit for mail; that of the body when it is read, because the field may be the name of its
+        source.
         """
         from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415
-        from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text, text_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text, styled, text_of  # noqa: PLC0415
 
         fields = copy(self)
         if fields.subject is None:
@@ -209,9 +216,10 @@ class SendMailNotifier(BaseNotifier):
         if fields.message_source is None and fields.html_content is None:
             found = facts(context)
             fields.message_source, fields.html_content = as_text(found), as_html(found)
-        fields.subject = fit_line("subject", fields.subject)
+        fields.subject = fit_line("subject", style.subject(text_of(fields.subject)))
         fields.message_source = text_of(fields.message_source)
-        fields.html_content = fit_text("html_content", fields.html_content)
+        fields.html_content = styled(style, fit_text("html_content", fields.html_content), fields.subject)
+        fields.house_style = False  # it is applied
         if isinstance(fields.headers, Mapping):
             fields.headers = fit_headers(fields.headers)
         return fields

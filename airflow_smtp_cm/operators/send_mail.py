@@ -58,6 +58,8 @@ class SendMailOperator(BaseOperator):
             (FileAttachments).
         reply_to: addresses for replies, if they are not for the sender.
         headers: additional headers.
+        house_style: whether the site's ``subject_prefix`` and ``html_template`` ([smtp_cm]) are applied, if it has
+            them.
         messages: many messages in one task: a list of mappings, or the output of a task that returns such a list.
             Each has the fields above that differ from message to message: ``to``, ``subject``, ``attachments``, ...
         messages_per_minute: the highest rate of these messages, which are evenly spaced.
@@ -115,6 +117,7 @@ class SendMailOperator(BaseOperator):
         attachments: str | Sequence[Any] | None = None,
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
+        house_style: bool = True,
         messages: Sequence[Mapping[str, Any]] | XComArg | None = None,
         messages_per_minute: float | None = None,
         max_messages_per_connection: int | None = None,
@@ -153,6 +156,7 @@ class SendMailOperator(BaseOperator):
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
+        self.house_style = house_style
         self.messages = messages
         # The output of another task may be None; that must not send a message made of the other fields.
         self._has_messages = messages is not None
@@ -177,6 +181,11 @@ class SendMailOperator(BaseOperator):
 
         return label_of(self)
 
+    @property
+    def has_many(self) -> bool:
+        """Whether it sends many messages (``messages``), even if another task returned None instead of them."""
+        return self._has_messages or self.messages is not None
+
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Send the message, or the messages.
 
@@ -195,7 +204,7 @@ class SendMailOperator(BaseOperator):
 
         if self.is_disabled():
             return None
-        if self._has_messages or self.messages is not None:
+        if self.has_many:
             return self._carry_out(context, lambda: self._send_messages(context))
         return self.deliver(context, lambda hook: compose(self, hook, context))
 

@@ -11,10 +11,13 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.characters.control import on_one_line
+from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.headers import MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_smtp_cm.mail.house_style import HouseStyle
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +73,15 @@ def fit_text(field: str, value: object) -> str:
     """Return a text of several lines that mail allows, as ``fit_line``; white space stays, and 2 MiB are allowed."""
     text = text_of(value)
     return _logged(field, text, _cut(_valid(text), _MAX_BODY))
+
+
+def styled(style: HouseStyle, html: str, subject: str) -> str:
+    """Return an HTML body in the site's template; one that cannot be used is logged, and must not stop an alert."""
+    try:
+        return style.html(html, subject)
+    except InvalidMessage as error:
+        logger.error("%s The alert is sent without it.", error)  # noqa: TRY400 - the message has the reason
+        return html
 
 
 def _valid(text: str) -> str:

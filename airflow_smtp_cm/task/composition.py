@@ -19,6 +19,7 @@ from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.addresses import parse_line, parse_sender
 from airflow_smtp_cm.mail.attachments import expand
 from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.house_style import HouseStyle
 from airflow_smtp_cm.mail.message import MailMessage, Priority
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.task.message_id import message_id_of
@@ -64,6 +65,7 @@ class MailFields(Protocol):
     attachments: Any
     reply_to: Any
     headers: Any
+    house_style: Any
 
 
 FIELDS = tuple(MailFields.__annotations__)
@@ -128,6 +130,8 @@ def message_of(
             f'from_email: No sender is set in the task, in the connection "{hook.smtp_conn_id}" or in [smtp_cm] '
             f"default_from."
         )
+    has_style = field("house_style", _is_on)
+    style = hook.safety.house_style if manager and has_style else HouseStyle()
     kind = field("message_source_type", _kind_of_source)
     source = field("message_source", text_of)
     text = attempt(read, kind, source, field="message_source") if kind and source is not None else None
@@ -138,9 +142,9 @@ def message_of(
             cc=addresses("cc", lines_of),
             bcc=addresses("bcc", lines_of),
             reply_to=addresses("reply_to", lines_of),
-            subject=field("subject", lambda value: on_one_line(text_of(value))) or "",
+            subject=(subject := field("subject", lambda value: on_one_line(style.subject(text_of(value)))) or ""),
             text=text,
-            html=field("html_content", text_of),
+            html=field("html_content", lambda value: style.html(text_of(value), subject)),
             priority=Priority.NORMAL if fields.priority is None else fields.priority,
             attachments=field("attachments", _attachments_of),
             headers=field("headers", _headers_of),
@@ -271,6 +275,10 @@ def _line_of(value: Any, parse: Callable[[str], object] = parse_line) -> tuple[s
     line = text_of(value)
     _reject_text_of_a_list(line, parse)
     return (line,)
+
+
+def _is_on(value: Any) -> bool:
+    return value is None or truth_of(value)
 
 
 def _kind_of_source(value: Any) -> MessageSourceType:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email import message_from_bytes, policy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.mail.page import page_of
+
 if TYPE_CHECKING:
+    import os
     from email.message import EmailMessage
     from typing import Self
 
@@ -50,3 +54,10 @@ class ReceivedMessage:
             content=content,
             message=message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default),
         )
+
+    def save_page(self, path: str | os.PathLike[str]) -> None:
+        """Write a page that shows the message as a mail program does, with its recipients and attachments, as HTML.
+
+        The page is self-contained: a browser opens no network connection for it.
+        """
+        Path(path).write_text(page_of(self.content, self.recipients), encoding="utf-8")

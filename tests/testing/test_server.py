@@ -163,3 +163,13 @@ def test_invalid_token_is_rejected_and_the_server_continues(server, token):
     with manager(server).acquire() as client:
         client.send(mail())
     assert len(server.outbox) == 1
+
+
+def test_page_of_a_message_is_written(server, tmp_path):
+    with manager(server).acquire() as client:
+        client.send(mail(text="Hello", bcc="boss@corp.test"))
+    server.outbox[0].save_page(tmp_path / "message.html")
+
+    page = (tmp_path / "message.html").read_text(encoding="utf-8")
+    assert '<pre id="text">Hello\n' in page
+    assert "<th>hidden (Bcc)</th><td>boss@corp.test</td>" in page

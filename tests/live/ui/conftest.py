@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
-from tests.servers.processes import PATIENCE_SECONDS
-from tests.servers.requirements import require
+from tests.servers.chromium import TIMEOUT, running_chromium, save_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize
 
     from airflow_smtp_cm.testing import SmtpTestServer
     from tests.live.standalone import Standalone
 
-_CHROMIUM = "/usr/bin/chromium"
-_FLAGS = (
-    "--no-sandbox",  # with the sandbox it does not run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-_TIMEOUT = PATIENCE_SECONDS * 1000  # milliseconds, for every wait of a page
-
 
 @pytest.fixture(scope="package")
 def browser(mail_server: SmtpTestServer) -> Iterator[Browser]:  # noqa: ARG001 - see below
     """Chromium."""
-    require("chromium")
-    expect.set_options(timeout=_TIMEOUT)
     # From here on this thread runs Playwright's event loop and no other, so the mail server must already run.
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS) as browser,
-    ):
+    with running_chromium() as browser:
         yield browser
 
 
@@ -51,7 +30,7 @@ def context(browser: Browser, airflow: Standalone) -> Iterator[BrowserContext]:
     """The browser context of all pages, which share its cache."""
     size: ViewportSize = {"width": 1280, "height": 640}
     with browser.new_context(base_url=airflow.url, viewport=size, locale="en-US") as context:
-        context.set_default_timeout(_TIMEOUT)
+        context.set_default_timeout(TIMEOUT)
         yield context
 
 
@@ -62,18 +41,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
         yield page
 
 
-class Picture(Protocol):
-    """The function that ``picture`` returns."""
-
-    def __call__(self, name: str, shown: Page | Locator) -> None: ...
-
-
 @pytest.fixture
-def picture() -> Picture:
-    """A function that saves a picture for the documentation, in the folder ``SCREENSHOTS`` of the environment."""
-
-    def picture(name: str, shown: Page | Locator) -> None:
-        if folder := os.environ.get("SCREENSHOTS"):
-            shown.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
-
-    return picture
+def picture() -> Callable[[str, Page | Locator], None]:
+    """A function that saves a picture for the documentation."""
+    return save_picture

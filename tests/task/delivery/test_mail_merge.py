@@ -116,8 +116,9 @@ def test_fields_of_an_item_replace_those_of_the_task(server, run, tmp_path):
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_none_in_an_item_is_the_value_of_the_task(server, run, tmp_path, field):
+def test_none_in_an_item_is_the_value_of_the_task(server, run, tmp_path, monkeypatch, field):
     """Rows of SQL have None for what is not set."""
+    monkeypatch.setenv("AIRFLOW__SMTP_CM__SUBJECT_PREFIX", "[Test]")
     (tmp_path / "a.csv").write_text("a")
     own = {
         "from_email": "alice@corp.test",
@@ -132,6 +133,7 @@ def test_none_in_an_item_is_the_value_of_the_task(server, run, tmp_path, field):
         "attachments": str(tmp_path / "a.csv"),
         "reply_to": "desk@corp.test",
         "headers": {"X-Report": "sales"},
+        "house_style": False,
     }
     assert own.keys() == set(FIELDS)
     run([{}, {field: None}], **own)

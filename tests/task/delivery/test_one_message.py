@@ -474,6 +474,19 @@ def test_changed_message_is_logged_if_a_recipient_has_the_earlier_one(attempt, c
     assert result["accepted"] == [BOB, CAROL, DAVE]
 
 
+def test_message_in_the_house_style_is_the_same_in_each_try(attempt, caplog, monkeypatch, tmp_path):
+    (tmp_path / "house.html").write_text("{{ subject }}: {% block content %}{% endblock %}")
+    monkeypatch.setenv("AIRFLOW__SMTP_CM__SUBJECT_PREFIX", "[Airflow]")
+    monkeypatch.setenv("AIRFLOW__SMTP_CM__HTML_TEMPLATE", str(tmp_path / "house.html"))
+    with pytest.raises(RecipientsRefused):
+        attempt(PARTLY, to=[BOB, CAROL], html_content="<p>Hello</p>")
+    _, peer = attempt(dialogue("250 ok"), to=[BOB, CAROL], html_content="<p>Hello</p>")
+
+    assert recipients_of(peer) == [f"<{CAROL}>"]
+    assert b"[Airflow] Report: <p>Hello</p>" in peer.received
+    assert NOT_THE_SAME not in caplog.text
+
+
 def test_changed_message_is_not_logged_if_no_recipient_has_the_earlier_one(attempt, caplog):
     with pytest.raises(Refused, match="disk full"):
         attempt(dialogue("250 ok", final="451 4.3.0 disk full"))

@@ -1,0 +1,97 @@
+"""The house style of a site: a prefix for subjects, and a template around HTML bodies."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_smtp_cm.mail.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import jinja2
+
+_BODY = r"(?i)<body[\s>]"
+_STYLE = r"(?is)<style[\s>].*?(?:</style\s*>|\Z)"
+_WITH_CONTENT = "{% extends file %}{% block content %}{{ content }}{% endblock %}"
+
+
+class HouseStyle(NamedTuple):
+    """A prefix for subjects, and a template around HTML bodies.
+
+    Attributes:
+        subject_prefix: the text before each subject; if empty, there is none.
+        html_template: the path of a Jinja file with a block ``content``; if empty, bodies are unchanged. The file may
+            also show ``subject``, and include or extend other files in its folder. HTML is escaped in it, except the
+            content, which is HTML.
+    """
+
+    subject_prefix: str = ""
+    html_template: str = ""
+
+    def effects(self) -> Iterator[str]:
+        """Yield what it changes in messages, in sentences."""
+        if self.subject_prefix:
+            yield f"[smtp_cm] subject_prefix: The subject begins with {self.subject_prefix}."
+        if self.html_template:
+            yield f"[smtp_cm] html_template: An HTML body is in the template {self.html_template}."
+
+    def subject(self, subject: str) -> str:
+        """Return a subject with the prefix."""
+        return f"{self.subject_prefix} {subject}".strip() if self.subject_prefix else subject
+
+    def html(self, html: str, subject: str) -> str:
+        """Return an HTML body in the template; of a whole document, its body, and the styles of its head.
+
+        Args:
+            html: the body; if it is empty, it stays so.
+            subject: the subject, which the template may show.
+
+        Raises:
+            InvalidMessage: the template cannot be read or rendered, or does not show the content.
+        """
+        if not html or not self.html_template:
+            return html
+        path, content = Path(self.html_template), _content_of(html)
+        try:
+            page = _around(path.parent).render(file=path.name, content=_as_html(content), subject=subject)
+        except Exception as error:  # a template may raise anything
+            raise InvalidMessage(
+                f'[smtp_cm] html_template: The file "{path}" cannot be rendered: {type(error).__name__}: {error}. '
+                f"Correct it, or set house_style=False to send the message without it."
+            ) from error
+        if content not in page:
+            raise InvalidMessage(
+                f'[smtp_cm] html_template: The file "{path}" does not show the content. It needs a block for it: '
+                f"{{% block content %}}{{% endblock %}}"
+            )
+        return page
+
+
+@lru_cache(maxsize=8)
+def _around(folder: Path) -> jinja2.Template:
+    """Return a template with the content for the files of a folder; Jinja notices when they change."""
+    import jinja2  # noqa: PLC0415 - only if there is a template
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(_WITH_CONTENT)
+
+
+def _as_html(content: str) -> str:
+    from markupsafe import Markup  # noqa: PLC0415 - only if there is a template
+
+    return Markup(content)  # noqa: S704 - it is HTML
+
+
+def _content_of(html: str) -> str:
+    """Return what is to be shown of an HTML document; HTML that is not a whole document is unchanged."""
+    if not (start := re.search(_BODY, html)):
+        return html
+    end = html.lower().rfind("</body")
+    body = html[html.find(">", start.start()) + 1 : end if end > start.start() else None]
+    return "".join(re.findall(_STYLE, html[: start.start()])) + body
