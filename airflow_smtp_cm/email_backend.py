@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.mail.plain_text import text_of_html
 from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text
 from airflow_smtp_cm.task.message_source import locate_attachments
 
@@ -42,7 +43,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     dryrun: bool = False,  # noqa: FBT001, FBT002 - as above
     cc: str | Iterable[str] | None = None,
     bcc: str | Iterable[str] | None = None,
-    mime_subtype: str = "mixed",  # noqa: ARG001 - attachments are always mixed
+    mime_subtype: str = "mixed",  # noqa: ARG001 - the HTML decides: what it names is related to it
     mime_charset: str = "utf-8",  # noqa: ARG001 - text is ASCII or UTF-8
     conn_id: str | None = None,
     from_email: str | None = None,
@@ -56,7 +57,8 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     Args:
         to: recipients.
         subject: the subject; see ``readable``.
-        html_content: the body.
+        html_content: the body; a plain text is made from it. A file that it names, as in ``<img src="cid:a.png">``,
+            is shown in its place.
         files: paths of attachments.
         dryrun: check the message without sending it.
         cc: recipients of a copy.
@@ -72,6 +74,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         SmtpError: it could not be sent.
     """
     hook = SmtpCmHook(conn_id or SmtpCmHook.default_conn_name)
+    html = fit_text("html_content", html_content)
     sender = None if from_email == _AIRFLOW_DEFAULT_SENDER else from_email
     message = MailMessage(
         from_email=sender or hook.connection_manager.from_email or "",
@@ -79,7 +82,8 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         cc=_lines(cc),
         bcc=_lines(bcc),
         subject=readable(fit_line("subject", subject)),
-        html=fit_text("html_content", html_content),
+        text=text_of_html(html),
+        html=html,
         attachments=locate_attachments(list(files or ())),
         headers=fit_headers(custom_headers or {}),
     )
