@@ -140,4 +140,4 @@ def test_template_files_of_airflows_own_alert_may_begin_with_comments(alert, mon
     message = alert()
 
     assert message["Subject"] == "load failed"
-    assert message.get_body(("html",)).get_content() == "\n\n\nload\n\tfailed\n"
+    assert message.get_body(("html",)).get_content() == "\n\n\nload\n\tfailed"

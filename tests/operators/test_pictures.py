@@ -7,10 +7,10 @@ from airflow_smtp_cm.email_backend import send_email
 from airflow_smtp_cm.mail import Attachment
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.errors import Refused
-from airflow_smtp_cm.testing import SmtpTestServer
+from tests.connections import anonymous
 from tests.failing import fails_permanently
 from tests.mail.test_related import PNG, png, references
+from tests.servers.scripted import expect, say, scripted_peer
 
 HTML = '<p>Hello</p><img src="cid:sales.png" alt="Sales">'
 
@@ -35,7 +35,7 @@ def seen(received):
     return message.get_body(("plain",)).get_content(), picture
 
 
-SENT = ("Hello\n[Sales]", PNG)
+SENT = ("Hello\n\n[Sales]", PNG)
 
 
 def test_operator(server):
@@ -112,9 +112,9 @@ def test_bad_input_is_an_error_before_anything_is_sent(server, fields, problem):
 
 def test_size_is_checked_with_everything_in(define):
     """The picture alone is smaller than the limit, and the message is not: base64 makes it a third larger."""
-    with SmtpTestServer(size_limit=100_000) as server:
-        define(server.airflow_connection())
-        with fails_permanently(Refused) as caught:
+    session = [say("220 hi"), expect("EHLO"), say("250-hi", "250 SIZE 100000"), expect("QUIT"), say("221 bye")]
+    with scripted_peer(session) as peer:
+        define(anonymous(peer.port))
+        with fails_permanently(match="accepts at most 100,000"):
             run(html_content=HTML, attachments=Attachment(bytes(80_000), "sales.png"))
-    assert "100,000 bytes" in str(caught.value)
-    assert server.outbox == []
+    assert [command.split()[0] for command in peer.commands] == ["EHLO", "QUIT"]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
-from tests.servers.processes import PATIENCE_SECONDS
-from tests.servers.requirements import require
+from tests.browser import TIMEOUT, started_browser, take_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,29 +16,12 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.testing import SmtpTestServer
     from tests.live.standalone import Standalone
 
-_CHROMIUM = "/usr/bin/chromium"
-_FLAGS = (
-    "--no-sandbox",  # with the sandbox it does not run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-_TIMEOUT = PATIENCE_SECONDS * 1000  # milliseconds, for every wait of a page
-
 
 @pytest.fixture(scope="package")
 def browser(mail_server: SmtpTestServer) -> Iterator[Browser]:  # noqa: ARG001 - see below
     """Chromium."""
-    require("chromium")
-    expect.set_options(timeout=_TIMEOUT)
     # From here on this thread runs Playwright's event loop and no other, so the mail server must already run.
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS) as browser,
-    ):
+    with started_browser() as browser:
         yield browser
 
 
@@ -51,7 +30,7 @@ def context(browser: Browser, airflow: Standalone) -> Iterator[BrowserContext]:
     """The browser context of all pages, which share its cache."""
     size: ViewportSize = {"width": 1280, "height": 640}
     with browser.new_context(base_url=airflow.url, viewport=size, locale="en-US") as context:
-        context.set_default_timeout(_TIMEOUT)
+        context.set_default_timeout(TIMEOUT)
         yield context
 
 
@@ -70,10 +49,5 @@ class Picture(Protocol):
 
 @pytest.fixture
 def picture() -> Picture:
-    """A function that saves a picture for the documentation, in the folder ``SCREENSHOTS`` of the environment."""
-
-    def picture(name: str, shown: Page | Locator) -> None:
-        if folder := os.environ.get("SCREENSHOTS"):
-            shown.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
-
-    return picture
+    """The function that saves a picture for the documentation."""
+    return take_picture

@@ -1,0 +1,49 @@
+"""Chromium, the browser of the tests, and the pictures that it takes for the documentation."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect, sync_playwright
+
+from tests.servers.processes import PATIENCE_SECONDS
+from tests.servers.requirements import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Locator, Page
+
+TIMEOUT = PATIENCE_SECONDS * 1000  # milliseconds, for every wait of a page
+
+_CHROMIUM = "/usr/bin/chromium"
+_FLAGS = (
+    "--no-sandbox",  # with the sandbox it does not run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@contextmanager
+def started_browser() -> Iterator[Browser]:
+    """Start Chromium. Until it ends, this thread runs Playwright's event loop and no other."""
+    require("chromium")
+    expect.set_options(timeout=TIMEOUT)
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS) as browser,
+    ):
+        yield browser
+
+
+def take_picture(name: str, shown: Page | Locator) -> None:
+    """Save a picture for the documentation, in the folder ``SCREENSHOTS`` of the environment, if that is set."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        shown.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
