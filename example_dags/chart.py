@@ -34,11 +34,13 @@ def send_chart(units: dict[str, list[int]]) -> dict[str, Any]:
     html = f"""
         <table width="640" cellpadding="8" style="font-family: Helvetica, Arial, sans-serif; color: #263238">
           <tr><td style="font-size: 20px"><b>Units sold by region</b></td></tr>
-          <tr><td>Week {WEEKS[-1]} closed above the week before in each region.</td></tr>
+          <tr><td>Each region sold more in {WEEKS[-1]} than in the week before.</td></tr>
           <tr><td><img src="cid:units.png" width="624" alt="Units sold per week, by region"></td></tr>
           <tr><td>
             <table width="100%" cellpadding="6" style="border-collapse: collapse" border="1">
-              <tr style="background: #eceff1"><th align="left">Region</th><th>Units</th><th>Change</th></tr>
+              <tr style="background: #eceff1">
+                <th align="left">Region</th><th align="right">Units</th><th align="right">Change</th>
+              </tr>
               {rows}
             </table>
           </td></tr>

@@ -77,4 +77,4 @@ def test_a_chart_is_mailed_inside_the_text(dags, smtp_cm_server):
     assert f"cid:{chart['Content-ID'].strip('<>')}" in message.get_body(("html",)).get_content()
     text = message.get_body(("plain",)).get_content().splitlines()
     assert "[Units sold per week, by region]" in text
-    assert "North   1,427  +2.4%" in [line.strip() for line in text]
+    assert "North   1,427   +2.4%" in [line.strip() for line in text]

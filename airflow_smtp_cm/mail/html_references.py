@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["has_content_ids", "replace_content_ids", "replace_image_sources"]
-
 _ATTRIBUTE = r"""[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+))?+"""
 # A conditional comment is HTML to Outlook; so only its marks are comments here.
 _MARKUP = re.compile(
@@ -36,11 +34,6 @@ _CID_IN_CSS = re.compile(
     r"""(url\(\s*+)(?:"cid:([^"]*+)"|'cid:([^']*+)'|cid:([^\s"'()]*+))(?=\s*+\))""", re.IGNORECASE
 )
 _CID_IN_SRCSET = re.compile(r"(?<![^\s,])cid:([^\s,]++)", re.IGNORECASE)
-
-
-def has_content_ids(html: str) -> bool:
-    """Return whether HTML may contain ``cid:`` URLs; it is much faster than the search for them."""
-    return _CID in html or _CID in html.lower()
 
 
 def replace_content_ids(html: str, replace: Callable[[str], str]) -> str:

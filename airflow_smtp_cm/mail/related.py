@@ -15,7 +15,6 @@ from urllib.parse import quote, unquote
 
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.mail.html_references import has_content_ids, replace_content_ids
 from airflow_smtp_cm.problems import Problems
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.attachments import Attachment
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_MSG_ID = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_ATOM}(?:\.{_ATOM})*")  # RFC 5322, section 3.6.4, without brackets
+_MSG_ID = rf"{_ATOM}(?:\.{_ATOM})*@{_ATOM}(?:\.{_ATOM})*"  # RFC 5322, section 3.6.4, without brackets
 _SAFE_IN_URL = "!$*+/=@"  # in a path (RFC 3986, section 3.3), in the quotes of HTML, and in CSS without quotes
 _MOST_NAMES = 10  # attachments named in an error
 
@@ -56,8 +55,10 @@ def relate(html: str | None, attachments: tuple[Attachment, ...]) -> Related:
     Raises:
         InvalidMessage: a ``cid:`` URL names no attachment or several, or the attachment that it names is empty.
     """
-    if not html or not has_content_ids(html):
+    if not html or "cid:" not in html.lower():
         return Related(html, {}, attachments)
+    from airflow_smtp_cm.mail.html_references import replace_content_ids  # noqa: PLC0415 - most messages need none
+
     names = _Names(attachments)
     unique = secrets.token_hex(16)
     problems = Problems()
@@ -69,7 +70,7 @@ def relate(html: str | None, attachments: tuple[Attachment, ...]) -> Related:
             return name
         if index not in content_ids:
             own = attachments[index].content_id or ""
-            content_ids[index] = own if _MSG_ID.fullmatch(own) else f"{len(content_ids) + 1}@{unique}"
+            content_ids[index] = own if re.fullmatch(_MSG_ID, own) else f"{len(content_ids) + 1}@{unique}"
         return quote(content_ids[index], safe=_SAFE_IN_URL)
 
     html = replace_content_ids(html, replace)

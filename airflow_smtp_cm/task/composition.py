@@ -18,10 +18,8 @@ from airflow_smtp_cm.characters.control import on_one_line, visible
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.addresses import parse_line, parse_sender
 from airflow_smtp_cm.mail.attachments import expand
-from airflow_smtp_cm.mail.embedding import embed_images
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage, Priority
-from airflow_smtp_cm.mail.plain_text import text_of_html
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import MessageSourceType, locate_attachments, read_message
@@ -165,6 +163,8 @@ def message_of(
         html = field("html_content", read_html) or ""
         images: tuple[Attachment, ...] = ()
         if field("embed_images", lambda value: _switch(value, default=False)):
+            from airflow_smtp_cm.mail.embedding import embed_images  # noqa: PLC0415 - most messages need none
+
             html, images = attempt(embed_images, html, field="html_content") or (html, images)
         with_text = field("text_part", lambda value: _switch(value, default=True))
         return MailMessage(
@@ -174,7 +174,7 @@ def message_of(
             bcc=bcc,
             reply_to=reply_to,
             subject=subject,
-            text=text_of_html(html) if html and not text and with_text else text,
+            text=_text_beside(html) if html and not text and with_text else text,
             html=html,
             priority=Priority.NORMAL if fields.priority is None else fields.priority,
             attachments=(*(field("attachments", _attachments_of) or ()), *images),
@@ -311,6 +311,12 @@ def _line_of(value: Any, parse: Callable[[str], object] = parse_line) -> tuple[s
 
 def _kind_of_source(value: Any) -> MessageSourceType:
     return MessageSourceType.DIRECT_INPUT if value is None else MessageSourceType(value)
+
+
+def _text_beside(html: str) -> str:
+    from airflow_smtp_cm.mail.plain_text import text_of_html  # noqa: PLC0415 - most messages need none
+
+    return text_of_html(html)
 
 
 def _switch(value: Any, *, default: bool) -> bool:

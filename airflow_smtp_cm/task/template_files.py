@@ -7,16 +7,16 @@ includes the file, which Airflow then renders as any other: also in mapped tasks
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import jinja2
 
-# HTML has angle brackets or white space; and quotes, braces and backslashes have a meaning in templates.
-_NAME = r"[^\s<>{}\"'\\]+"
-_HTML_FILE = re.compile(rf"{_NAME}\.(?:html|html\.jinja|html\.j2|jinja|j2)")
-_TEXT_FILE = re.compile(rf"{_NAME}\.(?:jinja|j2)")
+# No regular expressions: every DAG file would pay for compiling them.
+_TEXT_ENDINGS = (".jinja", ".j2")
+_HTML_ENDINGS = (".html", *_TEXT_ENDINGS)
+# A name has no white space either. HTML has angle brackets; the others have a meaning in templates.
+_NOT_IN_A_NAME = frozenset("<>{}\"'\\")
 
 
 def html_template(html_content: Any) -> Any:
@@ -35,13 +35,13 @@ def text_template(message_source: Any, message_source_type: Any) -> Any:
         message_source: the argument of an operator or notifier; a name ends with ``.jinja`` or ``.j2``.
         message_source_type: the type of the source: only a direct input may be a name.
     """
-    is_name = isinstance(message_source, str) and _TEXT_FILE.fullmatch(message_source)
-    return _including(message_source) if is_name and message_source_type in (None, "DirectInput") else message_source
+    is_name = message_source_type in (None, "DirectInput") and _is_name(message_source, _TEXT_ENDINGS)
+    return _including(message_source) if is_name else message_source
 
 
 def is_html_file(html_content: Any) -> bool:
     """Return whether an HTML body is the name of a template file."""
-    return isinstance(html_content, str) and _HTML_FILE.fullmatch(html_content) is not None
+    return _is_name(html_content, _HTML_ENDINGS)
 
 
 def not_found(error: jinja2.TemplateNotFound, environment: jinja2.Environment) -> str:
@@ -51,6 +51,15 @@ def not_found(error: jinja2.TemplateNotFound, environment: jinja2.Environment) -
         f'The template file "{error.name}" does not exist. It was looked for below '
         f"{', '.join(map(str, folders)) or 'no folder'}. Put it below the DAG's folder, or add its folder to the "
         "DAG's template_searchpath."
+    )
+
+
+def _is_name(value: Any, endings: tuple[str, ...]) -> bool:
+    return (
+        isinstance(value, str)
+        and value.endswith(endings)
+        and value.split() == [value]
+        and _NOT_IN_A_NAME.isdisjoint(value)
     )
 
 

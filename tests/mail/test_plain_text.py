@@ -88,9 +88,16 @@ def test_html_that_is_too_large_has_no_plain_text(caplog):
     assert "too large" in caplog.text
 
 
-def test_a_table_that_would_become_too_wide_has_no_plain_text():
-    """Here it would have 100 million characters, since each row is as wide as the widest."""
-    html = f"<table><tr><td>{'x' * 20_000}</td></tr>{'<tr><td>a</td></tr>' * 5000}</table>"
+@pytest.mark.parametrize(
+    "wide",
+    [
+        f"<tr><td>{'x' * 20_000}</td></tr>",
+        "".join(f"<tr>{'<td></td>' * number}<td>{'x' * 1000}</td></tr>" for number in range(20)),
+    ],
+)
+def test_a_table_that_would_become_too_wide_has_no_plain_text(wide):
+    """Here it would have 100 million characters, since a cell is as wide as the widest of its column."""
+    html = f"<table>{wide}{'<tr><td>a</td></tr>' * 5000}</table>"
     tracemalloc.start()
     try:
         assert text_of_html(html) == ""
