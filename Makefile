@@ -16,6 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 FUZZED := .build/fuzz
 NODEMAILER := nodemailer@10.6.1
+MAILPARSER := mailparser@3.14.2
 SECONDS := 30
 
 PYTHON_VERSION := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -c \
@@ -60,6 +61,7 @@ dist: venv
 $(VENV)/installed-for-tests: $(VENV)/installed
 	$(PIP) install --group test
 	if command -v krb5-config >/dev/null; then $(PIP) install --editable '.[kerberos]'; fi
+	if command -v npm >/dev/null; then npm install --silent --prefix .build/node $(MAILPARSER); fi
 	touch $@
 
 test: needs-python

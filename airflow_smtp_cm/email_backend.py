@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.house_style import HouseStyle
 from airflow_smtp_cm.mail.message import MailMessage
+from airflow_smtp_cm.mail.plain_text import text_of_html
 from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text, styled
 from airflow_smtp_cm.task.message_source import locate_attachments
 
@@ -43,7 +44,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     dryrun: bool = False,  # noqa: FBT001, FBT002 - as above
     cc: str | Iterable[str] | None = None,
     bcc: str | Iterable[str] | None = None,
-    mime_subtype: str = "mixed",  # noqa: ARG001 - attachments are always mixed
+    mime_subtype: str = "mixed",  # noqa: ARG001 - the HTML decides: what it names is related to it
     mime_charset: str = "utf-8",  # noqa: ARG001 - text is ASCII or UTF-8
     conn_id: str | None = None,
     from_email: str | None = None,
@@ -58,7 +59,8 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     Args:
         to: recipients.
         subject: the subject; see ``readable``.
-        html_content: the body.
+        html_content: the body; a plain text is made from it. A file that it names, as in ``<img src="cid:a.png">``,
+            is shown in its place.
         files: paths of attachments.
         dryrun: check the message without sending it.
         cc: recipients of a copy.
@@ -78,6 +80,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     hook = SmtpCmHook(conn_id or SmtpCmHook.default_conn_name)
     style = hook.safety.house_style if house_style else HouseStyle()
     subject = fit_line("subject", style.subject(readable(fit_line("subject", subject))))
+    html = styled(style, fit_text("html_content", html_content), subject)
     sender = None if from_email == _AIRFLOW_DEFAULT_SENDER else from_email
     message = MailMessage(
         from_email=sender or hook.connection_manager.from_email or "",
@@ -85,7 +88,8 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         cc=_lines(cc),
         bcc=_lines(bcc),
         subject=subject,
-        html=styled(style, fit_text("html_content", html_content), subject),
+        text=text_of_html(html),
+        html=html,
         attachments=locate_attachments(list(files or ())),
         headers=fit_headers(custom_headers or {}),
     )

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.bed import Bed
-from benchmarks.cases import airflow, attachments, connections, imports, instructions, one_connection, recipients
+from benchmarks.cases import (
+    airflow,
+    attachments,
+    connections,
+    imports,
+    instructions,
+    one_connection,
+    pictures,
+    recipients,
+)
 from benchmarks.chart import svg
 from benchmarks.report import markdown
 from benchmarks.sinks import Unavailable
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results.json")
 CHART = ROOT / "docs" / "images" / "speed.svg"
-SUBJECTS = (one_connection, recipients, attachments, connections, imports, instructions, airflow)
+SUBJECTS = (one_connection, recipients, attachments, pictures, connections, imports, instructions, airflow)
 CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
 
 

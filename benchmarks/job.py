@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ class Mail:
     recipients: list[str]
     subject: str
     attachment: str | None
+    pictures: list[str]
+
+    @property
+    def html(self) -> str:
+        """HTML that names the pictures; without any, it is not sent."""
+        names = (f'<p>{Path(path).name}</p><img src="cid:{Path(path).name}">' for path in self.pictures)
+        return f"<h1>Report</h1>{''.join(names)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,7 @@ class Job:
         messages: number of messages.
         recipients: number of recipients of each message.
         attachment: path of a file to attach.
+        pictures: paths of images to show inside HTML.
         bulk: whether the client may send further messages before the reply to the previous one.
         reconnect: whether each message gets its own connection, which is then part of the cost.
     """
@@ -56,6 +65,7 @@ class Job:
     messages: int = 1
     recipients: int = 1
     attachment: str | None = None
+    pictures: list[str] = field(default_factory=list)
     bulk: bool = False
     reconnect: bool = False
 
@@ -63,7 +73,12 @@ class Job:
         """Yield the mails; each has a different subject."""
         recipients = [f"reader{number}@bench.test" for number in range(self.recipients)]
         for number in range(self.messages):
-            yield Mail(recipients=recipients, subject=f"Report {number}", attachment=self.attachment)
+            yield Mail(
+                recipients=recipients,
+                subject=f"Report {number}",
+                attachment=self.attachment,
+                pictures=self.pictures,
+            )
 
     def as_line(self) -> str:
         """Return the job as a line for ``from_line`` and for the worker in JavaScript."""

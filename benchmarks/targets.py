@@ -85,6 +85,7 @@ TARGETS = (
             Target(case=f"{case}/memory", to=None, must=8, stretch=4),
         )
     ),
+    Target(case="pictures-10/smtp-sink/cpu", must=5),
     Target(case="wire-bytes", client=_BINARYMIME, to=None, must=1.01),  # no base64
     Target(case="connect/starttls/cpu", must=8),
     Target(case="import/operator", to=None, must=1, stretch=0.3),

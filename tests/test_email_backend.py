@@ -93,7 +93,8 @@ def test_no_character_stops_an_alert(server, subject, expected):
     (received,) = server.outbox
     assert received.message["X-Error"] == "No rows in staging"
     assert received.message["Subject"] == expected
-    assert received.message.get_content() == "Exception:<br>No rows\ufffd<br>\n\tat all\n"
+    assert received.message.get_body(("html",)).get_content() == "Exception:<br>No rows\ufffd<br>\n\tat all"
+    assert received.message.get_body(("plain",)).get_content() == "Exception:\nNo rows\ufffd\nat all"
 
 
 @pytest.mark.parametrize("sender", [None, "airflow@airflow"])

@@ -57,3 +57,24 @@ def test_a_function_mails_what_it_returns(dags, smtp_cm_server):
     assert run.state == "success"
     assert received.message["Subject"] == f"Orders, {run.run_id}"
     assert received.message.get_content() == "North: 12\nSouth: 9\nTotal: 21\n"
+
+
+def test_a_chart_is_mailed_inside_the_text(dags, smtp_cm_server):
+    run = dags["sales_chart"].test()
+
+    (received,) = smtp_cm_server.outbox
+    message = received.message
+    assert run.state == "success"
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/related",
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+        "image/png",
+    ]
+    *_, chart = message.walk()
+    assert chart.get_content().startswith(b"\x89PNG")
+    assert f"cid:{chart['Content-ID'].strip('<>')}" in message.get_body(("html",)).get_content()
+    text = message.get_body(("plain",)).get_content().splitlines()
+    assert "[Units sold per week, by region]" in text
+    assert "North   1,427   +2.4%" in [line.strip() for line in text]

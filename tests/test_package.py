@@ -297,7 +297,7 @@ def test_without_the_extra_a_test_that_needs_it_reports_that_and_others_run(user
 # --- cost of imports
 
 
-def test_dag_file_imports_only_the_operator_and_its_retry_policy(new_modules):
+def test_dag_file_imports_only_the_operator_its_templates_and_its_retry_policy(new_modules):
     """Airflow imports every DAG file again and again."""
     code = (
         "from airflow_smtp_cm.operators.send_mail import SendMailOperator; SendMailOperator(task_id='send', to='a@x')"
@@ -309,6 +309,7 @@ def test_dag_file_imports_only_the_operator_and_its_retry_policy(new_modules):
         "airflow_smtp_cm.operators.send_mail",
         "airflow_smtp_cm.task",
         "airflow_smtp_cm.task.retry_policy",
+        "airflow_smtp_cm.task.template_files",
     }
     roots = {name.partition(".")[0] for name in added}
     assert roots <= {"airflow", "airflow_smtp_cm"}

@@ -74,7 +74,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
             return self.deliver(context, lambda hook: hook.safety.permitted(value))
         if isinstance(value, str | list):
             value = {"message_source" if isinstance(value, str) else "messages": value}
-        known = {*SendMailOperator.template_fields, "all_or_nothing", "house_style"}
+        known = {*SendMailOperator.template_fields, "all_or_nothing", "embed_images", "house_style", "text_part"}
         if not isinstance(value, Mapping) or not value.keys() <= known:
             raise AirflowFailException(
                 f"A function under @task.send_mail must return the text, a MailMessage, a dict of some of "

@@ -27,6 +27,7 @@ _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105  # RFC 2045, section 5.1
 _MEDIA_TYPE = rf'{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))*'
 _PATTERN = r"[*?[]"
 _MAX_MEDIA_TYPE = 255  # bytes; it must fit on one header line
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}")  # visible ASCII without angle brackets
 _MAX_NAME = 1024  # characters: no storage has longer names
 _MAX_PATTERN = 4096  # characters: no file system has longer paths
 # Errors that also mean that the file does not exist, and have no exception class.
@@ -77,28 +78,47 @@ class Attachment:
         media_type: such as ``text/csv; charset=utf-8``; by default guessed from the name. Mail messages (``.eml``)
             are sent as application/octet-stream: base64 is not allowed for ``message/rfc822`` (RFC 2046, section
             5.2.1), and other encodings would not keep every file unchanged.
+        content_id: another name for ``cid:`` URLs in the HTML of the message, such as ``logo``; the file name is
+            one, too. In the form ``logo@corp.example`` it is also the Content-ID (RFC 2392), which should then be
+            unique; by default, the message makes one.
         size: the size in bytes when the attachment was built; exactly this many bytes are sent.
 
     Raises:
-        InvalidAttachment: the source is missing, not readable or not a file, or the name or media type is not
-            valid in a header.
+        InvalidAttachment: the source is missing, not readable or not a file, or the name, media type or Content-ID
+            is not valid in a header.
     """
 
     source: Source = field(repr=False)
     name: str
     media_type: str
+    content_id: str | None
     size: int = field(init=False)
 
-    def __init__(self, source: Source, name: str | None = None, media_type: str | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        name: str | None = None,
+        media_type: str | None = None,
+        *,
+        content_id: str | None = None,
+    ) -> None:
         name = _own_name(source) if name is None else name
         problems = Problems(_name_problems(name))
         if media_type is None:
             media_type = DEFAULT_MEDIA_TYPE if problems else _guess(name)
         problems += _media_type_problems(media_type)
+        if content_id is not None and not _CONTENT_ID.fullmatch(content_id):
+            problems.append(
+                f'"{visible(content_id)}" is not a content_id: use 1 to 255 visible ASCII characters without angle '
+                "brackets, such as logo or logo@corp.example."
+            )
         size = problems.attempt(_size, source)
         problems.raise_as(InvalidAttachment)
-        for attribute, value in (("source", source), ("name", name), ("media_type", media_type), ("size", size)):
-            object.__setattr__(self, attribute, value)
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "media_type", media_type)
+        object.__setattr__(self, "content_id", content_id)
+        object.__setattr__(self, "size", size)
 
     def blocks(self, block_size: int) -> Generator[bytes]:
         """Yield ``size`` bytes, in blocks of ``block_size`` (the last one may be shorter).

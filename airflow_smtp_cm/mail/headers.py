@@ -64,8 +64,8 @@ def content_type_field(media_type: str, *parameters: str) -> str:
     return ";\r\n ".join([f"Content-Type: {media_type}", *parameters]) + "\r\n"
 
 
-def attachment_fields(media_type: str, file_name: str) -> str:
-    """Return Content-Type and Content-Disposition of an attachment.
+def attachment_fields(media_type: str, file_name: str, content_id: str | None = None) -> str:
+    """Return Content-Type and Content-Disposition of an attachment; with a Content-ID, it is inline (RFC 2183).
 
     Both contain the name: Content-Disposition as RFC 2231 requires, Content-Type in encoded words, for mail programs
     that support nothing else. A name is divided only if it does not fit on one line, since some mail programs do not
@@ -75,8 +75,10 @@ def attachment_fields(media_type: str, file_name: str) -> str:
         name, file_names = file_name, [f'filename="{file_name}"']
     else:
         name, file_names = "\r\n ".join(encoded_words(file_name)), _file_name_parameters(file_name)
-    disposition = ";\r\n ".join(["Content-Disposition: attachment", *file_names])
-    return content_type_field(media_type, f'name="{name}"') + f"{disposition}\r\n"
+    kind = "attachment" if content_id is None else "inline"
+    disposition = ";\r\n ".join([f"Content-Disposition: {kind}", *file_names])
+    identifier = "" if content_id is None else f"Content-ID: <{content_id}>\r\n"
+    return content_type_field(media_type, f'name="{name}"') + f"{disposition}\r\n{identifier}"
 
 
 def _file_name_parameters(file_name: str) -> list[str]:

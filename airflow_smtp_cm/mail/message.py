@@ -15,6 +15,7 @@ from airflow_smtp_cm.mail.attachments import expand
 from airflow_smtp_cm.mail.errors import InvalidMessage, Smtputf8Needed
 from airflow_smtp_cm.mail.headers import MAX_LINE, MAX_NAME, MAX_TEXT, address_field, date_field, text_field
 from airflow_smtp_cm.mail.mime import render
+from airflow_smtp_cm.mail.related import Related, relate
 from airflow_smtp_cm.mail.structured_headers import addresses_in, is_structured, own_field
 from airflow_smtp_cm.problems import Problems
 
@@ -97,7 +98,8 @@ class MailMessage:
         subject: the subject, one line, possibly empty; a line end at its end is removed, a tab becomes a blank (SSIS
             Subject).
         text: the body as plain text (SSIS MessageSource).
-        html: the body as HTML; if both are given, the recipient's mail program chooses.
+        html: the body as HTML; if both are given, the recipient's mail program chooses. An attachment that it names
+            in a ``cid:`` URL, by file name or ``content_id``, is part of the HTML, and not shown as an attachment.
         priority: the priority (SSIS Priority).
         attachments: files, in order (SSIS Attachments).
         headers: further header fields, by name.
@@ -121,6 +123,7 @@ class MailMessage:
     headers: Mapping[str, str]
     message_id: str
     date: datetime
+    _related: Related = field(init=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -162,6 +165,11 @@ class MailMessage:
         # A line that could not be parsed is a problem of its own, and its attribute is not set.
         if not any(getattr(self, name, ("unparsed",)) for name in ("to", "cc", "bcc")):
             problems.append("to: No recipient is specified. Give one in to, cc or bcc.")
+        if hasattr(self, "attachments"):  # likewise
+            try:
+                object.__setattr__(self, "_related", relate(getattr(self, "html", None), self.attachments))
+            except InvalidMessage as error:
+                problems.add(error, "html")
         problems.raise_as(InvalidMessage)
         if not message_id:
             object.__setattr__(self, "message_id", make_msgid(domain=self.from_email.domain))
@@ -208,8 +216,7 @@ class MailMessage:
         return render(
             self._head(),
             text=self.text,
-            html=self.html,
-            attachments=self.attachments,
+            related=self._related,
             eight_bit=eight_bit,
             binary=binary,
             utf8=bool(in_utf8),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from airflow_smtp_cm.mail.attachments import Attachment
+    from airflow_smtp_cm.mail.related import Related
 
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
@@ -120,8 +121,7 @@ def render(
     head: str,
     *,
     text: str | None,
-    html: str | None,
-    attachments: Sequence[Attachment],
+    related: Related,
     eight_bit: bool,
     binary: bool,
     utf8: bool,
@@ -134,13 +134,12 @@ def render(
     Args:
         head: the header fields of the message, without the Content-* fields.
         text: the body as plain text.
-        html: the body as HTML.
-        attachments: files, in order.
+        related: the body as HTML, the attachments that it names, and the others.
         eight_bit: whether 8BITMIME may be used.
         binary: whether BINARYMIME may be used.
         utf8: whether an address is in raw UTF-8.
     """
-    root = _structure(text, html, attachments, eight_bit=eight_bit, binary=binary)
+    root = _structure(text, related, eight_bit=eight_bit, binary=binary)
     pieces = (f"{head}{root.fields}\r\n".encode(), *root.pieces)
     return Rendering(
         body="8BITMIME" if utf8 and eight_bit and root.body == "7BIT" else root.body,
@@ -150,21 +149,27 @@ def render(
     )
 
 
-def _structure(
-    text: str | None, html: str | None, attachments: Sequence[Attachment], *, eight_bit: bool, binary: bool
-) -> Part:
-    """Return multipart/mixed with multipart/alternative with the texts; each multipart only if it is needed."""
-    texts = [(subtype, body) for subtype, body in (("plain", text), ("html", html)) if body]
+def _structure(text: str | None, related: Related, *, eight_bit: bool, binary: bool) -> Part:
+    """Return the root of the message: mixed(related(alternative(text, HTML), inline parts), attachments).
+
+    Each multipart is there only if it is needed. It is the nesting that Exchange writes, and an attachment that the
+    HTML does not name is outside of related there, too ([MS-OXCMAIL], section 2.1.3.3.6).
+    """
+    texts = [(subtype, body) for subtype, body in (("plain", text), ("html", related.html)) if body]
     if not texts:
         texts = [("plain", "")]
-    if len(texts) == 1 and not attachments:
+    if len(texts) == 1 and not related.inline and not related.attached:
         ((subtype, body),) = texts
         return _text_part(subtype, _ended(body), eight_bit=eight_bit)
     parts = [_text_part(subtype, body, eight_bit=eight_bit) for subtype, body in texts]
     content = parts[0] if len(parts) == 1 else _multipart("alternative", parts)
-    if not attachments:
+    if related.inline:
+        files = [_file_part(file, content_id, binary=binary) for content_id, file in related.inline.items()]
+        root = "text/html" if len(parts) == 1 else "multipart/alternative"  # RFC 2387, section 3.1
+        content = _multipart("related", [content, *files], f'type="{root}"')
+    if not related.attached:
         return content
-    return _multipart("mixed", [content, *(_file_part(file, binary=binary) for file in attachments)])
+    return _multipart("mixed", [content, *(_file_part(file, binary=binary) for file in related.attached)])
 
 
 def _ended(text: str) -> str:
@@ -191,22 +196,23 @@ def _text_part(subtype: str, text: str, *, eight_bit: bool) -> Part:
     )
 
 
-def _file_part(attachment: Attachment, *, binary: bool) -> Part:
+def _file_part(attachment: Attachment, content_id: str | None = None, *, binary: bool) -> Part:
     encoding = "binary" if binary else "base64"
     return Part(
-        fields=attachment_fields(attachment.media_type, attachment.name)
+        fields=attachment_fields(attachment.media_type, attachment.name, content_id)
         + f"Content-Transfer-Encoding: {encoding}\r\n",
         pieces=(EncodedFile(attachment, binary),),
         body="BINARYMIME" if binary else "7BIT",
     )
 
 
-def _multipart(subtype: str, parts: Sequence[Part]) -> Part:
+def _multipart(subtype: str, parts: Sequence[Part], *parameters: str) -> Part:
     # "=_" cannot occur in base64 or quoted-printable; in other parts, 128 random bits do not occur.
     boundary = f"=_{secrets.token_hex(16)}"
     body = max((part.body for part in parts), key=_WIDTHS.index)
     return Part(
-        fields=content_type_field(f"multipart/{subtype}", f'boundary="{boundary}"') + _MULTIPART_ENCODINGS[body],
+        fields=content_type_field(f"multipart/{subtype}", *parameters, f'boundary="{boundary}"')
+        + _MULTIPART_ENCODINGS[body],
         pieces=(*_with_boundaries(parts, boundary), f"--{boundary}--\r\n".encode()),
         body=body,
     )

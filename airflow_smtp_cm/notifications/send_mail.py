@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.notifier import BaseNotifier
 
+from airflow_smtp_cm.task.template_files import html_template, not_found, text_template
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
@@ -48,7 +50,9 @@ class SendMailNotifier(BaseNotifier):
         priority: High, Normal or Low, or SSIS's numbers 1, 3 and 5.
         message_source_type: DirectInput, FileConnection or Variable.
         message_source: the text or its source, see SendMailOperator; by default a summary with links to log and run.
-        html_content: an HTML body; by default, with the default text, the same summary.
+        html_content: an HTML body, see SendMailOperator; by default, with the default text, the same summary.
+        text_part: without a text, send one that is made from the HTML.
+        embed_images: attach the images that the HTML names by their paths, and show them in their places.
         attachments: ``a|b`` or a list; see SendMailOperator.
         reply_to: addresses for replies, if they are not for the sender.
         headers: additional headers.
@@ -88,6 +92,8 @@ class SendMailNotifier(BaseNotifier):
         message_source_type: str = "DirectInput",
         message_source: str | None = None,
         html_content: str | None = None,
+        text_part: bool = True,
+        embed_images: bool = False,
         attachments: str | Sequence[Any] | None = None,
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -105,8 +111,10 @@ class SendMailNotifier(BaseNotifier):
         self.subject = subject
         self.priority = priority
         self.message_source_type = message_source_type
-        self.message_source = message_source
-        self.html_content = html_content
+        self.message_source = text_template(message_source, message_source_type)
+        self.html_content = html_template(html_content)
+        self.text_part = text_part
+        self.embed_images = embed_images
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
@@ -136,6 +144,28 @@ class SendMailNotifier(BaseNotifier):
         if "run_id" not in context and (run_id := run_id_of(context)):
             context = {**context, "run_id": run_id}
         super().render_template_fields(context, jinja_env)
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render a template.
+
+        Raises:
+            InvalidMessage: it needs a file that is missing.
+        """
+        from jinja2 import TemplateNotFound  # noqa: PLC0415 - imported when it renders
+
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
+
+        jinja_env = jinja_env or self.get_template_env()
+        try:
+            return super().render_template(content, context, jinja_env, seen_oids)
+        except TemplateNotFound as error:
+            raise InvalidMessage(not_found(error, jinja_env)) from error
 
     def notify(self, context: Context) -> None:
         """Send the message, on a separate connection.
@@ -180,7 +210,7 @@ class SendMailNotifier(BaseNotifier):
 
         from airflow_smtp_cm.mail.house_style import HouseStyle  # noqa: PLC0415
         from airflow_smtp_cm.task.alert_text import fit_text  # noqa: PLC0415
-        from airflow_smtp_cm.task.composition import compose, hook_for  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import compose, hook_for, text_of  # noqa: PLC0415
         from airflow_smtp_cm.task.message_source import read_message  # noqa: PLC0415
 
         hook = hook_for(self.smtp_conn_id)
@@ -191,6 +221,7 @@ class SendMailNotifier(BaseNotifier):
                 hook,
                 {},
                 read=lambda kind, source: fit_text("message_source", read_message(kind, source)),
+                read_html=text_of,  # also if an exception is the name of a file, and nothing else
             )
         except PermissionError as error:  # Airflow's, when it denies a connection
             raise PermissionError(

@@ -1,8 +1,8 @@
 """SendMailOperator: SSIS's Send Mail task in a DAG.
 
 A DAG file that imports this module is parsed quickly: in addition to what Airflow itself has imported (the provider's
-metadata and the connection manager), only this module and ``task.retry_policy`` are imported. The code that sends is
-imported when the task runs.
+metadata and the connection manager), only this module and, of ``task``, ``template_files`` and ``retry_policy`` are
+imported. The code that sends is imported when the task runs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_smtp_cm.task.template_files import html_template, not_found, text_template
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
@@ -51,9 +54,14 @@ class SendMailOperator(BaseOperator):
         subject: the subject; an empty one is a warning (Subject).
         priority: High, Normal or Low, or SSIS's numbers 1, 3 and 5 (Priority).
         message_source_type: DirectInput, FileConnection or Variable (MessageSourceType).
-        message_source: the text; or a path, a URL of object storage or the id of a file connection; or the name of an
-            Airflow Variable (MessageSource).
-        html_content: an HTML body, which SSIS does not have; with a text, both are sent as alternatives.
+        message_source: the text, or the name of a template file, such as ``mail.txt.jinja``; or a path, a URL of
+            object storage or the id of a file connection; or the name of an Airflow Variable (MessageSource).
+        html_content: an HTML body, which SSIS does not have, or the name of a template file, such as ``mail.html``;
+            with a text, both are sent as alternatives. An attachment that it names, as in ``<img src="cid:a.png">``,
+            is shown in its place.
+        text_part: without a text, send one that is made from the HTML, for readers that do not show HTML.
+        embed_images: attach the images that the HTML names by their paths, as in ``<img src="charts/sales.png">``,
+            and show them in their places. URLs stay.
         attachments: ``a|b`` or a list; each a path, a pattern such as ``out/*.csv``, or a URL of object storage
             (FileAttachments).
         reply_to: addresses for replies, if they are not for the sender.
@@ -114,6 +122,8 @@ class SendMailOperator(BaseOperator):
         message_source_type: str = "DirectInput",
         message_source: str = "",
         html_content: str | None = None,
+        text_part: bool = True,
+        embed_images: bool = False,
         attachments: str | Sequence[Any] | None = None,
         reply_to: str | Sequence[str] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -151,8 +161,10 @@ class SendMailOperator(BaseOperator):
         self.subject = subject
         self.priority = priority
         self.message_source_type = message_source_type
-        self.message_source = message_source
-        self.html_content = html_content
+        self.message_source = text_template(message_source, message_source_type)
+        self.html_content = html_template(html_content)
+        self.text_part = text_part
+        self.embed_images = embed_images
         self.attachments = attachments
         self.reply_to = reply_to
         self.headers = headers
@@ -173,6 +185,27 @@ class SendMailOperator(BaseOperator):
         # Not as default of the argument: mapped functions, and all mapped tasks before Airflow 3.3, do not get it.
         if self.map_index_template is None and context["ti"].map_index not in {None, -1}:
             context["map_index_template"] = "To {{ task.map_index_label }}"
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render a template.
+
+        Raises:
+            AirflowFailException: it needs a file that is missing.
+        """
+        from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - when it renders
+        from jinja2 import TemplateNotFound  # noqa: PLC0415
+
+        jinja_env = jinja_env or self.get_template_env()
+        try:
+            return super().render_template(content, context, jinja_env, seen_oids)
+        except TemplateNotFound as error:
+            raise AirflowFailException(not_found(error, jinja_env)) from error
 
     @property
     def map_index_label(self) -> str:

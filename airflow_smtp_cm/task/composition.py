@@ -24,11 +24,13 @@ from airflow_smtp_cm.mail.message import MailMessage, Priority
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import MessageSourceType, locate_attachments, read_message
+from airflow_smtp_cm.task.template_files import is_html_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_smtp_cm.connection_manager import SmtpConnectionManager
+    from airflow_smtp_cm.mail.attachments import Attachment
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,8 @@ class MailFields(Protocol):
     message_source_type: Any
     message_source: Any
     html_content: Any
+    text_part: Any
+    embed_images: Any
     attachments: Any
     reply_to: Any
     headers: Any
@@ -74,11 +78,27 @@ FIELDS = tuple(MailFields.__annotations__)
 _TEXTS = ("subject", "message_source", "html_content")
 
 
+def html_of(value: Any) -> str:
+    """Return an HTML body as text.
+
+    Raises:
+        InvalidMessage: it is not text, or it is the name of a template file, which nothing has looked up.
+    """
+    html = text_of(value)
+    if is_html_file(html):
+        raise InvalidMessage(
+            f'"{visible(html)}" is the name of a template file, not HTML. Only the argument html_content of an '
+            "operator may be a name, not the result of a template, a function or a task, nor an item of messages."
+        )
+    return html
+
+
 def compose(
     fields: MailFields,
     hook: SmtpCmHook,
     context: Mapping[str, Any],
     read: Callable[[MessageSourceType, str], str] = read_message,
+    read_html: Callable[[Any], str] = html_of,
 ) -> MailMessage:
     """Return the message made of the rendered fields; log a warning if its subject is empty.
 
@@ -87,20 +107,22 @@ def compose(
         hook: the hook for the connection.
         context: the task's context, for the Message-ID.
         read: returns the text of the body; see ``read_message``.
+        read_html: returns the HTML of the body; see ``html_of``.
 
     Raises:
         InvalidMessage: all problems with the message, the connection and the safety settings.
     """
     if fields.subject is None or not str(fields.subject).strip():
         logger.warning("The subject is empty.")  # SSIS's text (0x800291C6)
-    return message_of(fields, hook, lambda sender: message_id_of(context, sender), read)
+    return message_of(fields, hook, lambda sender: message_id_of(context, sender), read, read_html)
 
 
 def message_of(
     fields: MailFields,
     hook: SmtpCmHook,
     message_id: Callable[[str], str | None],
-    read: Callable[[MessageSourceType, str], str] = read_message,
+    read: Callable[[MessageSourceType, str], str],
+    read_html: Callable[[Any], str],
 ) -> MailMessage:
     """Return the message made of the rendered fields, as ``compose`` does, without the warning.
 
@@ -109,6 +131,7 @@ def message_of(
         hook: the hook for the connection.
         message_id: returns the Message-ID for a sender; if it returns None, the message gets a new one.
         read: returns the text of the body; see ``read_message``.
+        read_html: returns the HTML of the body; see ``html_of``.
 
     Raises:
         InvalidMessage: see ``compose``.
@@ -130,27 +153,40 @@ def message_of(
             f'from_email: No sender is set in the task, in the connection "{hook.smtp_conn_id}" or in [smtp_cm] '
             f"default_from."
         )
-    has_style = field("house_style", _is_on)
+    has_style = field("house_style", lambda value: _switch(value, default=True))
     style = hook.safety.house_style if manager and has_style else HouseStyle()
     kind = field("message_source_type", _kind_of_source)
     source = field("message_source", text_of)
     text = attempt(read, kind, source, field="message_source") if kind and source is not None else None
-    message = attempt(
-        lambda: MailMessage(
+
+    def build() -> MailMessage:
+        # In the order of the fields, which is that of the problems.
+        to, cc, bcc = addresses("to", lines_of), addresses("cc", lines_of), addresses("bcc", lines_of)
+        reply_to = addresses("reply_to", lines_of)
+        subject = field("subject", lambda value: on_one_line(style.subject(text_of(value)))) or ""
+        html = field("html_content", lambda value: style.html(read_html(value), subject)) or ""
+        images: tuple[Attachment, ...] = ()
+        if field("embed_images", lambda value: _switch(value, default=False)):
+            from airflow_smtp_cm.mail.embedding import embed_images  # noqa: PLC0415 - most messages need none
+
+            html, images = attempt(embed_images, html, field="html_content") or (html, images)
+        with_text = field("text_part", lambda value: _switch(value, default=True))
+        return MailMessage(
             from_email=sender or _PLACEHOLDER,
-            to=addresses("to", lines_of),
-            cc=addresses("cc", lines_of),
-            bcc=addresses("bcc", lines_of),
-            reply_to=addresses("reply_to", lines_of),
-            subject=(subject := field("subject", lambda value: on_one_line(style.subject(text_of(value)))) or ""),
-            text=text,
-            html=field("html_content", lambda value: style.html(text_of(value), subject)),
+            to=to,
+            cc=cc,
+            bcc=bcc,
+            reply_to=reply_to,
+            subject=subject,
+            text=_text_beside(html) if html and not text and with_text else text,
+            html=html,
             priority=Priority.NORMAL if fields.priority is None else fields.priority,
-            attachments=field("attachments", _attachments_of),
+            attachments=(*(field("attachments", _attachments_of) or ()), *images),
             headers=field("headers", _headers_of),
             message_id=message_id(sender or _PLACEHOLDER),
         )
-    )
+
+    message = attempt(build)
     permitted = None
     if message and _PLACEHOLDER not in message.recipients:
         permitted = attempt(lambda: hook.safety.permitted(message))
@@ -277,12 +313,18 @@ def _line_of(value: Any, parse: Callable[[str], object] = parse_line) -> tuple[s
     return (line,)
 
 
-def _is_on(value: Any) -> bool:
-    return value is None or truth_of(value)
-
-
 def _kind_of_source(value: Any) -> MessageSourceType:
     return MessageSourceType.DIRECT_INPUT if value is None else MessageSourceType(value)
+
+
+def _text_beside(html: str) -> str:
+    from airflow_smtp_cm.mail.plain_text import text_of_html  # noqa: PLC0415 - most messages need none
+
+    return text_of_html(html)
+
+
+def _switch(value: Any, *, default: bool) -> bool:
+    return default if value is None else truth_of(value)
 
 
 def _attachments_of(value: Any) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail import MailMessage
+from airflow_smtp_cm.mail.plain_text import text_of_html
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from benchmarks.clients import Client
 from benchmarks.job import SENDER, TEXT
@@ -36,6 +37,15 @@ def connection_manager(server: Server) -> SmtpConnectionManager:
 
 
 def message(mail: Mail) -> MailMessage:
+    if mail.pictures:  # with the text that the operator makes of HTML
+        return MailMessage(
+            from_email=SENDER,
+            to=mail.recipients,
+            subject=mail.subject,
+            text=text_of_html(mail.html),
+            html=mail.html,
+            attachments=mail.pictures,
+        )
     return MailMessage(
         from_email=SENDER, to=mail.recipients, subject=mail.subject, text=TEXT, attachments=mail.attachment
     )

@@ -24,6 +24,15 @@ class Hook(Client):
 
     def send(self, mails: Iterable[Mail]) -> None:
         for mail in mails:
+            if mail.pictures:
+                self.hook.send_email_smtp(
+                    to=mail.recipients,
+                    subject=mail.subject,
+                    html_content=mail.html,
+                    files=mail.pictures,
+                    mime_subtype="related",
+                )
+                continue
             self.hook.send_email_smtp(
                 to=mail.recipients,
                 subject=mail.subject,

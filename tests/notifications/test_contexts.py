@@ -128,7 +128,8 @@ def test_airflows_own_alert_about_a_killed_task_is_readable(contexts, alert):
     message = alert()
     run_id = contexts["a killed task"]["run_id"]
     assert message["Subject"] == f"Airflow alert: alerts.load ({run_id}, try 1)"
-    assert "Try 1 out of 3<br>Exception:<br>{&#x27;DAG Id" in message.get_content()
+    assert "Try 1 out of 3<br>Exception:<br>{&#x27;DAG Id" in message.get_body(("html",)).get_content()
+    assert "Try 1 out of 3\nException:\n{'DAG Id" in message.get_body(("plain",)).get_content()
 
 
 def test_template_files_of_airflows_own_alert_may_begin_with_comments(alert, monkeypatch, tmp_path):
@@ -139,4 +140,4 @@ def test_template_files_of_airflows_own_alert_may_begin_with_comments(alert, mon
     message = alert()
 
     assert message["Subject"] == "load failed"
-    assert message.get_content() == "\n\n\nload\n\tfailed\n"
+    assert message.get_body(("html",)).get_content() == "\n\n\nload\n\tfailed"

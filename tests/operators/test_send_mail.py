@@ -95,6 +95,8 @@ def test_arguments_are_keywords_with_defaults():
         "message_source_type": "DirectInput",
         "message_source": "",
         "html_content": None,
+        "text_part": True,
+        "embed_images": False,
         "attachments": None,
         "reply_to": None,
         "headers": None,
@@ -120,20 +122,12 @@ def test_every_argument_except_the_switches_is_templated():
     assert arguments - fields.keys() == {
         "all_or_nothing",
         "durable",
+        "embed_images",
         "max_messages_per_connection",
         "messages_per_minute",
         "on_uncertain",
+        "text_part",
     }
-
-
-@pytest.mark.parametrize("ending", [".html", ".txt", ".md", ".sql", ".j2"])
-def test_no_value_is_treated_as_a_template_file(ending):
-    """Airflow would look for a file of that name in the DAG's folder, and fail."""
-    fields = {"message_source": f"body{ending}", "html_content": f"x{ending}", "attachments": [f"/a/b{ending}"]}
-    operator = SendMailOperator(task_id="send", **fields)
-    operator.render_template_fields({})
-
-    assert {name: getattr(operator, name) for name in fields} == fields
 
 
 # --- messages
@@ -220,8 +214,13 @@ def test_sender_is_that_of_the_connection_unless_the_task_has_one(server):
     [
         ({}, ["text/plain"]),
         ({"message_source": "Text"}, ["text/plain"]),
-        ({"html_content": "<p>Text"}, ["text/html"]),
-        ({"message_source": None, "html_content": "<p>Text"}, ["text/html"]),
+        ({"html_content": "<p>Text"}, ["multipart/alternative", "text/plain", "text/html"]),
+        (
+            {"message_source": None, "html_content": "<p>Text"},
+            ["multipart/alternative", "text/plain", "text/html"],
+        ),
+        ({"html_content": "<p>Text", "text_part": False}, ["text/html"]),
+        ({"html_content": "<hr>"}, ["text/html"]),
         (
             {"message_source": "Text", "html_content": "<p>Text"},
             ["multipart/alternative", "text/plain", "text/html"],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.problems import MAX_PROBLEMS, Problems
-from airflow_smtp_cm.task.composition import FIELDS, OF_A_TEMPLATE, message_of, of_a_row, shown_line, text_of
+from airflow_smtp_cm.task.composition import FIELDS, OF_A_TEMPLATE, html_of, message_of, of_a_row, shown_line, text_of
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import read_message
 
@@ -99,6 +99,7 @@ class Items:
                 hook,
                 lambda sender: message_id_of(self._context, sender, index),
                 self._read,
+                html_of,
             )
         except InvalidMessage as error:
             raise InvalidMessage(*(f"messages[{index}]: {problem}" for problem in error.problems)) from error

@@ -130,6 +130,8 @@ def test_none_in_an_item_is_the_value_of_the_task(server, run, tmp_path, monkeyp
         "message_source_type": "FileConnection",
         "message_source": str(tmp_path / "a.csv"),
         "html_content": "<p>Hello",
+        "text_part": False,
+        "embed_images": True,
         "attachments": str(tmp_path / "a.csv"),
         "reply_to": "desk@corp.test",
         "headers": {"X-Report": "sales"},

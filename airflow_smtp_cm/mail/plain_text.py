@@ -1,0 +1,53 @@
+"""The plain text beside HTML, made by inscriptis: links with their URLs, tables in columns.
+
+It is slow to import (20 ms), so only mail with HTML alone imports it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from inscriptis import Inscriptis
+from inscriptis.model.config import ParserConfig
+from lxml.etree import ParserError
+from lxml.html import HTMLParser, document_fromstring
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
+
+logger = logging.getLogger(__name__)
+
+_MAX_HTML = 256 * 1024  # characters; more take a second, and nobody reads so much as text
+_MAX_TABLE = (
+    4 * 1024 * 1024
+)  # characters: in every row of a table, a cell becomes as wide as the widest one of its column
+_END_OF_LINE = re.compile(r"[^\S\n]+$", re.MULTILINE)
+_EMPTY_LINES = re.compile(r"\n{3,}")
+
+
+def text_of_html(html: str) -> str:
+    """Return HTML as plain text; empty if it has no text, or is too large for one (logged).
+
+    Args:
+        html: the HTML; it is converted if it has up to 256 Ki characters, and no table that would become larger than
+            4 Mi characters.
+    """
+    try:
+        document = document_fromstring(html.encode(errors="replace"), parser=HTMLParser(encoding="utf-8"))
+    except ParserError:  # of an empty document
+        return ""
+    if len(html) > _MAX_HTML or any(map(_is_too_large, document.iter("table"))):
+        logger.info("The message has no plain text beside its HTML, which is too large to make one.")
+        return ""
+    config = ParserConfig(display_links=True, display_images=True)
+    text = _END_OF_LINE.sub("", Inscriptis(document, config).get_text())
+    return _EMPTY_LINES.sub("\n\n", text).strip("\n")
+
+
+def _is_too_large(table: HtmlElement) -> bool:
+    rows = [[len(cell.text_content()) for cell in row.iterchildren("td", "th")] for row in table.xpath("tr|*/tr")]
+    width = sum(map(max, zip_longest(*rows, fillvalue=0)))
+    return len(rows) * width > _MAX_TABLE
