@@ -130,7 +130,7 @@ def message_of(
             f'from_email: No sender is set in the task, in the connection "{hook.smtp_conn_id}" or in [smtp_cm] '
             f"default_from."
         )
-    has_style = field("house_style", _is_on)
+    has_style = field("house_style", lambda value: value is None or truth_of(value))
     style = hook.safety.house_style if manager and has_style else HouseStyle()
     kind = field("message_source_type", _kind_of_source)
     source = field("message_source", text_of)
@@ -275,10 +275,6 @@ def _line_of(value: Any, parse: Callable[[str], object] = parse_line) -> tuple[s
     line = text_of(value)
     _reject_text_of_a_list(line, parse)
     return (line,)
-
-
-def _is_on(value: Any) -> bool:
-    return value is None or truth_of(value)
 
 
 def _kind_of_source(value: Any) -> MessageSourceType:

@@ -98,6 +98,7 @@ def test_arguments_are_keywords_with_defaults():
         "attachments": None,
         "reply_to": None,
         "headers": None,
+        "house_style": True,
         "messages": None,
         "messages_per_minute": None,
         "max_messages_per_connection": None,
@@ -120,6 +121,7 @@ def test_every_argument_except_the_switches_is_templated():
     assert arguments - fields.keys() == {
         "all_or_nothing",
         "durable",
+        "house_style",
         "max_messages_per_connection",
         "messages_per_minute",
         "on_uncertain",
