@@ -92,6 +92,14 @@ def test_none_means_that_it_is_applied(server):
     assert sent(server)[0] == "[Airflow] Hello"
 
 
+def test_text_of_a_row_means_true_or_false(server):
+    by_item(house_style="False")
+    with fails_permanently(match='house_style: "perhaps" is neither True nor False'):
+        by_item(house_style="perhaps")
+
+    assert sent(server)[0] == "Hello"
+
+
 def test_text_has_only_the_prefix(server):
     SendMailOperator(task_id="send", to="bob@corp.test", subject="Hello", message_source="Text").execute({})
 

@@ -94,7 +94,7 @@ def _write_messages(task: SendMailOperator, context: Context, output: Path) -> I
     hook = task.hook()
     messages = _messages(task, hook, context)
     settings = ["disable: The task is disabled, and sends nothing."] if truth_of(task.disable) else []
-    if task.house_style:
+    if truth_of(task.house_style):
         settings += hook.safety.house_style.effects()
     for name, message in messages:
         output.mkdir(parents=True, exist_ok=True)

@@ -140,6 +140,7 @@ class SendMailOperator(BaseOperator):
         # None, as from an empty column of a row (expand_kwargs), means the default; for the other fields, see
         # ``task.composition``. A template of ``disable`` that results in None is an error: its meaning is not clear.
         disable = False if disable is None else disable
+        house_style = True if house_style is None else house_style
         durable = True if durable is None else durable
         on_uncertain = "fail" if on_uncertain is None else on_uncertain
         if on_uncertain not in _ON_UNCERTAIN:

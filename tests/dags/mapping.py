@@ -73,6 +73,7 @@ def mapped_over_rows() -> None:
             "attachments": "/etc/hostname",
             "reply_to": "alice@corp.test",
             "headers": None,
+            "house_style": None,
             "messages": None,
             "messages_per_minute": None,
             "max_messages_per_connection": None,
