@@ -44,7 +44,7 @@ def import_packages(paths: Sequence[Path], *, output: Path, connections: Path, f
     try:
         with _progress() as progress:
             task = progress.add_task("Reading", total=len(find_files(paths)))
-            for one in read(paths, on_file=lambda _: progress.advance(task)):
+            for one in importer.in_order(read(paths, on_file=lambda _: progress.advance(task))):
                 if isinstance(one, Unreadable):
                     report.unreadable.append(one)
                     continue

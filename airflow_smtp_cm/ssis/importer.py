@@ -7,8 +7,8 @@ files and report.
 For a project, ``Importer.convert``
 
 1. makes the connections of the project's SMTP connection managers;
-2. converts each package: makes the connections of its own connection managers; writes its DAG
-   (``writing.dag_file``), if it has mail; then reports everything in it that was not converted
+2. converts each package, those that it runs before it: makes the connections of its own connection managers; writes
+   its DAG (``writing.dag_file``), if it has mail; then reports everything in it that was not converted
    (``writing.unconverted``);
 3. reports what the packages share and none of them used.
 
@@ -25,6 +25,8 @@ What an editor must not break:
 - Connections are evaluated once, at import time, with the stored values: an Airflow connection has no templates.
   Templates of a task read params, at run time. So each of the two has a ``Params`` of its own, and only the names of
   the first are added to the second: a variable that only a connection uses must not become a param.
+- A package is converted after those that it runs (``in_order``, ``children_first``): its tasks pass the values of the
+  params that the other DAGs turned out to have.
 - Ids are unique across all projects of one run (``Connections``, ``_dag_ids``). Equal connections share one id. An
   ``Importer`` must not be used for two runs that should be independent.
 - The classes of ``model`` contain no secrets; no later code may read a file again.
@@ -38,8 +40,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import Untranslatable
+from airflow_smtp_cm.ssis.model import Project
 from airflow_smtp_cm.ssis.writing.connections import Connections, is_smtp
 from airflow_smtp_cm.ssis.writing.dag_file import dag_source, has_mail
+from airflow_smtp_cm.ssis.writing.execute_package import Child, Children, children_first, runs
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
@@ -52,10 +56,10 @@ from airflow_smtp_cm.ssis.writing.unconverted import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from airflow_smtp_cm.ssis.expressions import Binding
-    from airflow_smtp_cm.ssis.model import ConnectionManager, Package, Parameter, Project
+    from airflow_smtp_cm.ssis.model import ConnectionManager, Package, Parameter, Unreadable
 
 
 @dataclass(slots=True)
@@ -79,6 +83,25 @@ class Importer:
 
     connections: Connections = field(default_factory=Connections)
     _dag_ids: Names = field(default_factory=Names)
+    _children: Children = field(default_factory=Children)
+
+    def in_order(self, projects: Iterable[Project | Unreadable]) -> Iterator[Project | Unreadable]:
+        """Yield projects in the order in which they must be converted.
+
+        A package without a project that runs other packages comes last: these may be in any other file.
+        """
+        waiting = []
+        for one in projects:
+            if (
+                isinstance(one, Project)
+                and not one.name
+                and any(True for package in one.packages for _ in runs(package))
+            ):
+                waiting.append(one)
+            else:
+                yield one
+        # Each of them has one package.
+        yield from (waiting[position] for position in children_first([one.packages[0] for one in waiting]))
 
     def convert(self, project: Project) -> tuple[dict[str, str], ProjectReport]:
         """Convert a project.
@@ -92,32 +115,49 @@ class Importer:
             project.name or "project", (project.connection_managers, project.connection_parameters), scope, findings
         )
         shared = _Shared(project, conn_ids, bound=set(scope.params.bound))
-        packages = [self._package(package, shared) for package in project.packages]
+        children = [self._child(project, package) for package in project.packages]
+        packages: dict[int, PackageReport] = {}
+        for position in children_first(project.packages):
+            packages[position] = self._package(project.packages[position], children[position], shared)
         report_unconverted_of_project(project, shared.used, shared.bound, findings)
-        report = ProjectReport(project.name, project.source, tuple(findings), tuple(packages))
+        report = ProjectReport(
+            project.name, project.source, tuple(findings), tuple(packages[position] for position in sorted(packages))
+        )
         return shared.sources, report
 
-    def _package(self, package: Package, shared: _Shared) -> PackageReport:
-        findings, params, project = Findings(), Params(of_loops=variables_of_loops(package.root)), shared.project
+    def _child(self, project: Project, package: Package) -> Child | None:
+        """Return a package that becomes a DAG as one that others can run."""
+        if not package.root.executables or not has_mail(package.root):
+            return None
+        child = Child(
+            package.source,
+            self._dag_id(project, package),
+            Params.of_package(package, variables_of_loops(package.root)),
+        )
+        self._children.add(child)
+        return child
+
+    def _package(self, package: Package, child: Child | None, shared: _Shared) -> PackageReport:
+        findings, project = Findings(), shared.project
+        params = child.params if child else Params()
         scope = Scope.of_package(project, package, Params(), _unknown)
         scope = scope.within(package.root.ref_id, package.root.variables)
         of_package = package.connection_managers, package.connection_parameters
         conn_ids = shared.conn_ids | self._connections(package.source.stem, of_package, scope, findings)
         managers = Managers((*package.connection_managers, *project.connection_managers), conn_ids, shared.used)
-        dag_id = file = None
-        if not has_mail(package.root):
-            findings.skipped(About.MAIL, package.root.ref_id, "It has no Send Mail task: no DAG is written.")
-        elif not package.root.executables:
+        file = f"{child.dag_id}.py" if child else None
+        if child and file:
+            shared.sources[file] = dag_source(
+                project, package, child=child, managers=managers, children=self._children, findings=findings
+            )
+        elif has_mail(package.root):
             findings.skipped(About.MAIL, package.root.ref_id, "It has no tasks: no DAG is written.")
         else:
-            dag_id = self._dag_id(project, package)
-            file = f"{dag_id}.py"
-            shared.sources[file] = dag_source(
-                project, package, dag_id=dag_id, managers=managers, params=params, findings=findings
-            )
+            findings.skipped(About.MAIL, package.root.ref_id, "It has no Send Mail task: no DAG is written.")
         params.bound.update(scope.params.bound)
         report_unconverted(package, params, managers, findings)
         shared.bound.update(params.bound)
+        dag_id = child.dag_id if child else None
         return PackageReport(package.root.name, package.source, dag_id, file, tuple(findings))
 
     def _dag_id(self, project: Project, package: Package) -> str:

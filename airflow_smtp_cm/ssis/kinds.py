@@ -1,8 +1,9 @@
 """The kinds of executables: what the reader keeps of each, and what is written for it.
 
-To add a kind of task, add a member to ``Kind``; reader, DAG file and report follow from it. If it keeps data, add a
-row to the conversion table of docs/import.md. Only a kind that becomes an operator, as the Send Mail task does, needs
-more: a class in ``model``, a module in ``reading`` (called by ``dtsx``), one in ``writing`` (called by ``dag_file``).
+To add a kind of task, add a member to ``Kind``; reader, DAG file and report follow from it. Only a kind that becomes
+an operator, as the Send Mail and the Execute Package task do, needs more: a class in ``model``, a module in
+``reading`` (called by ``dtsx``), one in ``writing`` (called by ``dag_file``), and a row in the conversion table of
+docs/import.md.
 """
 
 from __future__ import annotations
@@ -27,17 +28,11 @@ class Declaration:
         classes: its class names, or its whole types, in lower case.
         data: the child of ObjectData that the reader keeps, and does not search for mail (``Executable.mailer``); a
             task that has it is of this kind.
-        keeps: the property of this data that the placeholder names (``Executable.kept``).
-        doc: a sentence for ``doc_md`` of the placeholder; ``{}`` is the kept property.
-        replacement: what may replace the placeholder, for the report; ``{}`` is the kept property.
     """
 
     title: str
     classes: tuple[str, ...] = ()
     data: str = ""
-    keeps: str = ""
-    doc: str = ""
-    replacement: str = ""
 
 
 class Kind(Enum):
@@ -48,14 +43,7 @@ class Kind(Enum):
     FOR_LOOP = Declaration("For Loop container", ("stock:forloop",))
     FOREACH_LOOP = Declaration("Foreach Loop container", ("stock:foreachloop",))
     SEND_MAIL = Declaration("Send Mail task", ("sendmailtask",), data="SendMailTaskData")
-    EXECUTE_PACKAGE = Declaration(
-        "Execute Package task",
-        ("executepackagetask",),
-        data="ExecutePackageTask",
-        keeps="PackageName",
-        doc="Runs {}.",
-        replacement="a TriggerDagRunOperator for the DAG of {}",
-    )
+    EXECUTE_PACKAGE = Declaration("Execute Package task", ("executepackagetask",), data="ExecutePackageTask")
     DATA_FLOW = Declaration("Data Flow task", ("pipeline", "pipelinetask"))
     EXECUTE_SQL = Declaration("Execute SQL task", ("executesqltask",))
     FTP = Declaration("FTP task", ("ftptask",))

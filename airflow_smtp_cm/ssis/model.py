@@ -138,6 +138,57 @@ class SendMail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutePackage:
+    r"""The stored properties of an Execute Package task.
+
+    Attributes:
+        package_name: the package in the project, such as ``LoadSales.dtsx``, or on a server, such as
+            ``\Finance\LoadSales``; empty if the connection manager names its file.
+        connection: GUID of the connection manager for the file or the server, upper case, or its name.
+        parameters: the variables and parameters whose values it passes, such as ``User::Rows``, by the name of the
+            parameter that gets the value.
+    """
+
+    package_name: str = ""
+    connection: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEnumerator:
+    """The properties of a Foreach File enumerator.
+
+    Attributes:
+        folder: the folder.
+        file_spec: the names, with wildcards.
+        retrieval: what is retrieved of each: 0 the path, 1 the name and extension, 2 the name.
+        recurse: whether the folders within it are searched, too.
+        expressions: the expressions of its properties, by property name (``Directory``...).
+    """
+
+    folder: str
+    file_spec: str = "*"
+    retrieval: int = 0
+    recurse: bool = False
+    expressions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreach:
+    """What a Foreach Loop container loops over, if that can be known: either rows or files.
+
+    Attributes:
+        variables: the variables that it sets, such as ``User::Region``, by the index of the value.
+        rows: the values of each iteration, if the package contains them.
+        files: the enumerator, if it lists files.
+    """
+
+    variables: Mapping[int, str]
+    rows: tuple[tuple[str, ...], ...] = ()
+    files: FileEnumerator | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrecedenceConstraint:
     """An arrow between two executables of the same container.
 
@@ -208,7 +259,8 @@ class Executable:
         constraints: the precedence constraints between them.
         event_handlers: its event handlers.
         mail: its message, if it is a Send Mail task.
-        kept: the property of its data that its kind keeps, such as the package that an Execute Package task runs.
+        run: the package that it runs, if it is an Execute Package task.
+        foreach: what it loops over, if it is a Foreach Loop container and that can be known.
         mailer: how any other task sends mail: ``SmtpClient`` in a script, ``sp_send_dbmail`` in SQL, or the task's
             class.
     """
@@ -227,7 +279,8 @@ class Executable:
     constraints: tuple[PrecedenceConstraint, ...] = ()
     event_handlers: tuple[EventHandler, ...] = ()
     mail: SendMail | None = None
-    kept: str = ""
+    run: ExecutePackage | None = None
+    foreach: Foreach | None = None
     mailer: str = ""
 
     @property

@@ -32,7 +32,7 @@ def made() -> dict[str, str]:
     try:
         importer, report, sources = Importer(), Report(), {}
         # The project of the documentation first: its connection has the plain name.
-        for one in read([Path(packages.NIGHTLY_SALES.name), Path()], on_file=lambda _: None):
+        for one in importer.in_order(read([Path(packages.NIGHTLY_SALES.name), Path()], on_file=lambda _: None)):
             if isinstance(one, Project):
                 of_project, project_report = importer.convert(one)
                 sources |= of_project

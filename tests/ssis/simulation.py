@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.macros import ssis
@@ -15,7 +17,15 @@ from airflow_smtp_cm.ssis.writing.values import read_value
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, Package, PrecedenceConstraint, Project
+    from airflow_smtp_cm.ssis.model import (
+        ConnectionManager,
+        EventHandler,
+        Executable,
+        ExecutePackage,
+        Package,
+        PrecedenceConstraint,
+        Project,
+    )
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class Simulation:
         failing: names of the tasks that fail.
         given: values of parameters that are set at the start, by name.
         system: values of system variables, except those of the event.
+        items: values of the variables that the surrounding loops set, such as ``User::Region``.
+        started: the packages that Execute Package tasks run, and the values that they pass.
         outcomes: the outcome of each executable, by ``ref_id``: True, False, or None if it never ran.
         sent: the messages sent.
     """
@@ -50,6 +62,8 @@ class Simulation:
     failing: Collection[str] = ()
     given: dict[str, Any] = field(default_factory=dict)
     system: dict[str, Value] = field(default_factory=dict)
+    items: dict[str, str] = field(default_factory=dict)
+    started: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outcomes: dict[str, bool | None] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
 
@@ -65,12 +79,31 @@ class Simulation:
         if not executable.executables:
             succeeded = self._run_task(executable, path)
         else:
-            self._run_in_order(executable, path)
+            for values in self._iterations(executable):
+                # SSIS ends a loop with its first failure; a mapped group runs all items, and so does this.
+                self.items |= values
+                self._run_in_order(executable, path)
             succeeded = all(self.outcomes[one.ref_id] is not False for one in executable.executables)
         self.outcomes[executable.ref_id] = succeeded
         return succeeded
 
-    def _run_in_order(self, container: Executable, path: tuple[Executable, ...]) -> None:
+    def _iterations(self, executable: Executable) -> list[dict[str, str]]:
+        """Return the variables of each iteration of a loop; of other containers, and other loops, one without any."""
+        loop = executable.foreach
+        if loop is None:
+            return [{}]
+        rows = loop.rows
+        if loop.files:
+            files = sorted(Path(loop.files.folder).glob(loop.files.file_spec))
+            rows = tuple((str(path),) for path in files)
+            for one in executable.executables:
+                self._note(one, outcome=None)
+        return [{name: values[index] for index, name in loop.variables.items()} for values in rows]
+
+    def _run_in_order(
+        self, container: Executable | EventHandler, path: tuple[Any, ...], event: dict[str, str] | None = None
+    ) -> None:
+        run = self._run if event is None else partial(self._run_in_handler, event=event)
         waiting = list(container.executables)
         while waiting:
             pending = {one.ref_id for one in waiting}
@@ -82,14 +115,25 @@ class Simulation:
             one = next(ready)
             waiting.remove(one)
             before = [c for c in container.constraints if c.target == one.ref_id]
-            holds = [self._holds(c, path) for c in before]
+            holds = [self._holds(c, path, event) for c in before]
             every = len(before) == 1 or all(c.logical_and for c in before)
             if not before or (all(holds) if every else any(holds)):
-                self._run(one, path)
+                run(one, path)
             else:
                 self._note(one, outcome=None)
 
-    def _holds(self, constraint: PrecedenceConstraint, path: tuple[Executable, ...]) -> bool:
+    def _run_in_handler(self, executable: Executable, path: tuple[Any, ...], event: dict[str, str]) -> None:
+        """Run a part of an event handler; its tasks succeed."""
+        path = (*path, executable)
+        self.outcomes[executable.ref_id] = True
+        if self._is_off(executable, path, event):
+            self._note(executable, outcome=True)
+        elif executable.mail:
+            self._send(executable, path, event | {"TaskName": executable.name})
+        else:
+            self._run_in_order(executable, path, event)
+
+    def _holds(self, constraint: PrecedenceConstraint, path: tuple[Any, ...], event: dict[str, str] | None) -> bool:
         succeeded = self.outcomes[constraint.source]
         if succeeded is None:
             return False
@@ -97,7 +141,7 @@ class Simulation:
         asked = outcome[constraint.outcome]
         if constraint.operation is EvaluatedOperation.CONSTRAINT:
             return asked
-        true = bool(self._value(constraint.expression, path).content)
+        true = bool(self._value(constraint.expression, path, event).content)
         return {
             EvaluatedOperation.EXPRESSION: true,
             EvaluatedOperation.EXPRESSION_AND_CONSTRAINT: true and asked,
@@ -113,24 +157,31 @@ class Simulation:
         succeeded = task.name not in self.failing
         if succeeded and task.mail:
             self._send(task, path, {"TaskName": task.name})
+        if succeeded and task.run:
+            self._start(task.run, path)
         for event in ("OnPostExecute",) if succeeded else ("OnError", "OnTaskFailed", "OnPostExecute"):
             self._raise(event, task, path)
         return succeeded
+
+    def _start(self, run: ExecutePackage, path: tuple[Any, ...]) -> None:
+        values = {name: self._value(f"@[{source}]", path).content for name, source in run.parameters.items()}
+        managers = {one.dtsid: one.connection_string for one in self.package.connection_managers}
+        name = run.package_name or managers[run.connection].rpartition("\\")[2]
+        # Parameters of the project have the same values in all its packages.
+        of_project = {one.name: self.given.get(one.name, one.value) for one in self.project.parameters}
+        self.started.append((name, of_project | values))
 
     def _raise(self, event: str, task: Executable, path: tuple[Executable, ...]) -> None:
         for depth in range(len(path), 0, -1):
             handlers = [one for one in path[depth - 1].event_handlers if one.event == event and not one.disabled]
             for handler in handlers:
-                for one in handler.executables:
-                    if one.mail and not self._is_off(one, (*path[:depth], handler, one)):
-                        known = {"SourceName": task.name, "TaskName": one.name}
-                        self._send(one, (*path[:depth], handler, one), known)
+                self._run_in_order(handler, (*path[:depth], handler), {"SourceName": task.name})
             if not all(handler.propagates for handler in handlers):
                 return
 
-    def _is_off(self, executable: Executable, path: tuple[Any, ...]) -> bool:
+    def _is_off(self, executable: Executable, path: tuple[Any, ...], event: dict[str, str] | None = None) -> bool:
         if expression := executable.expressions.get("Disable"):
-            return bool(self._value(expression, path).content)
+            return bool(self._value(expression, path, event).content)
         return executable.disabled
 
     def _send(self, task: Executable, path: tuple[Any, ...], event: dict[str, str]) -> None:
@@ -181,10 +232,12 @@ class Simulation:
                 if name.name in known:
                     return known[name.name]
             for stored, data_type in self._stored(path, name):
+                if f"{name.namespace}::{name.name}" in self.items:
+                    return read_value(self.items[f"{name.namespace}::{name.name}"], data_type)
                 if getattr(stored, "expression", None):
                     return self._value(stored.expression, path, event)
                 if name.name in self.given:
-                    return read_value(self.given[name.name], data_type)
+                    return read_value(str(self.given[name.name]), data_type)
                 return read_value(stored.value, data_type)
             raise KeyError(str(name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from string import ascii_lowercase
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.kinds import Kind
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Executable, Outcome
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Executable, ExecutePackage, Foreach, Outcome
 from airflow_smtp_cm.ssis.writing.source_text import arrows
 from tests.ssis.building import Converted, arrow, handler, package, project, task, variable
 from tests.ssis.simulation import Simulation
@@ -31,6 +32,18 @@ def container(name, *executables, arrows=(), parent="Package", **given):
     )
 
 
+def repeated(one):
+    """Return a container as a Foreach Loop container with two items."""
+    foreach = Foreach(variables={0: "User::Item"}, rows=(("1",), ("2",)))
+    return replace(one, kind=Kind.FOREACH_LOOP, type="STOCK:FOREACHLOOP", foreach=foreach)
+
+
+def running(one):
+    """Return a task as one that runs the package itself, which stands for any package with a DAG."""
+    run = ExecutePackage(package_name="Orders.dtsx")
+    return replace(one, kind=Kind.EXECUTE_PACKAGE, type="Microsoft.ExecutePackageTask", run=run)
+
+
 def constraints(arrows, parent="Package"):
     """Return constraints; an arrow is a source, an outcome, a target, and fields that differ from the defaults."""
     return tuple(
@@ -47,7 +60,7 @@ def flow(*executables, arrows=()):
     return package(
         *executables,
         constraints=constraints(arrows),
-        variables=(variable("Yes", "True", DataType.BOOL),),
+        variables=(variable("Yes", "True", DataType.BOOL), variable("Item", "0")),
         event_handlers=(handler("Package", "OnPreExecute", "Begin", disabled=True),),
     )
 
@@ -133,6 +146,18 @@ CASES = {
         ),
         ["", "a", "ab"],
     ),
+    "after a loop with two items": (
+        flow(
+            repeated(container("s", *tasks("ab", "Package\\s"), arrows=[("a", SUCCESS, "b")])),
+            *tasks("cd"),
+            arrows=[("s", SUCCESS, "c"), ("s", FAILURE, "d")],
+        ),
+        ["", "a", "b", "ab"],
+    ),
+    "after another package": (
+        flow(running(task("a")), *tasks("bc"), arrows=[("a", SUCCESS, "b"), ("a", FAILURE, "c")]),
+        ["", "a"],
+    ),
     "if an expression is true": (
         flow(
             *tasks("abc"),
@@ -184,9 +209,11 @@ def children(draw, parent="Package", depth=1, names=None):
         name, disabled = next(names), draw(st.sampled_from([False, False, False, True]))
         if depth and draw(st.booleans()):
             executables, inner = draw(children(f"{parent}\\{name}", depth - 1, names))
-            made.append(container(name, *executables, arrows=inner, parent=parent, disabled=disabled))
+            one = container(name, *executables, arrows=inner, parent=parent, disabled=disabled)
+            made.append(repeated(one) if draw(st.booleans()) else one)
         else:
-            made.append(task(name, parent, disabled=disabled))
+            one = task(name, parent, disabled=disabled)
+            made.append(running(one) if draw(st.integers(0, 3)) == 0 else one)
     found = []
     for position, target in enumerate(made[1:], start=1):
         every = draw(st.booleans())

@@ -141,7 +141,7 @@ def test_the_innermost_variable_of_a_name_is_used(send):
         "Inner": ("inner@corp.test",),
         "Outer": ("outer@corp.test", "package@corp.test"),
     }
-    assert 'Package_Who": Param("package@corp.test", type="string", description="Whom to tell")' in converted.source
+    assert '"Who": Param("package@corp.test", type="string", description="Whom to tell")' in converted.source
 
 
 def test_a_param_can_have_the_name_of_a_method_of_params(send):

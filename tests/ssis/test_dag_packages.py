@@ -18,6 +18,7 @@ from airflow_smtp_cm.ssis.model import Project
 from airflow_smtp_cm.ssis.reading.reader import read
 from tests.ssis import packages
 from tests.ssis.golden import GOLDEN, made
+from tests.ssis.placeholders import Trigger
 from tests.ssis.simulation import Simulation, placeholders
 
 PROJECTS = [one for one in read([packages.HERE], on_file=lambda _: None) if isinstance(one, Project)]
@@ -76,6 +77,7 @@ def test_the_dag_sends_the_same_mails_as_ssis(
     project, package, failing, files, load, run, smtp_cm_server, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    write_files_of_loops(package)
     dag = load(source_of(package, files))
     needed = {name: dag.params.get_param(name) for name in dag.params if not dag.params.get_param(name).has_value}
     given = {name: GIVEN[param.schema.get("format", param.schema["type"])] for name, param in needed.items()}
@@ -94,6 +96,62 @@ def test_the_dag_sends_the_same_mails_as_ssis(
     succeeded = simulation.run()
     assert sorted(map(arrived, smtp_cm_server.outbox)) == sorted(map(expected, simulation.sent))
     assert (dag_run.state == "success") is succeeded
+    assert [(run.trigger_dag_id, run.wait_for_completion) for run in Trigger.started] == [
+        (dag_id_of(name, project, files), True) for name, _ in there(simulation.started, project)
+    ]
+
+
+@pytest.mark.usefixtures("connections")
+@pytest.mark.parametrize("name", ["Morning", "MorningRound", "NightlyMaster"])
+def test_a_run_that_a_package_starts_sends_what_it_sends_in_ssis(
+    name, files, load, run, smtp_cm_server, tmp_path, monkeypatch
+):
+    """With the values that the package passes, and those of the project, which are no defaults."""
+    monkeypatch.chdir(tmp_path)
+    project, package = PACKAGES[name]
+    dag = load(source_of(package, files))
+    texts = [name for name in dag.params if dag.params.get_param(name).schema["type"] == "string"]
+    given = {one.name: f"{one.name}@passed.example" for one in project.parameters if one.name in texts}
+    run(dag, conf=given)
+    simulation = Simulation(package, project, given=given)
+    simulation.system = system_variables(package)
+    simulation.run()
+    started = list(zip(list(Trigger.started), there(simulation.started, project), strict=True))
+
+    assert started
+    for triggered, (file, values) in started:
+        smtp_cm_server.outbox.clear()
+        child_project, child = package_of(file, project)
+        write_files_of_loops(child)
+        inner = Simulation(child, child_project, given=values)
+        inner.system = system_variables(child)
+        inner.run()
+        for sent in inner.sent:
+            write_files(sent)
+        child_run = run(load(source_of(child, files)), conf=triggered.conf)
+        inner = Simulation(child, child_project, given=values)
+        inner.system = system_variables(child, child_run)
+        inner.run()
+        assert sorted(map(arrived, smtp_cm_server.outbox)) == sorted(map(expected, inner.sent))
+
+
+def package_of(file, project):
+    """Return the package in a file, of this project if it has a name; None if it was not imported."""
+    found = [
+        (owner, package)
+        for owner, package in PACKAGES.values()
+        if package.source.name == file and (owner is project or not project.name)
+    ]
+    return found[0] if found else None
+
+
+def there(started, project):
+    return [(name, values) for name, values in started if package_of(name, project)]
+
+
+def dag_id_of(file, project, files):
+    _, package = package_of(file, project)
+    return re.search(r'dag_id="(\w+)"', source_of(package, files))[1]
 
 
 def source_of(package, files):
@@ -115,6 +173,16 @@ def system_variables(package, dag_run=None, failing_ids=()):
     else:
         known |= dict.fromkeys(("MachineName", "ErrorDescription"), Value("", DataType.WSTR))
     return known | {"StartTime": Value(start, DataType.DATE)}
+
+
+def write_files_of_loops(package):
+    """Write two files for each loop over files."""
+    for one in package.root.everything():
+        if one.foreach and one.foreach.files:
+            folder = Path(one.foreach.files.folder)
+            folder.mkdir(exist_ok=True)
+            for number in "12":
+                (folder / one.foreach.files.file_spec.replace("*", number)).write_text("listed")
 
 
 def write_files(sent):

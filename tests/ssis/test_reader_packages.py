@@ -6,8 +6,16 @@ import pytest
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.kinds import Kind
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, MessageSourceType, Outcome
-from tests.ssis.packages import CHECK_FEEDS, JOINERS, MONTH_END, NIGHTLY_SALES, PACKAGES
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Foreach, MessageSourceType, Outcome
+from tests.ssis.packages import (
+    CHECK_FEEDS,
+    JOINERS,
+    MONTH_END,
+    NIGHTLY_SALES,
+    PACKAGES,
+    TICKETS_2005,
+    TICKETS_2022,
+)
 from tests.ssis.reading import find, read_package, read_project, walk
 
 # A small package, in format 3 and in format 8.
@@ -94,8 +102,8 @@ def test_all_executables_of_a_package_are_read(path):
 def test_every_send_mail_task_has_an_existing_connection_manager(path):
     package = read_package(path)
     managers = package.connection_managers
-    if path.parent == NIGHTLY_SALES:
-        managers = read_project(NIGHTLY_SALES).connection_managers
+    if path.parent in {NIGHTLY_SALES, TICKETS_2022}:
+        managers = read_project(path.parent).connection_managers
     mails = [executable.mail for executable in walk(package.root) if executable.kind is Kind.SEND_MAIL]
     assert mails
     assert {mail.smtp_connection for mail in mails} <= {manager.dtsid for manager in managers}
@@ -135,12 +143,83 @@ def test_unknown_priority_is_kept():
 
 def test_execute_package_task_has_the_package_that_it_runs():
     package = read_package(NIGHTLY_SALES / "NightlyMaster.dtsx")
-    run = {executable.name: executable.kept for executable in walk(package.root) if executable.kept}
+    run = {executable.name: executable.run.package_name for executable in walk(package.root) if executable.run}
     assert run == {
         "Load customers": "LoadCustomers.dtsx",
         "Load sales": "LoadSales.dtsx",
         "Publish reports": "PublishReports.dtsx",
     }
+
+
+def test_execute_package_task_passes_values_in_format_8_and_names_a_file_in_format_2():
+    new = find(read_package(TICKETS_2022 / "Morning.dtsx"), r"Package\Remind").run
+    assert new.parameters == {"Sender": "$Package::Sender", "Limit": "User::Most"}
+    old = read_package(TICKETS_2005 / "MorningRound.dtsx")
+    used = find(old, r"Package\Remind").run.connection
+    (file,) = (manager for manager in old.connection_managers if manager.dtsid == used)
+    assert (file.creation_name, file.connection_string) == ("FILE", r"D:\packages\RemindAll.dtsx")
+
+
+@pytest.mark.parametrize("path", [TICKETS_2005 / "RemindAll.dtsx", TICKETS_2022 / "Remind.dtsx"], ids=["2", "8"])
+def test_items_of_foreach_loops(path):
+    package = read_package(path)
+    assert find(package, r"Package\Each region").foreach == Foreach(
+        variables={0: "User::Region", 1: "User::Address"},
+        rows=(
+            ("North", "north@bramblefield.example"),
+            ("South & East", "south@bramblefield.example; east@bramblefield.example"),
+        ),
+    )
+    assert find(package, r"Package\Each office").foreach == Foreach(
+        variables={0: "User::Office", 1: "User::OfficeAddress"},
+        rows=(("Hill Street", "hill@bramblefield.example"), ("Mill Lane", "mill@bramblefield.example")),
+    )
+    files = find(package, r"Package\Each list").foreach.files
+    assert (files.file_spec, files.retrieval, files.recurse) == ("tickets-*.txt", 0, False)
+
+
+NODES = """<DTS:Executable xmlns:DTS="www.microsoft.com/SqlServer/Dts" DTS:refId="Package" DTS:ObjectName="P">
+<DTS:Property DTS:Name="PackageFormatVersion">8</DTS:Property><DTS:Executables><DTS:Executable DTS:refId="Package\\L"
+ DTS:ExecutableType="STOCK:FOREACHLOOP" DTS:ObjectName="L"><DTS:ForEachEnumerator DTS:CreationName="Nodes">{more}
+<DTS:ObjectData><FEENODELIST {attributes}/></DTS:ObjectData></DTS:ForEachEnumerator>
+<DTS:ForEachVariableMappings><DTS:ForEachVariableMapping DTS:ValueIndex="0" DTS:VariableName="User::V"/>
+</DTS:ForEachVariableMappings></DTS:Executable></DTS:Executables></DTS:Executable>"""
+DOCUMENT = "<r><a><b>1</b><c>2</c></a><a><b>3</b></a></r>"
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [
+        ({"OuterXPathString": "/r/a/b"}, (("1",), ("3",))),
+        ({"OuterXPathString": "//b"}, (("1",), ("3",))),
+        ({"OuterXPathString": "/r/a"}, (("12",), ("3",))),
+        ({"OuterXPathString": "/r/*/b/text()"}, (("1",), ("3",))),
+        (
+            {"OuterXPathString": "/r/a", "EnumerationType": "ElementCollection", "InnerXPathString": "*"},
+            (("1", "2"), ("3",)),
+        ),
+        ({"OuterXPathString": "/r/a[1]"}, None),
+        ({"OuterXPathString": "/gone"}, None),
+        ({"OuterXPathString": "/r/a", "EnumerationType": "Navigator"}, None),
+        ({"OuterXPathString": "/r/a", "SourceType": "Variable", "SourceDocument": "User::X"}, None),
+        ({"OuterXPathString": "/r/a", "SourceDocument": "<r><a>"}, None),
+        ({"OuterXPathString": "/r", "SourceDocument": "<!DOCTYPE r [<!ENTITY e 'x'>]><r>&e;</r>"}, None),
+    ],
+)
+def test_a_node_list_is_known_if_it_is_constant(package_of, given, rows):
+    escaped = {name: value.replace("&", "&amp;").replace("<", "&lt;") for name, value in given.items()}
+    attributes = {"SourceType": "DirectInput", "SourceDocument": DOCUMENT.replace("<", "&lt;")} | escaped
+    written = " ".join(f'{name}="{value}"' for name, value in attributes.items())
+    loop = find(package_of(NODES.format(attributes=written, more="")), "Package\\L")
+
+    assert (loop.foreach.rows if loop.foreach else None) == rows
+
+
+def test_a_node_list_with_an_expression_is_not_known(package_of):
+    attributes = f'OuterXPathString="/r/a" SourceDocument="{DOCUMENT.replace("<", "&lt;")}"'
+    more = '<DTS:PropertyExpression DTS:Name="SourceDocument">@[User::X]</DTS:PropertyExpression>'
+
+    assert find(package_of(NODES.format(attributes=attributes, more=more)), "Package\\L").foreach is None
 
 
 def test_guids_in_lower_case_are_compared_in_upper_case():

@@ -21,6 +21,8 @@ from airflow_smtp_cm.ssis.model import (
     Package,
     PrecedenceConstraint,
 )
+from airflow_smtp_cm.ssis.reading.execute_package_data import read_execute_package
+from airflow_smtp_cm.ssis.reading.foreach import read_foreach
 from airflow_smtp_cm.ssis.reading.properties import Properties, expressions_of, guid, members, properties_of
 from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError
@@ -103,11 +105,6 @@ def read_connection_manager(element: Element, owner: str, secrets: Secrets) -> C
     return replace(manager, has_secret=len(secrets.places) > before)
 
 
-def _property_of_data(data: Element, name: str) -> str:
-    """Return a property of a task's data: an attribute, or the text of a child element."""
-    return ({child.name: child.text for child in data.children} | data.attributes).get(name, "").strip()
-
-
 def _mailer(type_: str, data: Element) -> str:
     class_name = type_.partition(",")[0]
     return data.mailer or (class_name if _MAILING_TASK.search(class_name) else "")
@@ -174,7 +171,8 @@ class _PackageReader:
                 self._event_handler(handler, ref_id) for handler in members(element, "EventHandlers", "EventHandler")
             ),
             mail=read_send_mail(kept, ref_id, self._secrets) if kind is Kind.SEND_MAIL else None,
-            kept=self._secrets.text(_property_of_data(kept, kind.value.keeps), ref_id),
+            run=read_execute_package(kept, ref_id, self._secrets) if kind is Kind.EXECUTE_PACKAGE else None,
+            foreach=read_foreach(element, ref_id, self._secrets) if kind is Kind.FOREACH_LOOP else None,
             mailer="" if kind is Kind.SEND_MAIL else _mailer(type_, data),
         )
 

@@ -30,6 +30,7 @@ MOST_ELEMENTS = 200_000
 _SKIPPED = frozenset({"DesignTimeProperties", "FlatFileColumns", "LoggingOptions", "LogProviders", "PackageVariable"})
 # ObjectData contains the type-specific data of a task or connection manager.
 _KEPT_OBJECT_DATA = frozenset(kind.value.data for kind in Kind)
+_WITH_OBJECT_DATA = frozenset({"ConnectionManager", "ForEachEnumerator"})  # theirs is kept as a whole
 # Ways to send mail without a Send Mail task: the class that scripts use, and the procedure of Database Mail.
 _MAILERS = ("SmtpClient", "sp_send_dbmail")
 _LONGEST_MAILER = max(map(len, _MAILERS))
@@ -146,7 +147,7 @@ class _Handler(ContentHandler):
         if name in _SKIPPED:
             return True
         if len(self._open) > 1 and self._open[-1].name == "ObjectData":
-            return self._open[-2].name != "ConnectionManager" and name not in _KEPT_OBJECT_DATA
+            return self._open[-2].name not in _WITH_OBJECT_DATA and name not in _KEPT_OBJECT_DATA
         return False
 
     def _note_skipped(self, name: str, attrs: AttributesImpl) -> None:

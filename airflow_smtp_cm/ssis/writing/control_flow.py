@@ -12,6 +12,9 @@ Failure                                ``all_failed`` (and), ``one_failed`` (or)
 Completion                             ``all_done`` (and), ``one_done`` (or) where the sources always run
 all others                             a PrecedenceOperator before the target
 =====================================  =========================================================================
+
+A loop over files becomes a task that lists them, and a group that is mapped over the list. Without files, the group
+is skipped; in SSIS the loop succeeds. So a PrecedenceOperator follows it, which also looks at the listing task.
 """
 
 from __future__ import annotations
@@ -22,12 +25,12 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome
 from airflow_smtp_cm.ssis.writing.names import Identifiers, Names, slug
-from airflow_smtp_cm.ssis.writing.templates import to_do
+from airflow_smtp_cm.ssis.writing.templates import as_operand, to_do
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from airflow_smtp_cm.ssis.model import Executable, PrecedenceConstraint
+    from airflow_smtp_cm.ssis.model import Executable, FileEnumerator, PrecedenceConstraint
 
 _OUTCOMES = {Outcome.SUCCESS: "succeeded", Outcome.FAILURE: "failed", Outcome.COMPLETION: "completed"}
 # Outcome, and whether all constraints must hold. With one_success, one_failed and one_done, the target may run while
@@ -44,14 +47,18 @@ _RULES = {
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A task or task group of the DAG: an executable, or a precedence constraint that became a task (a condition).
+    """A task or task group of the DAG.
+
+    It is an executable; or a precedence constraint that became a task (a condition); or it lists the files of a loop.
 
     Attributes:
         id: its id within its group.
         variable: its Python variable in the DAG file.
         parent: the group that contains it; None for the package itself.
-        executable: the executable in the package; None for a condition.
+        executable: the executable in the package; None for a condition, and for what lists files.
         condition: the template of the PrecedenceOperator, for a condition.
+        files: the enumerator, for what lists files.
+        listing: the task that lists the files, for a loop over files.
         trigger_rule: its trigger rule.
         children: members of the group, in the order of the file; conditions stand before their targets.
         arrows: dependencies between children: (source, target).
@@ -62,16 +69,23 @@ class Node:
     parent: Node | None
     executable: Executable | None = None
     condition: str = ""
+    files: FileEnumerator | None = None
+    listing: Node | None = None
     trigger_rule: str = "all_success"
     children: list[Node] = field(default_factory=list)
     arrows: list[tuple[Node, Node]] = field(default_factory=list)
 
     @property
     def of(self) -> Executable:
-        """The executable in the package; only conditions have none."""
+        """The executable in the package; conditions, and tasks that list files, have none."""
         if self.executable is None:
-            raise TypeError(f"{self.id} is a condition: it has no executable.")
+            raise TypeError(f"{self.id} has no executable.")
         return self.executable
+
+    @property
+    def entry(self) -> Node:
+        """What must run first: the task that lists the files of a loop, else the node itself."""
+        return self.listing or self
 
     @property
     def full_id(self) -> str:
@@ -136,8 +150,36 @@ def _nodes(executable: Executable, parent: Node | None, variables: Identifiers) 
         made = _nodes(child, node, variables)
         made.id = ids.take(slug(child.name, "task"))
         made.variable = variables.take(made.id)
+        if child.foreach and child.foreach.files and _can_be_mapped(child) and not _is_disabled(made):
+            name = ids.take(f"{made.id}_files")
+            made.listing = Node(name, variables.take(name), node, files=child.foreach.files)
+            node.children.append(made.listing)
+            node.arrows.append((made.listing, made))
         node.children.append(made)
     return node
+
+
+def _can_be_mapped(loop: Executable) -> bool:
+    """Return whether a loop over files can become a mapped group: no conditions, and no such loop, within."""
+    return (
+        bool(loop.executables)
+        and all(
+            one.operation is EvaluatedOperation.CONSTRAINT and one.outcome is Outcome.SUCCESS and one.logical_and
+            for executable in loop.everything()
+            for one in executable.constraints
+        )
+        and not any(one.foreach and one.foreach.files for child in loop.executables for one in child.everything())
+    )
+
+
+def _is_disabled(node: Node) -> bool:
+    """Return whether an executable never runs, or an expression decides whether it runs."""
+    around: Node | None = node
+    while around and around.executable:
+        if around.executable.disabled or "Disable" in around.executable.expressions:
+            return True
+        around = around.parent
+    return False
 
 
 def _ends(node: Node, side: int) -> list[Node]:
@@ -181,18 +223,22 @@ class _Constraints:
         sources = list(dict.fromkeys(self._by_ref_id[one.source] for one in constraints))
         rule = self._rule(target, constraints, sources)
         if rule:
-            target.trigger_rule = rule
-            group.arrows += [(source, target) for source in sources]
+            target.entry.trigger_rule = rule
+            group.arrows += [(source, target.entry) for source in sources]
             return
         condition = self._condition(constraints)
         if condition not in conditions:
             conditions[condition] = self._add_condition(group, target, constraints, condition)
             group.arrows += [(source, conditions[condition]) for source in sources]
-        group.arrows.append((conditions[condition], target))
+        group.arrows.append((conditions[condition], target.entry))
 
     def _rule(self, target: Node, constraints: list[PrecedenceConstraint], sources: list[Node]) -> str | None:
         """Return the equivalent trigger rule; None if there is none."""
-        if not _plain(constraints) or len({one.outcome for one in constraints}) > 1:
+        if (
+            not _plain(constraints)
+            or len({one.outcome for one in constraints}) > 1
+            or any(source.listing for source in sources)
+        ):
             return None
         outcome, every = constraints[0].outcome, _every(constraints)
         if outcome is Outcome.SUCCESS and every:
@@ -214,7 +260,11 @@ class _Constraints:
         """Return whether the group succeeds exactly if its last tasks succeed."""
         for child in node.children:
             constraints = self._of(child)
-            if not _plain(constraints) or any(one.outcome is not Outcome.SUCCESS for one in constraints):
+            if (
+                child.listing
+                or not _plain(constraints)
+                or any(one.outcome is not Outcome.SUCCESS for one in constraints)
+            ):
                 return False
             if not _every(constraints) or not self._ends_as_its_last_tasks(child):
                 return False
@@ -235,19 +285,17 @@ class _Constraints:
         return f"{{{{ {joined} }}}}"
 
     def _test(self, constraint: PrecedenceConstraint) -> str:
-        source = self._by_ref_id[constraint.source].full_id
-        outcome = f"{_OUTCOMES[constraint.outcome]}('{source}')"
+        source = self._by_ref_id[constraint.source]
+        outcome, completed = _outcome(source, constraint.outcome), _outcome(source, Outcome.COMPLETION)
         if constraint.operation is EvaluatedOperation.CONSTRAINT:
             return outcome
-        expression = self._expression(constraint)
-        if " or " in expression or " if " in expression:
-            expression = f"({expression})"
+        expression = as_operand(self._expression(constraint))
         match constraint.operation:
             case EvaluatedOperation.EXPRESSION:
-                return f"completed('{source}') and {expression}"
+                return f"{completed} and {expression}"
             case EvaluatedOperation.EXPRESSION_AND_CONSTRAINT:
-                return f"{outcome} and {expression}"
-        return f"{outcome} or completed('{source}') and {expression}"
+                return f"{as_operand(outcome)} and {expression}"
+        return f"{outcome} or {completed} and {expression}"
 
     def _add_condition(
         self, group: Node, target: Node, constraints: list[PrecedenceConstraint], condition: str
@@ -263,6 +311,20 @@ class _Constraints:
         )
         group.children.insert(group.children.index(target), node)
         return node
+
+
+def _outcome(source: Node, outcome: Outcome) -> str:
+    """Return the test for an outcome of a source as Jinja."""
+    test = f"{_OUTCOMES[outcome]}('{source.full_id}')"
+    if source.listing is None:
+        return test
+    listing = source.listing.full_id
+    match outcome:
+        case Outcome.SUCCESS:
+            return f"succeeded('{listing}') and not failed('{source.full_id}')"
+        case Outcome.FAILURE:
+            return f"failed('{listing}') or {test}"
+    return f"completed('{listing}')"
 
 
 def _plain(constraints: Iterable[PrecedenceConstraint]) -> bool:

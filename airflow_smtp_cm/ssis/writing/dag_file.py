@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,10 @@ from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_ta
 from airflow_smtp_cm.ssis.kinds import Kind
 from airflow_smtp_cm.ssis.writing.control_flow import Node, handled_failures, plan
 from airflow_smtp_cm.ssis.writing.events import Callbacks, Events
+from airflow_smtp_cm.ssis.writing.execute_package import Child, Children, file_of, has_other_target, trigger_of
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
+from airflow_smtp_cm.ssis.writing.foreach import Loops, listing_of, together
+from airflow_smtp_cm.ssis.writing.handler_flow import HandlerMail, mails_of
 from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
@@ -20,19 +23,31 @@ from airflow_smtp_cm.ssis.writing.source_text import arrows, call, listed, liter
 from airflow_smtp_cm.ssis.writing.templates import Translator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from airflow_smtp_cm.ssis.model import EventHandler, Executable, Package, PrecedenceConstraint, Project, Variable
+    from airflow_smtp_cm.ssis.expressions import Binding
+    from airflow_smtp_cm.ssis.model import (
+        EventHandler,
+        Executable,
+        FileEnumerator,
+        Package,
+        PrecedenceConstraint,
+        Project,
+        Variable,
+    )
 
 _IMPORTS = {
     "DAG": "airflow.sdk",
     "EmptyOperator": "airflow.providers.standard.operators.empty",
+    "ForeachFileOperator": "airflow_smtp_cm.operators.foreach",
     "PackageFailureOperator": "airflow_smtp_cm.operators.precedence",
     "Param": "airflow.sdk",
     "PrecedenceOperator": "airflow_smtp_cm.operators.precedence",
     "SendMailNotifier": "airflow_smtp_cm.notifications.send_mail",
     "SendMailOperator": "airflow_smtp_cm.operators.send_mail",
     "TaskGroup": "airflow.sdk",
+    "task_group": "airflow.sdk",
+    "TriggerDagRunOperator": "airflow.providers.standard.operators.trigger_dagrun",
     "ssis": "airflow_smtp_cm.macros",
 }
 _LONGEST_NAME = 70  # characters, in the first line
@@ -46,19 +61,19 @@ def has_mail(executable: Executable) -> bool:
 
 
 def dag_source(
-    project: Project, package: Package, *, dag_id: str, managers: Managers, params: Params, findings: Findings
+    project: Project, package: Package, *, child: Child, managers: Managers, children: Children, findings: Findings
 ) -> str:
     """Return the source of a package's DAG, not yet formatted.
 
     Args:
         project: the package's project.
         package: the package.
-        dag_id: the DAG's id.
+        child: the package as one that others can run: its DAG's id, and the params, which are collected.
         managers: the connection managers that its tasks can use.
-        params: collects the DAG's params.
+        children: the packages that its tasks can run.
         findings: collects what was converted, what is manual and what was skipped.
     """
-    return _DagFile(project, package, dag_id, managers, params, findings).source()
+    return _DagFile(project, package, child.dag_id, managers, child.params, children, findings).source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +95,12 @@ class _DagFile:
     dag_id: str
     managers: Managers
     params: Params
+    children: Children
     findings: Findings
     used: set[str] = field(default_factory=lambda: {"DAG"})
     uses_functions: bool = False
-    notifiers: dict[str, str] = field(default_factory=dict)
+    definitions: dict[str, str] = field(default_factory=dict)
+    loops: Loops = field(default_factory=Loops)
     places: dict[Node, _Place] = field(default_factory=dict)
     handled: list[Node] = field(default_factory=list)
     events: Events = field(init=False)
@@ -93,14 +110,14 @@ class _DagFile:
         root = plan(self.package.root, self._condition, self.names)
         self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task), Switch()))
         self.handled = handled_failures(root)
-        self.events = Events(root, self._notifier, self.findings)
+        self.events = Events(root, self._notifiers, self.findings)
         body = [*self._body(root), *self._failures(root)]
-        head = self._dag(root)
         if self.uses_functions:
             self.used.add("ssis")
+        head = self._dag(root)
         imports = [f"from {_IMPORTS[name]} import {name}" for name in sorted(self.used)]
-        notifiers = [f"{name} = {value}" for name, value in self.notifiers.items()]
-        return "\n".join([self._docstring(), "", *imports, "", *notifiers, "", head, *map(_indented, body), ""])
+        definitions = [f"{name} = {value}" for name, value in (self.loops.lists | self.definitions).items()]
+        return "\n".join([self._docstring(), "", *imports, "", *definitions, "", head, *map(_indented, body), ""])
 
     # --- the file
 
@@ -121,15 +138,16 @@ class _DagFile:
             self.used.add("Param")
             items = (f"{literal(name)}: {_param(one.arguments)}" for name, one in params.items())
             arguments["params"] = f"{{{', '.join(items)},}}"
-        if self.uses_functions:
-            arguments["user_defined_macros"] = '{"ssis": ssis}'
+        if macros := [*(["ssis"] if self.uses_functions else []), *self.loops.lists]:
+            arguments["user_defined_macros"] = f"{{{', '.join(f'{literal(name)}: {name}' for name in macros)}}}"
         return f"with {call('DAG', arguments)}:"
 
     def _enter(self, node: Node, place: _Place) -> None:
         """Record the place of every executable."""
         if node.executable is None:
             return
-        self.places[node] = place.within(node.executable, node.executable.variables)
+        within = place.within(node.executable, node.executable.variables)
+        self.places[node] = replace(within, scope=self.loops.enter(node, within.scope, self.names))
         for child in node.children:
             self._enter(child, self.places[node])
 
@@ -137,6 +155,10 @@ class _DagFile:
         scope = Scope.of_package(self.project, self.package, self.params, in_task)
         for executable in _path(self.package.root, constraint.source.rpartition("\\")[0]):
             scope = scope.within(executable.ref_id, executable.variables)
+        return self._expression(constraint, scope)
+
+    def _expression(self, constraint: PrecedenceConstraint, scope: Scope) -> str:
+        """Return the expression of a constraint as Jinja, without braces."""
         translator = Translator(scope, constraint.ref_id, self.findings)
         template = translator.template("the constraint", constraint.expression)
         if template is None:
@@ -148,19 +170,20 @@ class _DagFile:
 
     def _body(self, group: Node) -> Iterator[str]:
         in_arrows = {node for arrow in group.arrows for node in arrow}
+        # Variables of a mapped group are those of a function.
+        handled = [self.loops.mapped_around(node) or node for node in self.handled]
         ordered = group.ordered()
         for node in ordered:
             if node.children:
-                yield from self._group(node, named=node in in_arrows)
+                yield from self._group(node, named=node in in_arrows or node in handled)
             else:
-                assigned = f"{node.variable} = " if node in in_arrows or node in self.handled else ""
+                assigned = f"{node.variable} = " if node in in_arrows or node in handled else ""
                 yield f"{assigned}{self._task(node)}"
         yield from arrows(
             [node.variable for node in ordered], [(one.variable, other.variable) for one, other in group.arrows]
         )
 
     def _group(self, node: Node, *, named: bool) -> Iterator[str]:
-        self.used.add("TaskGroup")
         executable = node.of
         arguments = {"group_id": literal(node.id)}
         if executable.name != node.id:
@@ -173,16 +196,43 @@ class _DagFile:
         callbacks = self.events.of(node)
         if callbacks != self.events.inherited(node):
             arguments["default_args"] = self._default_args(callbacks, self.events.inherited(node))
-        yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
-        yield from map(_indented, self._body(node))
+        if node in self.loops.mapped:
+            self.used.add("task_group")
+            yield f"@{call('task_group', arguments)}"
+            yield f"def {node.variable}(_item):"
+            yield from map(_indented, self._body(node))
+            yield f"{f'{node.variable} = ' if named else ''}{node.variable}.expand(_item={self.loops.mapped[node]})"
+        else:
+            self.used.add("TaskGroup")
+            yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
+            yield from map(_indented, self._body(node))
         self._report_group(node)
 
     def _task(self, node: Node) -> str:
+        if node.files:
+            return self._listing(node, node.files)
         if node.executable is None:
             self.used.add("PrecedenceOperator")
             arguments = {"task_id": literal(node.id), "condition": text(node.condition)}
             return call("PrecedenceOperator", arguments)
-        return self._mail(node) if node.of.mail else self._placeholder(node)
+        if node.of.mail:
+            return self._mail(node)
+        child = self._child(node)
+        return self._trigger(node, child) if child else self._placeholder(node)
+
+    def _listing(self, node: Node, files: FileEnumerator) -> str:
+        """Return the task that lists the files of a loop."""
+        self.used.add("ForeachFileOperator")
+        loop = next(one for one in self.places if one.listing is node)
+        translator = Translator(self.places[loop].scope, loop.of.ref_id, self.findings)
+        arguments = {"task_id": literal(node.id)} | listing_of(files, translator)
+        self.uses_functions |= translator.uses_functions
+        self.findings.manual(
+            About.FILE, loop.of.ref_id, f"It loops over files. The workers need access to them: {files.folder}"
+        )
+        if node.trigger_rule != "all_success":
+            arguments["trigger_rule"] = literal(node.trigger_rule)
+        return call("ForeachFileOperator", arguments)
 
     def _common(self, node: Node) -> dict[str, str]:
         arguments = {"task_id": literal(node.id)}
@@ -200,26 +250,66 @@ class _DagFile:
     def _mail(self, node: Node) -> str:
         self.used.add("SendMailOperator")
         executable = node.of
-        mail = self._complete(executable, self.places[node])
+        mail = self._messages(node) if node in self.loops.messages else self._complete(executable, self.places[node])
         description = _description(executable)
         arguments = self._common(node) | mail.arguments | self._rest(node, [description] if description else [])
         self.findings.converted(About.MAIL, executable.ref_id, f"Task {node.full_id}.")
         return call("SendMailOperator", arguments)
 
+    def _messages(self, node: Node) -> Mail:
+        """Return the mail of a loop: a message for each item."""
+        place = self.places[node.parent] if node.parent else self.places[node]
+        within = (replace(place, scope=place.scope.with_items(row)) for row in self.loops.messages[node].constants())
+        places = [each.within(node.of, node.of.variables) for each in within]
+        mail = together([self._composed(node.of, each) for each in places])
+        self._report_mail(node.of, places[0], mail)
+        return mail
+
     def _complete(self, task: Executable, place: _Place) -> Mail:
+        """Return a task's message, and report whether it is disabled."""
+        mail = self._composed(task, place)
+        self._report_mail(task, place, mail)
+        return mail
+
+    def _composed(self, task: Executable, place: _Place) -> Mail:
         """Return a task's message, its ``disable`` included."""
         mail = mail_of(task, place.scope, self.managers, self.findings)
         place.switch.apply(mail, self.findings)
         self.uses_functions |= mail.uses_functions
+        return mail
+
+    def _report_mail(self, task: Executable, place: _Place, mail: Mail) -> None:
         if place.switch.disabled:
             self.findings.converted(About.DISABLED, task.ref_id, "The task is disabled, as in the package.")
         elif mail.to_do:
+            write = [name for name in mail.to_do if name != "disable"]
             self.findings.manual(
                 About.MAIL,
                 task.ref_id,
-                f"Nothing is sent until you write {' and '.join(mail.to_do)} and remove its disable.",
+                f"Nothing is sent until you write {' and '.join(write)} and remove its disable."
+                if write
+                else "Nothing is sent until you write its disable.",
             )
-        return mail
+
+    def _child(self, node: Node) -> Child | None:
+        """Return the package with a DAG that a task always runs; None if there is none."""
+        task, switch = node.of, self.places[node].switch
+        if task.run is None or switch.disabled or switch.expressions or has_other_target(task):
+            return None
+        file, folder = file_of(task.run, self.managers.all), self.package.source.parent
+        # A project is complete; without one, the path is that of another machine.
+        return self.children.find(file, folder, anywhere=not self.project.name)
+
+    def _trigger(self, node: Node, child: Child) -> str:
+        self.used.add("TriggerDagRunOperator")
+        trigger = trigger_of(node.of, child, self.places[node].scope, self.findings)
+        self.uses_functions |= trigger.uses_functions
+        description = _description(node.of)
+        arguments = self._common(node) | trigger.arguments | self._rest(node, [description] if description else [])
+        self.findings.converted(
+            About.EXECUTE_PACKAGE, node.of.ref_id, f"Task {node.full_id}, which runs the DAG {child.dag_id}."
+        )
+        return call("TriggerDagRunOperator", arguments)
 
     def _placeholder(self, node: Node) -> str:
         self.used.add("EmptyOperator")
@@ -227,9 +317,9 @@ class _DagFile:
         what, kind, class_name = executable.type_name, executable.kind, executable.type.partition(",")[0]
         doc = [what if what == class_name or kind in _CONTAINERS else f"{what} ({class_name})"]
         replacement = ""
-        if executable.kept:
-            doc.append(kind.value.doc.format(executable.kept))
-            replacement = f", for example by {kind.value.replacement.format(executable.kept)}"
+        if executable.run and (file := file_of(executable.run, self.managers.all)):
+            doc.append(f"Runs {file}.")
+            replacement = f", for example by a TriggerDagRunOperator for the DAG of {file}"
         if description := _description(executable):
             doc.append(description)
         if place.switch.disabled:
@@ -248,12 +338,7 @@ class _DagFile:
     def _report_group(self, node: Node) -> None:
         executable = node.of
         if executable.kind in _LOOPS:
-            self.findings.manual(
-                About.LOOP,
-                executable.ref_id,
-                f"{executable.type_name}: the group {node.full_id} runs once. Map it (expand) over the items of the "
-                f"loop.",
-            )
+            self.loops.report(node, self.findings)
         if expression := executable.expressions.get("Disable"):
             self.findings.manual(
                 About.DISABLED,
@@ -267,27 +352,47 @@ class _DagFile:
             return
         self.used.add("PackageFailureOperator")
         failure = call("PackageFailureOperator", {"task_id": literal(_free("package_failure", root))})
-        yield f"{listed([node.variable for node in self.handled])} >> {failure}"
+        handled = dict.fromkeys((self.loops.mapped_around(node) or node).variable for node in self.handled)
+        yield f"{listed(list(handled))} >> {failure}"
 
     # --- callbacks
 
-    def _notifier(self, node: Node, handler: EventHandler, path: tuple[Executable, ...]) -> str:
-        task = path[-1]
-        scope = self.places[node].scope.with_system(partial(in_callback, own_name=task.name))
+    def _notifiers(self, node: Node, handler: EventHandler) -> tuple[str, ...]:
+        def expression(constraint: PrecedenceConstraint, path: tuple[Executable, ...]) -> str:
+            return self._expression(constraint, self._place_in(handler, node, path, in_callback).scope)
+
+        return tuple(self._notifier(node, handler, mail) for mail in mails_of(handler, expression))
+
+    def _place_in(
+        self, handler: EventHandler, node: Node, path: tuple[Executable, ...], system: Callable[[str], Binding]
+    ) -> _Place:
+        """Return the place of the last executable of a path within an event handler."""
         # A disabled executable raises no events, so only the handler itself can disable the mail.
-        place = _Place(scope, Switch()).within(handler, handler.variables)
+        place = _Place(self.places[node].scope.with_system(system), Switch()).within(handler, handler.variables)
         for executable in path:
             place = place.within(executable, executable.variables)
-        mail = self._complete(task, place)
+        return place
+
+    def _notifier(self, node: Node, handler: EventHandler, sent: HandlerMail) -> str:
+        task = sent.path[-1]
+        place = self._place_in(handler, node, sent.path, partial(in_callback, own_name=task.name))
+        mail = self._complete(task, replace(place, switch=place.switch.only_if(sent.condition)))
         name = self.names.take(slug(task.name, "send_mail"))
         self.used.add("SendMailNotifier")
         # A notifier without subject and text would use its defaults.
         for argument in ("subject", "message_source"):
             mail.arguments.setdefault(argument, '""')
-        self.notifiers[name] = call("SendMailNotifier", mail.arguments)
+        self.definitions[name] = call("SendMailNotifier", mail.arguments)
         self.findings.converted(
             About.EVENT_HANDLER, task.ref_id, f"Notifier {name}, called by callbacks ({handler.event})."
         )
+        if sent.before:
+            self.findings.manual(
+                About.EVENT_HANDLER,
+                task.ref_id,
+                f"Before it, the handler runs {', '.join(sent.before)}. A callback runs no tasks: if the mail needs "
+                f"their results, write a function that does their work and then calls the notifier {name}.",
+            )
         return name
 
     def _default_args(self, own: Callbacks, inherited: Callbacks | None = None) -> str:

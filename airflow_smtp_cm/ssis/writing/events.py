@@ -11,6 +11,7 @@ OnPreExecute           ``on_execute_callback``                     not for conta
 =====================  ==========================================  ==================================================
 
 An event propagates from the task to its containers and the package, unless a handler stops it (System::Propagate).
+``handler_flow`` has what a handler's precedence constraints become.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.kinds import Kind
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_smtp_cm.ssis.model import EventHandler, Executable, PrecedenceConstraint
+    from airflow_smtp_cm.ssis.model import EventHandler, Executable
     from airflow_smtp_cm.ssis.writing.control_flow import Node
 
 CALLBACKS = {
@@ -34,11 +34,6 @@ CALLBACKS = {
     "OnPostExecute": ("on_success_callback", "on_failure_callback"),
 }
 _RAISED_BY_CONTAINERS = ("OnPreExecute", "OnPostExecute")
-_CONDITIONAL = (
-    "It depends on a precedence constraint, and a list of notifiers has no conditions: skipped. Write a function "
-    "that tests the condition and calls a SendMailNotifier."
-)
-
 Callbacks = dict[str, tuple[str, ...]]
 
 
@@ -47,19 +42,19 @@ class Events:
 
     Args:
         root: the control flow.
-        notifier: converts a mail in an event handler of a node to a notifier, and returns the name of its variable.
-            Its last argument is the path to the mail: the containers within the handler, then the mail.
+        notifiers: converts the mails in an event handler of a node to notifiers, and returns the names of their
+            variables, in order.
         findings: collects what has no counterpart.
     """
 
     def __init__(
         self,
         root: Node,
-        notifier: Callable[[Node, EventHandler, tuple[Executable, ...]], str],
+        notifiers: Callable[[Node, EventHandler], tuple[str, ...]],
         findings: Findings,
     ) -> None:
         self._findings = findings
-        self._notifier = notifier
+        self._convert = notifiers
         self._own: dict[Node, list[tuple[EventHandler, tuple[str, ...]]]] = {}
         for node in (root, *root.everything()):
             if node.executable:
@@ -100,9 +95,8 @@ class Events:
                 yield handler
 
     def _notifiers(self, node: Node, handler: EventHandler) -> tuple[str, ...]:
-        mails = list(self._mails(handler.executables, handler.constraints))
-        if not mails:
-            self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "It sends no mail that can be converted.")
+        if not any(one.mail for executable in handler.executables for one in _within(executable)):
+            self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "It sends no mail.")
             return ()
         if handler.event not in CALLBACKS:
             self._findings.manual(
@@ -118,49 +112,30 @@ class Events:
                 f"The callback runs for each task. {handler.event} of containers and of the package has no callback: "
                 f"if the mail is meant for these, send it by a task at the end.",
             )
-        return tuple(self._notifier(node, handler, mail) for mail in mails)
+        for executable in handler.executables:
+            for one in _within(executable):
+                self._report(one)
+        return self._convert(node, handler)
 
-    def _mails(
-        self,
-        executables: tuple[Executable, ...],
-        constraints: tuple[PrecedenceConstraint, ...],
-        path: tuple[Executable, ...] = (),
-    ) -> Iterator[tuple[Executable, ...]]:
-        """Yield the mails that a handler sends unconditionally, in order; report everything else in it."""
-        skipped: set[str] = set()
-        for one in _ordered(executables, constraints):
-            before = [constraint for constraint in constraints if constraint.target == one.ref_id]
-            if any(map(_is_a_condition, before)) or skipped & {constraint.source for constraint in before}:
-                skipped.add(one.ref_id)
-                self._findings.manual(About.EVENT_HANDLER, one.ref_id, _CONDITIONAL)
-            elif one.mail:
-                yield (*path, one)
-            elif one.executables:
-                if one.kind is not Kind.SEQUENCE:
-                    self._findings.manual(About.LOOP, one.ref_id, "A callback has no loops: its mail is sent once.")
-                yield from self._mails(one.executables, one.constraints, (*path, one))
-            else:
+    def _report(self, executable: Executable) -> None:
+        """Report what a callback cannot do."""
+        if executable.executables:
+            if executable.kind is not Kind.SEQUENCE:
                 self._findings.manual(
-                    About.EVENT_HANDLER,
-                    one.ref_id,
-                    f"It is not a Send Mail task ({one.type}): skipped in the callback.",
+                    About.LOOP, executable.ref_id, "A callback has no loops: its mail is sent once."
                 )
-            for handler in one.event_handlers:
-                self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
+        elif not executable.mail:
+            self._findings.manual(
+                About.EVENT_HANDLER,
+                executable.ref_id,
+                f"It is not a Send Mail task ({executable.type}): skipped in the callback.",
+            )
+        for handler in executable.event_handlers:
+            self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
 
 
-def _is_a_condition(constraint: PrecedenceConstraint) -> bool:
-    return constraint.operation is not EvaluatedOperation.CONSTRAINT or constraint.outcome is Outcome.FAILURE
-
-
-def _ordered(
-    executables: tuple[Executable, ...], constraints: tuple[PrecedenceConstraint, ...]
-) -> Iterator[Executable]:
-    """Yield executables in topological order."""
-    waiting = list(executables)
-    while waiting:
-        pending = {one.ref_id for one in waiting}
-        blocked = {one.target for one in constraints if one.source in pending}
-        ready = [one for one in waiting if one.ref_id not in blocked] or waiting
-        yield from ready
-        waiting = [one for one in waiting if one not in ready]
+def _within(executable: Executable) -> Iterator[Executable]:
+    """Yield an executable and all in it, without their event handlers."""
+    yield executable
+    for one in executable.executables:
+        yield from _within(one)

@@ -25,6 +25,7 @@ class About(StrEnum):
     CONSTRAINT = "constraint"
     DISABLED = "disabled"
     EVENT_HANDLER = "event_handler"
+    EXECUTE_PACKAGE = "execute_package"
     EXPRESSION = "expression"
     FILE = "file"
     LOOP = "loop"

@@ -24,7 +24,7 @@ from airflow_smtp_cm.ssis.writing.names import Identifiers
 from airflow_smtp_cm.ssis.writing.values import json_type, json_value, read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow_smtp_cm.ssis.model import Package, Project
 
@@ -71,26 +71,42 @@ class ParamOf:
 class Params:
     """The params of a DAG: only those that its templates use.
 
+    The package's own parameters keep their names, whatever else becomes a param: other packages pass values to them.
+
     Attributes:
+        parameter_names: the names of the params for the package's own parameters, by the parameter's name.
         by_name: the params.
         bound: variables and parameters that templates use, also those that are inlined and no params.
         of_loops: full names of variables that a loop sets; their stored values are meaningless.
     """
 
+    parameter_names: Mapping[str, str] = field(default_factory=dict)
     by_name: dict[str, ParamOf] = field(default_factory=dict)
     bound: dict[Known, None] = field(default_factory=dict)
     of_loops: frozenset[str] = frozenset()
     _names: Identifiers = field(default_factory=lambda: Identifiers(*_ATTRIBUTES_OF_PARAMS))
     _of: dict[tuple[str, VariableName], str] = field(default_factory=dict)
 
+    @classmethod
+    def of_package(cls, package: Package, of_loops: frozenset[str]) -> Params:
+        """Return the params of a package's DAG: none yet, but the names for its own parameters are taken."""
+        names = Identifiers(*_ATTRIBUTES_OF_PARAMS)
+        own = (one.name for one in package.parameters)
+        by_parameter = {name: names.take(f"Package_{name}" if name in names else name) for name in own}
+        return cls(by_parameter, of_loops=of_loops, _names=names)
+
     def name_of(self, known: Known, data_type: DataType) -> str:
         """Return the name of the param for a variable or parameter; add the param if it is new."""
         key = known.place, known.name
         if key not in self._of:
             name = known.source.name
-            if name in self.by_name or name in _ATTRIBUTES_OF_PARAMS:
-                name = f"{(known.name.namespace or '').lstrip('$')}_{name}"
-            name = self._of[key] = self._names.take(name)
+            if known.place == "$Package":
+                name = self.parameter_names.get(name, name)
+            else:
+                if name in self._names:
+                    name = f"{(known.name.namespace or '').lstrip('$')}_{name}"
+                name = self._names.take(name)
+            self._of[key] = name
             self.by_name[name] = ParamOf(known, _arguments(known, data_type, stale=self.is_of_loop(known)))
         return self._of[key]
 
@@ -109,11 +125,13 @@ class Scope:
         known: the visible variables and parameters, innermost first.
         params: the DAG's params; binding a name may add one.
         system: binds the name of a system variable.
+        items: what the variables become that surrounding loops set to their items.
     """
 
     known: tuple[Known, ...]
     params: Params
     system: Callable[[str], Binding]
+    items: Mapping[Known, Binding] = field(default_factory=dict)
 
     @classmethod
     def of_project(cls, project: Project, params: Params, system: Callable[[str], Binding]) -> Scope:
@@ -138,6 +156,10 @@ class Scope:
         """Return the same scope with other system variables."""
         return replace(self, system=system)
 
+    def with_items(self, items: Mapping[Known, Binding]) -> Scope:
+        """Return the scope within a loop that sets variables to its items."""
+        return replace(self, items={**self.items, **items})
+
     def find(self, name: VariableName) -> Known | None:
         """Return the variable or parameter that a name means; None if there is none."""
         return next(self._named(name), None)
@@ -160,6 +182,8 @@ class Scope:
                 return self.system(name.name)
             raise Untranslatable(str(name), 0, _unknown(name))
         self.params.bound[known] = None
+        if known in self.items:
+            return self.items[known]
         if isinstance(known.source, Variable) and known.source.expression:
             return Inline(self._expression_of(known))
         data_type = known.source.data_type

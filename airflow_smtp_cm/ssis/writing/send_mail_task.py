@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import as_template
@@ -11,7 +11,8 @@ from airflow_smtp_cm.ssis.model import MessageSourceType
 from airflow_smtp_cm.ssis.writing import source_text
 from airflow_smtp_cm.ssis.writing.connections import find, is_smtp
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
-from airflow_smtp_cm.ssis.writing.templates import Translator, to_do
+from airflow_smtp_cm.ssis.writing.handler_flow import ALWAYS, Condition
+from airflow_smtp_cm.ssis.writing.templates import Translator, to_do_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ _OF_PROJECT = (
     " If it belongs to the project, import the package together with the project: the folder with the .conmgr, or "
     "the .ispac."
 )
+_NAME = re.compile(r"[\w.]+")
 _OF_WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\|[A-Za-z]:/")
 
 
@@ -180,7 +182,8 @@ class _Reading:
             return
         name = self._constant("message_source", "MessageSource", self._stored.message_source)
         if kind is MessageSourceType.VARIABLE:
-            if template := self._translator.variable(name):
+            what = "Its text is in the variable that MessageSource names"
+            if template := self._translator.variable(name, About.MAIL, what):
                 self._set("message_source", template.text)
             else:
                 self._to_do("message_source", f"the variable {name}")
@@ -233,10 +236,12 @@ class Switch:
     Attributes:
         disabled: whether it is always disabled.
         expressions: expressions that disable it if any is true: place, text, and the names that it can use.
+        condition: the condition in an event handler without which it is disabled, too.
     """
 
     disabled: bool = False
     expressions: tuple[tuple[str, str, Scope], ...] = ()
+    condition: Condition = ALWAYS
 
     def within(self, owner: Executable | EventHandler, scope: Scope) -> Switch:
         """Return what disables an executable or event handler within this one."""
@@ -244,22 +249,33 @@ class Switch:
             return Switch(self.disabled, (*self.expressions, (owner.ref_id, expression, scope)))
         return Switch(self.disabled or owner.disabled, self.expressions)
 
+    def only_if(self, condition: Condition) -> Switch:
+        """Return the switch of an executable that also needs a condition to run."""
+        return replace(self, condition=condition)
+
     def apply(self, mail: Mail, findings: Findings) -> None:
         """Set a message's argument ``disable``; arguments that are still to write disable it, too."""
         if self.disabled:
             mail.arguments["disable"] = "True"
             return
-        tests = []
+        tests, to_do_here = [], list(self.condition.to_do)
         for ref_id, expression, scope in self.expressions:
             translator = Translator(scope, ref_id, findings)
             if template := translator.template("Disable", expression):
                 tests.append(template.as_jinja_expression())
                 mail.uses_functions |= translator.uses_functions
             else:
-                mail.to_do["disable"] = expression
+                to_do_here.append(expression)
+        if self.condition.tests:
+            tests.append(_negated(self.condition.test))
+        if to_do_here:
+            mail.to_do["disable"] = "; ".join(to_do_here)
         if mail.to_do:
-            what = " and ".join(f"{name} ({why})" for name, why in mail.to_do.items())
-            mail.arguments["disable"] = source_text.text(to_do(f"write {what}"))
+            mail.arguments["disable"] = source_text.text(to_do_all(mail.to_do))
         elif tests:
             joined = tests[0] if len(tests) == 1 else " or ".join(f"({test})" for test in tests)
             mail.arguments["disable"] = source_text.text(f"{{{{ {joined} }}}}")
+
+
+def _negated(test: str) -> str:
+    return f"not {test}" if _NAME.fullmatch(test) else f"not ({test})"

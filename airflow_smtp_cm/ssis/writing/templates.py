@@ -17,12 +17,24 @@ from airflow_smtp_cm.ssis.expressions import (
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_smtp_cm.ssis.writing.scope import Scope
 
 
 def to_do(what: str) -> str:
     """Return a template that marks work to do; it is neither true nor false, so that the task fails."""
     return as_template(f"To do: {what}")
+
+
+def to_do_all(arguments: Mapping[str, str]) -> str:
+    """Return the same for arguments that are still to write, each with SSIS's expression or a description."""
+    return to_do(f"write {' and '.join(f'{name} ({why})' for name, why in arguments.items())}")
+
+
+def as_operand(test: str) -> str:
+    """Return a Jinja expression as an operand of ``and``, in parentheses if it needs them."""
+    return f"({test})" if " or " in test or " if " in test else test
 
 
 @dataclass(slots=True)
@@ -57,16 +69,18 @@ class Translator:
             return None
         return self._noted(template)
 
-    def variable(self, name: str) -> Template | None:
-        """Return a variable such as ``User::Body`` as a template; None, with a finding, if there is none."""
+    def variable(self, name: str, about: About, what: str) -> Template | None:
+        """Return a variable such as ``User::Body`` as a template; None, with a finding, if there is none.
+
+        Args:
+            name: its name.
+            about: the kind of the finding.
+            what: what uses it, for the finding.
+        """
         try:
-            template = to_jinja(parse(str(VariableName(*_parts(name)))), self.scope.bind)
+            template = to_jinja(parse(str(named(name))), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
-            self.findings.manual(
-                About.MAIL,
-                self.place,
-                f"Its text is in the variable that MessageSource names ({name}): {error.reason}.",
-            )
+            self.findings.manual(about, self.place, f"{what} ({name}): {error.reason}.")
             return None
         return self._noted(template)
 
@@ -95,6 +109,7 @@ class Translator:
         return template
 
 
-def _parts(name: str) -> tuple[str | None, str]:
+def named(name: str) -> VariableName:
+    """Return the name of a variable that is stored as ``User::Body``."""
     namespace, colons, rest = name.partition("::")
-    return (namespace, rest) if colons else (None, namespace)
+    return VariableName(namespace, rest) if colons else VariableName(None, namespace)

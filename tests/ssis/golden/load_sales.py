@@ -1,8 +1,9 @@
 """The mail of the SSIS package LoadSales."""
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Param, task_group
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
+from airflow_smtp_cm.operators.foreach import ForeachFileOperator
 from airflow_smtp_cm.operators.precedence import PackageFailureOperator, PrecedenceOperator
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 
@@ -21,7 +22,8 @@ tell_the_shops = SendMailNotifier(
     bcc="audit@harbourpine.example",
     subject="A sales file could not be read",
     message_source=(
-        "The file {{ params.ShopFile }} could not be read: {{ exception|default(reason)|default('')|string }}"
+        "The file {{ ti.xcom_pull(task_ids='for_each_shop_files')[ti.map_index] }} could not be "
+        "read: {{ exception|default(reason)|default('')|string }}"
     ),
 )
 
@@ -35,7 +37,6 @@ with DAG(
         "RowsLoaded": Param(0, type="integer"),
         "MinimumRows": Param(100, type="integer", description="Fewer rows than this are suspicious"),
         "OperationsTeam": Param(type="string", description="Who is told when something fails"),
-        "ShopFile": Param(type="string"),
         "SalesTeam": Param(
             "sales@harbourpine.example; shops@harbourpine.example",
             type="string",
@@ -43,9 +44,14 @@ with DAG(
         ),
     },
 ):
-    with TaskGroup(
+    for_each_shop_files = ForeachFileOperator(
+        task_id="for_each_shop_files", folder="\\\\files01\\etl\\sales\\in", file_spec="shop-*.csv"
+    )
+
+    @task_group(
         group_id="for_each_shop", group_display_name="For each shop", tooltip="Foreach Loop container of SSIS"
-    ) as for_each_shop:
+    )
+    def for_each_shop(_item):
         load_file = EmptyOperator(
             task_id="load_file",
             task_display_name="Load file",
@@ -58,6 +64,12 @@ with DAG(
             doc_md="File System task (Microsoft.FileSystemTask)",
         )
         load_file >> move_file_away
+
+    for_each_shop = for_each_shop.expand(_item=for_each_shop_files.output)
+    for_each_shop_succeeded = PrecedenceOperator(
+        task_id="for_each_shop_succeeded",
+        condition="{{ succeeded('for_each_shop_files') and not failed('for_each_shop') }}",
+    )
     count_rows = EmptyOperator(
         task_id="count_rows", task_display_name="Count rows", doc_md="Execute SQL task (Microsoft.ExecuteSQLTask)"
     )
@@ -88,7 +100,13 @@ with DAG(
         priority="High",
         message_source="Only {{ params.RowsLoaded }} rows were loaded, at least {{ params.MinimumRows }} are usual.",
     )
-    for_each_shop >> count_rows >> [before_sales_are_in, before_too_few_sales]
+    (
+        for_each_shop_files
+        >> for_each_shop
+        >> for_each_shop_succeeded
+        >> count_rows
+        >> [before_sales_are_in, before_too_few_sales]
+    )
     before_sales_are_in >> sales_are_in
     before_too_few_sales >> too_few_sales
-    count_rows >> PackageFailureOperator(task_id="package_failure")
+    [for_each_shop, count_rows] >> PackageFailureOperator(task_id="package_failure")

@@ -1,6 +1,6 @@
 """The mail of the SSIS package NightlyMaster."""
 
-from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, TaskGroup
 from airflow_smtp_cm.macros import ssis
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
@@ -29,32 +29,46 @@ with DAG(
     default_args={"on_failure_callback": tell_operations},
     params={
         "OperationsTeam": Param(type="string", description="Who is told when something fails"),
-        "Sender": Param(
-            "etl@harbourpine.example", type="string", description="Sender of everything this package mails"
-        ),
+        "MinimumRows": Param(100, type="integer", description="Fewer rows than this are suspicious"),
         "SalesTeam": Param(
             "sales@harbourpine.example; shops@harbourpine.example",
             type="string",
             description="Who reads the daily figures",
         ),
+        "SendReports": Param(default=True, type="boolean", description="False on test machines"),
+        "Sender": Param(
+            "etl@harbourpine.example", type="string", description="Sender of everything this package mails"
+        ),
     },
     user_defined_macros={"ssis": ssis},
 ):
     with TaskGroup(group_id="load", group_display_name="Load") as load:
-        EmptyOperator(
+        TriggerDagRunOperator(
             task_id="load_customers",
             task_display_name="Load customers",
-            doc_md="Execute Package task (Microsoft.ExecutePackageTask)\n\nRuns LoadCustomers.dtsx.",
+            trigger_dag_id="load_customers",
+            conf='{"OperationsTeam": {{ params.OperationsTeam|tojson }}}',
+            wait_for_completion=True,
+            poke_interval=10,
         )
-        EmptyOperator(
+        TriggerDagRunOperator(
             task_id="load_sales",
             task_display_name="Load sales",
-            doc_md="Execute Package task (Microsoft.ExecutePackageTask)\n\nRuns LoadSales.dtsx.",
+            trigger_dag_id="load_sales",
+            conf=(
+                '{"MinimumRows": {{ params.MinimumRows|tojson }}, "OperationsTeam": '
+                '{{ params.OperationsTeam|tojson }}, "SalesTeam": {{ params.SalesTeam|tojson }}}'
+            ),
+            wait_for_completion=True,
+            poke_interval=10,
         )
-    publish_reports = EmptyOperator(
+    publish_reports = TriggerDagRunOperator(
         task_id="publish_reports",
         task_display_name="Publish reports",
-        doc_md="Execute Package task (Microsoft.ExecutePackageTask)\n\nRuns PublishReports.dtsx.",
+        trigger_dag_id="publish_reports",
+        conf=('{"SalesTeam": {{ params.SalesTeam|tojson }}, "SendReports": {{ params.SendReports|tojson }}}'),
+        wait_for_completion=True,
+        poke_interval=10,
     )
     tell_sales = SendMailOperator(
         task_id="tell_sales",
