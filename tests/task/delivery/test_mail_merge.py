@@ -547,7 +547,9 @@ def test_after_an_interruption_only_messages_in_flight_are_uncertain(
     assert max(counts) == 1
 
 
-def test_record_is_written_once_for_a_group_of_messages(postfix, certificates, define, run, store):
+def test_record_is_written_once_for_a_group_of_messages(postfix, certificates, define, run, store, monkeypatch):
+    """As long as the server is fast."""
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.ledger.time", Clock())
     define(to_postfix(postfix, certificates))
     run(to(*["bob"] * 400), ti=FakeTaskInstance(run_id="writes"))
 
