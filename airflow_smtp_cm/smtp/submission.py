@@ -80,7 +80,7 @@ def complete(transaction: Transaction, first: SendResult | RecipientsRefused) ->
             result = replace(result, refused=result.refused + _refused(transaction, error))
         except SmtpError as error:
             raise _failure(result, error, remaining) from error
-    explanation = transaction.envelope.explained(result.refused)
+    explanation = transaction.envelope.explained(result.refused) if result.refused else ""
     if result.refused and not result.accepted:
         raise RecipientsRefused(transaction.peer, refused=result.refused, explanation=explanation)
     if (failure := RecipientsRefused.in_result(result, transaction.peer, explanation=explanation)) is not None:
