@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.smtp.reply import Reply
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Refusal", "SendResult"]
 
 
-class Refusal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refusal:
     """A refused recipient, with the server's reply."""
 
     address: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 __all__ = ["TraceEvent"]
 
@@ -14,7 +14,7 @@ logger = logging.getLogger("airflow_smtp_cm.smtp")
 REDACTED = "********"
 
 
-class TraceEvent(NamedTuple):
+class TraceEvent:
     """One line of the dialogue.
 
     Attributes:
@@ -23,9 +23,12 @@ class TraceEvent(NamedTuple):
         text: the line; tokens of an AUTH exchange are replaced by ``********``, the content by its size.
     """
 
-    seconds: float
-    direction: Literal["C", "S", "*"]
-    text: str
+    __slots__ = ("direction", "seconds", "text")
+
+    def __init__(self, seconds: float, direction: Literal["C", "S", "*"], text: str) -> None:
+        self.seconds = seconds
+        self.direction = direction
+        self.text = text
 
     def __str__(self) -> str:
         return f"{self.seconds:8.3f} {self.direction}: {self.text}"
@@ -36,7 +39,7 @@ TraceSink = Callable[[TraceEvent], None]
 
 def log_event(event: TraceEvent) -> None:
     """Write the event to the ``airflow_smtp_cm.smtp`` logger at DEBUG."""
-    logger.debug("%s", str(event))  # Airflow, which masks secrets in arguments, would make it a plain tuple
+    logger.debug("%s", event)
 
 
 class Trace:

@@ -100,6 +100,19 @@ def clear_and_run(dag: Any, ti: Any) -> None:
             _run_task(ti=ti, session=session)
 
 
+def reset_and_run(dag: Any, ti: Any) -> None:
+    """Run a task instance again, as after a crash of its scheduler, which is not a Clear (Airflow 3.3)."""
+    task = dag.get_task(ti.task_id)
+    with create_session() as session:
+        ti = session.merge(ti)
+        ti.prepare_db_for_next_try(session)
+        ti.task = task
+        ti.try_number += 1
+        session.flush()
+        session.expunge_all()
+    _run_task(ti=ti, task=task)
+
+
 @contextmanager
 def captured_log() -> Iterator[list[Any]]:
     """Collect what operators write to their log, before Airflow masks it; each entry's text is its ``event``."""

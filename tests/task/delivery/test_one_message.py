@@ -17,7 +17,7 @@ from airflow_smtp_cm.smtp.settings import Timeouts
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.states import State
 from airflow_smtp_cm.task.state_store import KEY, TaskRecord
-from tests.airflow_versions import keeps_state
+from tests.airflow_versions import clear_and_run, keeps_state, reset_and_run
 from tests.connections import anonymous
 from tests.failing import fails_permanently
 from tests.operators.test_send_mail import FakeTaskInstance
@@ -301,6 +301,22 @@ def test_message_that_was_certainly_not_delivered_is_sent_by_the_retry(play, rec
     assert (state, tries) == ("success", 2)
     assert len(headers("Message-ID", peer)) == 2
     assert read(record()).results[0].accepted == (BOB,)
+
+
+@keeps_state
+def test_try_after_the_last_one_sends_nothing_until_the_task_is_cleared(dags, monkeypatch, capsys):
+    """Airflow starts it after a crash of the scheduler, though the task has no retries."""
+    dag, seen = dags["calls_with_0_retries"], []
+    with scripted_peer(dialogue("250 ok"), dialogue("250 ok")) as peer:
+        monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
+        run = dag.test()
+        for again in (reset_and_run, clear_and_run):
+            again(dag, run.get_task_instance("send"))
+            ti = run.get_task_instance("send")
+            seen.append((ti.state, ti.try_number, len(headers("Message-ID", peer))))
+
+    assert seen == [("failed", 2, 1), ("success", 3, 2)]
+    assert "That was the last try that the task's retries grant" in capsys.readouterr().out
 
 
 # --- single tries, without a running Airflow
