@@ -205,6 +205,15 @@ def test_all_other_characters_stay_as_they_are(html):
     assert replace_content_ids(html, lambda name: name).lower().count("cid:") == html.lower().count("cid:")
 
 
+@pytest.mark.parametrize(
+    "html", ["<a x=", "<a x='\"", "<a<", "<!--", "<style>", "<i style=\"url('cid:", "x" * 99, "<a " + "x" * 99 + " "]
+)
+def test_hostile_html_takes_time_in_proportion_to_its_length(html):
+    """If the search began again at each tag, this would take hours."""
+    html = f"<p {html * (1_000_000 // len(html))}"
+    assert replace_content_ids(html, lambda name: name) == html
+
+
 # --- errors
 
 
