@@ -135,7 +135,7 @@ def test_a_name_that_nothing_has_looked_up_is_an_error(server, dag, fields):
 
 def test_an_exception_that_is_the_name_of_a_file_does_not_stop_an_alert(smtp_cm_server):
     SendMailNotifier(to="ops@corp.test", subject="Failed", html_content="{{ exception }}")(
-        {"exception": FileNotFoundError("mail.html")}
+        {"dag": DAG("reports", schedule=None), "exception": FileNotFoundError("mail.html")}
     )
 
     (received,) = smtp_cm_server.outbox
