@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ATTRIBUTE = r"""[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'>][^\s>]*+))?+"""
+# Only a quoted value may hold "<": then a search ends at the next tag, and takes time in proportion to the HTML.
+_ATTRIBUTE = r"""[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>][^\s<>]*+))?+"""
 # A conditional comment is HTML to Outlook; so only its marks are comments here.
 _MARKUP = re.compile(
     rf"""
@@ -26,8 +27,8 @@ _MARKUP = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 _VALUE = re.compile(
-    r"""(?P<name>[^\s"'<>/=]++)(?P<equals>\s*+=\s*+)"""
-    r"""(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s"'>][^\s>]*+))"""
+    r"""(?<=[\s"'/])(?P<name>[^\s"'<>/=]++)(?P<equals>\s*+=\s*+)"""
+    r"""(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s"'<>][^\s<>]*+))"""
 )
 _CID = "cid:"
 _CID_IN_CSS = re.compile(

@@ -24,6 +24,7 @@ _MAX_HTML = 256 * 1024  # characters; more take a second, and nobody reads so mu
 _MAX_TABLE = (
     4 * 1024 * 1024
 )  # characters: in every row of a table, a cell becomes as wide as the widest one of its column
+_MAX_COLUMNS = 1_000  # the time for a row grows faster than its cells
 _END_OF_LINE = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
@@ -33,7 +34,7 @@ def text_of_html(html: str) -> str:
 
     Args:
         html: the HTML; it is converted if it has up to 256 Ki characters, and no table that would become larger than
-            4 Mi characters.
+            4 Mi characters or has more than 1,000 columns.
     """
     try:
         document = document_fromstring(html.encode(errors="replace"), parser=HTMLParser(encoding="utf-8"))
@@ -49,5 +50,5 @@ def text_of_html(html: str) -> str:
 
 def _is_too_large(table: HtmlElement) -> bool:
     rows = [[len(cell.text_content()) for cell in row.iterchildren("td", "th")] for row in table.xpath("tr|*/tr")]
-    width = sum(map(max, zip_longest(*rows, fillvalue=0)))
-    return len(rows) * width > _MAX_TABLE
+    columns = list(map(max, zip_longest(*rows, fillvalue=0)))
+    return len(columns) > _MAX_COLUMNS or len(rows) * sum(columns) > _MAX_TABLE

@@ -70,6 +70,8 @@ def mapped_over_rows() -> None:
             "message_source_type": "DirectInput",
             "message_source": "Text",
             "html_content": "<p>Text",
+            "text_part": "True",
+            "embed_images": None,
             "attachments": "/etc/hostname",
             "reply_to": "alice@corp.test",
             "headers": None,

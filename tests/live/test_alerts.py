@@ -164,4 +164,4 @@ def test_airflows_own_alerts_are_readable_and_from_the_connections_sender(airflo
     for number, mail in enumerate(received, 1):
         assert mail.recipients == ("ops@corp.test", "dba@corp.test")
         assert mail.message["From"] == "Reports <reports@corp.test>"
-        assert f"Try {number} out of 2<br>Exception:<br>No rows" in mail.message.get_content()
+        assert f"Try {number} out of 2<br>Exception:<br>No rows" in mail.message.get_body(("html",)).get_content()

@@ -4,8 +4,9 @@ import pytest
 
 from airflow_smtp_cm.mail import InvalidAttachment
 from airflow_smtp_cm.mail.embedding import embed_images
+from tests.mail.pictures import PNG, references
 from tests.mail.test_mime import message
-from tests.mail.test_related import PNG, inline_parts, references
+from tests.mail.test_related import inline_parts
 
 
 @pytest.fixture(autouse=True)

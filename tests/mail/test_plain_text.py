@@ -107,6 +107,11 @@ def test_a_table_that_would_become_too_wide_has_no_plain_text(wide):
     assert peak < 4 * 1024 * 1024
 
 
+def test_a_table_with_thousands_of_columns_has_no_plain_text():
+    """It would take minutes."""
+    assert text_of_html("<table><tr>" + "<td>a" * 50_000) == ""
+
+
 def test_a_message_is_not_changed_by_itself():
     """Only operator, notifier and back end add a text."""
     assert written(message(html="<p>Hello")).get_content_type() == "text/html"

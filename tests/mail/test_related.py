@@ -18,19 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.mail import Attachment, InvalidAttachment, InvalidMessage
+from airflow_smtp_cm.mail import InvalidAttachment, InvalidMessage
 from airflow_smtp_cm.mail.html_references import replace_content_ids, replace_image_sources
 from airflow_smtp_cm.mail.related import relate
+from tests.mail.pictures import PNG, png, references
 from tests.mail.reading import bytes_of
 from tests.mail.strategies import file_names
 from tests.mail.test_mime import message, tree, written
 
 ROOT = Path(__file__).parents[2]
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-
-
-def png(name="sales.png", content=PNG, **fields):
-    return Attachment(content, name, **fields)
 
 
 def inline_parts(made):
@@ -38,10 +34,6 @@ def inline_parts(made):
     read = written(made)
     parts = {part["Content-ID"]: part for part in read.walk() if part.get_content_disposition() == "inline"}
     return parts, read.get_body(("html",)).get_content()
-
-
-def references(html):
-    return [f"<{unquote(found)}>" for found in re.findall(r"cid:([^\"'\s)]+)", html)]
 
 
 # --- structure
@@ -203,6 +195,15 @@ def test_text_and_comments_name_nothing(html):
 def test_all_other_characters_stay_as_they_are(html):
     assert replace_image_sources(html, lambda source: source) == html
     assert replace_content_ids(html, lambda name: name).lower().count("cid:") == html.lower().count("cid:")
+
+
+@pytest.mark.parametrize(
+    "html", ["<a x=", "<a x='\"", "<a<", "<!--", "<style>", "<i style=\"url('cid:", "x" * 99, "<a " + "x" * 99 + " "]
+)
+def test_hostile_html_takes_time_in_proportion_to_its_length(html):
+    """If the search began again at each tag, this would take hours."""
+    html = f"<p {html * (1_000_000 // len(html))}"
+    assert replace_content_ids(html, lambda name: name) == html
 
 
 # --- errors

@@ -9,7 +9,7 @@ from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from tests.connections import anonymous
 from tests.failing import fails_permanently
-from tests.mail.test_related import PNG, png, references
+from tests.mail.pictures import PNG, png, references
 from tests.servers.scripted import expect, say, scripted_peer
 
 HTML = '<p>Hello</p><img src="cid:sales.png" alt="Sales">'
@@ -52,10 +52,10 @@ def test_messages_of_one_task(server):
 
 
 def test_notifier(smtp_cm_server):
-    SendMailNotifier(to="bob@corp.test", subject="a", html_content=HTML, attachments="sales.png")({})
-    SendMailNotifier(
-        to="bob@corp.test", subject="a", html_content=HTML.replace("cid:", ""), embed_images=True, text_part=True
-    )({})
+    context = {"dag": DAG("pictures", schedule=None)}
+    given = {"to": "bob@corp.test", "subject": "a"}
+    SendMailNotifier(html_content=HTML, attachments="sales.png", **given)(context)
+    SendMailNotifier(html_content=HTML.replace("cid:", ""), embed_images=True, text_part=True, **given)(context)
     assert [seen(received) for received in smtp_cm_server.outbox] == [SENT, SENT]
 
 

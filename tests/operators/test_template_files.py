@@ -1,7 +1,7 @@
 """Template files: which fields may name one, where it is looked up, and the error if it is missing."""
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, task
 
 from airflow_smtp_cm.mail import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
@@ -38,6 +38,37 @@ def test_a_text_may_be_in_a_template_file(dag):
 
 def test_a_template_file_may_extend_another(dag):
     assert rendered(dag, html_content="extends.html").html_content == "<h1>Ann</h1>"
+
+
+def test_a_mapped_task_may_have_template_files(dag):
+    mapped = SendMailOperator.partial(task_id="send", dag=dag, html_content="mail.html").expand(to=["a@x", "b@x"])
+    operator = mapped.unmap({"to": "a@x"})
+    operator.render_template_fields({"who": "Ann"}, dag.get_template_env())
+
+    assert (operator.to, operator.html_content) == ("a@x", "<p>mail.html of Ann")
+
+
+def test_a_decorated_function_may_have_template_files_but_what_it_returns_is_none(dag, server):
+    with dag:
+
+        @task.send_mail(to="bob@corp.test", html_content="mail.html")
+        def written():
+            return {"subject": "a", "attachments": [], "message_source": "mail.jinja"}
+
+        @task.send_mail(to="bob@corp.test")
+        def returned():
+            return {"subject": "a", "html_content": "mail.html"}
+
+        first, second = written().operator, returned().operator
+    for operator in (first, second):
+        operator.render_template_fields({"who": "Ann"})
+    first.execute({})
+    with fails_permanently(match=r'"mail\.html" is the name of a template file'):
+        second.execute({})
+
+    (received,) = server.outbox
+    assert received.message.get_body(("html",)).get_content() == "<p>mail.html of Ann"
+    assert received.message.get_body(("plain",)).get_content() == "mail.jinja"
 
 
 def test_a_notifier_may_have_template_files(dag):
@@ -104,7 +135,7 @@ def test_a_name_that_nothing_has_looked_up_is_an_error(server, dag, fields):
 
 def test_an_exception_that_is_the_name_of_a_file_does_not_stop_an_alert(smtp_cm_server):
     SendMailNotifier(to="ops@corp.test", subject="Failed", html_content="{{ exception }}")(
-        {"exception": FileNotFoundError("mail.html")}
+        {"dag": DAG("reports", schedule=None), "exception": FileNotFoundError("mail.html")}
     )
 
     (received,) = smtp_cm_server.outbox
