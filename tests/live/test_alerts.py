@@ -105,7 +105,8 @@ def test_a_missed_deadline_is_reported_while_the_run_continues(airflow, mails):
 
     (received,) = mails("unanswered: deadline missed")
     facts = facts_of(received)
-    assert (facts["Run"], facts["State"]) == (run, "running")
+    assert facts["Run"] == run
+    assert facts["State"] in {"queued", "running"}  # the deadline may pass before Airflow starts the run
 
 
 def test_a_missed_deadline_is_reported_by_a_worker(airflow, connect, mails):
