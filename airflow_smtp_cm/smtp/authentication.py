@@ -63,6 +63,7 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
     if not remaining:
         _check_offer(wire, windows)
         return None
+    no_kerberos = _no_kerberos(wire, windows, remaining)
     binding = channel_binding(wire.tls, windows.channel_binding) if wire.tls else None
     failures: list[AuthenticationError] = []
     while remaining:
@@ -84,9 +85,7 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
             _add_reasons(error, failures)
             raise
         else:
-            for failure in failures:
-                logger.info("Logged in to %s by %s after a failed attempt: %s", wire.peer, attempt, failure)
-            wire.trace("*", f"logged in by {attempt}")
+            _report_login(wire, attempt, failures, no_kerberos)
             return attempt
         wire.trace("*", str(failures[-1]))
     last = failures.pop()
@@ -120,6 +119,26 @@ def _attempts(windows: WindowsAuthentication, offered: tuple[str, ...]) -> list[
     if choice is not MechanismChoice.KERBEROS and windows.identity.password is not None:
         attempts += [Attempt(name, "ntlm") for name in _NTLM_MECHANISMS if name in offered]
     return attempts
+
+
+def _no_kerberos(wire: Wire, windows: WindowsAuthentication, attempts: list[Attempt]) -> str:
+    """Trace and return why Kerberos is not tried though it is allowed; empty if it is tried, or not allowed."""
+    if windows.mechanism is not MechanismChoice.AUTO or any(attempt.protocol == "kerberos" for attempt in attempts):
+        return ""
+    text = f"The server offers no Kerberos (AUTH {' '.join(wire.extensions.mechanisms)})."
+    if wire.exchange:
+        text += f" {NO_KERBEROS}"
+    wire.trace("*", text)
+    return text
+
+
+def _report_login(wire: Wire, attempt: Attempt, failures: list[AuthenticationError], no_kerberos: str) -> None:
+    """Log and trace by which mechanism the login succeeded, and why Kerberos did not."""
+    if not failures:
+        logger.info("Logged in to %s by %s.%s", wire.peer, attempt, no_kerberos and f" {no_kerberos}")
+    for failure in failures:
+        logger.info("Logged in to %s by %s after a failed attempt: %s", wire.peer, attempt, failure)
+    wire.trace("*", f"logged in by {attempt}")
 
 
 def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
