@@ -23,7 +23,7 @@ from airflow_smtp_cm.smtp.exchange import NO_KERBEROS, no_windows_authentication
 from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.reply import CONTINUE, words
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
-from airflow_smtp_cm.smtp.settings import MechanismChoice
+from airflow_smtp_cm.smtp.settings import ChannelBinding, MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding
 from airflow_smtp_cm.smtp.trace import REDACTED
 from airflow_smtp_cm.smtp.wire import Command
@@ -85,6 +85,7 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
             _add_reasons(error, failures)
             raise
         else:
+            wire.logged_in = True
             _report_login(wire, attempt, failures, no_kerberos)
             return attempt
         wire.trace("*", str(failures[-1]))
@@ -271,6 +272,14 @@ def _decode(wire: Wire, reply: Reply) -> bytes:
         ) from None
 
 
+def _binding_doubt(wire: Wire) -> str:
+    """Return a sentence about a channel binding that the connection turns off; empty if it does not."""
+    windows = wire.settings.authentication
+    if not wire.tls or windows is None or windows.channel_binding is not ChannelBinding.NONE:
+        return ""
+    return " channel_binding is none, and the server may require Extended Protection: set it to tls-server-end-point."
+
+
 def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> AuthenticationRefused:
     encoded = (longest + 2) // 3 * 4
     if reply.code in _TOO_LONG and encoded > _TOO_LONG[reply.code]:
@@ -291,6 +300,7 @@ def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> Auth
                 else " with NTLM, which many domains no longer allow"
             )
             + ("." if wire.tls else ", and whether the server requires TLS.")
+            + _binding_doubt(wire)
             + exchange.typing_doubt
         )
     return AuthenticationRefused(

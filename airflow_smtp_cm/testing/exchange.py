@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TOO_LARGE = "552 5.3.4 Message size exceeds fixed maximum message size"
 _NOT_THIS_SENDER = "550 5.7.60 SMTP; Client does not have permissions to send as this sender"
+_NOT_AUTHENTICATED = "530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM"
 _TOO_MANY_ERRORS = "421 4.7.0 Too many errors on this connection, closing transmission channel"
 _SEND_HELLO = "503 5.5.2 Send hello first"
 
@@ -106,6 +107,8 @@ class ExchangeHandler:
     async def handle_MAIL(  # noqa: D102, N802
         self, _: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        if "ExchangeUsers" not in self._connector.permission_groups:
+            return _NOT_AUTHENTICATED
         limit = self._connector.message_rate_limit
         if limit is not None and self._traffic.messages_in_the_last_minute() >= limit:
             return "421 4.4.2 Message submission rate for this client has exceeded the configured limit"
@@ -133,10 +136,12 @@ class ExchangeHandler:
         senders = getattr(message.message["From"], "addresses", ())
         if not all(self._may_send_as(message.identity, sender.addr_spec) for sender in senders):
             return _NOT_THIS_SENDER
-        await asyncio.sleep(self._connector.max_acknowledgement_delay)
         self._outbox.append(message)
+        number = len(self._outbox)
+        # Exchange delays only its reply: it has the message, even if the client gives up.
+        await asyncio.sleep(self._connector.max_acknowledgement_delay)
         return (
-            f"250 2.6.0 {message.message['Message-ID']} [InternalId={len(self._outbox)}, "
+            f"250 2.6.0 {message.message['Message-ID']} [InternalId={number}, "
             f"Hostname={self._connector.fqdn}] Queued mail for delivery"
         )
 
@@ -219,7 +224,7 @@ class ExchangeSession(SMTP):
         assert self.session is not None  # noqa: S101 - aiosmtpd creates it with the connection
         if self.session.authenticated:
             return False
-        await self.push("530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM")
+        await self.push(_NOT_AUTHENTICATED)
         return True
 
     @syntax("EHLO hostname")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 AuthMechanism = Literal["Tls", "Integrated", "BasicAuth", "BasicAuthRequireTLS", "ExchangeServer"]
+PermissionGroup = Literal["AnonymousUsers", "ExchangeUsers", "ExchangeServers", "ExchangeLegacyServers", "Partners"]
 ExtendedProtectionPolicy = Literal["None", "Require"]
 
 
@@ -24,6 +25,7 @@ class ReceiveConnector:
         auth_mechanism: ``Tls`` offers STARTTLS, ``Integrated`` NTLM, ``BasicAuth`` LOGIN (only under TLS with
             ``BasicAuthRequireTLS``), and ``ExchangeServer`` the logins of other Exchange servers. Only NTLM succeeds.
         enable_auth_gssapi: offer GSSAPI, too. A login with it fails, because the test server has no KDC.
+        permission_groups: without ``ExchangeUsers``, accounts that have logged in may not submit mail.
         extended_protection_policy: ``Require`` accepts only logins that are bound to the TLS session.
         pipelining_enabled: offer PIPELINING.
         chunking_enabled: offer CHUNKING.
@@ -59,6 +61,7 @@ class ReceiveConnector:
         "ExchangeServer",
     )
     enable_auth_gssapi: bool = False
+    permission_groups: Collection[PermissionGroup] = ("AnonymousUsers", "ExchangeUsers")
     extended_protection_policy: ExtendedProtectionPolicy = "None"
     pipelining_enabled: bool = True
     chunking_enabled: bool = True
@@ -80,9 +83,13 @@ class ReceiveConnector:
     send_as: Mapping[str, Collection[str]] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.auth_mechanism, str):  # a collection, too, but of letters
-            raise TypeError(f"auth_mechanism must be a list, such as [{self.auth_mechanism!r}].")
-        _check("auth_mechanism", self.auth_mechanism, get_args(AuthMechanism))
+        for name, values, possible in (
+            ("auth_mechanism", self.auth_mechanism, get_args(AuthMechanism)),
+            ("permission_groups", self.permission_groups, get_args(PermissionGroup)),
+        ):
+            if isinstance(values, str):  # a collection, too, but of letters
+                raise TypeError(f"{name} must be a list, such as [{values!r}].")
+            _check(name, values, possible)
         _check("extended_protection_policy", [self.extended_protection_policy], get_args(ExtendedProtectionPolicy))
 
 

@@ -22,6 +22,7 @@ from airflow_smtp_cm.smtp.commands import DeliveryNotification
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationNotOffered,
     AuthenticationRefused,
+    DeliveryUncertain,
     MessageError,
     RecipientsRefused,
     Refused,
@@ -207,7 +208,7 @@ def test_session_ends_after_too_many_failed_logins():
 def test_extended_protection(policy, binding):
     with exchange(extended_protection_policy=policy) as server:
         if policy == "Require" and binding == "none":
-            with pytest.raises(AuthenticationRefused, match=r"5\.7\.3"):
+            with pytest.raises(AuthenticationRefused, match=r"5\.7\.3.* channel_binding is none, and the server may"):
                 manager(server, channel_binding=binding).acquire()
         else:
             manager(server, channel_binding=binding).acquire().close()
@@ -395,6 +396,14 @@ def test_final_reply_may_be_late():
         assert client.send(mail()).seconds >= 0.3
 
 
+def test_message_with_a_late_reply_has_arrived_even_if_the_client_gives_up():
+    with exchange(max_acknowledgement_delay=PATIENCE_SECONDS) as server:
+        with pytest.raises(DeliveryUncertain), manager(server, timeout=1).acquire() as client:
+            client.send(mail())
+
+        assert len(server.outbox) == 1
+
+
 def test_session_with_too_many_errors_ends_and_bulk_continues_in_a_new_one():
     messages = [mail(from_email=f"{name}@corp.test") for name in ("eve", "eve", "eve", "alice", "eve", "alice")]
     with (
@@ -468,6 +477,7 @@ def test_unknown_personality_or_property_is_an_error(settings):
             ValueError,
             "auth_mechanism has no value 'Integratd'. The possible values are Tls, Integrated, BasicAuth, ",
         ),
+        ({"permission_groups": "ExchangeUsers"}, TypeError, "permission_groups must be a list"),
         ({"auth_mechanism": "Tls"}, TypeError, "auth_mechanism must be a list, such as ['Tls']."),
         (
             {"extended_protection_policy": "require"},

@@ -288,6 +288,12 @@ def test_limit_that_is_not_positive_is_an_error_when_the_dag_is_parsed(limit):
         SendMailOperator(task_id="send", messages=[], **{limit: 0})
 
 
+@pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
+def test_limit_without_messages_is_an_error_when_the_dag_is_parsed(limit):
+    with pytest.raises(ValueError, match=f"{limit} has an effect only on messages, which is not set"):
+        SendMailOperator(task_id="send", to="bob@corp.test", **{limit: 5})
+
+
 def test_safety_settings_apply_to_each_message(server, run, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SMTP_CM__ALLOWED_RECIPIENT_DOMAINS", "corp.test")
     with fails_permanently(match=r"messages\[1\]: This Airflow must not send mail to eve@evil.test"):
