@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
     from airflow_smtp_cm.smtp.reply import Reply
 
-# Every greeting has the first text, unless the administrator has replaced it (Banner); or the second is in its place.
+# Every greeting has the first text, unless the administrator has replaced it (Banner); or one of the others is in its
+# place.
 # The SMTP service of Windows (IIS) has a version instead of "ready", and is administered in other ways.
-_GREETINGS = ("microsoft esmtp mail service ready", "4.3.2 the maximum number of concurrent ")
+_GREETINGS = (
+    "microsoft esmtp mail service ready",
+    "4.3.2 the maximum number of concurrent ",
+    "4.3.2 service not active",
+)
 _EXTENSIONS = {"X-EXPS", "X-ANONYMOUSTLS", "XEXCH50", "XRDST", "XSHADOW"}
 
 _SECURITY = "In the Exchange admin center, under Mail flow > Receive connectors > (the connector) > Security,"

@@ -229,9 +229,11 @@ class Wire:
             self.exchange = is_greeting(reply)
         explained = self.explained(reply)
         text = f"{what}: {reply}"
-        return Refused(
+        error = Refused(
             f"{text.rstrip('.')}. {explained}" if explained else text, phase=phase, command=command, reply=reply
         )
+        error.explanation = explained
+        return error
 
     def explained(self, *replies: Reply) -> str:
         """Return what replies mean if the server is Exchange; empty if this is not known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 AuthMechanism = Literal["Tls", "Integrated", "BasicAuth", "BasicAuthRequireTLS", "ExchangeServer"]
 PermissionGroup = Literal["AnonymousUsers", "ExchangeUsers", "ExchangeServers", "ExchangeLegacyServers", "Partners"]
+RepliesTo = Literal["greeting", "MAIL", "content"]
 ExtendedProtectionPolicy = Literal["None", "Require"]
 
 
@@ -46,6 +47,8 @@ class ReceiveConnector:
         connection_timeout: the time after which a session is closed, even if it is not idle.
         send_as: the addresses that each user may use as the sender, by ``DOMAIN\user``; None if everybody may use any
             address (the permission ``ms-Exch-SMTP-Accept-Any-Sender``).
+        unknown_recipients: addresses that do not exist; each is refused with 550.
+        replies: negative replies in place of the server's own: the greeting, the reply to MAIL, or to the content.
 
     Raises:
         TypeError: ``auth_mechanism`` is a text.
@@ -81,11 +84,14 @@ class ReceiveConnector:
     connection_inactivity_timeout: float = 300.0
     connection_timeout: float = 600.0
     send_as: Mapping[str, Collection[str]] | None = None
+    unknown_recipients: Collection[str] = ()
+    replies: Mapping[RepliesTo, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, values, possible in (
             ("auth_mechanism", self.auth_mechanism, get_args(AuthMechanism)),
             ("permission_groups", self.permission_groups, get_args(PermissionGroup)),
+            ("replies", self.replies, get_args(RepliesTo)),
         ):
             if isinstance(values, str):  # a collection, too, but of letters
                 raise TypeError(f"{name} must be a list, such as [{values!r}].")

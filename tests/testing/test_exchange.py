@@ -404,6 +404,36 @@ def test_message_with_a_late_reply_has_arrived_even_if_the_client_gives_up():
         assert len(server.outbox) == 1
 
 
+def test_unknown_recipient_is_refused_and_the_others_get_the_message():
+    with (
+        exchange(unknown_recipients=["Nobody@corp.test"]) as server,
+        manager(server).acquire() as client,
+        pytest.raises(RecipientsRefused, match=r"nobody@corp\.test: 550 5\.1\.10 .* There is no such recipient"),
+    ):
+        client.send(mail(to="bob@corp.test, nobody@corp.test"))
+
+    assert [received.recipients for received in server.outbox] == [("bob@corp.test",)]
+
+
+@pytest.mark.parametrize(
+    ("phase", "reply", "meaning"),
+    [
+        ("greeting", "421 4.3.2 Service not active", "in maintenance"),
+        ("MAIL", "452 4.3.1 Insufficient system resources", "back pressure"),
+        ("content", "451 4.7.0 Temporary server error. Please try again later. PRX5", "cannot reach the Transport"),
+    ],
+)
+def test_server_gives_a_reply_of_the_test(phase, reply, meaning):
+    with (
+        exchange(replies={phase: reply}) as server,
+        pytest.raises(Refused, match=f"{re.escape(reply)}.* On Exchange: .*{meaning}"),
+        manager(server).acquire() as client,
+    ):
+        client.send(mail())
+
+    assert server.outbox == []
+
+
 def test_session_with_too_many_errors_ends_and_bulk_continues_in_a_new_one():
     messages = [mail(from_email=f"{name}@corp.test") for name in ("eve", "eve", "eve", "alice", "eve", "alice")]
     with (
