@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 AuthMechanism = Literal["Tls", "Integrated", "BasicAuth", "BasicAuthRequireTLS", "ExchangeServer"]
-PermissionGroup = Literal["AnonymousUsers", "ExchangeUsers", "ExchangeServers", "ExchangeLegacyServers", "Partners"]
+PermissionGroup = Literal["ExchangeUsers", "ExchangeServers", "ExchangeLegacyServers", "Partners"]
 RepliesTo = Literal["greeting", "MAIL", "content"]
 ExtendedProtectionPolicy = Literal["None", "Require"]
 
@@ -26,7 +26,8 @@ class ReceiveConnector:
         auth_mechanism: ``Tls`` offers STARTTLS, ``Integrated`` NTLM, ``BasicAuth`` LOGIN (only under TLS with
             ``BasicAuthRequireTLS``), and ``ExchangeServer`` the logins of other Exchange servers. Only NTLM succeeds.
         enable_auth_gssapi: offer GSSAPI, too. A login with it fails, because the test server has no KDC.
-        permission_groups: without ``ExchangeUsers``, accounts that have logged in may not submit mail.
+        permission_groups: without ``ExchangeUsers``, accounts that have logged in may not submit mail. Anonymous mail
+            is never accepted.
         extended_protection_policy: ``Require`` accepts only logins that are bound to the TLS session.
         pipelining_enabled: offer PIPELINING.
         chunking_enabled: offer CHUNKING.
@@ -64,7 +65,7 @@ class ReceiveConnector:
         "ExchangeServer",
     )
     enable_auth_gssapi: bool = False
-    permission_groups: Collection[PermissionGroup] = ("AnonymousUsers", "ExchangeUsers")
+    permission_groups: Collection[PermissionGroup] = frozenset({"ExchangeUsers"})
     extended_protection_policy: ExtendedProtectionPolicy = "None"
     pipelining_enabled: bool = True
     chunking_enabled: bool = True

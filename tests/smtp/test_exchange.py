@@ -174,7 +174,7 @@ def test_reply_530_asks_for_a_login_only_in_an_anonymous_session(driver):
 
 def test_account_without_the_permission_to_submit_is_logged_in_and_refused():
     with (
-        exchange(permission_groups=["AnonymousUsers"]) as server,
+        exchange(permission_groups=["ExchangeServers"]) as server,
         manager(server).acquire() as client,
         pytest.raises(Refused, match="Add ExchangeUsers to PermissionGroups"),
     ):
