@@ -176,7 +176,9 @@ def test_a_transaction_in_which_nobody_exists_does_not_end_the_others(send):
 
 
 def test_if_the_server_has_enough_before_it_accepts_anybody_the_rest_is_refused(driver, send):
-    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients: cleo@b\.test, dave@b\.test: 452 ") as raised:
+    with pytest.raises(
+        RecipientsRefused, match=r"refused 2 of 4 recipients: cleo@b\.test, dave@b\.test: 452 "
+    ) as raised:
         send(
             DATA,
             *(envelope("250 a", "250 b", TOO_MANY, TOO_MANY), "250 q1"),
