@@ -108,9 +108,9 @@ lint: $(VENV)/installed-for-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The theme prints an advertisement at every build.
+# The theme prints an advertisement at every build. Not --quiet, which drops warnings, so that --strict does not see them.
 docs: $(VENV)/installed-for-tests
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # benchmarks/README.md describes it. Postfix contains smtp-sink and smtp-source.
 bench: needs-root

@@ -285,7 +285,7 @@ def test_errors_page_has_every_reply_of_exchange_that_is_explained():
     page = rendered("errors.md")
 
     assert [item.reply for item in MEANINGS if f"| `{item.reply}` | " not in page] == []
-    assert "allows; on connectors for clients it is 5. | Set `messages_per_minute`, or raise the limit. |" in page
+    assert "with `messages_per_minute` in a task that sends many messages" in page
 
 
 # --- files

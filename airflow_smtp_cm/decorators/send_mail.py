@@ -34,6 +34,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
     custom_operator_name = "@task.send_mail"
     # The UI shows the fields with the values that the function returned.
     overwrite_rtif_after_execution = True
+    _gets_messages_when_it_runs = True
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.connection_manager.fields import CONNECTION_TYPE
+from airflow_smtp_cm.hooks.missing_connection import why_missing
 from airflow_smtp_cm.safety import SafetySettings
 from airflow_smtp_cm.smtp.errors import SmtpError
 
@@ -89,11 +90,7 @@ class SmtpCmHook(BaseHook):
         try:
             conn = self.get_connection(self.smtp_conn_id)
         except AirflowNotFoundException as error:
-            # In SSIS's words (0xC00291D3).
-            raise AirflowNotFoundException(
-                f'The specified connection "{visible(self.smtp_conn_id)}" does not exist. Add it under Admin > '
-                f"Connections, with the type SMTP Connection Manager."
-            ) from error
+            raise AirflowNotFoundException(why_missing(self.smtp_conn_id)) from error
         return self._manager(conn)
 
     @cached_property

@@ -82,7 +82,7 @@ class SendMailOperator(BaseOperator):
             Message-ID; or ``assume_sent``.
 
     Raises:
-        ValueError: ``on_uncertain`` is none of these, or a limit is not positive.
+        ValueError: ``on_uncertain`` is none of these; or a limit is not positive, or is set without ``messages``.
     """
 
     template_fields: Sequence[str] = (
@@ -108,6 +108,7 @@ class SendMailOperator(BaseOperator):
         "messages": "json",
     }
     ui_color = "#e6f2ff"
+    _gets_messages_when_it_runs = False
 
     def __init__(
         self,
@@ -151,6 +152,11 @@ class SendMailOperator(BaseOperator):
         ):
             if most is not None and not most > 0:
                 raise ValueError(f"{name} must be a positive number, not {most!r}.")
+            if most is not None and messages is None and not self._gets_messages_when_it_runs:
+                raise ValueError(
+                    f"{name} has an effect only on messages, which is not set. To limit how many tasks send at the "
+                    f"same time, use an Airflow pool."
+                )
         if kwargs.get("retry_policy") is None:
             kwargs |= _default_retry_policy()
         super().__init__(**kwargs)

@@ -23,7 +23,7 @@ from airflow_smtp_cm.smtp.exchange import NO_KERBEROS, no_windows_authentication
 from airflow_smtp_cm.smtp.host_names import peer_name
 from airflow_smtp_cm.smtp.reply import CONTINUE, words
 from airflow_smtp_cm.smtp.sasl import Attempt, Exchange
-from airflow_smtp_cm.smtp.settings import MechanismChoice
+from airflow_smtp_cm.smtp.settings import ChannelBinding, MechanismChoice
 from airflow_smtp_cm.smtp.tls import channel_binding
 from airflow_smtp_cm.smtp.trace import REDACTED
 from airflow_smtp_cm.smtp.wire import Command
@@ -63,6 +63,7 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
     if not remaining:
         _check_offer(wire, windows)
         return None
+    no_kerberos = _no_kerberos(wire, windows, remaining)
     binding = channel_binding(wire.tls, windows.channel_binding) if wire.tls else None
     failures: list[AuthenticationError] = []
     while remaining:
@@ -84,9 +85,8 @@ def authenticate(wire: Wire, windows: WindowsAuthentication) -> Steps[Attempt | 
             _add_reasons(error, failures)
             raise
         else:
-            for failure in failures:
-                logger.info("Logged in to %s by %s after a failed attempt: %s", wire.peer, attempt, failure)
-            wire.trace("*", f"logged in by {attempt}")
+            wire.logged_in = True
+            _report_login(wire, attempt, failures, no_kerberos)
             return attempt
         wire.trace("*", str(failures[-1]))
     last = failures.pop()
@@ -120,6 +120,26 @@ def _attempts(windows: WindowsAuthentication, offered: tuple[str, ...]) -> list[
     if choice is not MechanismChoice.KERBEROS and windows.identity.password is not None:
         attempts += [Attempt(name, "ntlm") for name in _NTLM_MECHANISMS if name in offered]
     return attempts
+
+
+def _no_kerberos(wire: Wire, windows: WindowsAuthentication, attempts: list[Attempt]) -> str:
+    """Trace and return why Kerberos is not tried though it is allowed; empty if it is tried, or not allowed."""
+    if windows.mechanism is not MechanismChoice.AUTO or any(attempt.protocol == "kerberos" for attempt in attempts):
+        return ""
+    text = f"The server offers no Kerberos (AUTH {' '.join(wire.extensions.mechanisms)})."
+    if wire.exchange:
+        text += f" {NO_KERBEROS}"
+    wire.trace("*", text)
+    return text
+
+
+def _report_login(wire: Wire, attempt: Attempt, failures: list[AuthenticationError], no_kerberos: str) -> None:
+    """Log and trace by which mechanism the login succeeded, and why Kerberos did not."""
+    if not failures:
+        logger.info("Logged in to %s by %s.%s", wire.peer, attempt, no_kerberos and f" {no_kerberos}")
+    for failure in failures:
+        logger.info("Logged in to %s by %s after a failed attempt: %s", wire.peer, attempt, failure)
+    wire.trace("*", f"logged in by {attempt}")
 
 
 def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:
@@ -252,6 +272,14 @@ def _decode(wire: Wire, reply: Reply) -> bytes:
         ) from None
 
 
+def _binding_doubt(wire: Wire) -> str:
+    """Return a sentence about a channel binding that the connection turns off; empty if it does not."""
+    windows = wire.settings.authentication
+    if not wire.tls or windows is None or windows.channel_binding is not ChannelBinding.NONE:
+        return ""
+    return " channel_binding is none, and the server may require Extended Protection: set it to tls-server-end-point."
+
+
 def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> AuthenticationRefused:
     encoded = (longest + 2) // 3 * 4
     if reply.code in _TOO_LONG and encoded > _TOO_LONG[reply.code]:
@@ -272,6 +300,7 @@ def _refused(wire: Wire, exchange: Exchange, reply: Reply, longest: int) -> Auth
                 else " with NTLM, which many domains no longer allow"
             )
             + ("." if wire.tls else ", and whether the server requires TLS.")
+            + _binding_doubt(wire)
             + exchange.typing_doubt
         )
     return AuthenticationRefused(

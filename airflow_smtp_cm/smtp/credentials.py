@@ -6,13 +6,14 @@ around either, ``BadMechanismError`` around any of these, ``ImportError``. The i
 
 from __future__ import annotations
 
+import re
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_smtp_cm.smtp.errors import CredentialError, Phase
 from airflow_smtp_cm.smtp.pyspnego import spnego
-from airflow_smtp_cm.smtp.ticket import UNKNOWN_REALMS, UNKNOWN_USER, name_and_domain, ticket_cache
+from airflow_smtp_cm.smtp.ticket import UNKNOWN_REALMS, UNKNOWN_USER, NoKdcKnown, name_and_domain, ticket_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ class _KerberosFault(NamedTuple):
     """The explanation of a Kerberos error code.
 
     Attributes:
-        meaning: what is wrong and what to do; may contain {user} and {spn}.
+        meaning: what is wrong and what to do; may contain {user}, {realm} and {spn}.
         account_refused: whether the KDC refused the account, so that its password must not be tried with NTLM.
         transient: whether the same attempt may succeed later.
     """
@@ -44,10 +45,13 @@ _NO_TICKET = _KerberosFault(
     "There is no Kerberos ticket. Get one (kinit, or `airflow kerberos` with Airflow's [kerberos] settings), or set "
     "a keytab, or a user and a password, in the connection."
 )
-_UNREACHABLE = _KerberosFault("No KDC of the realm can be reached. Check krb5.conf and the network.", transient=True)
+_UNREACHABLE = _KerberosFault(
+    "No KDC of {realm} can be reached. Check default_realm and [realms] in krb5.conf, and the network.",
+    transient=True,
+)
 _NO_REALM = _KerberosFault(
-    "No KDC is known for the realm of {user}. Set default_realm in krb5.conf to the realm of the Active Directory "
-    "domain, and its KDCs in [realms] if the DNS does not have them."
+    "No KDC is known for {realm}. Set default_realm in krb5.conf to the realm of the Active Directory domain, and "
+    "its KDCs in [realms] if the DNS does not have them."
 )
 _UNKNOWN_USER = _KerberosFault("The KDC does not know {user}. Check the user's name and realm.")
 
@@ -84,6 +88,8 @@ _KERBEROS_FAULTS = {
     ),
     **dict.fromkeys(UNKNOWN_REALMS, _NO_REALM),
 }
+# In the messages of the Kerberos library: Cannot contact any KDC for realm 'CORP.EXAMPLE'.
+_REALM = re.compile(r"""\brealm ['"]([^'"\s]+)['"]""")
 _FAULTS_OF_IDENTITY = (_WRONG_PASSWORD, _UNKNOWN_USER, _NO_REALM)
 
 
@@ -165,7 +171,8 @@ def credential_error(error: Exception, identity: Identity, attempt: str, spn: st
             else "Check the user, the keytab or ticket, and krb5.conf."
         )
     else:
-        meaning = fault.meaning.format(user=identity.username or "the ticket's owner", spn=spn)
+        user = identity.username or "the ticket's owner"
+        meaning = fault.meaning.format(user=user, realm=_realm(error, detail) or f"the realm of {user}", spn=spn)
     doubt = typing_doubt(identity) if fault in _FAULTS_OF_IDENTITY else ""
     failure = CredentialError(
         f"Windows authentication by {attempt} could not start. {meaning} ({detail}){doubt}",
@@ -184,6 +191,16 @@ def _fault(error: Exception) -> _KerberosFault | None:
         if fault := _KERBEROS_FAULTS.get(code or 0):
             return fault
     return None
+
+
+def _realm(error: Exception, detail: str) -> str:
+    """Return the realms that an error is about; empty if it names none."""
+    for inner in _chain(error):
+        if isinstance(inner, NoKdcKnown):
+            named = " and ".join(inner.realms)
+            return f"the realms {named}" if len(inner.realms) > 1 else f"the realm {named}"
+    found = _REALM.search(detail)
+    return f"the realm {found[1]}" if found else ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from airflow_smtp_cm.problems import InvalidInput
 from airflow_smtp_cm.shortening import listed
 from airflow_smtp_cm.smtp.phase import Phase
+from airflow_smtp_cm.smtp.result import listed_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +71,11 @@ class SmtpError(Exception):
         reply: the server's reply, if there was one; ``code``, ``enhanced_code`` and ``text`` are read from it.
         recipient: the address that the error is about, if it is about one.
         transient: whether the same attempt may succeed later.
+        explanation: the end of the message that says what the reply means on this kind of server, or what to do.
     """
 
     transient = False
+    explanation = ""
 
     def __init__(
         self,
@@ -187,6 +190,9 @@ class Refused(SmtpError):
     """The server refused a command or the content; the message was not delivered."""
 
 
+_NAMED_REFUSED = 20  # recipients with the same reply in an error message; the attribute ``refused`` has all
+
+
 class RecipientsRefused(Refused):
     """The server refused recipients; the message may be delivered to the others (as with System.Net.Mail).
 
@@ -215,7 +221,8 @@ class RecipientsRefused(Refused):
         elif over_limit:
             rest = (
                 f"The message was not sent to anybody, since all_or_nothing is set, and the server accepts only "
-                f"{accepted} recipients at once. Set all_or_nothing to false, or send to a distribution group."
+                f"{accepted} recipients at once. Set all_or_nothing to false"
+                + ("." if explanation else ", or send to a distribution group.")
             )
         elif accepted:
             rest = "The message was not sent to anybody, since all_or_nothing is set."
@@ -223,7 +230,7 @@ class RecipientsRefused(Refused):
             rest = "The message was not delivered to anybody."
         super().__init__(
             f"{server} refused {len(refused)} of {accepted + len(refused) + uncertain + unsent} recipients: "
-            f"{'; '.join(map(str, refused))}. {explanation}{' ' if explanation else ''}{rest}",
+            f"{listed_refusals(refused, _NAMED_REFUSED)}. {explanation}{' ' if explanation else ''}{rest}",
             phase=Phase.RCPT,
             reply=first.reply,
             recipient=first.address,
@@ -232,6 +239,7 @@ class RecipientsRefused(Refused):
         )
         self.refused = refused
         self.result = result
+        self.explanation = explanation
 
     @classmethod
     def in_result(cls, result: SendResult, server: str = "The server", *, explanation: str = "") -> Self | None:

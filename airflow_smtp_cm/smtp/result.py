@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_smtp_cm.shortening import listed
 from airflow_smtp_cm.smtp.reply import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
 __all__ = ["Refusal", "SendResult"]
@@ -37,6 +38,14 @@ class Refusal:
             "enhanced_code": self.reply.enhanced_code,
             "text": self.reply.text,
         }
+
+
+def listed_refusals(refused: Iterable[Refusal], most: int | None = None) -> str:
+    """Return refused recipients with their replies, each reply once, and with at most ``most`` names."""
+    recipients: dict[str, list[str]] = {}
+    for refusal in refused:
+        recipients.setdefault(str(refusal.reply), []).append(refusal.address)
+    return "; ".join(f"{listed(named, most or len(named))}: {reply}" for reply, named in recipients.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +81,7 @@ class SendResult:
         )
 
     def __str__(self) -> str:
-        refused = "; ".join(map(str, self.refused)) or "nobody"
+        refused = listed_refusals(self.refused) or "nobody"
         return (
             f"{self.message_id}, {self.size} bytes, accepted for {', '.join(self.accepted)}, refused for {refused}, "
             f"in {self.seconds:.3f} s. Reply of the server: {self.reply}"

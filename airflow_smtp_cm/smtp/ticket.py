@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import krb5
 
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 UNKNOWN_USER = -1765328378
 UNKNOWN_REALMS = (-1765328230, -1765328164)
 _WRONG_REALM = -1765328316  # the KDC refers to another realm, whose user this is
+
+
+class NoKdcKnown(Exception):
+    """No KDC is known for any realm in which a user was looked for.
+
+    Attributes:
+        realms: the realms, in order.
+    """
+
+    def __init__(self, realms: Iterable[str]) -> None:
+        super().__init__(*realms)
+        self.realms: tuple[str, ...] = self.args
 
 
 class Principal(NamedTuple):
@@ -44,13 +56,14 @@ def find_principal(username: str) -> Principal:
 
     Raises:
         krb5.Krb5Error: no KDC knows the user, or none answers.
+        NoKdcKnown: there is no KDC to ask.
         ImportError: the extra ``kerberos`` is not installed.
     """
     import krb5  # noqa: PLC0415 - of the extra kerberos
 
     context = krb5.init_context()
     failure: krb5.Krb5Error | None = None
-    unknown_realms: set[str] = set()
+    unknown_realms: dict[str, None] = {}
     for principal in _principals(context, username):
         if principal.realm in unknown_realms:
             continue
@@ -60,7 +73,7 @@ def find_principal(username: str) -> Principal:
             if error.err_code == _WRONG_REALM:
                 return principal
             if error.err_code in UNKNOWN_REALMS:
-                unknown_realms.add(principal.realm)
+                unknown_realms[principal.realm] = None
             elif error.err_code != UNKNOWN_USER:
                 raise
             if failure is None or error.err_code == UNKNOWN_USER:
@@ -68,6 +81,8 @@ def find_principal(username: str) -> Principal:
         else:
             return principal
     assert failure is not None, "there is a principal for every name"  # noqa: S101
+    if failure.err_code in UNKNOWN_REALMS:
+        raise NoKdcKnown(unknown_realms) from failure
     raise failure
 
 

@@ -67,7 +67,9 @@ class Deadlines:
             if phase is Phase.GREETING and self._settings.tls.mode is not TlsMode.IMPLICIT
             else "If the server is slow, increase the timeout of the connection."
         )
-        return TimedOut(f"{self.peer} did not answer in time ({phase}). {advice}", phase=phase)
+        error = TimedOut(f"{self.peer} did not answer in time ({phase}). {advice}", phase=phase)
+        error.explanation = advice
+        return error
 
     def network_error(self, phase: Phase, error: OSError) -> SmtpError:
         """Return the error for a connection that was lost, or for a wait that lasted too long."""

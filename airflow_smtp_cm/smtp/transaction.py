@@ -303,7 +303,10 @@ class Transaction:
             wire.closed = True
             if bdat and isinstance(error, Disconnected | TimedOut):
                 raise type(error)(
-                    f"{error} {self._advice}", phase=error.phase, command=error.command, reply=error.reply
+                    f"{_without_explanation(error)}. {self._advice(error)}",
+                    phase=error.phase,
+                    command=error.command,
+                    reply=error.reply,
                 ) from error
             raise
         wire.trace("C", f"{bdat or 'content'} ({self._content.size} bytes)")
@@ -324,21 +327,25 @@ class Transaction:
     def uncertain_error(self, error: SmtpError) -> DeliveryUncertain:
         """Return the error for a message that was sent completely, without a final reply."""
         self._wire.closed = True
-        why = str(error).rstrip(".")
         unanswered = self._wire.chunking and isinstance(error, Disconnected | TimedOut)
+        why = _without_explanation(error) if unanswered else str(error).rstrip(".")
         return DeliveryUncertain(
             f"The whole message {self.message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
-            f"delivery is uncertain. Check the server's log, or ask the recipients, before you send it again."
-            + (f" {self._advice}" if unanswered else ""),
+            f"delivery is uncertain. "
+            + (f"{self._advice(error)} " if unanswered else "")
+            + "Check the server's log, or ask the recipients, before you send it again.",
             reply=error.reply,
             result=self._result(None, uncertain=self.envelope.addressed),
             unsent=len(self.envelope.remaining),
         )
 
-    @property
-    def _advice(self) -> str:
-        """What to do if BDAT gets no reply."""
+    def _advice(self, error: SmtpError) -> str:
+        """Return what to do if BDAT gets no reply; most often, it is this setting."""
         return (
             f"The connection's setting chunking is on. If {self._wire.peer}, or a gateway before it, does not handle "
-            f"BDAT, turn it off."
+            f"BDAT, turn it off. {error.explanation}".rstrip()
         )
+
+
+def _without_explanation(error: SmtpError) -> str:
+    return str(error).removesuffix(error.explanation).rstrip(" .")

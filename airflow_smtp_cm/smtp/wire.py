@@ -77,6 +77,7 @@ class Wire:
         extensions: the extensions in the last reply to EHLO.
         exchange: whether the server is Exchange, by its greeting or its extensions.
         tls: the TLS session; None before the handshake.
+        logged_in: whether the client has logged in.
         closed: whether the session is over; set by a 421 reply, a protocol error, a lost connection, or QUIT.
         ended_by: the error that ended it; None if there was none.
     """
@@ -87,6 +88,7 @@ class Wire:
         self.extensions = Extensions.none()
         self.exchange = False
         self.tls: TlsSession | None = None
+        self.logged_in = False
         self.closed = False
         self.ended_by: SmtpError | None = None
         self._parser = ReplyParser()
@@ -230,13 +232,15 @@ class Wire:
             self.exchange = is_greeting(reply)
         explained = self.explained(reply)
         text = f"{what}: {reply}"
-        return Refused(
+        error = Refused(
             f"{text.rstrip('.')}. {explained}" if explained else text, phase=phase, command=command, reply=reply
         )
+        error.explanation = explained
+        return error
 
     def explained(self, *replies: Reply) -> str:
         """Return what replies mean if the server is Exchange; empty if this is not known."""
-        explanation = explain(replies) if self.exchange else ""
+        explanation = explain(replies, logged_in=self.logged_in) if self.exchange else ""
         return explanation and f"On Exchange: {explanation}"
 
     def check_for_unsolicited_data(self, phase: Phase) -> Steps[None]:
@@ -264,7 +268,8 @@ class Wire:
             if unsolicited is not None and (unsolicited.code, unsolicited.enhanced_code) == TOO_LONG:
                 raise self.refused(f"{self.peer} ended the session", phase, None, unsolicited)
             if unsolicited is not None or not self._parser.idle:
-                raise ProtocolError(f"{self.peer} sent an unsolicited reply.", phase=phase)
+                quoted = f": {unsolicited}" if unsolicited is not None else "."
+                raise ProtocolError(f"{self.peer} sent an unsolicited reply{quoted}", phase=phase)
         except SmtpError as error:
             self.end(error)
             raise

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _TOO_LARGE = "552 5.3.4 Message size exceeds fixed maximum message size"
 _NOT_THIS_SENDER = "550 5.7.60 SMTP; Client does not have permissions to send as this sender"
+_NOT_FOUND = "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup"
+_NOT_AUTHENTICATED = "530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM"
 _TOO_MANY_ERRORS = "421 4.7.0 Too many errors on this connection, closing transmission channel"
 _SEND_HELLO = "503 5.5.2 Send hello first"
 
@@ -106,6 +108,10 @@ class ExchangeHandler:
     async def handle_MAIL(  # noqa: D102, N802
         self, _: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        if "ExchangeUsers" not in self._connector.permission_groups:
+            return _NOT_AUTHENTICATED
+        if reply := self._connector.replies.get("MAIL"):
+            return reply
         limit = self._connector.message_rate_limit
         if limit is not None and self._traffic.messages_in_the_last_minute() >= limit:
             return "421 4.4.2 Message submission rate for this client has exceeded the configured limit"
@@ -121,22 +127,28 @@ class ExchangeHandler:
     ) -> str:
         if len(envelope.rcpt_tos) >= self._connector.max_recipients_per_message:
             return "452 4.5.3 Too many recipients"
+        if address.casefold() in map(str.casefold, self._connector.unknown_recipients):
+            return _NOT_FOUND
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 Recipient OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: D102, N802
         message = ReceivedMessage.from_envelope(server, session, envelope)
+        if reply := self._connector.replies.get("content"):
+            return reply
         header, _, _ = message.content.partition(b"\r\n\r\n")
         if len(header) > self._connector.max_header_size:
             return "552 5.3.4 Header size exceeds fixed maximum size"
         senders = getattr(message.message["From"], "addresses", ())
         if not all(self._may_send_as(message.identity, sender.addr_spec) for sender in senders):
             return _NOT_THIS_SENDER
-        await asyncio.sleep(self._connector.max_acknowledgement_delay)
         self._outbox.append(message)
+        number = len(self._outbox)
+        # Exchange delays only its reply: it has the message, even if the client gives up.
+        await asyncio.sleep(self._connector.max_acknowledgement_delay)
         return (
-            f"250 2.6.0 {message.message['Message-ID']} [InternalId={len(self._outbox)}, "
+            f"250 2.6.0 {message.message['Message-ID']} [InternalId={number}, "
             f"Hostname={self._connector.fqdn}] Queued mail for delivery"
         )
 
@@ -219,7 +231,7 @@ class ExchangeSession(SMTP):
         assert self.session is not None  # noqa: S101 - aiosmtpd creates it with the connection
         if self.session.authenticated:
             return False
-        await self.push("530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM")
+        await self.push(_NOT_AUTHENTICATED)
         return True
 
     @syntax("EHLO hostname")
@@ -266,6 +278,10 @@ class ExchangeSession(SMTP):
             await self.push(reply)
 
     async def _handle_client(self) -> None:
+        if reply := self._connector.replies.get("greeting"):
+            await self.push(reply)
+            self._close()
+            return
         if self._traffic.connections >= self._connector.max_inbound_connection_per_source:
             await self.push(
                 "421 4.3.2 The maximum number of concurrent connections has exceeded a limit, "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 AuthMechanism = Literal["Tls", "Integrated", "BasicAuth", "BasicAuthRequireTLS", "ExchangeServer"]
+PermissionGroup = Literal["ExchangeUsers", "ExchangeServers", "ExchangeLegacyServers", "Partners"]
+RepliesTo = Literal["greeting", "MAIL", "content"]
 ExtendedProtectionPolicy = Literal["None", "Require"]
 
 
@@ -24,6 +26,8 @@ class ReceiveConnector:
         auth_mechanism: ``Tls`` offers STARTTLS, ``Integrated`` NTLM, ``BasicAuth`` LOGIN (only under TLS with
             ``BasicAuthRequireTLS``), and ``ExchangeServer`` the logins of other Exchange servers. Only NTLM succeeds.
         enable_auth_gssapi: offer GSSAPI, too. A login with it fails, because the test server has no KDC.
+        permission_groups: without ``ExchangeUsers``, accounts that have logged in may not submit mail. Anonymous mail
+            is never accepted.
         extended_protection_policy: ``Require`` accepts only logins that are bound to the TLS session.
         pipelining_enabled: offer PIPELINING.
         chunking_enabled: offer CHUNKING.
@@ -44,6 +48,8 @@ class ReceiveConnector:
         connection_timeout: the time after which a session is closed, even if it is not idle.
         send_as: the addresses that each user may use as the sender, by ``DOMAIN\user``; None if everybody may use any
             address (the permission ``ms-Exch-SMTP-Accept-Any-Sender``).
+        unknown_recipients: addresses that do not exist; each is refused with 550.
+        replies: negative replies in place of the server's own: the greeting, the reply to MAIL, or to the content.
 
     Raises:
         TypeError: ``auth_mechanism`` is a text.
@@ -59,6 +65,7 @@ class ReceiveConnector:
         "ExchangeServer",
     )
     enable_auth_gssapi: bool = False
+    permission_groups: Collection[PermissionGroup] = frozenset({"ExchangeUsers"})
     extended_protection_policy: ExtendedProtectionPolicy = "None"
     pipelining_enabled: bool = True
     chunking_enabled: bool = True
@@ -78,11 +85,18 @@ class ReceiveConnector:
     connection_inactivity_timeout: float = 300.0
     connection_timeout: float = 600.0
     send_as: Mapping[str, Collection[str]] | None = None
+    unknown_recipients: Collection[str] = ()
+    replies: Mapping[RepliesTo, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.auth_mechanism, str):  # a collection, too, but of letters
-            raise TypeError(f"auth_mechanism must be a list, such as [{self.auth_mechanism!r}].")
-        _check("auth_mechanism", self.auth_mechanism, get_args(AuthMechanism))
+        for name, values, possible in (
+            ("auth_mechanism", self.auth_mechanism, get_args(AuthMechanism)),
+            ("permission_groups", self.permission_groups, get_args(PermissionGroup)),
+            ("replies", self.replies, get_args(RepliesTo)),
+        ):
+            if isinstance(values, str):  # a collection, too, but of letters
+                raise TypeError(f"{name} must be a list, such as [{values!r}].")
+            _check(name, values, possible)
         _check("extended_protection_policy", [self.extended_protection_policy], get_args(ExtendedProtectionPolicy))
 
 

@@ -21,6 +21,12 @@ def test_it_has_the_arguments_of_the_operator():
     assert task.task_id == "report"
 
 
+def test_limits_are_for_the_messages_that_the_function_returns():
+    task = send_mail_task(messages_per_minute=5, max_messages_per_connection=20)(report)().operator
+
+    assert (task.messages_per_minute, task.max_messages_per_connection) == (5, 20)
+
+
 def test_it_needs_no_arguments():
     assert send_mail_task(report)().operator.smtp_conn_id == "smtp_cm_default"
 

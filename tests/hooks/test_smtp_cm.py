@@ -26,6 +26,7 @@ def mail(to="bob@corp.test"):
 
 MAIL = mail()
 WRONG = "Not-Her-Password-9"
+TWICE = r'In JSON, a backslash is written twice: "CORP\\reports".'
 INTRODUCTION = [say("220 hi"), expect("EHLO"), say("250 hi")]
 
 
@@ -104,6 +105,40 @@ def test_each_client_has_its_own_connection(server, hook_for):
 def test_missing_connection_is_an_error_with_the_text_of_ssis():
     with pytest.raises(AirflowNotFoundException, match=r'^The specified connection "nowhere" does not exist\.'):
         SmtpCmHook("nowhere").get_conn()
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (
+            r'{"conn_type": "smtp_cm", "login": "CORP\svc-airflow", "password": "Pa55word"}',
+            rf"it is not valid JSON (Invalid \escape, line 1, column 40). {TWICE}",
+        ),
+        (
+            r'{"conn_type": "smtp_cm", "login": "CORP\users", "password": "Pa55word"}',
+            rf"it is not valid JSON (Invalid \uXXXX escape, line 1, column 41). {TWICE}",
+        ),
+        (
+            '{"conn_type": "smtp_cm",\n"password": "Pa55word" "host": "mail"}',
+            "it is not valid JSON (Expecting ',' delimiter, line 2, column 24).",
+        ),
+        (
+            '{"conn_type": "smtp_cm", "password": "Pa55word", "port": "Pa55word"}',
+            "Airflow cannot make a connection of this JSON. Check its keys and the port.",
+        ),
+        ("smtp-cm://mail:Pa55word", "Airflow cannot read it. Write it as JSON or as a URI."),
+    ],
+)
+def test_environment_variable_that_airflow_cannot_read_is_the_reason(define, written, reason):
+    define(written, "mail")
+
+    with pytest.raises(AirflowNotFoundException) as caught:
+        SmtpCmHook("mail").get_conn()
+
+    assert str(caught.value) == (
+        'The specified connection "mail" does not exist. '
+        f"The environment variable AIRFLOW_CONN_MAIL is set, but {reason}"
+    )
 
 
 def test_line_ends_of_an_id_do_not_reach_the_log():

@@ -418,3 +418,45 @@ def test_a_refused_login_is_never_followed_by_anonymous_mail(driver, exchanges, 
         log_in(*answers, anonymous_if_not_offered=True)
     assert exchanges.tried
     assert not any(line.startswith("MAIL") for line in driver.sent)
+
+
+# --- what the log and the trace report of a login
+
+
+@pytest.mark.parametrize(
+    ("offer", "mechanism", "logged"),
+    [
+        ("GSSAPI NTLM", "auto", "Logged in to mail.test:25 by GSSAPI with Kerberos."),
+        ("NTLM", "ntlm", "Logged in to mail.test:25 by NTLM."),
+        ("GSSAPI NTLM", "ntlm", "Logged in to mail.test:25 by NTLM."),
+        (
+            "NTLM LOGIN",
+            "auto",
+            "Logged in to mail.test:25 by NTLM. The server offers no Kerberos (AUTH NTLM LOGIN).",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("exchanges")
+def test_mechanism_of_each_login_is_logged(log_in, caplog, offer, mechanism, logged):
+    with caplog.at_level("INFO", "airflow_smtp_cm.smtp.authentication"):
+        log_in("334 ", "235 ok", offer=offer, identity=USER, mechanism=mechanism)
+
+    assert caplog.messages == [logged]
+
+
+@pytest.mark.usefixtures("exchanges")
+def test_trace_says_that_kerberos_is_not_offered_before_the_login(driver, log_in):
+    log_in("334 ", "235 ok", offer="NTLM", identity=USER)
+
+    events = [event.text for event in driver.traced if event.direction == "*"]
+    assert events == ["The server offers no Kerberos (AUTH NTLM).", "logged in by NTLM"]
+
+
+@pytest.mark.usefixtures("exchanges")
+def test_exchange_without_kerberos_names_the_property_that_turns_it_on(driver, caplog):
+    session = driver.session(authentication=WindowsAuthentication(identity=USER))
+    driver.feed("220 mail.test Microsoft ESMTP MAIL Service ready")
+    with caplog.at_level("INFO", "airflow_smtp_cm.smtp.authentication"):
+        driver.run(session.open("me.test"), ehlo("AUTH NTLM"), "334 ", "235 ok")
+
+    assert "Set-ReceiveConnector -EnableAuthGSSAPI $true" in caplog.text

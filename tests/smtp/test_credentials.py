@@ -6,6 +6,7 @@ import pytest
 
 from airflow_smtp_cm.smtp.credentials import credential_error, typing_doubt
 from airflow_smtp_cm.smtp.settings import Identity
+from airflow_smtp_cm.smtp.ticket import UNKNOWN_REALMS, NoKdcKnown
 
 SECRET = "correct horse"
 
@@ -51,3 +52,28 @@ def test_it_is_named_if_the_kdc_refuses_the_identity_and_not_if_no_kdc_answers(c
     failure = credential_error(error, Identity(username="a", password=f"{SECRET} "), "GSSAPI", "SMTPSVC/mail")
 
     assert str(failure).endswith("begins or ends with a space.") == asked
+
+
+def test_all_realms_in_which_a_user_was_looked_for_are_named():
+    cause = OSError('Cannot find KDC for realm "MAIL.EXAMPLE"')
+    cause.err_code = UNKNOWN_REALMS[0]
+    error = NoKdcKnown(["MAIL.EXAMPLE", "CORP.EXAMPLE"])
+    error.__cause__ = cause
+    failure = credential_error(error, Identity(username="alice@mail.example"), "GSSAPI", "SMTPSVC/mail")
+
+    assert "No KDC is known for the realms MAIL.EXAMPLE and CORP.EXAMPLE." in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("detail", "realm"),
+    [
+        ("Cannot contact any KDC for realm 'ATHENA.MIT.EDU'", "the realm ATHENA.MIT.EDU"),
+        ("Cannot contact any KDC", "the realm of alice"),
+    ],
+)
+def test_realm_whose_kdcs_do_not_answer_is_named(detail, realm):
+    error = OSError(detail)
+    error.err_code = -1765328228
+    failure = credential_error(error, Identity(username="alice"), "GSSAPI", "SMTPSVC/mail")
+
+    assert f"No KDC of {realm} can be reached." in str(failure)

@@ -61,10 +61,10 @@ def send(driver, session, *answers, note=Note()):  # noqa: B008 - it is frozen
 
 @pytest.mark.parametrize("meaning", MEANINGS, ids=lambda meaning: meaning.reply)
 def test_reply_has_one_meaning(meaning):
-    shown = reply(meaning.reply)
+    shown, logged_in = reply(meaning.reply), bool(meaning.logged_in)
 
-    assert [other for other in MEANINGS if other.fits(shown)] == [meaning]
-    assert explain([shown, shown]) == f"{meaning.meaning} {meaning.advice}"
+    assert [other for other in MEANINGS if other.fits(shown, logged_in=logged_in)] == [meaning]
+    assert explain([shown, shown], logged_in=logged_in) == f"{meaning.meaning} {meaning.advice}"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,10 @@ def test_reply_has_one_meaning(meaning):
             "Airflow pool",
         ),
         ("421 4.3.2 Service not available", "maintenance"),
+        ("421 4.3.2 System not accepting network messages", "transport agent"),
+        ("451 4.3.2 System not accepting network messages", "transport agent"),
+        ("550 5.7.1 Client does not have permissions to submit to this server", "Add ExchangeUsers"),
+        ("550 5.7.1 Client does not have permissions to send on behalf of the from address", "header From"),
         ("530 5.7.1 Client was not authenticated", "requires a login"),
         ("550 5.1.1 RESOLVER.ADR.ExRecipNotFound; not found", "no such recipient"),
         ("550 5.7.1 Unable to relay", "may not relay"),
@@ -82,7 +86,7 @@ def test_reply_has_one_meaning(meaning):
     ],
 )
 def test_other_versions_of_a_reply_have_the_same_meaning(text, words):
-    assert words in explain([reply(text)])
+    assert words in explain([reply(text)], logged_in=False)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_other_versions_of_a_reply_have_the_same_meaning(text, words):
     ],
 )
 def test_reply_without_a_known_meaning_is_not_explained(text):
-    assert explain([reply(text)]) == ""
+    assert explain([reply(text)], logged_in=False) == ""
 
 
 # --- errors
@@ -155,11 +159,33 @@ def test_refused_recipients_are_explained_once_for_each_meaning(driver):
     assert text.endswith(f"The message {note.message_id} was delivered to the other 1.")
 
 
+def test_reply_530_asks_for_a_login_only_in_an_anonymous_session(driver):
+    session = opened(driver)
+    required = "530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM"
+    with pytest.raises(Refused, match=r"requires a login\. Turn on use_windows_authentication"):
+        send(driver, session, required, "250 reset")
+
+    session.wire.logged_in = True
+    with pytest.raises(Refused, match="The account is logged in, and may not submit mail here") as caught:
+        send(driver, session, required, "250 reset")
+
+    assert "use_windows_authentication" not in str(caught.value)
+
+
+def test_account_without_the_permission_to_submit_is_logged_in_and_refused():
+    with (
+        exchange(permission_groups=["ExchangeServers"]) as server,
+        manager(server).acquire() as client,
+        pytest.raises(Refused, match="Add ExchangeUsers to PermissionGroups"),
+    ):
+        client.send(Note())
+
+
 def test_421_at_any_point_is_explained(driver):
     session = opened(driver)
     busy = "421 4.4.2 Message submission rate for this client has exceeded the configured limit"
     with pytest.raises(
-        Refused, match=r"is closing the connection: 421 .*limit\. On Exchange: .* Set messages_per_minute"
+        Refused, match=r"is closing the connection: 421 .*limit\. On Exchange: .* with messages_per_minute"
     ):
         send(driver, session, busy)
 

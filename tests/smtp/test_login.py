@@ -265,7 +265,7 @@ def test_an_unreachable_kdc_is_transient(postfix, log_in, tmp_path, monkeypatch)
     config = tmp_path / "krb5.conf"
     config.write_text("[libdefaults]\n udp_preference_limit = 1\n[realms]\n CORP.TEST = {\n kdc = 127.0.0.1:1\n }\n")
     monkeypatch.setenv("KRB5_CONFIG", str(config))
-    with pytest.raises(CredentialError, match="No KDC of the realm can be reached") as raised:
+    with pytest.raises(CredentialError, match=r"No KDC of the realm [A-Z.]+ can be reached") as raised:
         log_in(postfix.port(), Identity(username=ALICE.principal, password=ALICE.password), "kerberos")
     assert raised.value.transient
 

@@ -176,7 +176,9 @@ def test_a_transaction_in_which_nobody_exists_does_not_end_the_others(send):
 
 
 def test_if_the_server_has_enough_before_it_accepts_anybody_the_rest_is_refused(driver, send):
-    with pytest.raises(RecipientsRefused, match=r"refused 2 of 4 recipients: cleo@b\.test: 452 .*dave") as raised:
+    with pytest.raises(
+        RecipientsRefused, match=r"refused 2 of 4 recipients: cleo@b\.test, dave@b\.test: 452 "
+    ) as raised:
         send(
             DATA,
             *(envelope("250 a", "250 b", TOO_MANY, TOO_MANY), "250 q1"),
@@ -265,6 +267,25 @@ def test_all_or_nothing_sends_nothing_if_the_server_does_not_accept_all_at_once(
     assert raised.value.result is None
     assert not raised.value.transient
     assert not any(line.startswith(("DATA", "BDAT")) for line in driver.sent)
+
+
+def test_a_reply_to_many_recipients_is_reported_once(send):
+    recipients = tuple(f"r{number}@corp.test" for number in range(60))
+    replies = ("250 a", "550 5.1.1 Unknown", *[TOO_MANY] * 58)
+    with pytest.raises(RecipientsRefused) as raised:
+        send(
+            DATA,
+            envelope(*replies, data=None),
+            "250 reset",
+            note=Note(recipients=recipients),
+            all_or_nothing=True,
+        )
+
+    text = str(raised.value)
+    assert len(raised.value.refused) == 59
+    assert text.count(TOO_MANY) == 1
+    assert "refused 59 of 60 recipients: r1@corp.test: 550 5.1.1 Unknown; r2@corp.test, r3@corp.test, " in text
+    assert f", r21@corp.test and 38 more: {TOO_MANY}." in text
 
 
 # --- recipients above MOST_RECIPIENTS

@@ -108,7 +108,7 @@ def test_ntlm_is_not_tried_if_the_kdc_is_lost_when_it_may_have_the_password(kdc,
     config = tmp_path / "krb5.conf"
     config.write_text(re.sub(r"kdc = \S+", f"kdc = {LOOPBACK}:{free_ports(1)[0]}", kdc.krb5_conf.read_text()))
     monkeypatch.setenv("KRB5_CONFIG", str(config))
-    with pytest.raises(CredentialError, match="No KDC of the realm can be reached") as raised:
+    with pytest.raises(CredentialError, match=r"No KDC of the realm [A-Z.]+ can be reached") as raised:
         login.start() if lost_after == "prepare" else login.prepare()
     assert raised.value.transient
     assert raised.value.account_refused is (lost_after == "prepare")

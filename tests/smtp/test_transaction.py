@@ -276,7 +276,7 @@ def test_delivery_is_uncertain_if_the_content_was_sent_without_a_reply(send, off
     assert send.session.wire.closed
 
 
-NAMES_CHUNKING = r"setting chunking is on\. If mail\.test:25, or a gateway .* does not handle BDAT, turn it off\.$"
+NAMES_CHUNKING = r"setting chunking is on\. If mail\.test:25, or a gateway .* does not handle BDAT, turn it off\."
 
 
 @pytest.mark.parametrize("lost", [END, SILENCE])
@@ -291,6 +291,7 @@ def test_a_bdat_without_a_reply_names_the_setting(send, offer, lost):
     with pytest.raises(DeliveryUncertain) as raised:
         send(OFFERS[offer], *answers)
     assert bool(re.search(NAMES_CHUNKING, str(raised.value))) is (offer == "BDAT")
+    assert str(raised.value).endswith("before you send it again.")
 
 
 @pytest.mark.parametrize("offer", [BDAT, ("CHUNKING",), DATA])

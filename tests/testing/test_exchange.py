@@ -22,6 +22,7 @@ from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationNotOffered,
     AuthenticationRefused,
+    DeliveryUncertain,
     MessageError,
     RecipientsRefused,
     Refused,
@@ -207,7 +208,7 @@ def test_session_ends_after_too_many_failed_logins():
 def test_extended_protection(policy, binding):
     with exchange(extended_protection_policy=policy) as server:
         if policy == "Require" and binding == "none":
-            with pytest.raises(AuthenticationRefused, match=r"5\.7\.3"):
+            with pytest.raises(AuthenticationRefused, match=r"5\.7\.3.* channel_binding is none, and the server may"):
                 manager(server, channel_binding=binding).acquire()
         else:
             manager(server, channel_binding=binding).acquire().close()
@@ -395,6 +396,44 @@ def test_final_reply_may_be_late():
         assert client.send(mail()).seconds >= 0.3
 
 
+def test_message_with_a_late_reply_has_arrived_even_if_the_client_gives_up():
+    with exchange(max_acknowledgement_delay=PATIENCE_SECONDS) as server:
+        with pytest.raises(DeliveryUncertain), manager(server, timeout=1).acquire() as client:
+            client.send(mail())
+
+        assert len(server.outbox) == 1
+
+
+def test_unknown_recipient_is_refused_and_the_others_get_the_message():
+    with (
+        exchange(unknown_recipients=["Nobody@corp.test"]) as server,
+        manager(server).acquire() as client,
+        pytest.raises(RecipientsRefused, match=r"nobody@corp\.test: 550 5\.1\.10 .* There is no such recipient"),
+    ):
+        client.send(mail(to="bob@corp.test, nobody@corp.test"))
+
+    assert [received.recipients for received in server.outbox] == [("bob@corp.test",)]
+
+
+@pytest.mark.parametrize(
+    ("phase", "reply", "meaning"),
+    [
+        ("greeting", "421 4.3.2 Service not active", "in maintenance"),
+        ("MAIL", "452 4.3.1 Insufficient system resources", "back pressure"),
+        ("content", "451 4.7.0 Temporary server error. Please try again later. PRX5", "cannot reach the Transport"),
+    ],
+)
+def test_server_gives_a_reply_of_the_test(phase, reply, meaning):
+    with (
+        exchange(replies={phase: reply}) as server,
+        pytest.raises(Refused, match=f"{re.escape(reply)}.* On Exchange: .*{meaning}"),
+        manager(server).acquire() as client,
+    ):
+        client.send(mail())
+
+    assert server.outbox == []
+
+
 def test_session_with_too_many_errors_ends_and_bulk_continues_in_a_new_one():
     messages = [mail(from_email=f"{name}@corp.test") for name in ("eve", "eve", "eve", "alice", "eve", "alice")]
     with (
@@ -468,6 +507,7 @@ def test_unknown_personality_or_property_is_an_error(settings):
             ValueError,
             "auth_mechanism has no value 'Integratd'. The possible values are Tls, Integrated, BasicAuth, ",
         ),
+        ({"permission_groups": "ExchangeUsers"}, TypeError, "permission_groups must be a list"),
         ({"auth_mechanism": "Tls"}, TypeError, "auth_mechanism must be a list, such as ['Tls']."),
         (
             {"extended_protection_policy": "require"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.result import listed_refusals
 from airflow_smtp_cm.task.composition import check_connection
 from airflow_smtp_cm.task.delivery.items import Items
 from airflow_smtp_cm.task.delivery.ledger import Ledger
@@ -70,6 +71,7 @@ class Merge:
         self._next_place = 0
         self._delivered = False  # whether this try has delivered a message, or may have
         self._deferred: SmtpError | None = None
+        self._explanations: dict[str, None] = {}  # of the errors of this try
 
     def send(
         self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None
@@ -175,15 +177,22 @@ class Merge:
         if result is not None and event is Event.DEFERRED and not self._ledger.has_room_for_result(index):
             event = Event.REJECTED
         refused = outcome.refused if isinstance(outcome, RecipientsRefused) else ()
+        self._explain(outcome)
         self._settle(
             index,
             event,
             message.message_id,
             _without(message, result) if not refused or result is None else tuple(item.address for item in refused),
-            _replies(refused) or str(outcome),
+            _replies(refused) or str(outcome).removesuffix(outcome.explanation).rstrip(),
             result=result,
             error=outcome,
         )
+
+    def _explain(self, error: SmtpError) -> None:
+        """Log what to do about an error, once: the failures of the messages have only the replies."""
+        if error.explanation and error.explanation not in self._explanations:
+            self._explanations[error.explanation] = None
+            logger.warning("%s", error.explanation)
 
     def _settle(
         self,
@@ -214,7 +223,7 @@ class Merge:
         # Without a record, a retry would send all messages again.
         repeats_none = self._rules.has_record or not self._delivered
         transient = repeats_none and result.counts[State.DEFERRED] > 0
-        raise MessagesFailed(None, result, cause=self._deferred, transient=transient)
+        raise MessagesFailed(None, result, cause=self._deferred, transient=transient, explanations=self._explanations)
 
 
 def _without(message: WriteAheadMessage, result: SendResult | None) -> tuple[str, ...]:
@@ -228,6 +237,4 @@ def _without(message: WriteAheadMessage, result: SendResult | None) -> tuple[str
 
 
 def _replies(refused: tuple[Refusal, ...]) -> str:
-    if len(refused) == 1:
-        return str(refused[0].reply)
-    return "; ".join(map(str, refused))
+    return str(refused[0].reply) if len(refused) == 1 else listed_refusals(refused)

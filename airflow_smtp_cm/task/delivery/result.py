@@ -69,8 +69,13 @@ class Failure:
             "reason": self.reason,
         }
 
+    @property
+    def name(self) -> str:
+        """Which message it is, for error messages."""
+        return f"messages[{self.index}] {self.message_id or ''} to {', '.join(self.recipients)}"
+
     def __str__(self) -> str:
-        return f"messages[{self.index}] {self.message_id or ''} to {', '.join(self.recipients)}: {self.reason}"
+        return f"{self.name}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +119,19 @@ class MergeResult:
     def failure_texts(self) -> Iterable[str]:
         """Yield a sentence for each kind of failure, with some of the messages concerned."""
         for state, description in _DESCRIPTIONS.items():
-            named = [str(failure) for failure in self.failures if failure.state is state][:_NAMED]
+            named = [failure for failure in self.failures if failure.state is state][:_NAMED]
             count = self.counts[state]
             more = f"; and {count - len(named):,} more (see the log)" if count > len(named) else ""
             if count:
-                yield f"{count:,} {description}: {'; '.join(named)}{more}."
+                yield f"{count:,} {description}: {_by_reason(named)}{more}."
+
+
+def _by_reason(failures: Iterable[Failure]) -> str:
+    """Return messages with the reasons of their failures, each reason once."""
+    names: dict[str, list[str]] = {}
+    for failure in failures:
+        names.setdefault(failure.reason, []).append(failure.name)
+    return "; ".join(f"{' and '.join(named)}: {reason}" for reason, named in names.items())
 
 
 class MessagesFailed(SmtpError):
@@ -128,10 +141,18 @@ class MessagesFailed(SmtpError):
         result: the result for all messages.
     """
 
-    def __init__(self, why: str | None, result: MergeResult, *, cause: SmtpError | None, transient: bool) -> None:
+    def __init__(
+        self,
+        why: str | None,
+        result: MergeResult,
+        *,
+        cause: SmtpError | None,
+        transient: bool,
+        explanations: Iterable[str] = (),
+    ) -> None:
         again = "A retry sends only the messages that may still be delivered." if transient else ""
         super().__init__(
-            " ".join(filter(None, [why, str(result), *result.failure_texts(), again])),
+            " ".join(filter(None, [why, str(result), *result.failure_texts(), *explanations, again])),
             phase=cause.phase if cause else None,
             reply=cause.reply if cause else None,
             transient=transient,

@@ -22,6 +22,7 @@ from airflow_smtp_cm.task.delivery.progress import Progress, _duration
 from airflow_smtp_cm.task.delivery.result import Failure, MessagesFailed
 from airflow_smtp_cm.task.delivery.states import Event, State, after
 from airflow_smtp_cm.task.state_store import KEY, TaskRecord
+from airflow_smtp_cm.testing import SmtpTestServer
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous, to_postfix
 from tests.failing import fails_permanently
@@ -292,6 +293,12 @@ def test_limit_that_is_not_positive_is_an_error_when_the_dag_is_parsed(limit):
         SendMailOperator(task_id="send", messages=[], **{limit: 0})
 
 
+@pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
+def test_limit_without_messages_is_an_error_when_the_dag_is_parsed(limit):
+    with pytest.raises(ValueError, match=f"{limit} has an effect only on messages, which is not set"):
+        SendMailOperator(task_id="send", to="bob@corp.test", **{limit: 5})
+
+
 def test_safety_settings_apply_to_each_message(server, run, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SMTP_CM__ALLOWED_RECIPIENT_DOMAINS", "corp.test")
     with fails_permanently(match=r"messages\[1\]: This Airflow must not send mail to eve@evil.test"):
@@ -328,6 +335,19 @@ def test_error_names_some_failed_messages_and_the_log_names_all(define, run, cap
     assert str(caught.value).count("messages[") == 5
     assert "; and 3 more (see the log)." in str(caught.value)
     assert [f"Failed: messages[{index}] " in caplog.text for index in range(8)] == [True] * 8
+
+
+def test_equal_reasons_and_what_to_do_about_them_are_reported_once(define, run, caplog):
+    with SmtpTestServer(personality="exchange", send_as={}) as server, fails_permanently() as caught:
+        define(server.airflow_connection())
+        run(numbered(3))
+
+    error = str(caught.value)
+    assert error.count("550 5.7.60") == 1
+    assert error.count("messages[") == 3
+    assert error.count("The account may not use this sender") == 1
+    assert "Send As" in error
+    assert caplog.text.count("The account may not use this sender") == 1
 
 
 def test_retry_sends_only_the_deferred_messages(define, run):
