@@ -100,10 +100,11 @@ def test_a_handler_in_a_mapped_group_knows_the_item(subjects_of):
         Foreach(variables={0: "User::Number"}, rows=(("not a number",),)),
         Foreach(variables={0: "User::Gone"}, rows=(("a",),)),
         Foreach(variables={1: "User::Region"}, rows=(("a",),)),
+        Foreach(variables={0: "User::Region"}, rows=(("a",),) * 1001),
     ],
-    ids=["a value of another type", "a variable that is not there", "a value that is not there"],
+    ids=["a value of another type", "a variable that is not there", "a value that is not there", "too many"],
 )
-def test_items_that_a_variable_cannot_have_are_reported_as_a_loop_to_map(foreach):
+def test_items_that_cannot_be_in_the_dag_are_reported_as_a_loop_to_map(foreach):
     converted = Converted(looping(loop(send(), foreach=foreach)))
 
     assert "messages=" not in converted.source

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.writing.scope import Known, Scope
     from airflow_smtp_cm.ssis.writing.templates import Translator
 
+# Of a longer list, the DAG file would be hard to read, and slow to parse.
+_MOST_ITEMS = 1000
 _SAME_FOR_ALL = ("smtp_conn_id", "disable")
 _RETRIEVALS = {1: "name_and_extension", 2: "name_only"}
 _OFF, _ON = '"{{ true }}"', '"{{ false }}"'
@@ -168,12 +170,14 @@ def _property(name: str, stored: str, files: FileEnumerator, translator: Transla
 
 
 def items_of(foreach: Foreach, scope: Scope) -> Items | None:
-    """Return the items of a loop; None if a variable cannot have such a value.
+    """Return the items of a loop; None if a variable cannot have such a value, or there are too many.
 
     Args:
         foreach: the loop.
         scope: the names that are visible at the loop.
     """
+    if len(foreach.rows) > _MOST_ITEMS:
+        return None
     variables = {index: scope.find(named(name)) for index, name in foreach.variables.items()}
     rows = []
     for values in foreach.rows:
