@@ -114,7 +114,7 @@ def test_send_mail_task_with_all_its_properties():
 
 def test_line_breaks_of_a_message_are_kept():
     mail = find(read_package(CHECK_FEEDS), r"Package\Feeds are good").mail
-    assert mail.message_source == "Bank, cards and payroll.\nTotals agree."
+    assert mail.message_source == "Bank, cards and payroll.\r\nTotals agree.\r\n"
 
 
 def test_message_from_a_variable():

@@ -16,7 +16,7 @@ from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
-from airflow_smtp_cm.ssis.writing.source_text import arrows, call, listed, literal, text
+from airflow_smtp_cm.ssis.writing.source_text import arrows, call, exact, listed, literal, text
 from airflow_smtp_cm.ssis.writing.templates import Translator
 
 if TYPE_CHECKING:
@@ -119,7 +119,10 @@ class _DagFile:
             arguments["default_args"] = callbacks
         if params := self.params.by_name:
             self.used.add("Param")
-            items = (f"{literal(name)}: {_param(one.arguments)}" for name, one in params.items())
+            items = (
+                f"{literal(name)}: {_param(one.arguments, computed=f'params.{name}' in self.params.computed)}"
+                for name, one in params.items()
+            )
             arguments["params"] = f"{{{', '.join(items)},}}"
         if self.uses_functions:
             arguments["user_defined_macros"] = '{"ssis": ssis}'
@@ -304,10 +307,11 @@ def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
     }
 
 
-def _param(arguments: dict[str, Any]) -> str:
+def _param(arguments: dict[str, Any], *, computed: bool) -> str:
+    default = (exact if computed else literal)(arguments.get("default"))
     positional = not isinstance(arguments.get("default"), bool)
     written = (
-        literal(value) if name == "default" and positional else f"{name}={literal(value)}"
+        (default if positional else f"default={default}") if name == "default" else f"{name}={literal(value)}"
         for name, value in arguments.items()
     )
     return f"Param({', '.join(written)})"

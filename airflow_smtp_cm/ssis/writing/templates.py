@@ -90,6 +90,7 @@ class Translator:
 
     def _noted(self, template: Template) -> Template:
         self.uses_functions |= template.uses_functions
+        self.scope.params.computed.update(template.computed)
         for name, note in template.notes.items():
             self.findings.manual(About.EXPRESSION, self.place, f"{name}: {note}.")
         return template

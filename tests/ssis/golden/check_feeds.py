@@ -71,7 +71,7 @@ with DAG(
         from_email="feeds@ledger.example",
         to="finance@ledger.example;controlling@ledger.example",
         subject="All feeds are in",
-        message_source="Bank, cards and payroll.\nTotals agree.",
+        message_source="Bank, cards and payroll.\nTotals agree.{{ '\\n' }}",
     )
     feeds_failed = PrecedenceOperator(task_id="feeds_failed", condition="{{ failed('feeds') }}")
     feeds_are_bad = SendMailOperator(
