@@ -38,9 +38,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import Untranslatable
+from airflow_smtp_cm.ssis.reading.unexpected import unexpected
 from airflow_smtp_cm.ssis.writing.connections import Connections, is_smtp
 from airflow_smtp_cm.ssis.writing.dag_file import dag_source, has_mail
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
+from airflow_smtp_cm.ssis.writing.flow_picture import picture
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
 from airflow_smtp_cm.ssis.writing.scope import Known, Params, Scope
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_smtp_cm.ssis.expressions import Binding
-    from airflow_smtp_cm.ssis.model import ConnectionManager, Package, Parameter, Project
+    from airflow_smtp_cm.ssis.model import ConnectionManager, Package, Parameter, Project, Unreadable
 
 
 @dataclass(slots=True)
@@ -75,9 +77,13 @@ class Importer:
 
     Attributes:
         connections: the connections of all projects converted so far.
+        failed: packages whose conversion failed with an unexpected exception.
+        pictures: whether the report has pictures of the control flow.
     """
 
+    pictures: bool = False
     connections: Connections = field(default_factory=Connections)
+    failed: list[Unreadable] = field(default_factory=list)
     _dag_ids: Names = field(default_factory=Names)
 
     def convert(self, project: Project) -> tuple[dict[str, str], ProjectReport]:
@@ -92,10 +98,17 @@ class Importer:
             project.name or "project", (project.connection_managers, project.connection_parameters), scope, findings
         )
         shared = _Shared(project, conn_ids, bound=set(scope.params.bound))
-        packages = [self._package(package, shared) for package in project.packages]
+        packages = [one for package in project.packages if (one := self._attempt(package, shared))]
         report_unconverted_of_project(project, shared.used, shared.bound, findings)
         report = ProjectReport(project.name, project.source, tuple(findings), tuple(packages))
         return shared.sources, report
+
+    def _attempt(self, package: Package, shared: _Shared) -> PackageReport | None:
+        try:
+            return self._package(package, shared)
+        except Exception as error:  # noqa: BLE001 - one package must not stop the import of the others
+            self.failed.append(unexpected(error, package.source))
+            return None
 
     def _package(self, package: Package, shared: _Shared) -> PackageReport:
         findings, params, project = Findings(), Params(of_loops=variables_of_loops(package.root)), shared.project
@@ -118,7 +131,8 @@ class Importer:
         params.bound.update(scope.params.bound)
         report_unconverted(package, params, managers, findings)
         shared.bound.update(params.bound)
-        return PackageReport(package.root.name, package.source, dag_id, file, tuple(findings))
+        drawn = picture(package.root) if self.pictures else ""
+        return PackageReport(package.root.name, package.source, dag_id, file, tuple(findings), drawn)
 
     def _dag_id(self, project: Project, package: Package) -> str:
         # The package's own name is often just Package, or the name of the package that it was copied from.

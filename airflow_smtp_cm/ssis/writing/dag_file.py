@@ -221,6 +221,7 @@ class _DagFile:
                 About.MAIL,
                 task.ref_id,
                 f"Nothing is sent until you write {' and '.join(mail.to_do)} and remove its disable.",
+                blocks=True,
             )
         return mail
 
@@ -243,6 +244,7 @@ class _DagFile:
             executable.ref_id,
             f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}"
             f"{replacement}.",
+            kind=what,
         )
         if kind in _LOOPS:
             self._report_group(node)

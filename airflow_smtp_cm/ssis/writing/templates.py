@@ -52,7 +52,10 @@ class Translator:
             template = to_jinja(parse(text), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
             self.findings.manual(
-                About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
+                About.EXPRESSION,
+                self.place,
+                f"The expression of {property_name} has no counterpart: {error}",
+                blocks=True,
             )
             return None
         return self._noted(template)

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
-from tests.servers.processes import PATIENCE_SECONDS
-from tests.servers.requirements import require
+from tests.browser import TIMEOUT, chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,29 +18,12 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.testing import SmtpTestServer
     from tests.live.standalone import Standalone
 
-_CHROMIUM = "/usr/bin/chromium"
-_FLAGS = (
-    "--no-sandbox",  # with the sandbox it does not run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-_TIMEOUT = PATIENCE_SECONDS * 1000  # milliseconds, for every wait of a page
-
 
 @pytest.fixture(scope="package")
 def browser(mail_server: SmtpTestServer) -> Iterator[Browser]:  # noqa: ARG001 - see below
     """Chromium."""
-    require("chromium")
-    expect.set_options(timeout=_TIMEOUT)
     # From here on this thread runs Playwright's event loop and no other, so the mail server must already run.
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS) as browser,
-    ):
+    with chromium() as browser:
         yield browser
 
 
@@ -51,7 +32,7 @@ def context(browser: Browser, airflow: Standalone) -> Iterator[BrowserContext]:
     """The browser context of all pages, which share its cache."""
     size: ViewportSize = {"width": 1280, "height": 640}
     with browser.new_context(base_url=airflow.url, viewport=size, locale="en-US") as context:
-        context.set_default_timeout(_TIMEOUT)
+        context.set_default_timeout(TIMEOUT)
         yield context
 
 

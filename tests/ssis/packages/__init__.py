@@ -1,7 +1,7 @@
 """Packages and projects of invented companies, as the designers of SQL Server 2005 to 2019 write them.
 
 - ``nightly_sales``: a project of SQL Server 2019 (format 8)
-- ``finance_2005``, ``finance_2008``, ``people_2012``: packages of formats 2, 3 and 6
+- ``finance_2005``, ``finance_2008``, ``people_2012``, ``stock_2019``: packages of formats 2, 3, 6 and 8
 - ``odd``: encrypted in part or as a whole
 """
 
@@ -12,5 +12,6 @@ NIGHTLY_SALES = HERE / "nightly_sales"
 CHECK_FEEDS = HERE / "finance_2005" / "CheckFeeds.dtsx"
 MONTH_END = HERE / "finance_2008" / "MonthEnd.dtsx"
 JOINERS = HERE / "people_2012" / "Joiners.dtsx"
+INVENTORY = HERE / "stock_2019" / "Inventory.dtsx"
 ODD = HERE / "odd"
-PACKAGES = [*sorted(NIGHTLY_SALES.glob("*.dtsx")), CHECK_FEEDS, MONTH_END, JOINERS]
+PACKAGES = [*sorted(NIGHTLY_SALES.glob("*.dtsx")), CHECK_FEEDS, MONTH_END, JOINERS, INVENTORY]
