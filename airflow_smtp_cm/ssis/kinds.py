@@ -63,6 +63,9 @@ class Kind(Enum):
     TASK = Declaration("")
 
 
+_DECLARED = tuple((kind, kind.value) for kind in Kind)
+
+
 def kind_of(type_: str, data: Container[str]) -> Kind:
     """Return the kind of an executable.
 
@@ -71,9 +74,7 @@ def kind_of(type_: str, data: Container[str]) -> Kind:
         data: the names of the kept children of its ObjectData.
     """
     names = {type_.lower(), class_name(type_).lower()}
-    return next(
-        (kind for kind in Kind if not names.isdisjoint(kind.value.classes) or kind.value.data in data), Kind.TASK
-    )
+    return next((kind for kind, one in _DECLARED if not names.isdisjoint(one.classes) or one.data in data), Kind.TASK)
 
 
 def title_of(type_: str) -> str:

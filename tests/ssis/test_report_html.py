@@ -5,6 +5,7 @@ With ``SCREENSHOTS`` in the environment, the picture for the documentation is wr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import replace
@@ -21,7 +22,7 @@ from airflow_smtp_cm.ssis.writing.report import Report
 from airflow_smtp_cm.ssis.writing.report_html import as_html
 from tests.browser import TIMEOUT, chromium
 from tests.ssis.building import arrow, handler, mail, package, project, task
-from tests.ssis.packages import NIGHTLY_SALES
+from tests.ssis.packages import HERE, NIGHTLY_SALES
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -36,7 +37,8 @@ def report(*projects, unreadable=()):
 
 @pytest.fixture(scope="module")
 def nightly():
-    return as_html(report(*read([NIGHTLY_SALES], on_file=lambda _: None)), Path("dags"))
+    with contextlib.chdir(HERE):
+        return as_html(report(*read([Path(NIGHTLY_SALES.name)], on_file=lambda _: None)), Path("dags"))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ Executables of a container stand in rows: each below all executables that it wai
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ MOST_EXECUTABLES = 300
 
 # Pixels.
 _WIDTH, _HEIGHT = 150, 28
-_GAP_X, _GAP_Y, _PADDING, _TITLE = 16, 30, 12, 20
+_GAP_X, _GAP_Y, _PADDING, _TITLE = 16, 40, 12, 20
 _LONGEST_NAME = 22  # characters
 _CLASSES = {Outcome.SUCCESS: "success", Outcome.FAILURE: "failure", Outcome.COMPLETION: "completion"}
 
@@ -110,10 +111,11 @@ def _rows(executables: Iterable[Executable], constraints: Sequence[PrecedenceCon
 
 def _drawn(box: _Box) -> str:
     inner = {one.ref_id: one for row in box.rows for one in row}
+    drawn = [one for one in box.constraints if one.source in inner and one.target in inner]
+    sources, targets = Counter(one.source for one in drawn), Counter(one.target for one in drawn)
     arrows = "".join(
-        _arrow(inner[one.source], inner[one.target], one)
-        for one in box.constraints
-        if one.source in inner and one.target in inner
+        _arrow(inner[one.source], inner[one.target], one, at_target=sources[one.source] >= targets[one.target])
+        for one in drawn
     )
     name = escape(shorten(box.name, _LONGEST_NAME))
     mark = "✉ " if "mail" in box.css.split() else ""
@@ -125,12 +127,14 @@ def _drawn(box: _Box) -> str:
     )
 
 
-def _arrow(source: _Box, target: _Box, constraint: PrecedenceConstraint) -> str:
+def _arrow(source: _Box, target: _Box, constraint: PrecedenceConstraint, *, at_target: bool) -> str:
+    """Draw an arrow; its condition stands at the end where fewer arrows meet."""
     x1, y1 = source.x + source.width // 2, source.y + source.height
     x2, y2 = target.x + target.width // 2, target.y
     condition = _condition(constraint)
     label = escape(shorten(condition, _LONGEST_NAME))
-    text = f'<text x="{(x1 + x2) // 2}" y="{(y1 + y2) // 2 + 4}">{label}</text>' if label else ""
+    x, y = (x2, y2 - 10) if at_target else (x1, y1 + 13)
+    text = f'<text x="{x}" y="{y}">{label}</text>' if label else ""
     css = _CLASSES[constraint.outcome] if constraint.logical_and else f"{_CLASSES[constraint.outcome]} or"
     return (
         f'<g class="arrow {css}"><title>{escape(condition or "success")}</title>'

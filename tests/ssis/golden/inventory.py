@@ -24,7 +24,7 @@ with DAG(
         "Limit": Param(40, type="integer"),
     },
 ):
-    with TaskGroup(group_id="count", group_display_name="Count"):
+    with TaskGroup(group_id="count", group_display_name="Count") as count:
         count_stock = EmptyOperator(
             task_id="count_stock",
             task_display_name="Count stock",
@@ -41,3 +41,9 @@ with DAG(
             message_source="Warehouse {{ params.Warehouse }}:\nless than {{ params.Limit }} barrels.{{ '\\n' }}",
         )
         count_stock >> stock_is_low
+    archive_the_count = EmptyOperator(
+        task_id="archive_the_count",
+        task_display_name="Archive the count",
+        doc_md="File System task (Microsoft.FileSystemTask)",
+    )
+    count >> archive_the_count
