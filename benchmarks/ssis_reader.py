@@ -1,15 +1,20 @@
-"""The speed at which SSIS packages are read: `python -m benchmarks.ssis_reader [MB]`.
+"""The speed at which SSIS packages are read and converted: `python -m benchmarks.ssis_reader [MB [PACKAGES]]`.
 
-The packages are those of the tests, extended with data flow to the given size. The time is CPU time.
+The first packages are those of the tests, extended with data flow to the given size. The others are control flow:
+copies of the packages of the tests, each with its own addresses, until there are as many as given. The time is
+CPU time.
 """
 
+import resource
 import sys
 import tempfile
 import time
 import tracemalloc
 from pathlib import Path
 
-from airflow_smtp_cm.ssis.reading.reader import read
+from airflow_smtp_cm.ssis.importer import Importer
+from airflow_smtp_cm.ssis.model import Project
+from airflow_smtp_cm.ssis.reading.reader import find_files, read
 
 PACKAGES = Path(__file__).parents[1] / "tests" / "ssis" / "packages"
 #: A data flow component in the syntax of formats 2, 3 and 6, and in that of format 8.
@@ -44,7 +49,46 @@ expressionType="None">SELECT * FROM dbo.Article</property></properties><inputs>
 }
 
 
-def main(megabytes: int) -> None:
+#: The folders whose packages are copied; each copy of all of them has eight packages.
+FOLDERS = ("nightly_sales", "finance_2005", "finance_2008", "people_2012", "stock_2019")
+PACKAGES_OF_A_COPY = 8
+
+
+def main(megabytes: int, packages: int) -> None:
+    data_flow(megabytes)
+    control_flow(packages)
+
+
+def control_flow(packages: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in range(packages // PACKAGES_OF_A_COPY):
+            copy(folder, number)
+        find_files([folder])  # the files are now in the cache of the system
+        start = time.process_time()
+        found = sum(len(one.packages) for one in read([folder], on_file=lambda _: None) if isinstance(one, Project))
+        read_in = time.process_time() - start
+        importer = Importer()
+        start = time.process_time()
+        for one in read([folder], on_file=lambda _: None):
+            if isinstance(one, Project):
+                importer.convert(one)
+        both_in = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"control flow: {found} packages: reading {read_in:.1f} s, with conversion {both_in:.1f} s, {peak:.0f} MB")
+
+
+def copy(folder: Path, number: int) -> None:
+    """Copy the packages; the domain of the addresses differs in each copy."""
+    for source in FOLDERS:
+        target = folder / f"{source}_{number}"
+        target.mkdir()
+        for file in (PACKAGES / source).iterdir():
+            text = file.read_text(encoding="utf-8").replace(".example", f"-{number}.example")
+            (target / file.name).write_text(text, encoding="utf-8")
+
+
+def data_flow(megabytes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for source, component in COMPONENTS.items():
             path = Path(folder) / Path(source).name
@@ -73,4 +117,5 @@ def seconds(path: Path) -> float:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    given = [int(number) for number in sys.argv[1:]]
+    main(*(given + [20, 3_000][len(given) :]))

@@ -20,10 +20,17 @@ _IMPORT_ARGUMENTS = (
         help="File for the connections, for `airflow connections import` (default: connections.json)",
     ),
     Arg(
+        ("--configuration",),
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="A .dtsConfig file that applies to every package, as with `dtexec /ConfigFile`; may be repeated",
+    ),
+    Arg(
         ("--format",),
-        choices=("dag", "report", "json"),
+        choices=("dag", "report", "json", "html"),
         default="dag",
-        help="dag: write the files and print the report; report, json: only print the report, as text or as JSON",
+        help="dag: write the files and print the report; report, json, html: only print it, as text, JSON or HTML",
     ),
     Arg(("--overwrite",), help="Replace existing files", action="store_true"),
 )
@@ -88,7 +95,7 @@ def get_cli_commands() -> list[CLICommand]:
                     args=_IMPORT_ARGUMENTS,
                     epilog=(
                         "Exit status 0 if every file was read and written, even if manual work remains; 1 if a file "
-                        "could not be read, or was not written because it exists and differs."
+                        "could not be read or converted, or was not written because it exists and differs."
                     ),
                 ),
             ),

@@ -66,6 +66,7 @@ def import_packages(args: Namespace) -> None:
             [Path(path) for path in args.paths],
             output=Path(args.output),
             connections=Path(args.connections),
+            configurations=[Path(path) for path in args.configuration],
             form=args.format,
             overwrite=args.overwrite,
         )

@@ -41,10 +41,12 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import Untranslatable
 from airflow_smtp_cm.ssis.model import Project
+from airflow_smtp_cm.ssis.reading.unexpected import unexpected
 from airflow_smtp_cm.ssis.writing.connections import Connections, is_smtp
 from airflow_smtp_cm.ssis.writing.dag_file import dag_source, has_mail
 from airflow_smtp_cm.ssis.writing.execute_package import Child, Children, children_first, runs
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
+from airflow_smtp_cm.ssis.writing.flow_picture import picture
 from airflow_smtp_cm.ssis.writing.names import Names, slug
 from airflow_smtp_cm.ssis.writing.report import PackageReport, ProjectReport
 from airflow_smtp_cm.ssis.writing.scope import Known, Params, Scope
@@ -79,9 +81,13 @@ class Importer:
 
     Attributes:
         connections: the connections of all projects converted so far.
+        failed: packages whose conversion failed with an unexpected exception.
+        pictures: whether the report has pictures of the control flow.
     """
 
+    pictures: bool = False
     connections: Connections = field(default_factory=Connections)
+    failed: list[Unreadable] = field(default_factory=list)
     _dag_ids: Names = field(default_factory=Names)
     _children: Children = field(default_factory=Children)
 
@@ -118,7 +124,8 @@ class Importer:
         children = [self._child(project, package) for package in project.packages]
         packages: dict[int, PackageReport] = {}
         for position in children_first(project.packages):
-            packages[position] = self._package(project.packages[position], children[position], shared)
+            if made := self._attempt(project.packages[position], children[position], shared):
+                packages[position] = made
         report_unconverted_of_project(project, shared.used, shared.bound, findings)
         report = ProjectReport(
             project.name, project.source, tuple(findings), tuple(packages[position] for position in sorted(packages))
@@ -136,6 +143,15 @@ class Importer:
         )
         self._children.add(child)
         return child
+
+    def _attempt(self, package: Package, child: Child | None, shared: _Shared) -> PackageReport | None:
+        try:
+            return self._package(package, child, shared)
+        except Exception as error:  # noqa: BLE001 - one package must not stop the import of the others
+            self.failed.append(unexpected(error, package.source))
+            if child:
+                self._children.remove(child)
+            return None
 
     def _package(self, package: Package, child: Child | None, shared: _Shared) -> PackageReport:
         findings, project = Findings(), shared.project
@@ -158,7 +174,8 @@ class Importer:
         report_unconverted(package, params, managers, findings)
         shared.bound.update(params.bound)
         dag_id = child.dag_id if child else None
-        return PackageReport(package.root.name, package.source, dag_id, file, tuple(findings))
+        drawn = picture(package.root) if self.pictures else ""
+        return PackageReport(package.root.name, package.source, dag_id, file, tuple(findings), drawn)
 
     def _dag_id(self, project: Project, package: Package) -> str:
         # The package's own name is often just Package, or the name of the package that it was copied from.

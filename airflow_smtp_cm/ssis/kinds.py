@@ -51,6 +51,9 @@ class Kind(Enum):
     TASK = Declaration("")
 
 
+_DECLARED = tuple((kind, kind.value) for kind in Kind)
+
+
 def kind_of(type_: str, data: Container[str]) -> Kind:
     """Return the kind of an executable.
 
@@ -58,21 +61,19 @@ def kind_of(type_: str, data: Container[str]) -> Kind:
         type_: its type in the file.
         data: the names of the kept children of its ObjectData.
     """
-    names = {type_.lower(), _class_name(type_).lower()}
-    return next(
-        (kind for kind in Kind if not names.isdisjoint(kind.value.classes) or kind.value.data in data), Kind.TASK
-    )
+    names = {type_.lower(), class_name(type_).lower()}
+    return next((kind for kind, one in _DECLARED if not names.isdisjoint(one.classes) or one.data in data), Kind.TASK)
 
 
 def title_of(type_: str) -> str:
     """Return the name of a task in SSIS's designer, made of its class name; else the type itself."""
-    words = _WORDS.findall(_class_name(type_))
+    words = _WORDS.findall(class_name(type_))
     if len(words) > 1 and words[-1] == "Task":
         return " ".join((*words[:-1], "task"))
     return type_ or "task"
 
 
-def _class_name(type_: str) -> str:
+def class_name(type_: str) -> str:
     """Return the class name without namespace, version and assembly: ``Pipeline`` of ``DTS.Pipeline.1``."""
     name = type_.partition(",")[0].removeprefix("STOCK:")
     return next((part for part in reversed(name.split(".")) if not part.isdecimal()), name)

@@ -295,6 +295,48 @@ class Executable:
             yield from one.everything()
 
 
+class ConfigurationType(IntEnum):
+    """Where a package configuration has its values (DTSConfigurationType).
+
+    With ``I_`` (indirect), an environment variable names the place.
+    """
+
+    PARENT_VARIABLE = 0
+    CONFIG_FILE = 1
+    ENV_VARIABLE = 2
+    REG_ENTRY = 3
+    I_PARENT_VARIABLE = 4
+    I_CONFIG_FILE = 5
+    I_REG_ENTRY = 6
+    SQL_SERVER = 7
+    INI_FILE = 8
+    I_SQL_SERVER = 9
+    I_INI_FILE = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    r"""A package configuration: it sets properties when the package starts.
+
+    Attributes:
+        name: its name.
+        type: where it has the values.
+        location: the file, environment variable, variable of the parent package, registry key or table; without
+            secrets (ConfigurationString).
+        target: the property that it sets, such as ``\Package.Variables[User::Path].Properties[Value]``; empty if the
+            place has the properties, too (ConfigurationVariable).
+        file: the file whose values were applied.
+        properties: the properties that were set to its values.
+    """
+
+    name: str
+    type: ConfigurationType
+    location: str
+    target: str = ""
+    file: PurePath | None = None
+    properties: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """A package.
@@ -307,7 +349,7 @@ class Package:
         parameters: its parameters ($Package).
         connection_parameters: parameters of its project that set properties of its connection managers, such as
             ``CM.Mail.SmtpServer``.
-        configurations: its package configurations, which may set any property at the start: ``Name: location``.
+        configurations: its package configurations, in the order in which they apply.
         secrets: places in the file that contain a password or another sensitive value.
     """
 
@@ -317,7 +359,7 @@ class Package:
     connection_managers: tuple[ConnectionManager, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     connection_parameters: tuple[Parameter, ...] = ()
-    configurations: tuple[str, ...] = ()
+    configurations: tuple[Configuration, ...] = ()
     secrets: tuple[str, ...] = ()
 
 
@@ -363,14 +405,16 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A file, or a part of an archive, that cannot be read. It does not stop the reading of other files.
+    """A file, or a part of an archive, that cannot be read or converted. It does not stop the import of other files.
 
     Attributes:
         source: the file; within an .ispac, the archive and the part's name.
         why: the reason, a sentence.
         what_to_do: the remedy, a sentence.
+        traceback: where an unexpected error occurred, without its text; empty otherwise.
     """
 
     source: PurePath
     why: str
     what_to_do: str
+    traceback: str = ""

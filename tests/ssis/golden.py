@@ -10,6 +10,7 @@ from airflow_smtp_cm.ssis.importer import Importer
 from airflow_smtp_cm.ssis.model import Project
 from airflow_smtp_cm.ssis.reading.reader import read
 from airflow_smtp_cm.ssis.writing.report import Report
+from airflow_smtp_cm.ssis.writing.report_text import as_text
 from airflow_smtp_cm.ssis.writing.source_text import formatted
 from tests.ssis import packages
 
@@ -44,7 +45,7 @@ def made() -> dict[str, str]:
     report.connections = sorted(importer.connections.by_id)
     return formatted(sources) | {
         "connections.json": importer.connections.as_json(),
-        "report.txt": report.as_text(),
+        "report.txt": as_text(report),
         "report.json": report.as_json(),
     }
 

@@ -179,7 +179,7 @@ def test_parts_of_a_handler_that_a_callback_cannot_do_are_reported():
 
     assert '"on_failure_callback": [if_that_fails, in_any_case]' in converted.source
     findings = "\n".join(converted.findings())
-    assert f"{place}\\Log it: It is not a Send Mail task (Microsoft.Pipeline): skipped in the callback." in findings
+    assert f"{place}\\Log it: It is not a Send Mail task (Data Flow task): skipped in the callback." in findings
     assert f"{place}\\if that fails: Nothing is sent until you write its disable." in findings
     assert "Airflow has no callback for OnWarning: its mail was skipped." in findings
     assert f"{place}\\in any case: Before it, the handler runs Log it (Data Flow task)." in findings

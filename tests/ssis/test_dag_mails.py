@@ -49,7 +49,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from
 @given(name=TEXTS, description=TEXTS, subject=TEXTS, text=TEXTS)
 @example(name="Send\n", description="a\r\n", subject="{{ x }}\n", text="Dear all,\r\n\r\nall is well.\r\n")
 @example(name="", description="", subject="report.sql", text="\n")
-def test_any_text_is_sent_unchanged(load, name, description, subject, text):
+def test_any_text_is_sent_unchanged_with_newlines_as_line_ends(load, name, description, subject, text):
     fields = {"subject": subject, "message_source": text}
     sent = mail(name, fields=fields, description=description)
     root = package(sent, task(name, description=description), description=description)
@@ -57,8 +57,55 @@ def test_any_text_is_sent_unchanged(load, name, description, subject, text):
     first, _ = load(source).tasks
 
     assert formatted({"again.py": source}) == {"again.py": source}
-    assert first.task_display_name == (name or first.task_id)
-    assert [first.render_template(field, {}) for field in (first.subject, first.message_source)] == [subject, text]
+    assert "\\r" not in source.replace("\\\\", "")
+    assert first.task_display_name == (with_newlines(name) or first.task_id)
+    rendered = [first.render_template(field, {}) for field in (first.subject, first.message_source)]
+    assert rendered == [with_newlines(subject), with_newlines(text)]
+
+
+def with_newlines(text):
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_a_param_has_newlines_unless_an_expression_computes_with_it(send):
+    """The result of REPLACE depends on the line ends; mail has the same in both cases."""
+    text = mail("Text", expressions={"MessageSource": "@[User::Text]"})
+    html = mail("HTML", expressions={"MessageSource": 'REPLACE(@[User::Lines], "\\r\\n", "<br>")'})
+    lines = (variable("Text", "One\r\nTwo\r\n"), variable("Lines", "One\r\nTwo"))
+    converted = Converted(package(text, html, variables=lines))
+    _, outbox = send(converted)
+
+    assert {one.message["Subject"]: body(one).rstrip("\n") for one in outbox} == {
+        "Text": "One\nTwo",
+        "HTML": "One<br>Two",
+    }
+    assert '"Text": Param("One\\nTwo\\n", type="string")' in converted.source
+    assert '"Lines": Param("One\\r\\nTwo", type="string")' in converted.source
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ops@corp.test;", "ops@corp.test"),
+        ("; ops@corp.test ; dba@corp.test; ;\r\n", "ops@corp.test ; dba@corp.test"),
+        (" ;\n", None),
+    ],
+)
+@pytest.mark.parametrize("given", ["stored", "expression"])
+def test_empty_items_at_the_ends_of_a_recipient_line_are_omitted(line, expected, given):
+    literal = line.replace("\r", "\\r").replace("\n", "\\n")
+    task = mail(expressions={"CCLine": f'"{literal}"'}) if given == "expression" else mail(fields={"cc_line": line})
+    source = Converted(package(task)).source
+
+    assert f'cc="{expected}"' in source if expected else "cc=" not in source
+
+
+def test_the_item_before_an_empty_one_may_be_an_expression():
+    source = Converted(
+        package(mail(expressions={"BCCLine": '@[User::To] + ";\\n"'}), variables=(variable("To", "a@b.test"),))
+    ).source
+
+    assert 'bcc="{{ params.To }}"' in source
 
 
 def test_line_ends_in_a_recipient_line_are_not_recipients(send):

@@ -24,6 +24,10 @@ from airflow_smtp_cm.ssis.expressions.typed import Constant as TypedConstant
 from .expressions import NOW, bind, expressions, lookup, quoted, render, strings, texts, value_of
 
 
+def with_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def text_of(value: Value) -> str:
     written = as_text(TypedConstant(value.content, value.data_type, 0, value.scale))
     assert isinstance(written, TypedConstant)
@@ -47,7 +51,7 @@ def test_a_template_renders_to_the_evaluated_value(text):
         assume(False)  # noqa: FBT003 - SSIS fails, the template may succeed
     template = to_jinja(expression, bind)
     assert template.data_type is expected.data_type
-    assert render(template.text) == text_of(expected), template.text
+    assert with_newlines(render(template.text)) == with_newlines(text_of(expected)), template.text
     assert value_of(template.as_jinja_expression()) == expected.content
     assert template.uses_functions == ("ssis." in template.text + template.as_jinja_expression())
 
@@ -67,8 +71,8 @@ def test_inlined_and_constant_variables_render_the_same(left, right):
     def inlined(name):
         return Inline(names[name.name]) if name.name in names else bind(name)
 
-    assert render(to_jinja(expression, inlined).text) == expected
-    assert render(to_jinja(expression, lambda name: Constant(values[name.name])).text) == expected
+    for resolve in (inlined, lambda name: Constant(values[name.name])):
+        assert with_newlines(render(to_jinja(expression, resolve).text)) == with_newlines(expected)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +136,42 @@ def test_a_template_is_readable(text, template):
 @example('"C:\\\\report.sql"')
 @example('"{\n"')
 @example('"\\r\\n{\\r{% raw %}"')
-def test_literal_text_renders_unchanged(text):
+def test_literal_text_renders_unchanged_with_newlines_as_line_ends(text):
     expression = parse(text)
     content = expression.root.value.content
-    assert render(to_jinja(expression, bind).text) == render(as_template(content)) == content
+    template = to_jinja(expression, bind).text
+    assert render(template) == render(as_template(content)) == with_newlines(content)
+    assert "\r" not in template
+
+
+@pytest.mark.parametrize(
+    ("text", "template"),
+    [
+        ('"One\\r\\nTwo\\r\\n"', "One\nTwo{{ '\\n' }}"),
+        ('"One\\r\\n" + @[User::What] + "\\r\\nTwo"', "One\n{{ params.What }}\nTwo"),
+        ('"One\\r" + "\\nTwo\\rThree"', "One\nTwo\nThree"),
+        ('@[User::Flag] ? "One\\r\\n" : "Two\\r\\n"', "{{ 'One\\n' if params.Flag else 'Two\\n' }}"),
+        # A function that computes with a text gets it unchanged.
+        ('REPLACE(@[User::What], "\\r\\n", ", ")', "{{ params.What|replace('\\r\\n', ', ') }}"),
+        ('LEN("One\\r\\n" + @[User::What])', "{{ ('One\\r\\n' ~ params.What)|length }}"),
+        ('@[User::What] == "\\r\\n" ? "a\\r\\n" : ""', "{{ 'a\\n' if params.What == '\\r\\n' else '' }}"),
+        # The first half of a line end, perhaps.
+        ('"One\\r" + @[User::What]', "One{{ '\\r' }}{{ params.What }}"),
+    ],
+)
+def test_line_ends_of_the_result_are_newlines(text, template):
+    def bind(name):
+        return Jinja(f"params.{name.name}", DataType.BOOL if name.name == "Flag" else DataType.WSTR)
+
+    assert to_jinja(parse(text), bind).text == template
+
+
+def test_the_variables_whose_text_is_computed_with_are_known():
+    def bind(name):
+        return Jinja(f"params.{name.name}", DataType.WSTR)
+
+    text = '@A + (@B == "x" ? @C : REPLACE(@D, "a", @E)) + (DT_WSTR, 4)LEN(TRIM(@F))'
+    assert to_jinja(parse(text), bind).computed == {f"params.{name}" for name in "BDEF"}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +196,8 @@ def test_literal_text_renders_unchanged(text):
 def test_the_end_of_a_text_is_kept_after_an_empty_value(start, end, nothing):
     """Jinja drops the newline at the end of a template."""
     expression = parse(f"{start} + {quoted(end)} + {nothing}")
-    assert render(to_jinja(expression, bind).text) == text_of(evaluate(expression, lookup, NOW))
+    rendered = render(to_jinja(expression, bind).text)
+    assert with_newlines(rendered) == with_newlines(text_of(evaluate(expression, lookup, NOW)))
 
 
 def test_a_condition_is_a_value_without_braces():

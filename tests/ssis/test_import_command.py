@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -12,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from airflow_smtp_cm.cli import commands, get_cli_commands
+from airflow_smtp_cm.ssis.reading.dtsx import read_package
+from airflow_smtp_cm.ssis.writing.dag_file import dag_source
 from tests.airflow_versions import AIRFLOW
 from tests.ssis import packages
 from tests.ssis.golden import GOLDEN
 from tests.ssis.reading import build_ispac
+
+SECRET = "hunter2"
 
 
 @pytest.fixture
@@ -24,7 +30,13 @@ def command(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
 
     def command(*paths, **given):
-        arguments = {"output": "dags", "connections": "connections.json", "format": "dag", "overwrite": False} | given
+        arguments = {
+            "output": "dags",
+            "connections": "connections.json",
+            "configuration": [],
+            "format": "dag",
+            "overwrite": False,
+        } | given
         with pytest.raises(SystemExit) as ended:
             commands.import_packages(Namespace(paths=[str(path) for path in paths], **arguments))
         return ended.value.code, *capfd.readouterr()
@@ -42,8 +54,9 @@ def test_it_writes_dags_and_connections_and_prints_the_report(command):
     assert (status, errors) == (0, "")
     names = ("load_customers", "load_sales", "nightly_master", "publish_reports")
     assert written() == ["connections.json", *(f"dags/{name}.py" for name in names)]
-    assert output.startswith("Project NightlySales")
-    assert "\n4 packages: 4 DAGs, 1 connections; " in output
+    assert output.startswith("Before mail is sent\n")
+    assert "\nProject NightlySales (" in output
+    assert "; 4 DAGs, 1 connections, 0 files not converted.\n" in output
     assert json.loads(Path("connections.json").read_text()).keys() == {"mail"}
 
 
@@ -52,19 +65,23 @@ def test_an_archive_yields_the_same_as_its_folder(command, tmp_path):
     status, output, _ = command("NightlySales.ispac")
 
     assert status == 0
-    assert output.startswith("Project NightlySales (NightlySales.ispac)")
+    assert "\nProject NightlySales (NightlySales.ispac)" in output
     for name in ("load_customers", "load_sales", "nightly_master", "publish_reports"):
         assert Path(f"dags/{name}.py").read_text() == (GOLDEN / f"{name}.py").read_text()
 
 
-def test_report_and_json_write_nothing(command):
+def test_report_json_and_html_write_nothing(command):
     status, report, _ = command(packages.NIGHTLY_SALES, format="report")
     assert status == 0
     status, output, _ = command(packages.NIGHTLY_SALES, format="json")
     assert status == 0
 
+    status, page, _ = command(packages.NIGHTLY_SALES, format="html", output="my dags")
+    assert status == 0
+
     assert written() == []
-    assert report.startswith("Project NightlySales")
+    assert "\nProject NightlySales (" in report
+    assert '<a href="my%20dags/load_sales.py">load_sales.py</a>' in page
     assert json.loads(output)["summary"]["dags"] == 4
 
 
@@ -75,6 +92,92 @@ def test_unreadable_files_are_reported_and_the_others_imported(command):
     assert "nowhere.dtsx: It cannot be opened" in output
     assert "EncryptAllWithPassword.dtsx: The whole file is encrypted" in output
     assert "dags/joiners.py" in written()
+
+
+def test_a_package_whose_conversion_fails_unexpectedly_does_not_stop_the_others(command, monkeypatch):
+    """Its report has the traceback, without the exception's text, which may quote a secret."""
+
+    def convert(project, package, **_):
+        if package.root.name == "LoadSales":
+            raise KeyError(SECRET)
+        return dag_source(project, package, **_)
+
+    monkeypatch.setattr("airflow_smtp_cm.ssis.importer.dag_source", convert)
+    status, output, errors = command(packages.NIGHTLY_SALES)
+
+    assert status == 1
+    assert "LoadSales.dtsx: An unexpected error occurred: KeyError. It is an error of the import" in output
+    assert 'test_import_command.py", line ' in output
+    assert SECRET not in output + errors
+    assert [name for name in written() if name.startswith("dags/")] == [
+        *("dags/load_customers.py", "dags/nightly_master.py", "dags/publish_reports.py")
+    ]
+
+
+def test_a_package_that_cannot_be_read_unexpectedly_does_not_stop_the_others(command, monkeypatch):
+    def read(root, source):
+        if source.name == "LoadSales.dtsx":
+            raise RecursionError(SECRET)
+        return read_package(root, source)
+
+    monkeypatch.setattr("airflow_smtp_cm.ssis.reading.projects.read_package", read)
+    status, output, _ = command(packages.NIGHTLY_SALES, format="json")
+    (bad,) = json.loads(output)["unreadable"]
+
+    assert status == 1
+    assert bad["source"].endswith("LoadSales.dtsx")
+    assert bad["traceback"].endswith("RecursionError")
+    assert SECRET not in output
+    assert json.loads(output)["summary"]["dags"] == 3
+
+
+def test_a_dag_that_cannot_be_formatted_does_not_stop_the_others(command, monkeypatch):
+    def convert(project, package, **_):
+        return "with DAG(:" if package.root.name == "LoadSales" else dag_source(project, package, **_)
+
+    monkeypatch.setattr("airflow_smtp_cm.ssis.importer.dag_source", convert)
+    status, output, _ = command(packages.NIGHTLY_SALES)
+
+    assert status == 1
+    assert "load_sales.py: ruff could not format the DAGs" in output
+    assert [name for name in written() if name.startswith("dags/")] == [
+        *("dags/load_customers.py", "dags/nightly_master.py", "dags/publish_reports.py")
+    ]
+
+
+def test_a_configuration_file_can_be_given(command, tmp_path):
+    (tmp_path / "given.dtsConfig").write_text(
+        r'<DTSConfiguration><Configuration Path="\Package.Connections[Mail].Properties[SmtpServer]">'
+        "<ConfiguredValue>given.example</ConfiguredValue></Configuration></DTSConfiguration>"
+    )
+    status, _, _ = command(packages.MONTH_END, configuration=["given.dtsConfig"])
+
+    assert status == 0
+    # An expression of the package overrides it, as in SSIS.
+    assert json.loads(Path("connections.json").read_text())["mail"]["host"] == "smtp.ledger.example"
+    command(packages.JOINERS, configuration=["gone.dtsConfig"], overwrite=True)
+    assert command(packages.JOINERS, configuration=["gone.dtsConfig"], overwrite=True)[0] == 1
+
+
+def test_the_progress_bar_has_the_rate_and_the_time_left():
+    """On a terminal, standard error shows it; it disappears at the end."""
+    ours, theirs = pty.openpty()
+    code = (
+        "from airflow_smtp_cm.ssis import command\n"
+        "with command._progress() as progress:\n"
+        "    task = progress.add_task('Reading', total=100)\n"
+        "    for _ in range(50): progress.advance(task)\n"
+        "    progress.refresh()\n"
+    )
+    own = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, env=own, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+
+    assert "Reading" in shown
+    assert "50/100" in shown
+    assert re.search(r"[\d,]+ files/s +(\x1b\[[\d;]*m)*\d:\d\d:\d\d", shown)
 
 
 def test_a_second_import_yields_the_same(command):
@@ -118,7 +221,7 @@ def test_without_the_extra_it_reports_what_to_install(command, monkeypatch):
 def test_dags_need_nothing_of_the_extra():
     """A generated DAG imports only modules of the base installation."""
     code = (
-        "import sys; sys.modules |= dict.fromkeys(['lark', 'defusedxml', 'ruff']);"
+        "import sys; sys.modules |= dict.fromkeys(['lark', 'ruff']);"
         "import airflow_smtp_cm.macros.ssis, airflow_smtp_cm.operators.precedence"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

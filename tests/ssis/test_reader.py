@@ -76,13 +76,16 @@ def test_package_without_a_project_is_a_project_without_a_name(tmp_path):
     ]  # fmt: skip
 
 
-def test_missing_package_of_a_project_is_reported(project):
+def test_missing_packages_of_a_project_are_one_line(project):
     (project / "LoadSales.dtsx").unlink()
+    (project / "LoadCustomers.dtsx").unlink()
     missing, rest = read_all(project)
     assert isinstance(missing, Unreadable)
-    assert missing.source == project / "LoadSales.dtsx"
-    assert "lists it" in missing.why
-    assert len(rest.packages) == 3
+    assert missing.source == project
+    assert missing.why == (
+        "The project NightlySales lists files that do not exist: LoadCustomers.dtsx, LoadSales.dtsx."
+    )
+    assert len(rest.packages) == 2
 
 
 def test_unreadable_files_do_not_stop_the_others(project):
@@ -101,6 +104,50 @@ def test_packages_of_an_unreadable_project_file_are_still_one_project(project):
     assert (rest.name, len(rest.packages), len(rest.connection_managers)) == ("nightly_sales", 4, 2)
 
 
+def second_project(folder, *packages):
+    """Add a project to a folder: a .dtproj with these packages and the connection manager Mail."""
+    listed = "".join(f'<SSIS:Package SSIS:Name="{name}"/>' for name in packages)
+    (folder / "Second.dtproj").write_text(
+        '<Project xmlns:SSIS="www.microsoft.com/SqlServer/SSIS">'
+        "<DeploymentModelSpecificContent><Manifest><SSIS:Project>"
+        '<SSIS:Properties><SSIS:Property SSIS:Name="Name">Second</SSIS:Property></SSIS:Properties>'
+        f"<SSIS:Packages>{listed}</SSIS:Packages><SSIS:ConnectionManagers>"
+        '<SSIS:ConnectionManager SSIS:Name="Mail.conmgr"/></SSIS:ConnectionManagers>'
+        "</SSIS:Project></Manifest></DeploymentModelSpecificContent></Project>"
+    )
+
+
+def test_two_project_files_in_a_folder_are_two_projects(project):
+    """They share the .params; a package that none of them lists is in neither."""
+    for name in ("Own", "Stray"):
+        shutil.copy(project / "LoadSales.dtsx", project / f"{name}.dtsx")
+    second_project(project, "Own.dtsx", "Gone.dtsx")
+    announced = []
+    results = list(read([project], on_file=announced.append))
+    nightly, missing, second, rest = results
+
+    assert [(one.name, [package.source.name for package in one.packages]) for one in (nightly, second, rest)] == [
+        (
+            "NightlySales",
+            ["LoadCustomers.dtsx", "LoadSales.dtsx", "NightlyMaster.dtsx", "PublishReports.dtsx"],
+        ),
+        ("Second", ["Own.dtsx"]),
+        ("nightly_sales", ["Stray.dtsx"]),
+    ]
+    assert missing.why == "The project Second lists files that do not exist: Gone.dtsx."
+    assert [manager.name for manager in second.connection_managers] == ["Mail"]
+    assert {parameter.name for parameter in second.parameters} == {one.name for one in nightly.parameters}
+    assert len(announced) == len(set(announced)) == len(find_files([project]))
+
+
+def test_a_damaged_one_of_two_project_files_is_reported(project):
+    (project / "Second.dtproj").write_text("<Project>")
+    results = read_all(project)
+
+    assert [one.source.name for one in results if isinstance(one, Unreadable)] == ["Second.dtproj"]
+    assert [len(one.packages) for one in results if isinstance(one, Project) and one.name == "NightlySales"] == [4]
+
+
 def test_project_of_the_package_deployment_model(tmp_path):
     """Projects of SQL Server 2005 and 2008 list their packages in another form."""
     shutil.copy(CHECK_FEEDS, tmp_path)
@@ -109,7 +156,7 @@ def test_project_of_the_package_deployment_model(tmp_path):
         "<DtsPackage><FullPath>Gone.dtsx</FullPath></DtsPackage></DTSPackages></Project>"
     )
     gone, project = read_all(tmp_path)
-    assert gone.source.name == "Gone.dtsx"
+    assert gone.why.endswith("do not exist: Gone.dtsx.")
     assert (project.name, len(project.packages)) == ("Finance", 1)
 
 

@@ -14,6 +14,8 @@ STAND_INS = (
     "cipher-text-for-tests",
     "sensitive-value-for-tests",
     "Y2lwaGVyLXRleHQtZm9yLXRlc3Rz",
+    "stand-in-of-the-ledger",
+    "stand-in-of-the-archive",
 )
 
 WORD = "Gehe1m!"

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis.writing.source_text import FormattingError, formatted, text
+from airflow_smtp_cm.ssis.writing.source_text import FormattingError, exact, formatted, text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n {}%'\"\\"), max_size=400))
-def test_a_divided_text_has_the_same_value(value):
+def test_a_divided_text_has_the_same_value_with_newlines_as_line_ends(value):
     written = text(value)
 
-    assert ast.literal_eval(written) == value
+    assert ast.literal_eval(written) == value.replace("\r\n", "\n").replace("\r", "\n")
+    assert ast.literal_eval(exact(value)) == value
     assert '""' not in written.replace('\\"', "") or not value
 
 

@@ -6,6 +6,7 @@ from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions.bindings import Binding, Constant, Inline, Jinja, Template
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError, Untranslatable
 from airflow_smtp_cm.ssis.expressions.evaluator import evaluate
+from airflow_smtp_cm.ssis.expressions.line_ends import with_newlines
 from airflow_smtp_cm.ssis.expressions.parser import parse
 from airflow_smtp_cm.ssis.expressions.syntax import Expression, VariableName
 from airflow_smtp_cm.ssis.expressions.translator import as_template, to_jinja
@@ -26,4 +27,5 @@ __all__ = [
     "evaluate",
     "parse",
     "to_jinja",
+    "with_newlines",
 ]

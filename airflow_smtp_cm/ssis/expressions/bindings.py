@@ -70,6 +70,8 @@ class Template:
         data_type: the type of the result.
         uses_functions: whether it needs the macro ``ssis`` (``user_defined_macros={"ssis": ssis}``).
         notes: the notes of the bindings, by variable name.
+        computed: the Jinja expressions of the variables whose text a function computes with, so that the line ends
+            of their values matter.
     """
 
     text: str
@@ -77,6 +79,7 @@ class Template:
     uses_functions: bool
     _jinja_expression: str
     notes: Mapping[str, str]
+    computed: frozenset[str]
 
     def as_jinja_expression(self) -> str:
         """Return one Jinja expression, without braces, whose value is the result itself, not its text."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
@@ -47,6 +47,8 @@ _ARGUMENTS = {
 _FRACTIONS = {DataType.DBTIME2, DataType.DBTIMESTAMP2, DataType.DBTIMESTAMPOFFSET}
 
 
+# Packages that were copied from each other, and the references to a variable, have the same expressions.
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Expression:
     """Parse an expression.
 

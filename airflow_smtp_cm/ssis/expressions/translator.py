@@ -12,6 +12,12 @@ from airflow_smtp_cm.ssis.expressions.casts import NotCastable, as_text
 from airflow_smtp_cm.ssis.expressions.checker import Checker
 from airflow_smtp_cm.ssis.expressions.errors import ExpressionError, Untranslatable
 from airflow_smtp_cm.ssis.expressions.jinja_text import Level, NotExpressible, jinja, joined
+from airflow_smtp_cm.ssis.expressions.line_ends import (
+    begins_with_newlines,
+    computed,
+    result_with_newlines,
+    with_newlines,
+)
 from airflow_smtp_cm.ssis.expressions.typed import Operation, Reference, Typed, operation
 
 if TYPE_CHECKING:
@@ -20,13 +26,13 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.expressions.syntax import Expression, Variable, VariableName
 
 # Literal text that Jinja would change: its own openings, a brace that forms an opening with the braces after it, and
-# carriage returns; at the end of a template also the newline, which Jinja drops.
-_SPECIAL_BEFORE_BRACES = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r+")
-_SPECIAL_AT_THE_END = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\n\Z)|\r+|\n\Z")
+# a CR that may be the first half of a line end; at the end of a template also the newline, which Jinja drops.
+_SPECIAL_BEFORE_BRACES = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\r|\Z)|\r\Z")
+_SPECIAL_AT_THE_END = re.compile(r"\{{2,}[%#]?|\{[%#]|\{(?=\n\Z)|\n\Z")
 
 
 def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) -> Template:
-    """Translate an expression to a template that renders to the same result.
+    """Translate an expression to a template that renders to the same result, with newlines as line ends.
 
     Where SSIS fails to evaluate (for example, overflow), the template may still render to a text.
 
@@ -43,7 +49,8 @@ def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) ->
     try:
         root = binder.check(expression)
         value = jinja(root)
-        text, uses_functions = _template(as_text(root))
+        as_written = as_text(root)
+        text, uses_functions = _template(result_with_newlines(as_written))
     except NotExpressible as error:
         raise Untranslatable(expression.text, error.position, error.reason) from None
     except NotCastable:
@@ -51,7 +58,8 @@ def to_jinja(expression: Expression, bind: Callable[[VariableName], Binding]) ->
         raise Untranslatable(expression.text, root.position, reason) from None
     except RecursionError:
         raise Untranslatable(expression.text, 0, "The expression and its variables are nested too deeply") from None
-    return Template(text, root.data_type, uses_functions or value.uses_functions, value.text, binder.notes)
+    uses_functions = uses_functions or value.uses_functions
+    return Template(text, root.data_type, uses_functions, value.text, binder.notes, computed(as_written))
 
 
 class _Binder:
@@ -116,15 +124,16 @@ def _template(node: Typed) -> tuple[str, bool]:
             literal += str(piece.content or "")
         else:
             written = joined(piece)
-            template += f"{_protected(literal, _SPECIAL_BEFORE_BRACES)}{{{{ {written.text} }}}}"
+            before = _protected(begins_with_newlines(literal), _SPECIAL_BEFORE_BRACES)
+            template += f"{before}{{{{ {written.text} }}}}"
             literal = ""
             uses_functions = uses_functions or written.uses_functions
     return template + as_template(literal), uses_functions
 
 
 def as_template(text: str) -> str:
-    """Return the template that renders to a given text, whatever the text contains."""
-    return _protected(text, _SPECIAL_AT_THE_END)
+    """Return the template that renders to a given text, whatever the text contains, with newlines as line ends."""
+    return _protected(with_newlines(text), _SPECIAL_AT_THE_END)
 
 
 def _protected(text: str, special: re.Pattern[str]) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.kinds import Kind, kind_of
 from airflow_smtp_cm.ssis.model import (
+    Configuration,
+    ConfigurationType,
     ConnectionManager,
     EvaluatedOperation,
     EventHandler,
@@ -132,14 +134,19 @@ class _PackageReader:
             secrets=self._secrets.places,
         )
 
-    def _configurations(self, root: Element, package: Properties) -> Iterator[str]:
+    def _configurations(self, root: Element, package: Properties) -> Iterator[Configuration]:
         if not package.boolean("EnableConfig"):
             return
         for configuration in members(root, "Configurations", "Configuration"):
             properties = properties_of(configuration)
             name = properties.text("ObjectName")
-            stored = self._secrets.text(properties.text("ConfigurationString"), f"Package.Configurations[{name}]")
-            yield f"{name}: {stored}"
+            place = f"Package.Configurations[{name}]"
+            yield Configuration(
+                name=name,
+                type=properties.enum("ConfigurationType", ConfigurationType.CONFIG_FILE),
+                location=self._secrets.text(properties.text("ConfigurationString"), place),
+                target=properties.text("ConfigurationVariable"),
+            )
 
     def _executable(self, element: Element, ref_id: str, kind: Kind | None = None) -> Executable:
         properties = properties_of(element)

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element as Node
-from xml.etree.ElementTree import ParseError
 
-from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
+from lxml import etree
 
 from airflow_smtp_cm.ssis.model import FileEnumerator, Foreach
 from airflow_smtp_cm.ssis.reading.properties import Properties, expressions_of, members, properties_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow_smtp_cm.ssis.reading.redaction import Secrets
     from airflow_smtp_cm.ssis.reading.safe_xml import Element
 
@@ -89,22 +84,32 @@ def _nodes(enumerator: dict[str, str]) -> list[tuple[str, ...]] | None:
         return None
     try:
         # The parent of the root, since paths begin there.
-        document = Node("document")
-        document.append(fromstring(enumerator.get("SourceDocument", ""), forbid_dtd=True))
-        found = list(_select(document, enumerator.get("OuterXPathString", "")))
+        document = etree.Element("document")
+        document.append(_root(enumerator.get("SourceDocument", "")))
+        found = _select(document, enumerator.get("OuterXPathString", ""))
         if enumeration == "NodeText":
             return [(_text(node),) for node in found]
         inner = enumerator.get("InnerXPathString", "")
         return [tuple(map(_text, _select(node, inner))) for node in found]
-    except (DefusedXmlException, ParseError, ValueError):
+    except (etree.XMLSyntaxError, ValueError):
         return None
 
 
-def _select(node: Node, path: str) -> Iterator[Node]:
+def _root(document: str) -> etree.Element:
+    parser = etree.XMLParser(
+        encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
+    )
+    root = etree.fromstring(document.encode(), parser)
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ValueError("It has a document type.")
+    return root
+
+
+def _select(node: etree.Element, path: str) -> list[etree.Element]:
     if not _PATH.fullmatch(path):
         raise ValueError(f"This XPath is not supported: {path}")
-    return node.iterfind(("." + path if path.startswith("/") else path).removesuffix("/text()"))
+    return list(node.iterfind(("." + path if path.startswith("/") else path).removesuffix("/text()")))
 
 
-def _text(node: Node) -> str:
+def _text(node: etree.Element) -> str:
     return "".join(node.itertext())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zipfile import ZipInfo
 
     from airflow_smtp_cm.ssis.model import Project
+    from airflow_smtp_cm.ssis.reading.configurations import ConfigurationFiles
 
 #: Maximum number of files in an archive. The largest projects have some hundreds of packages.
 MOST_PARTS = 5_000
@@ -41,11 +42,12 @@ _ARCHIVES = frozenset({".ispac", ".zip", ".rar", ".7z", ".gz", ".cab"})
 _ENCRYPTED = 0x1  # general purpose bit flag (APPNOTE.TXT, section 4.4.4)
 
 
-def read_ispac(path: Path) -> Iterator[Project | Unreadable]:
+def read_ispac(path: Path, configurations: ConfigurationFiles) -> Iterator[Project | Unreadable]:
     """Read the project of an archive.
 
     Args:
         path: the .ispac.
+        configurations: the configuration files that its packages can use.
 
     Yields:
         Every unreadable part, then the project with the others; the archive itself, if it is unreadable.
@@ -55,7 +57,7 @@ def read_ispac(path: Path) -> Iterator[Project | Unreadable]:
         with _report_damage():
             archive = ZipFile(path)
         with archive:
-            yield from read_project(path, _parts(archive, path))
+            yield from read_project(path, _parts(archive, path), configurations)
     except NotReadableError as error:
         yield Unreadable(source=path, why=error.why, what_to_do=error.what_to_do)
 

@@ -11,12 +11,14 @@ from airflow_smtp_cm.ssis.reading.dtsx import read_connection_manager, read_pack
 from airflow_smtp_cm.ssis.reading.encryption import reject_encrypted
 from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from airflow_smtp_cm.ssis.reading.safe_xml import Element, NotReadableError, parse
+from airflow_smtp_cm.ssis.reading.unexpected import unexpected
 from airflow_smtp_cm.ssis.reading.variables import read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_smtp_cm.ssis.model import ConnectionManager, Package
+    from airflow_smtp_cm.ssis.reading.configurations import ConfigurationFiles
 
 #: The project file within an .ispac.
 MANIFEST = "@Project.manifest"
@@ -34,18 +36,21 @@ class Part(NamedTuple):
     load: Callable[[], bytes]
 
 
-def read_project(source: PurePath, parts: Iterable[Part], *, complete: bool = True) -> Iterator[Project | Unreadable]:
+def read_project(
+    source: PurePath, parts: Iterable[Part], configurations: ConfigurationFiles, *, complete: bool = True
+) -> Iterator[Project | Unreadable]:
     """Read the files of one project.
 
     Args:
         source: its folder or archive.
         parts: its files; each is read in turn, and its bytes are not kept.
+        configurations: the configuration files that its packages can use.
         complete: whether these are all its files; then a file that the project lists must be among them.
 
     Yields:
         Every unreadable file; then the project with the other files, if there are any.
     """
-    project = _ProjectReader()
+    project = _ProjectReader(configurations)
     seen = set()
     for part in parts:
         seen.add(part.source.name.casefold())
@@ -53,14 +58,15 @@ def read_project(source: PurePath, parts: Iterable[Part], *, complete: bool = Tr
             project.read(part)
         except NotReadableError as error:
             yield Unreadable(source=part.source, why=error.why, what_to_do=error.what_to_do)
-    if complete:
-        for name in project.listed:
-            if name.casefold() not in seen:
-                yield Unreadable(
-                    source=source / name,
-                    why=f"The project {project.name} lists it, but it does not exist.",
-                    what_to_do="Get it from the source of the project, or remove it from the project.",
-                )
+        except Exception as error:  # noqa: BLE001 - one file must not stop the import of the others
+            yield unexpected(error, part.source)
+    missing = [name for name in project.listed if complete and name.casefold() not in seen]
+    if missing:
+        yield Unreadable(
+            source=source,
+            why=f"The project {project.name} lists files that do not exist: {', '.join(missing)}.",
+            what_to_do="Get them from the source of the project, or remove them from the project.",
+        )
     if project.packages or project.connection_managers or project.parameters:
         yield project.result(source)
 
@@ -69,6 +75,7 @@ def read_project(source: PurePath, parts: Iterable[Part], *, complete: bool = Tr
 class _ProjectReader:
     """The content of the project's files read so far."""
 
+    configurations: ConfigurationFiles
     name: str = ""
     listed: list[str] = field(default_factory=list)
     packages: list[Package] = field(default_factory=list)
@@ -84,7 +91,7 @@ class _ProjectReader:
         reject_encrypted(root)
         match part.source.suffix.lower():
             case ".dtsx":
-                self.packages.append(read_package(root, part.source))
+                self.packages.append(self.configurations.applied_to(read_package(root, part.source)))
             case ".conmgr":
                 _expect(root, "ConnectionManager")
                 self.connection_managers.append(read_connection_manager(root, "Project", self._secrets))
@@ -115,14 +122,10 @@ class _ProjectReader:
 
     def _read_project_file(self, root: Element, source: PurePath) -> None:
         """Read a .dtproj, which contains the manifest, or the manifest of an .ispac."""
-        manifest = root.first("DeploymentModelSpecificContent", "Manifest", "Project") or root
+        manifest = _manifest(root)
         properties = {child.attributes.get("Name"): child.text for child in _children(manifest, "Properties")}
         self.name = properties.get("Name") or source.stem
-        self.listed = [
-            child.attributes.get("Name", "")
-            for group in ("Packages", "ConnectionManagers")
-            for child in _children(manifest, group)
-        ] or [PurePath(_text(package, "FullPath")).name for package in _children(root, "DTSPackages")]
+        self.listed = _listed(root, manifest)
         self._connection_parameters = tuple(
             read_parameters(
                 _children(manifest, "DeploymentInfo", "ProjectConnectionParameters"),
@@ -151,6 +154,28 @@ class _ProjectReader:
             values[parameter] = None
             self._secrets.note(f"{place}[{parameter}]")
         return ProjectConfiguration(name=name, values=values)
+
+
+def listed_files(part: Part) -> frozenset[str]:
+    """Return the names of the files that a .dtproj lists, case-folded; none if it cannot be read."""
+    try:
+        root = parse(part.load())
+    except NotReadableError:
+        return frozenset()
+    return frozenset(name.casefold() for name in _listed(root, _manifest(root)))
+
+
+def _manifest(root: Element) -> Element:
+    """Return the manifest within a .dtproj; the manifest of an .ispac is a file of its own."""
+    return root.first("DeploymentModelSpecificContent", "Manifest", "Project") or root
+
+
+def _listed(root: Element, manifest: Element) -> list[str]:
+    return [
+        child.attributes.get("Name", "")
+        for group in ("Packages", "ConnectionManagers")
+        for child in _children(manifest, group)
+    ] or [PurePath(_text(package, "FullPath")).name for package in _children(root, "DTSPackages")]
 
 
 def _expect(root: Element, name: str) -> None:

@@ -69,13 +69,18 @@ class Properties:
 
 def properties_of(element: Element) -> Properties:
     """Return the properties of an element."""
-    values = {child.attributes.get("Name", ""): child.text for child in element.all("Property")}
-    return Properties(values | element.attributes)
+    return Properties(element.properties | element.attributes if element.properties else element.attributes)
 
 
 def members(element: Element, group: str, name: str) -> list[Element]:
     """Return the members of a collection: in an element of their own (formats 6 and 8), or side by side (2 and 3)."""
-    return [member for place in (element, *element.all(group)) for member in place.all(name)]
+    found = []
+    for child in element.children:
+        if child.name == name:
+            found.append(child)
+        elif child.name == group:
+            found += child.all(name)
+    return found
 
 
 def expressions_of(element: Element, ref_id: str, secrets: Secrets) -> dict[str, str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.model import Unreadable
+from airflow_smtp_cm.ssis.reading import configurations
+from airflow_smtp_cm.ssis.reading.configurations import ConfigurationFiles
 from airflow_smtp_cm.ssis.reading.files import cannot_be_opened, load
 from airflow_smtp_cm.ssis.reading.ispac import read_ispac
-from airflow_smtp_cm.ssis.reading.projects import Part, read_project
+from airflow_smtp_cm.ssis.reading.projects import Part, listed_files, read_project
 from airflow_smtp_cm.ssis.reading.safe_xml import NotReadableError
 
 if TYPE_CHECKING:
@@ -21,7 +25,7 @@ _PACKAGE = ".dtsx"
 _ARCHIVE = ".ispac"
 _PROJECT = ".dtproj"
 _PROJECT_FILES = frozenset({_PROJECT, ".params", ".conmgr"})
-_KNOWN = frozenset({_PACKAGE, _ARCHIVE}) | _PROJECT_FILES
+_KNOWN = frozenset({_PACKAGE, _ARCHIVE, configurations.SUFFIX}) | _PROJECT_FILES
 # Folders into which Visual Studio copies everything when it builds a project.
 _BUILD_FOLDERS = frozenset({"bin", "obj"})
 
@@ -46,25 +50,34 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def read(paths: Iterable[Path], *, on_file: Callable[[Path], None]) -> Iterator[Project | Unreadable]:
+def read(
+    paths: Iterable[Path], *, on_file: Callable[[Path], None], given: Iterable[Path] = ()
+) -> Iterator[Project | Unreadable]:
     """Read projects one by one; only one is in memory at a time.
 
     The files of a folder with a .dtproj, .params or .conmgr are one project; without a .dtproj it has the folder's
-    name. A package is read together with the project files of its folder, even if only the package is passed. Every
-    other package is a project of its own, without a name.
+    name. With several .dtproj, each is a project with the files that it lists. A package is read together with the
+    project files of its folder, even if only the package is passed. Every other package is a project of its own,
+    without a name.
 
     Args:
-        paths: files and folders, as for ``find_files``.
+        paths: files and folders, as for ``find_files``. Packages use the .dtsConfig files among them.
         on_file: called with each file of ``find_files`` before it is read.
+        given: .dtsConfig files that apply to every package.
 
     Yields:
-        Projects in the order of their files; before each, its unreadable files.
+        Projects in the order of their files; before each, its unreadable files; at the end, unreadable .dtsConfig.
     """
+    files = find_files(paths)
+    found = tuple(file for file in files if file.suffix.lower() == configurations.SUFFIX)
+    applied = ConfigurationFiles(tuple(given), found)
+    applied.read_given()
     folders: dict[Path, list[Path]] = {}
-    for file in find_files(paths):
+    for file in files:
         folders.setdefault(file.parent, []).append(file)
-    for folder, files in folders.items():
-        yield from _read_folder(folder, files, on_file)
+    for folder, its_files in folders.items():
+        yield from _Folder(folder, its_files, on_file, applied).read()
+    yield from applied.unreadable
 
 
 def _search(folder: Path, visited: set[str]) -> Iterator[Path]:
@@ -87,35 +100,71 @@ def _search(folder: Path, visited: set[str]) -> Iterator[Path]:
     yield from unopened
 
 
-def _read_folder(folder: Path, files: list[Path], on_file: Callable[[Path], None]) -> Iterator[Project | Unreadable]:
-    of_project = _project_files(folder)
-    together = [file for file in files if file.suffix.lower() in _PROJECT_FILES]
-    packages = [_part(file, on_file) for file in files if file.suffix.lower() == _PACKAGE]
-    if of_project:
-        context = [_part(file, on_file if file in together else _nothing) for file in of_project]
-        yield from read_project(folder, [*context, *packages], complete=len(together) == len(of_project))
-    else:
-        for package in packages:
-            yield from read_project(folder, [package])
-    for file in files:
-        if file.suffix.lower() == _ARCHIVE:
-            on_file(file)
-            yield from read_ispac(file)
-        elif file.suffix.lower() not in _KNOWN:
-            on_file(file)
-            yield _not_ssis(file)
+@dataclass(slots=True)
+class _Folder:
+    path: Path
+    files: list[Path]
+    on_file: Callable[[Path], None]
+    configurations: ConfigurationFiles
+    _passed: frozenset[Path] = field(init=False)
+    _announced: set[Path] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._passed = frozenset(self.files)
 
-def _nothing(_: Path) -> None:
-    pass
+    def read(self) -> Iterator[Project | Unreadable]:
+        of_project = _project_files(self.path)
+        shared = [file for file in of_project if file.suffix.lower() != _PROJECT]
+        projects = [file for file in of_project if file.suffix.lower() == _PROJECT]
+        packages = [file for file in self.files if file.suffix.lower() == _PACKAGE]
+        if len(projects) > 1:
+            yield from self._read_several(projects, shared, packages)
+        elif of_project:
+            complete = self._passed.issuperset(of_project)
+            yield from self._read_project([*projects, *shared], packages, complete=complete)
+        else:
+            for package in packages:
+                yield from self._read_project([], [package])
+        for file in self.files:
+            yield from self._read_other(file)
 
+    def _read_several(
+        self, projects: list[Path], shared: list[Path], packages: list[Path]
+    ) -> Iterator[Project | Unreadable]:
+        """Read each project with the files that it lists; then the packages that none of them lists."""
+        rest = set(packages)
+        for project in projects:
+            listed = listed_files(Part(project, partial(load, project)))
+            own = [file for file in packages if file.name.casefold() in listed]
+            rest -= set(own)
+            context = [file for file in shared if file.suffix.lower() == ".params" or file.name.casefold() in listed]
+            yield from self._read_project([project, *context], own, complete=project in self._passed)
+        if rest:
+            yield from self._read_project(shared, [file for file in packages if file in rest])
 
-def _part(file: Path, on_file: Callable[[Path], None]) -> Part:
-    def announce_and_load() -> bytes:
-        on_file(file)
+    def _read_project(
+        self, context: list[Path], packages: list[Path], *, complete: bool = True
+    ) -> Iterator[Project | Unreadable]:
+        parts = [Part(file, partial(self._load, file)) for file in (*context, *packages)]
+        yield from read_project(self.path, parts, self.configurations, complete=complete)
+
+    def _load(self, file: Path) -> bytes:
+        self._announce(file)
         return load(file)
 
-    return Part(file, announce_and_load)
+    def _announce(self, file: Path) -> None:
+        if file in self._passed and file not in self._announced:
+            self._announced.add(file)
+            self.on_file(file)
+
+    def _read_other(self, file: Path) -> Iterator[Project | Unreadable]:
+        suffix = file.suffix.lower()
+        if suffix not in {_PACKAGE, *_PROJECT_FILES}:
+            self._announce(file)
+        if suffix == _ARCHIVE:
+            yield from read_ispac(file, self.configurations)
+        elif suffix not in _KNOWN:
+            yield _not_ssis(file)
 
 
 def _project_files(folder: Path) -> list[Path]:
@@ -127,7 +176,7 @@ def _project_files(folder: Path) -> list[Path]:
 
 def _not_ssis(file: Path) -> Unreadable:
     error = NotReadableError(
-        "It is not an SSIS file: the names of these end in .dtsx, .dtproj, .params, .conmgr or .ispac.",
+        "It is not an SSIS file: the names of these end in .dtsx, .dtproj, .params, .conmgr, .ispac or .dtsConfig.",
         "Do not pass it, or pass the folder of the project.",
     )
     try:

@@ -71,10 +71,9 @@ def read_variable(element: Element, owner: str, secrets: Secrets) -> Variable:
 def read_package_parameter(element: Element, secrets: Secrets) -> Parameter:
     """Read a parameter of a package (``DTS:PackageParameter``)."""
     properties = properties_of(element)
-    stored = element.first("Property")
     return _parameter(
         properties,
-        stored.text if stored else None,
+        element.properties.get("ParameterValue"),
         "Package.PackageParameters",
         secrets,
         data_type=_OF_PACKAGE.get(properties.number("DataType", _STRING)),

@@ -100,7 +100,9 @@ def _report_incomplete(
         ours.validate()
     except SettingsError as error:
         for problem in error.problems:
-            findings.manual(About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}")
+            findings.manual(
+                About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}", blocks=True
+            )
     if ours.timeout != ours.longest_wait:
         findings.skipped(
             About.CONNECTION,
@@ -114,6 +116,7 @@ def _report_incomplete(
             manager.ref_id,
             f"SSIS authenticates as the account that runs the package. Set login and password, or a keytab, in the "
             f"connection {conn_id}, or give the workers a Kerberos ticket.",
+            blocks=True,
         )
 
 

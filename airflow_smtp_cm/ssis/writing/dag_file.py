@@ -19,7 +19,7 @@ from airflow_smtp_cm.ssis.writing.handler_flow import HandlerMail, mails_of
 from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
-from airflow_smtp_cm.ssis.writing.source_text import arrows, call, listed, literal, text
+from airflow_smtp_cm.ssis.writing.source_text import arrows, call, exact, listed, literal, text
 from airflow_smtp_cm.ssis.writing.templates import Translator
 
 if TYPE_CHECKING:
@@ -136,7 +136,10 @@ class _DagFile:
             arguments["default_args"] = callbacks
         if params := self.params.by_name:
             self.used.add("Param")
-            items = (f"{literal(name)}: {_param(one.arguments)}" for name, one in params.items())
+            items = (
+                f"{literal(name)}: {_param(one.arguments, computed=f'params.{name}' in self.params.computed)}"
+                for name, one in params.items()
+            )
             arguments["params"] = f"{{{', '.join(items)},}}"
         if macros := [*(["ssis"] if self.uses_functions else []), *self.loops.lists]:
             arguments["user_defined_macros"] = f"{{{', '.join(f'{literal(name)}: {name}' for name in macros)}}}"
@@ -289,6 +292,7 @@ class _DagFile:
                 f"Nothing is sent until you write {' and '.join(write)} and remove its disable."
                 if write
                 else "Nothing is sent until you write its disable.",
+                blocks=True,
             )
 
     def _child(self, node: Node) -> Child | None:
@@ -330,6 +334,7 @@ class _DagFile:
             executable.ref_id,
             f"{what}: replace the placeholder {node.full_id}{' (disabled)' if place.switch.disabled else ''}"
             f"{replacement}.",
+            kind=what,
         )
         if kind in _LOOPS:
             self._report_group(node)
@@ -409,10 +414,11 @@ def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
     }
 
 
-def _param(arguments: dict[str, Any]) -> str:
+def _param(arguments: dict[str, Any], *, computed: bool) -> str:
+    default = (exact if computed else literal)(arguments.get("default"))
     positional = not isinstance(arguments.get("default"), bool)
     written = (
-        literal(value) if name == "default" and positional else f"{name}={literal(value)}"
+        (default if positional else f"default={default}") if name == "default" else f"{name}={literal(value)}"
         for name, value in arguments.items()
     )
     return f"Param({', '.join(written)})"

@@ -128,7 +128,7 @@ class Events:
             self._findings.manual(
                 About.EVENT_HANDLER,
                 executable.ref_id,
-                f"It is not a Send Mail task ({executable.type}): skipped in the callback.",
+                f"It is not a Send Mail task ({executable.type_name}): skipped in the callback.",
             )
         for handler in executable.event_handlers:
             self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")

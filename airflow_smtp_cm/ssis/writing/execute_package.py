@@ -52,6 +52,10 @@ class Children:
         """Add a package."""
         self._by_name.setdefault(child.source.name.casefold(), []).append(child)
 
+    def remove(self, child: Child) -> None:
+        """Remove a package whose conversion failed, so that it has no DAG."""
+        self._by_name[child.source.name.casefold()].remove(child)
+
     def find(self, name: str, folder: PurePath, *, anywhere: bool) -> Child | None:
         """Return the package in a file of this name: the one in this folder, or the only one anywhere."""
         found = self._by_name.get(name.casefold(), [])

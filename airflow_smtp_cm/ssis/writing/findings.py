@@ -21,6 +21,7 @@ class Status(StrEnum):
 class About(StrEnum):
     """What kind of thing a finding is about."""
 
+    CONFIGURATION = "configuration"
     CONNECTION = "connection"
     CONSTRAINT = "constraint"
     DISABLED = "disabled"
@@ -46,12 +47,16 @@ class Finding:
         about: what kind of thing it is.
         place: where it is in the package (refId), or which variable or parameter.
         text: what became of it, and what to do.
+        kind: what kind of task it is about, such as ``Execute SQL task``; empty for everything else.
+        blocks: whether no mail can be sent, or a secret is missing, until it is done.
     """
 
     status: Status
     about: About
     place: str
     text: str
+    kind: str = ""
+    blocks: bool = False
 
 
 @dataclass(slots=True)
@@ -68,9 +73,9 @@ class Findings:
         """Add something that was converted, and into what."""
         self._findings[Finding(Status.CONVERTED, about, place, text)] = None
 
-    def manual(self, about: About, place: str, text: str) -> None:
+    def manual(self, about: About, place: str, text: str, *, kind: str = "", blocks: bool = False) -> None:
         """Add something that a person must do or decide."""
-        self._findings[Finding(Status.MANUAL, about, place, text)] = None
+        self._findings[Finding(Status.MANUAL, about, place, text, kind, blocks)] = None
 
     def skipped(self, about: About, place: str, text: str) -> None:
         """Add something that has no counterpart in Airflow, or is not needed."""

@@ -1,12 +1,13 @@
-"""The report of an import, as text and as JSON."""
+"""The report of an import: its data, and the same as JSON."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.ssis.writing.findings import Status
+from airflow_smtp_cm.ssis.writing.findings import About, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.ssis.model import Unreadable
     from airflow_smtp_cm.ssis.writing.findings import Finding
 
-_TITLES = {
-    Status.CONVERTED: "Converted",
-    Status.MANUAL: "Manual",
-    Status.SKIPPED: "Skipped",
-}
+
+class State(StrEnum):
+    """What is left to do for a package."""
+
+    RUNS = "runs as is"
+    STEPS = "runs after manual steps"
+    NO_MAIL = "sends no mail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class PackageReport:
         dag_id: the DAG's id; None if no DAG was written, because the package sends no mail.
         file: the name of the DAG's file.
         findings: what became of its content.
+        picture: its control flow as SVG, if the report has pictures.
     """
 
     name: str
@@ -39,6 +43,7 @@ class PackageReport:
     dag_id: str | None
     file: str | None
     findings: tuple[Finding, ...]
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,42 @@ class ProjectReport:
     findings: tuple[Finding, ...]
     packages: tuple[PackageReport, ...]
 
+    def reported(self) -> Iterator[Reported]:
+        """Yield its packages, each with the state and the steps that follow from the findings."""
+        shared = tuple(one for one in self.findings if one.blocks and one.about is About.CONNECTION)
+        for package in self.packages:
+            yield Reported(self, package, _steps(package, shared))
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A package in the report.
+
+    Attributes:
+        project: its project.
+        package: the package.
+        steps: what a person must do until its mail is sent, what its project needs included.
+    """
+
+    project: ProjectReport
+    package: PackageReport
+    steps: tuple[Finding, ...]
+
+    @property
+    def state(self) -> State:
+        """What is left to do."""
+        if self.steps:
+            return State.STEPS
+        return State.RUNS if self.package.dag_id else State.NO_MAIL
+
+    @property
+    def label(self) -> str:
+        """The state, with the number of steps."""
+        if self.state is not State.STEPS:
+            return self.state.value
+        steps = f"{len(self.steps)} {'step' if len(self.steps) == 1 else 'steps'}"
+        return f"runs after {steps}" if self.package.dag_id else f"no DAG: {steps}"
+
 
 @dataclass(slots=True)
 class Report:
@@ -72,16 +113,13 @@ class Report:
     unreadable: list[Unreadable] = field(default_factory=list)
     connections: list[str] = field(default_factory=list)
 
-    def as_text(self) -> str:
-        """Return the report as text."""
-        return "\n".join(self._text()) + "\n"
-
     def as_json(self) -> str:
         """Return the report as JSON; docs/import.md documents the keys, which are stable."""
         return json.dumps(self._json(), indent=2, ensure_ascii=False) + "\n"
 
-    def summary(self) -> dict[str, int]:
-        """Return the counts of packages, DAGs, connections, findings by status, and unreadable files."""
+    def summary(self) -> dict[str, Any]:
+        """Return the counts of packages, DAGs, connections, findings by status, unreadable files and states."""
+        states = [one.state for project in self.projects for one in project.reported()]
         packages = [package for project in self.projects for package in project.packages]
         owners: list[ProjectReport | PackageReport] = [*self.projects, *packages]
         findings = [finding for owner in owners for finding in owner.findings]
@@ -91,28 +129,8 @@ class Report:
             "connections": len(self.connections),
             **{status.value: sum(finding.status is status for finding in findings) for status in Status},
             "unreadable": len(self.unreadable),
+            "states": {state.value: states.count(state) for state in State},
         }
-
-    def _text(self) -> Iterator[str]:
-        for project in self.projects:
-            if project.name:
-                yield f"Project {project.name} ({project.source})"
-                yield from _findings(project.findings)
-                yield ""
-            for package in project.packages:
-                yield f"Package {package.name} ({package.source})" + (f": {package.file}" if package.file else "")
-                yield from _findings(package.findings if project.name else (*project.findings, *package.findings))
-                yield ""
-        if self.unreadable:
-            yield "Unreadable files"
-            yield from (f"  {one.source}: {one.why} {one.what_to_do}" for one in self.unreadable)
-            yield ""
-        count = self.summary()
-        yield (
-            f"{count['packages']} packages: {count['dags']} DAGs, {count['connections']} connections; "
-            f"{count['converted']} converted, {count['manual']} manual, "
-            f"{count['skipped']} skipped; {count['unreadable']} unreadable files."
-        )
 
     def _json(self) -> dict[str, Any]:
         return {
@@ -137,25 +155,34 @@ class Report:
                 for project in self.projects
             ],
             "unreadable": [
-                {"source": str(one.source), "why": one.why, "what_to_do": one.what_to_do} for one in self.unreadable
+                {
+                    "source": str(one.source),
+                    "why": one.why,
+                    "what_to_do": one.what_to_do,
+                    "traceback": one.traceback or None,
+                }
+                for one in self.unreadable
             ],
         }
 
 
-def _findings(findings: Iterable[Finding]) -> Iterator[str]:
-    by_status = {status: [finding for finding in findings if finding.status is status] for status in Status}
-    for status, found in by_status.items():
-        if found:
-            yield f"  {_TITLES[status]}"
-            yield from (f"    {finding.place}: {_one_line(finding.text)}" for finding in found)
+def _steps(package: PackageReport, shared: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return what a person must do until a package's mail is sent; ``shared`` is what its project needs."""
+    manual = tuple(one for one in package.findings if one.status is Status.MANUAL)
+    if package.dag_id is None:
+        # It needs no placeholders, secrets and decisions, since there is no DAG.
+        return tuple(one for one in manual if one.about is About.MAIL)
+    return (*shared, *manual)
 
 
-def _as_objects(findings: Iterable[Finding]) -> list[dict[str, str]]:
+def _as_objects(findings: Iterable[Finding]) -> list[dict[str, str | bool]]:
     return [
-        {"status": finding.status.value, "about": finding.about.value, "place": finding.place, "text": finding.text}
+        {
+            "status": finding.status.value,
+            "about": finding.about.value,
+            "place": finding.place,
+            "text": finding.text,
+            "blocks": finding.blocks,
+        }
         for finding in findings
     ]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

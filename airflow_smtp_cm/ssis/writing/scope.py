@@ -78,12 +78,14 @@ class Params:
         by_name: the params.
         bound: variables and parameters that templates use, also those that are inlined and no params.
         of_loops: full names of variables that a loop sets; their stored values are meaningless.
+        computed: params, such as ``params.Rows``, whose text a template computes with: their line ends matter.
     """
 
     parameter_names: Mapping[str, str] = field(default_factory=dict)
     by_name: dict[str, ParamOf] = field(default_factory=dict)
     bound: dict[Known, None] = field(default_factory=dict)
     of_loops: frozenset[str] = frozenset()
+    computed: set[str] = field(default_factory=set)
     _names: Identifiers = field(default_factory=lambda: Identifiers(*_ATTRIBUTES_OF_PARAMS))
     _of: dict[tuple[str, VariableName], str] = field(default_factory=dict)
 

@@ -39,6 +39,7 @@ _OF_PROJECT = (
     "the .ispac."
 )
 _NAME = re.compile(r"[\w.]+")
+_NEWLINE_AT_THE_END = as_template("\n")
 _OF_WINDOWS = re.compile(r"[A-Za-z]:\\|\\\\|[A-Za-z]:/")
 
 
@@ -110,8 +111,8 @@ class _Reading:
         self._translator = Translator(scope, task.ref_id, findings)
         self._connection()
         for argument, (name, attribute) in _ADDRESS_LINES.items():
-            # White space around an address has no meaning, and would only make the source harder to read.
-            self._text(argument, name, getattr(self._stored, attribute).strip())
+            empty = " \t\r\n" if argument == "from_email" else "; \t\r\n"
+            self._text(argument, name, getattr(self._stored, attribute), empty=empty)
         self._text("subject", "Subject", self._stored.subject)
         self._priority()
         self._message_source()
@@ -127,15 +128,25 @@ class _Reading:
     def _to_do(self, argument: str, why: str) -> None:
         self.mail.to_do[argument] = why
 
-    def _text(self, argument: str, name: str, stored: str) -> None:
-        """Set an argument to the expression of a property, else to the stored value."""
+    def _text(self, argument: str, name: str, stored: str, *, empty: str = "") -> None:
+        """Set an argument to the expression of a property, else to the stored value.
+
+        Args:
+            argument: the argument.
+            name: the property.
+            stored: its stored value.
+            empty: characters without meaning at the ends, such as the semicolons of empty items.
+        """
+        written = as_template(stored)
         if expression := self._expressions.get(name):
             if template := self._translator.template(name, expression):
-                self._set(argument, template.text)
-                return
-            self._to_do(argument, expression)
-        if stored:
-            self._set(argument, as_template(stored))
+                written = template.text
+            else:
+                self._to_do(argument, expression)
+        if empty:
+            written = written.removesuffix(_NEWLINE_AT_THE_END).strip(empty)
+        if written:
+            self._set(argument, written)
 
     def _constant(self, argument: str, name: str, stored: str) -> str:
         expression = self._expressions.get(name)

@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.ssis.expressions import with_newlines
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -27,7 +29,11 @@ class FormattingError(Exception):
 
 
 def text(value: str) -> str:
-    """Return a string as a literal; a long one as several literals, divided at its lines and within long lines."""
+    """Return a string as a literal; a long one as several literals, divided at its lines and within long lines.
+
+    Line ends become newlines.
+    """
+    value = with_newlines(value)
     if len(value) <= _SHORT:
         return _quoted(value)
     pieces = [piece for line in _LINES.findall(value) for piece in _pieces(line)]
@@ -37,8 +43,13 @@ def text(value: str) -> str:
 
 
 def literal(value: object) -> str:
-    """Return a value as a literal."""
+    """Return a value as a literal; a string as ``text`` does."""
     return text(value) if isinstance(value, str) else repr(value)
+
+
+def exact(value: object) -> str:
+    """Return a value as one literal; a string keeps its line ends."""
+    return _quoted(value) if isinstance(value, str) else repr(value)
 
 
 def call(function: str, arguments: Mapping[str, str]) -> str:

@@ -64,7 +64,10 @@ class Translator:
             template = to_jinja(parse(text), self.scope.bind)
         except (ExpressionError, Untranslatable) as error:
             self.findings.manual(
-                About.EXPRESSION, self.place, f"The expression of {property_name} has no counterpart: {error}"
+                About.EXPRESSION,
+                self.place,
+                f"The expression of {property_name} has no counterpart: {error}",
+                blocks=True,
             )
             return None
         return self._noted(template)
@@ -104,6 +107,7 @@ class Translator:
 
     def _noted(self, template: Template) -> Template:
         self.uses_functions |= template.uses_functions
+        self.scope.params.computed.update(template.computed)
         for name, note in template.notes.items():
             self.findings.manual(About.EXPRESSION, self.place, f"{name}: {note}.")
         return template

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_smtp_cm.ssis.kinds import class_name
 from airflow_smtp_cm.ssis.model import Parameter, Variable
+from airflow_smtp_cm.ssis.writing.configurations import report_configuration
 from airflow_smtp_cm.ssis.writing.connections import is_smtp
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.scope import Known
@@ -75,11 +77,7 @@ def report_unconverted(package: Package, params: Params, managers: Managers, fin
         _report_dangling_constraints(executable, findings)
     _report_secrets(package.secrets, package.connection_managers, findings)
     for configuration in package.configurations:
-        findings.manual(
-            About.PARAMETER,
-            package.root.ref_id,
-            f"The package configuration {configuration} may set variables and properties when the package starts.",
-        )
+        report_configuration(configuration, findings)
 
 
 def variables_of_loops(root: Executable) -> frozenset[str]:
@@ -112,6 +110,7 @@ def _report_param(name: str, param: ParamOf, params: Params, findings: Findings)
             About.SECRET,
             place,
             f"Its value is secret, and params.{name} is visible in the run: use a connection instead.",
+            blocks=True,
         )
 
 
@@ -145,7 +144,9 @@ def _report_managers(managers: Iterable[ConnectionManager], used: set[str], find
 
 def _report_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], findings: Findings) -> None:
     for place in dict.fromkeys((*places, *(manager.ref_id for manager in managers if manager.has_secret))):
-        findings.manual(About.SECRET, place, "It contains a password or another secret, which was not copied.")
+        findings.manual(
+            About.SECRET, place, "It contains a password or another secret, which was not copied.", blocks=True
+        )
 
 
 def _report_mailer(executable: Executable, findings: Findings) -> None:
@@ -161,7 +162,8 @@ def _report_mailer(executable: Executable, findings: Findings) -> None:
 def _report_properties(executable: Executable, findings: Findings) -> None:
     for name, value in executable.properties.items():
         if name.startswith(_OF_LOOPS):
-            findings.skipped(About.LOOP, executable.ref_id, f"{name}: {value}")
+            readable = class_name(value) if name == "ForEachEnumerator" else value
+            findings.skipped(About.LOOP, executable.ref_id, f"{name}: {readable}")
         else:
             advice = _ADVICE.get(name, "It has no counterpart in Airflow.")
             findings.manual(About.PROPERTY, executable.ref_id, f"{name} is {value}. {advice}")

@@ -31,7 +31,7 @@ with DAG(
     default_args={"on_failure_callback": package_failed},
     params={
         "ForceDigest": Param(default=False, type="boolean"),
-        "Operators": Param("it@ledger.example; night@ledger.example", type="string"),
+        "Operators": Param("it@ledger.example; duty@ledger.example;", type="string"),
         "Digest": Param("Feeds of the week:\nall of them.", type="string"),
     },
     user_defined_macros={"ssis": ssis},
@@ -71,7 +71,7 @@ with DAG(
         from_email="feeds@ledger.example",
         to="finance@ledger.example;controlling@ledger.example",
         subject="All feeds are in",
-        message_source="Bank, cards and payroll.\nTotals agree.",
+        message_source="Bank, cards and payroll.\nTotals agree.{{ '\\n' }}",
     )
     feeds_failed = PrecedenceOperator(task_id="feeds_failed", condition="{{ failed('feeds') }}")
     feeds_are_bad = SendMailOperator(
@@ -81,7 +81,7 @@ with DAG(
         from_email="feeds@ledger.example",
         to="finance@ledger.example",
         cc="it@ledger.example",
-        bcc="archive@ledger.example",
+        bcc="audit@ledger.example",
         subject="Feeds: totals do not agree",
         priority="High",
         message_source="See the attached lists.",

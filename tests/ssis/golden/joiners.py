@@ -47,7 +47,7 @@ with DAG(
         task_display_name="Tell facilities",
         smtp_conn_id="people_mail",
         from_email="people@alderwick.example",
-        cc="facilities@alderwick.example; reception@alderwick.example;",
+        cc="facilities@alderwick.example; reception@alderwick.example",
         subject="Joiners of {{ ssis.dt_date(params.FirstDay).date() }}",
         message_source="Please have keys and badges ready.",
         attachments="C:\\people\\joiners.xls",

@@ -33,10 +33,10 @@ with DAG(
         smtp_conn_id="mail",
         from_email="etl@harbourpine.example",
         to="data-stewards@harbourpine.example",
-        cc="crm@harbourpine.example;",
+        cc="crm@harbourpine.example",
         subject="Rejected customers",
         priority="{{ {1: 'High', 5: 'Low'}.get(1 if params.Rejected > 100 else 3, 'Normal') }}",
-        message_source="Customers rejected: {{ params.Rejected }}{{ '\\r' }}\nSee stage.CustomerRejected.",
+        message_source="Customers rejected: {{ params.Rejected }}\nSee stage.CustomerRejected.",
         attachments=["\\\\files01\\etl\\customers\\rejected.csv", "\\\\files01\\etl\\customers\\how to correct.pdf"],
         doc_md="Rejected rows must be corrected in the CRM",
     )
