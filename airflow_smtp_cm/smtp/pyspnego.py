@@ -6,7 +6,7 @@
 - ``krb5``, which only Kerberos with a password, a keytab or a named ticket cache uses.
 
 During the import, stand-ins replace these modules. They import them when they are used, by this package or by another
-library in the same process.
+library in the same process. Another thread may find the one of ``krb5`` during the import, and use it.
 """
 
 from __future__ import annotations
@@ -14,41 +14,48 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from importlib.machinery import ModuleSpec
 
 
-def _credssp_proxy(*args: Any, **kwargs: Any) -> Any:
-    return import_module("spnego._credssp").CredSSPProxy(*args, **kwargs)
+def _credssp() -> ModuleType:
+    def credssp_proxy(*args: Any, **kwargs: Any) -> Any:
+        return import_module("spnego._credssp").CredSSPProxy(*args, **kwargs)
+
+    stand_in = ModuleType("spnego._credssp")
+    vars(stand_in)["CredSSPProxy"] = credssp_proxy
+    return stand_in
 
 
-def _attribute_of_krb5(name: str) -> Any:
-    return getattr(import_module("krb5"), name)
+def _krb5(spec: ModuleSpec) -> ModuleType:
+    def attribute(name: str) -> Any:
+        if sys.modules.get("krb5") is stand_in:
+            del sys.modules["krb5"]
+        return getattr(import_module("krb5"), name)
 
-
-_STAND_INS: dict[str, Mapping[str, Any]] = {"spnego._credssp": {"CredSSPProxy": _credssp_proxy}}
-if find_spec("krb5") is not None:  # else pyspnego must notice that it is missing
-    _STAND_INS["krb5"] = {"__getattr__": _attribute_of_krb5}
+    stand_in = module_from_spec(spec)
+    vars(stand_in)["__getattr__"] = attribute
+    return stand_in
 
 
 @contextmanager
 def _stand_ins() -> Iterator[None]:
     """Let imports find the stand-ins, except for modules that were imported before."""
-    added = []
-    for name, attributes in _STAND_INS.items():
-        module = ModuleType(name)
-        vars(module).update(attributes)
-        if sys.modules.setdefault(name, module) is module:
-            added.append(name)
+    spec = find_spec("krb5")  # if it is missing, pyspnego must notice it
+    stand_ins = {"spnego._credssp": _credssp()} | ({"krb5": _krb5(spec)} if spec else {})
+    for name, module in stand_ins.items():
+        sys.modules.setdefault(name, module)
     try:
         yield
     finally:
-        for name in added:
-            del sys.modules[name]
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 with _stand_ins():
