@@ -24,7 +24,6 @@ _MAX_HTML = 256 * 1024  # characters; more take a second, and nobody reads so mu
 _MAX_TABLE = (
     4 * 1024 * 1024
 )  # characters: in every row of a table, a cell becomes as wide as the widest one of its column
-_END_OF_LINE = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
@@ -43,7 +42,7 @@ def text_of_html(html: str) -> str:
         logger.info("The message has no plain text beside its HTML, which is too large to make one.")
         return ""
     config = ParserConfig(display_links=True, display_images=True)
-    text = _END_OF_LINE.sub("", Inscriptis(document, config).get_text())
+    text = "\n".join(map(str.rstrip, Inscriptis(document, config).get_text().split("\n")))
     return _EMPTY_LINES.sub("\n\n", text).strip("\n")
 
 

@@ -107,6 +107,13 @@ def test_a_table_that_would_become_too_wide_has_no_plain_text(wide):
     assert peak < 4 * 1024 * 1024
 
 
+def test_the_time_for_wide_columns_does_not_grow_with_the_square_of_their_width():
+    """The error of a task in a column makes the other rows blank there; it would take a minute for each of them."""
+    rows = "<tr><td>a</td><td>b</td></tr>" * 10
+    text = text_of_html(f"<table><tr><td>{'x' * 100_000}</td><td>b</td></tr>{rows}</table>")
+    assert [line.split() for line in text.splitlines()[1:]] == [["a", "b"]] * 10
+
+
 def test_a_message_is_not_changed_by_itself():
     """Only operator, notifier and back end add a text."""
     assert written(message(html="<p>Hello")).get_content_type() == "text/html"
