@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     import jinja2
 
-_BODY = r"(?i)<body[\s>]"
-_STYLE = r"(?is)<style[\s>].*?(?:</style\s*>|\Z)"
+_BODY = r"(?is)<body(?=[\s>])(?P<attributes>[^>]*)>?(?P<content>.*(?=</body)|.*)"
+_DIRECTION = r"""(?i)<html\s[^>]*?\b(dir\s*=\s*["']?\w+["']?)"""
+# A style in one of Outlook's conditional comments is for Outlook only; one in another comment is for nobody.
+_STYLE = r"(?is)<!--(?!\[if\b).*?-->|(<!--\[if\b.*?endif\]-->|<style[\s>].*?(?:</style\s*>|\Z))"
 _WITH_CONTENT = "{% extends file %}{% block content %}{{ content }}{% endblock %}"
 
 
@@ -90,8 +92,9 @@ def _as_html(content: str) -> str:
 
 def _content_of(html: str) -> str:
     """Return what is to be shown of an HTML document; HTML that is not a whole document is unchanged."""
-    if not (start := re.search(_BODY, html)):
+    if not (found := re.search(_BODY, html)):
         return html
-    end = html.lower().rfind("</body")
-    body = html[html.find(">", start.start()) + 1 : end if end > start.start() else None]
-    return "".join(re.findall(_STYLE, html[: start.start()])) + body
+    head, body = html[: found.start()], found["content"]
+    # The attributes have the fonts, the colours and the direction of the text.
+    attributes = " ".join(filter(None, [*re.findall(_DIRECTION, head), found["attributes"].strip()]))
+    return "".join(re.findall(_STYLE, head)) + (f"<div {attributes}>{body}</div>" if attributes else body)

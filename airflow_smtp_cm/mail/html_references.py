@@ -15,21 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Only a quoted value may hold "<": then a search ends at the next tag, and takes time in proportion to the HTML.
-_ATTRIBUTE = r"""[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>][^\s<>]*+))?+"""
+# In the wrong place, a quote, "<" or "=" is part of a name, and what is not closed ends with the text. So every start
+# of a tag begins a match, and no text is searched twice.
+_ATTRIBUTE = r"""(?P<name>[^\s/>][^\s/>=]*+)
+    (?:(?P<equals>\s*+=\s*+)(?:"(?P<double>[^"]*+)(?:"|\Z)|'(?P<single>[^']*+)(?:'|\Z)|(?P<bare>[^\s"'>][^\s>]*+)))?+"""
 # A conditional comment is HTML to Outlook; so only its marks are comments here.
 _MARKUP = re.compile(
     rf"""
-      <!--(?!\[if\b).*?(?:-->|\Z)
+      <!--(?!\[if\b)(?:-?>|.*?(?:--!?>|\Z))
     | (?P<style><style\b[^<>]*+>)(?P<css>.*?)(?=</style\b|\Z)
-    | <(?P<tag>[a-z][^\s<>/]*+)(?:[\s/]*+{_ATTRIBUTE})*+[\s/]*+>
+    | <(?P<tag>[a-z][^\s/>]*+)(?P<attributes>(?:[\s/]*+{_ATTRIBUTE})*+[\s/]*+)(?:(?P<end>>)|\Z)
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
-_VALUE = re.compile(
-    r"""(?<=[\s"'/])(?P<name>[^\s"'<>/=]++)(?P<equals>\s*+=\s*+)"""
-    r"""(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s"'<>][^\s<>]*+))"""
-)
+_VALUE = re.compile(_ATTRIBUTE, re.VERBOSE)
 _CID = "cid:"
 _CID_IN_CSS = re.compile(
     r"""(url\(\s*+)(?:"cid:([^"]*+)"|'cid:([^']*+)'|cid:([^\s"'()]*+))(?=\s*+\))""", re.IGNORECASE
@@ -81,15 +80,17 @@ def _replace(html: str, in_attribute: Callable[[str, str, str], str], in_css: Ca
     def in_markup(markup: re.Match[str]) -> str:
         if markup["style"]:
             return markup["style"] + in_css(markup["css"])
-        if not markup["tag"]:
+        if not markup["end"]:
             return markup[0]
         tag = markup["tag"].lower()
 
         def in_value(found: re.Match[str]) -> str:
+            if not found["equals"]:
+                return found[0]
             value = unescape(found["double"] or found["single"] or found["bare"] or "")
             new = in_attribute(tag, found["name"].lower(), value)
             return found[0] if new == value else f'{found["name"]}{found["equals"]}"{escape(new)}"'
 
-        return _VALUE.sub(in_value, markup[0])
+        return f"<{markup['tag']}{_VALUE.sub(in_value, markup['attributes'])}>"
 
     return _MARKUP.sub(in_markup, html)

@@ -25,7 +25,6 @@ _MAX_TABLE = (
     4 * 1024 * 1024
 )  # characters: in every row of a table, a cell becomes as wide as the widest one of its column
 _MAX_COLUMNS = 1_000  # the time for a row grows faster than its cells
-_END_OF_LINE = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
@@ -44,7 +43,7 @@ def text_of_html(html: str) -> str:
         logger.info("The message has no plain text beside its HTML, which is too large to make one.")
         return ""
     config = ParserConfig(display_links=True, display_images=True)
-    text = _END_OF_LINE.sub("", Inscriptis(document, config).get_text())
+    text = "\n".join(map(str.rstrip, Inscriptis(document, config).get_text().split("\n")))
     return _EMPTY_LINES.sub("\n\n", text).strip("\n")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.notifier import BaseNotifier
 
-from airflow_smtp_cm.task.template_files import html_template, not_found, text_template
+from airflow_smtp_cm.task.template_files import folders_of, html_template, not_found, text_template
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -131,11 +131,18 @@ class SendMailNotifier(BaseNotifier):
         return BaseNotifier.__await__(copy(self))
 
     def get_template_env(self, dag: DAG | None = None) -> jinja2.Environment:
-        """Return the DAG's environment for templates, or a default one if the DAG has none.
+        """Return the DAG's environment for templates; or a default one, with the DAG's folder if it has one.
 
-        In ``airflow dags test``, callbacks of DAGs get a serialized DAG, which has none.
+        In ``airflow dags test``, callbacks of DAGs get a serialized DAG, which has no environment. For a missed
+        deadline, there is no DAG.
         """
-        return super().get_template_env(dag=dag if hasattr(dag, "get_template_env") else None)
+        if dag is not None and hasattr(dag, "get_template_env"):
+            return super().get_template_env(dag=dag)
+        from jinja2 import FileSystemLoader  # noqa: PLC0415 - imported when it renders
+
+        environment = super().get_template_env()
+        environment.loader = FileSystemLoader(folders_of(dag))
+        return environment
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the fields; ``run_id`` is defined even where Airflow omits it, for a missed deadline."""

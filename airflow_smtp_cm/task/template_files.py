@@ -7,6 +7,7 @@ includes the file, which Airflow then renders as any other: also in mapped tasks
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,13 +45,23 @@ def is_html_file(html_content: Any) -> bool:
     return _is_name(html_content, _HTML_ENDINGS)
 
 
+def folders_of(dag: Any) -> list[str]:
+    """Return the folders for the template files of a serialized DAG, whose search path is lost; none without one."""
+    fileloc = getattr(dag, "fileloc", None)
+    return [os.path.dirname(fileloc)] if fileloc else []  # noqa: PTH120 - as Airflow
+
+
 def not_found(error: jinja2.TemplateNotFound, environment: jinja2.Environment) -> str:
     """Return the text of an error about a template file that is missing."""
     folders = getattr(environment.loader, "searchpath", ())
+    if not folders:
+        return (
+            f'The template file "{error.name}" cannot be looked for: Airflow passes no DAG, and so no folder, for '
+            f"instance when it reports a missed deadline. Write the text itself into the argument."
+        )
     return (
-        f'The template file "{error.name}" does not exist. It was looked for below '
-        f"{', '.join(map(str, folders)) or 'no folder'}. Put it below the DAG's folder, or add its folder to the "
-        "DAG's template_searchpath."
+        f'There is no template file "{error.name}" below {", ".join(map(str, folders))}. Put it below the DAG\'s '
+        f"folder, or add its folder to the DAG's template_searchpath, and name it relative to that folder."
     )
 
 

@@ -51,7 +51,16 @@ def test_content_is_in_its_block_as_html_and_the_subject_is_escaped(styled):
         ("<!DOCTYPE html>\n<html><body><p>a</p></body></html>\n", "<p>a</p>"),
         (
             '<html><head><style>p {}</style><title>x</title></head><BODY class="a">b</BODY></html>',
-            "<style>p {}</style>b",
+            '<style>p {}</style><div class="a">b</div>',
+        ),
+        ("<body>\u0130zmir \u0130stanbul</body>", "\u0130zmir \u0130stanbul"),  # in lower case, it is longer
+        (
+            '<html lang="he" dir="rtl"><body\n style="font: 12px Arial">\u05e9\u05dc\u05d5\u05dd</body>',
+            '<div dir="rtl" style="font: 12px Arial">\u05e9\u05dc\u05d5\u05dd</div>',
+        ),
+        (
+            "<head><!--[if mso]><style>p { a }</style><![endif]--><!-- <style>p { b }</style> --></head><body>b",
+            "<!--[if mso]><style>p { a }</style><![endif]-->b",
         ),
         ("<body>no end", "no end"),
         ("<body", "<body"),

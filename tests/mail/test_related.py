@@ -150,6 +150,13 @@ def test_a_message_made_from_another_is_complete():
         '<td style="background: url(&quot;cid:{}&quot;) no-repeat">',
         '<!--[if mso]><v:fill type="tile" src="cid:{}"/><![endif]-->',
         '<![if !mso]><img src="cid:{}"><![endif]>',
+        '<!--[if !mso]><!--><img src="cid:{}"><!--<![endif]-->',
+        '<!--[if !mso]> <!---> <img src="cid:{}"><!-- <![endif]-->',
+        '<!-- closed so --!><img src="cid:{}">',
+        '<td width="100"" background="cid:{}">',
+        '<img alt="19" monitor" src="cid:{}">',
+        '<img = src="cid:{}">',
+        '<b <img src="cid:{}">',
         "<img alt=it's src=\"cid:{}\">",
         '<a title="<img>" href="cid:{}">',
     ],
@@ -161,6 +168,13 @@ def test_a_name_is_found_wherever_html_has_a_url(html, name):
     ((content_id, part),), sent = inline_parts(made)[0].items(), inline_parts(made)[1]
     assert part.get_filename() == unquote(unescape(name))
     assert references(unescape(sent)) == [content_id]
+
+
+@pytest.mark.parametrize("tag", ["{}", "<{}", "<a {}", "<a {}>", "<a x='{}'>", "<a " + "x='<a \" ' " * 50_000 + "{}"])
+def test_every_tag_is_read_once(tag):
+    """Else the time would grow with the square of the length: 100,000 characters would take a minute."""
+    html = tag.format("x" * 100_000)
+    assert replace_content_ids(f'{html} <img src="cid:a">', str.upper).startswith(html)
 
 
 def test_a_style_sheet_names_without_entities():

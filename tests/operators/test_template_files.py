@@ -1,5 +1,7 @@
 """Template files: which fields may name one, where it is looked up, and the error if it is missing."""
 
+from types import SimpleNamespace
+
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, task
 
@@ -107,14 +109,30 @@ def test_a_missing_file_is_an_error_that_says_where_it_was_looked_for(dag, tmp_p
     with pytest.raises(AirflowFailException) as caught:
         rendered(dag, html_content=name)
     assert str(caught.value) == (
-        f'The template file "{missing}" does not exist. It was looked for below {dag.folder}, {tmp_path}. Put it '
-        "below the DAG's folder, or add its folder to the DAG's template_searchpath."
+        f'There is no template file "{missing}" below {dag.folder}, {tmp_path}. Put it below the DAG\'s folder, or '
+        "add its folder to the DAG's template_searchpath, and name it relative to that folder."
     )
 
 
 def test_a_missing_file_of_a_notifier_is_an_error(dag, tmp_path):
-    with pytest.raises(InvalidMessage, match=rf'"nowhere.j2" does not exist\. .* {tmp_path}\.'):
+    with pytest.raises(InvalidMessage, match=rf'no template file "nowhere.j2" below .*, {tmp_path}\.'):
         SendMailNotifier(message_source="nowhere.j2").render_template_fields({"dag": dag})
+
+
+@pytest.mark.usefixtures("dag")
+def test_a_notifier_finds_files_of_a_serialized_dag(tmp_path):
+    """A callback of a DAG gets one in `airflow dags test`."""
+    serialized = SimpleNamespace(fileloc=str(tmp_path / "reports.py"), render_template_as_native_obj=False)
+    notifier = SendMailNotifier(html_content="mail.html")
+    notifier.render_template_fields({"dag": serialized, "who": "Ann"}, notifier.get_template_env(serialized))
+
+    assert notifier.html_content == "<p>mail.html of Ann"
+
+
+def test_a_file_of_a_notifier_without_a_dag_is_an_error_that_says_so():
+    """Airflow passes none for a missed deadline."""
+    with pytest.raises(InvalidMessage, match=r'"mail\.html" cannot be looked for: Airflow passes no DAG'):
+        SendMailNotifier(html_content="mail.html").render_template_fields({})
 
 
 @pytest.mark.parametrize(
