@@ -64,6 +64,7 @@ class Merge:
         self._rules = RetryRules(
             on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
         )
+        self._is_last = record.is_last
         self._hook = hook
         # Messages handed to the client that have no outcome yet.
         self._in_flight: deque[tuple[int, WriteAheadMessage]] = deque()
@@ -139,7 +140,9 @@ class Merge:
             if not (self._delivered or ledger.results):
                 raise
             transient = error.transient and self._rules.has_record
-            raise MessagesFailed(str(error), ledger.summary(), cause=error, transient=transient) from error
+            raise MessagesFailed(
+                str(error), ledger.summary(), cause=error, transient=transient, is_last=self._is_last
+            ) from error
         except BaseException:
             ledger.mark_unsent(self._next_place)
             raise
@@ -214,7 +217,7 @@ class Merge:
         # Without a record, a retry would send all messages again.
         repeats_none = self._rules.has_record or not self._delivered
         transient = repeats_none and result.counts[State.DEFERRED] > 0
-        raise MessagesFailed(None, result, cause=self._deferred, transient=transient)
+        raise MessagesFailed(None, result, cause=self._deferred, transient=transient, is_last=self._is_last)
 
 
 def _without(message: WriteAheadMessage, result: SendResult | None) -> tuple[str, ...]:

@@ -121,6 +121,10 @@ class MergeResult:
                 yield f"{count:,} {description}: {'; '.join(named)}{more}."
 
 
+_RETRY = "A retry sends only the messages that may still be delivered."
+_LAST_TRY = "No automatic retry follows. If the task is cleared, all messages are sent again, delivered or not."
+
+
 class MessagesFailed(SmtpError):
     """Some of a task's messages have not been delivered, or may not have been.
 
@@ -128,12 +132,15 @@ class MessagesFailed(SmtpError):
         result: the result for all messages.
     """
 
-    def __init__(self, why: str | None, result: MergeResult, *, cause: SmtpError | None, transient: bool) -> None:
-        again = "A retry sends only the messages that may still be delivered." if transient else ""
+    def __init__(
+        self, why: str | None, result: MergeResult, *, cause: SmtpError | None, transient: bool, is_last: bool
+    ) -> None:
+        outlook = (_LAST_TRY if is_last else _RETRY) if transient else ""
         super().__init__(
-            " ".join(filter(None, [why, str(result), *result.failure_texts(), again])),
+            " ".join(filter(None, [why, str(result), *result.failure_texts(), outlook])),
             phase=cause.phase if cause else None,
             reply=cause.reply if cause else None,
             transient=transient,
         )
         self.result = result
+        self.is_last = is_last
