@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.shortening import listed
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.task.composition import check_connection
 from airflow_smtp_cm.task.delivery.items import Items
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
+
+_NAMED = 10  # recipients in a reason
 
 
 class Merge:
@@ -117,12 +120,15 @@ class Merge:
                 else "An earlier try ended before the server confirmed the message"
             )
             event, result = self._rules.if_uncertain, None
+            earlier = self._ledger.results.get(index)
             message_id, recipients = self._items.name(index, self._hook)
             if (left := self._ledger.transmissions.get(index)) is not None:
                 error = DeliveryUncertain(reason, result=left.result, unsent=left.unsent)
-                outcome = over_all_tries(self._ledger.results.get(index), error, ())
+                outcome = over_all_tries(earlier, error, ())
                 event, _, result = self._rules.conclude(outcome)
                 recipients = left.result.uncertain
+            elif earlier is not None:
+                reason += f"; the record before has that {listed(earlier.accepted, _NAMED)} got it"
             self._settle(index, event, message_id, recipients, reason, result=result)
 
     def _send_with(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:

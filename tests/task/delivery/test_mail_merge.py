@@ -641,6 +641,15 @@ def test_messages_that_an_earlier_try_settled_are_not_uncertain_after_a_try_with
     assert (result["sent"], result["failed"], result["uncertain"]) == (1, 1, 1)
 
 
+def test_uncertain_message_after_a_try_without_a_record_names_those_who_have_it(define, run):
+    message = [{"to": "ann@corp.test; ben@corp.test"}]
+    with played(define, dialogue(("250 ok", *LATER[:1], OK[1]))), pytest.raises(MessagesFailed):
+        run(message, ti=FakeTaskInstance(try_number=1, max_tries=1))
+
+    with fails_permanently(match=r"kept no record; the record before has that ann@corp\.test got it"):
+        run(message, ti=FakeTaskInstance(try_number=3, max_tries=1))
+
+
 @pytest.mark.parametrize("other", [numbered(3), numbered(5), list(reversed(numbered(4)))])
 def test_messages_that_differ_from_the_earlier_try_are_not_sent(define, run, server, other):
     with played(define, dialogue(OK, OK, OK, LATER)), pytest.raises(MessagesFailed):
