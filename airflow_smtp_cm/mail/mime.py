@@ -68,6 +68,9 @@ class Part(NamedTuple):
     pieces: tuple[bytes | EncodedFile, ...]
     body: Body
 
+    def __repr__(self) -> str:
+        return f"Part(body={self.body!r})"  # the content is private
+
 
 class Rendering(NamedTuple):
     """A message in the form in which it is sent.
@@ -83,6 +86,9 @@ class Rendering(NamedTuple):
     utf8: bool
     size: int
     pieces: tuple[bytes | EncodedFile, ...]
+
+    def __repr__(self) -> str:
+        return f"Rendering(body={self.body!r}, utf8={self.utf8}, size={self.size})"  # the content is private
 
     @property
     def in_memory(self) -> bool:

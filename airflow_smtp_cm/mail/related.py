@@ -41,6 +41,9 @@ class Related(NamedTuple):
     inline: Mapping[str, Attachment]
     attached: tuple[Attachment, ...]
 
+    def __repr__(self) -> str:
+        return f"Related(inline={self.inline!r}, attached={self.attached!r})"  # the HTML is private
+
 
 def relate(html: str | None, attachments: tuple[Attachment, ...]) -> Related:
     """Find the attachments that HTML names.

@@ -72,10 +72,12 @@ class SmtpError(Exception):
         recipient: the address that the error is about, if it is about one.
         transient: whether the same attempt may succeed later.
         explanation: the end of the message that says what the reply means on this kind of server, or what to do.
+        is_last: whether there is no later attempt, as in the last try of a task; set by code that knows it.
     """
 
     transient = False
     explanation = ""
+    is_last = False
 
     def __init__(
         self,
@@ -255,14 +257,21 @@ class RecipientsRefused(Refused):
         )
 
     def __str__(self) -> str:
-        again = self.transient and self.result is not None
-        return super().__str__() + (
-            " A retry sends it only to recipients who may be accepted later." if again else ""
-        )
+        text = super().__str__()
+        return text if self.result is None else text + _outlook(self, "recipients who may be accepted later")
 
 
 _NAMED = 10  # recipients in an error message
-_RETRY_SENDS_TO_OTHERS = " A retry sends it only to recipients to whom it was not sent."
+_OTHERS = "recipients to whom it was not sent"
+
+
+def _outlook(error: SmtpError, others: str) -> str:
+    """Return what a retry does for the recipients who do not have the message; empty if there should be none."""
+    if not error.transient:
+        return ""
+    if error.is_last:
+        return " No automatic retry follows. If the task is cleared, the message is sent to all recipients again."
+    return f" A retry sends it only to {others}."
 
 
 class DeliveryIncomplete(SmtpError):
@@ -297,7 +306,7 @@ class DeliveryIncomplete(SmtpError):
         self.cause = cause
 
     def __str__(self) -> str:
-        return super().__str__() + (_RETRY_SENDS_TO_OTHERS if self.transient else "")
+        return super().__str__() + _outlook(self, _OTHERS)
 
 
 class DeliveryUncertain(SmtpError):
@@ -338,7 +347,7 @@ class DeliveryUncertain(SmtpError):
             f"{text} Delivery is uncertain for {len(result.uncertain):,} of {total:,} recipients: "
             f"{', '.join(result.uncertain)}. The message was delivered to {len(result.accepted):,}"
             + (f", and not sent to {self.unsent:,}." if self.unsent else ".")
-            + (_RETRY_SENDS_TO_OTHERS if self.unsent and self.transient else "")
+            + (_outlook(self, _OTHERS) if self.unsent else "")
         )
 
 

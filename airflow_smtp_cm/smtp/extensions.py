@@ -28,6 +28,9 @@ class Extensions:
         self.keywords = keywords
         self.mechanisms = mechanisms
 
+    def __repr__(self) -> str:
+        return f"Extensions(keywords={self.keywords!r}, mechanisms={self.mechanisms!r})"
+
     @classmethod
     def from_ehlo(cls, reply: Reply) -> Self:
         """Parse the reply to EHLO; its first line is the server's greeting."""

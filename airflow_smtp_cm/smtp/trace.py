@@ -33,6 +33,9 @@ class TraceEvent:
     def __str__(self) -> str:
         return f"{self.seconds:8.3f} {self.direction}: {self.text}"
 
+    def __repr__(self) -> str:
+        return f"TraceEvent({self.seconds:.3f}, {self.direction!r}, {self.text!r})"
+
 
 TraceSink = Callable[[TraceEvent], None]
 

@@ -5,11 +5,15 @@ Each access is a call of Airflow's API server, so the record is accessed only wh
 - It is read in every try but the first.
 - It is written in every try that Airflow may retry by itself. The last try that ``retries`` grants (the only one,
   with ``retries=0``) writes nothing. Nobody would read it: when a user clears the task, its earlier record ends.
+- The last try does write if it has read nothing. Airflow answers in the same way if the task has no record and if it
+  has put another try in the place of this one, as after a crash of its scheduler. Only a write fails then, so that
+  nothing is sent to those who have the message.
 
 Yet Airflow can start one more try than ``retries`` grants: after a crash of the scheduler, if its executor cannot
-adopt the running and queued tasks, or if a user clears the task *while it runs*. In both cases ``max_tries`` stays as
-it is, so that ``try_number`` exceeds it by more than one. This shows that a try without a record came before
-(``is_incomplete``). The ledger then treats as uncertain what that try may have sent.
+adopt the running and queued tasks, or if a user clears the task *while it runs*. In the first case, and in the second
+unless the executor reports success for the ended task, ``max_tries`` stays as it is, so that ``try_number`` exceeds
+it by more than one. This shows that a try without a record came before (``is_incomplete``). The ledger then treats as
+uncertain what that try may have sent.
 """
 
 from __future__ import annotations
@@ -35,26 +39,30 @@ class TaskRecord:
 
     Attributes:
         is_available: whether the task has a record.
-        is_written: whether this try writes it, since a retry may follow.
+        is_last: whether the task has a record, and Airflow does not retry this try by itself.
+        is_written: whether this try writes it.
         is_incomplete: whether an earlier try did not write it, and may have sent what it does not contain.
     """
 
     def __init__(self, context: Mapping[str, Any], *, durable: bool) -> None:
         self._store: Any = context.get("task_state_store") if durable else None
         self.is_available = self._store is not None
-        self.is_written = self.is_incomplete = self._is_read = False
+        self.is_last = self.is_written = self.is_incomplete = self._is_read = False
         if self.is_available:
             ti = context["ti"]
             # Airflow's; it is the same in automatic retries, and changes when a user clears the task.
             self._max_tries: int = ti.max_tries
-            self.is_written = ti.try_number <= ti.max_tries
-            self.is_incomplete = ti.try_number > ti.max_tries + 1
+            self.is_written = 0 < ti.try_number <= ti.max_tries  # ``airflow tasks test`` runs a try 0
+            self.is_last = not self.is_written
+            self.is_incomplete = ti.try_number > max(ti.max_tries, 0) + 1  # negative retries are none
             # A task that asked to be rescheduled runs again in the same try.
             self._is_read = ti.try_number > 1 or bool(context.get("task_reschedule_count"))
 
     def read(self) -> dict[str, Any] | None:
         """Return what earlier tries wrote; None if they wrote nothing."""
         stored = dict(self._store.get(KEY) or {}) if self._is_read else {}
+        if self._is_read and not stored:
+            self.is_written = True
         return stored if stored and stored.pop("max_tries") == self._max_tries else None
 
     def write(self, value: Mapping[str, Any]) -> None:

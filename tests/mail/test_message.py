@@ -216,8 +216,11 @@ def test_a_message_can_be_made_from_another():
 
 
 def test_a_repr_does_not_contain_bodies_and_attachments():
-    shown = repr(message(text="secret", html="secret", attachments=Attachment(b"secret", "name")))
-    assert "secret" not in shown
+    made = message(text="secret", html="secret", attachments=Attachment(b"secret", "name"))
+    rendered = made.content(eight_bit=True, binary=False, utf8=False)
+    assert b"secret" in b"".join(rendered.chunks())
+    for shown in (made, made._related, rendered):
+        assert "secret" not in repr(shown)
 
 
 @pytest.mark.parametrize("line", ["from_email", "to", "cc", "bcc", "reply_to"])

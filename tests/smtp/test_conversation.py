@@ -42,6 +42,7 @@ def test_a_session_begins_with_the_greeting_and_ehlo(driver):
         "C: EHLO me.test",
         "S: 250 mail.test PIPELINING SIZE 1000",
     ]
+    assert [repr(event).partition(", ")[2] for event in driver.traced][1] == "'C', 'EHLO me.test')"
 
 
 @pytest.mark.parametrize("code", [500, 502, 504])

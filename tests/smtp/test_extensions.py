@@ -22,6 +22,11 @@ def test_keywords_are_read_in_any_case():
     assert "DSN" not in extensions
 
 
+def test_the_repr_shows_what_the_server_offers():
+    shown = repr(offered("SIZE 1000", "AUTH NTLM"))
+    assert shown == "Extensions(keywords={'SIZE': '1000'}, mechanisms=('NTLM',))"
+
+
 def test_the_greeting_line_is_not_an_extension():
     assert "STARTTLS" not in Extensions.from_ehlo(Reply(250, ("STARTTLS",)))
 

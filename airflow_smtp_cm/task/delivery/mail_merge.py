@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.shortening import listed
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import listed_refusals
 from airflow_smtp_cm.task.composition import check_connection
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
+
+_NAMED = 10  # recipients in a reason
 
 
 class Merge:
@@ -65,6 +68,7 @@ class Merge:
         self._rules = RetryRules(
             on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
         )
+        self._is_last = record.is_last
         self._hook = hook
         # Messages handed to the client that have no outcome yet.
         self._in_flight: deque[tuple[int, WriteAheadMessage]] = deque()
@@ -118,12 +122,15 @@ class Merge:
                 else "An earlier try ended before the server confirmed the message"
             )
             event, result = self._rules.if_uncertain, None
+            earlier = self._ledger.results.get(index)
             message_id, recipients = self._items.name(index, self._hook)
             if (left := self._ledger.transmissions.get(index)) is not None:
                 error = DeliveryUncertain(reason, result=left.result, unsent=left.unsent)
-                outcome = over_all_tries(self._ledger.results.get(index), error, ())
+                outcome = over_all_tries(earlier, error, ())
                 event, _, result = self._rules.conclude(outcome)
                 recipients = left.result.uncertain
+            elif earlier is not None:
+                reason += f"; the record before has that {listed(earlier.accepted, _NAMED)} got it"
             self._settle(index, event, message_id, recipients, reason, result=result)
 
     def _send_with(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
@@ -141,7 +148,9 @@ class Merge:
             if not (self._delivered or ledger.results):
                 raise
             transient = error.transient and self._rules.has_record
-            raise MessagesFailed(str(error), ledger.summary(), cause=error, transient=transient) from error
+            raise MessagesFailed(
+                str(error), ledger.summary(), cause=error, transient=transient, is_last=self._is_last
+            ) from error
         except BaseException:
             ledger.mark_unsent(self._next_place)
             raise
@@ -223,7 +232,14 @@ class Merge:
         # Without a record, a retry would send all messages again.
         repeats_none = self._rules.has_record or not self._delivered
         transient = repeats_none and result.counts[State.DEFERRED] > 0
-        raise MessagesFailed(None, result, cause=self._deferred, transient=transient, explanations=self._explanations)
+        raise MessagesFailed(
+            None,
+            result,
+            cause=self._deferred,
+            transient=transient,
+            is_last=self._is_last,
+            explanations=self._explanations,
+        )
 
 
 def _without(message: WriteAheadMessage, result: SendResult | None) -> tuple[str, ...]:

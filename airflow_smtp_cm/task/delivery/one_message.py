@@ -44,6 +44,7 @@ class Delivery:
     ) -> None:
         record = TaskRecord(context, durable=durable)
         self._ledger = Ledger(record, 1)
+        self._is_last = record.is_last
         self._rules = RetryRules(
             on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
         )
@@ -143,6 +144,7 @@ class Delivery:
             ledger.settle(0, Event.DEFERRED if isinstance(outcome, DeliveryIncomplete) else event, result=result)
         if isinstance(outcome, SmtpError):
             outcome.transient = event in {Event.DEFERRED, Event.RESEND}
+            outcome.is_last = self._is_last
         return _returned(outcome)
 
 

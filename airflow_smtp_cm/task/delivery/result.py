@@ -134,6 +134,10 @@ def _by_reason(failures: Iterable[Failure]) -> str:
     return "; ".join(f"{' and '.join(named)}: {reason}" for reason, named in names.items())
 
 
+_RETRY = "A retry sends only the messages that may still be delivered."
+_LAST_TRY = "No automatic retry follows. If the task is cleared, all messages are sent again, delivered or not."
+
+
 class MessagesFailed(SmtpError):
     """Some of a task's messages have not been delivered, or may not have been.
 
@@ -148,13 +152,15 @@ class MessagesFailed(SmtpError):
         *,
         cause: SmtpError | None,
         transient: bool,
+        is_last: bool,
         explanations: Iterable[str] = (),
     ) -> None:
-        again = "A retry sends only the messages that may still be delivered." if transient else ""
+        outlook = (_LAST_TRY if is_last else _RETRY) if transient else ""
         super().__init__(
-            " ".join(filter(None, [why, str(result), *result.failure_texts(), *explanations, again])),
+            " ".join(filter(None, [why, str(result), *result.failure_texts(), *explanations, outlook])),
             phase=cause.phase if cause else None,
             reply=cause.reply if cause else None,
             transient=transient,
         )
         self.result = result
+        self.is_last = is_last

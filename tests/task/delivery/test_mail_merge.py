@@ -375,6 +375,30 @@ def test_retry_delay_is_that_of_the_reply_that_deferred_messages(define, run):
     assert (decision.action.value, decision.retry_delay.total_seconds()) == ("retry", 360)
 
 
+@pytest.mark.parametrize(
+    ("ti", "record", "outlook"),
+    [
+        (
+            FakeTaskInstance(try_number=3, max_tries=3),
+            True,
+            "A retry sends only the messages that may still be delivered.",
+        ),
+        (
+            FakeTaskInstance(try_number=4, max_tries=3),
+            True,
+            "No automatic retry follows. If the task is cleared, all messages are sent again, delivered or not.",
+        ),
+        (FakeTaskInstance(try_number=4, max_tries=3), False, "cleo@corp.test: 450 4.2.0 later."),
+    ],
+    ids=["last but one", "last", "without a record"],
+)
+def test_error_says_whether_a_retry_sends_the_deferred_messages(define, run, ti, record, outlook):
+    with played(define, dialogue(OK, LATER)), pytest.raises(Exception) as caught:  # noqa: PT011 - compared below
+        run(to("ann", "cleo"), ti=ti, record=record)
+
+    assert str(caught.value).endswith(outlook)
+
+
 def test_retry_sends_a_message_only_to_its_deferred_recipients(define, run):
     message = [{"to": "ann@corp.test; ben@corp.test; cleo@corp.test; dave@corp.test"}]
     partly = ("250 ok", "450 4.2.0 later", "550 5.1.1 nobody", "450 4.2.0 later", "250 ok")
@@ -635,6 +659,15 @@ def test_messages_that_an_earlier_try_settled_are_not_uncertain_after_a_try_with
         run(numbered(3), ti=ti)
     result = ti.pushed["return_value"]
     assert (result["sent"], result["failed"], result["uncertain"]) == (1, 1, 1)
+
+
+def test_uncertain_message_after_a_try_without_a_record_names_those_who_have_it(define, run):
+    message = [{"to": "ann@corp.test; ben@corp.test"}]
+    with played(define, dialogue(("250 ok", *LATER[:1], OK[1]))), pytest.raises(MessagesFailed):
+        run(message, ti=FakeTaskInstance(try_number=1, max_tries=1))
+
+    with fails_permanently(match=r"kept no record; the record before has that ann@corp\.test got it"):
+        run(message, ti=FakeTaskInstance(try_number=3, max_tries=1))
 
 
 @pytest.mark.parametrize("other", [numbered(3), numbered(5), list(reversed(numbered(4)))])

@@ -9,7 +9,9 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
+from airflow.models.taskinstance import TaskInstance
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.utils.session import create_session
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused, Refused, SmtpError
@@ -319,6 +321,29 @@ def test_try_after_the_last_one_sends_nothing_until_the_task_is_cleared(dags, mo
     assert "That was the last try that the task's retries grant" in capsys.readouterr().out
 
 
+@keeps_state
+def test_last_try_sends_nothing_if_another_try_is_in_its_place(dags, monkeypatch, capsys):
+    """As after a crash of the scheduler: Airflow then answers that there is no record, though there is one."""
+    dag, pre_execute = dags["calls_with_1_retries"], SendMailOperator.pre_execute
+
+    def replaced(operator, context):
+        pre_execute(operator, context)
+        if context["ti"].try_number == 2:
+            with create_session() as session:
+                session.get(TaskInstance, context["ti"].id).prepare_db_for_next_try(session)
+
+    monkeypatch.setattr(SendMailOperator, "pre_execute", replaced)
+    partly = dialogue("250 ok", "450 4.2.0 later")
+    until_data = [*dialogue("250 ok", "250 ok", final=None)[:-2], expect("DATA"), say("354 go on"), wait_for_close()]
+    with scripted_peer(partly, until_data) as peer:
+        monkeypatch.setenv("AIRFLOW_CONN_MAIL", anonymous(peer.port))
+        monkeypatch.setattr(dag.task_dict["send"], "cc", CAROL)
+        dag.test()
+
+    assert len(headers("Message-ID", peer)) == 1
+    assert "The record cannot be written, so nothing more is sent" in capsys.readouterr().out
+
+
 # --- single tries, without a running Airflow
 
 
@@ -353,9 +378,11 @@ BEYOND_THE_LAST = FakeTaskInstance(try_number=2, max_tries=0)
         (ONLY, []),
         (FIRST_OF_TWO, ["set", "set"]),
         (FakeTaskInstance(try_number=2, max_tries=3), ["get", "set", "set"]),
-        (LAST_OF_TWO, ["get"]),
+        (LAST_OF_TWO, ["get", "set", "set"]),
+        (FakeTaskInstance(try_number=0, max_tries=1), []),
+        (FakeTaskInstance(try_number=1, max_tries=-1), []),
     ],
-    ids=["only try", "first try", "a retry", "last try"],
+    ids=["only try", "first try", "a retry", "last try", "airflow tasks test", "negative retries"],
 )
 def test_store_is_read_after_an_earlier_try_and_written_before_a_later_one(attempt, store, ti, calls):
     """It is read first, and written before the content is transmitted and after the final reply."""
@@ -363,6 +390,16 @@ def test_store_is_read_after_an_earlier_try_and_written_before_a_later_one(attem
 
     assert result["accepted"] == [BOB]
     assert store.calls == calls
+
+
+def test_last_try_only_reads_the_store_if_an_earlier_try_wrote_it(attempt, store):
+    with pytest.raises(RecipientsRefused):
+        attempt(PARTLY, ti=FIRST_OF_TWO, to=[BOB, CAROL])
+    store.calls.clear()
+    result, _ = attempt(dialogue("250 ok"), ti=LAST_OF_TWO, to=[BOB, CAROL])
+
+    assert result["accepted"] == [BOB, CAROL]
+    assert store.calls == ["get"]
 
 
 def test_store_is_only_read_if_an_earlier_try_sent_the_message(attempt, store):
@@ -468,11 +505,18 @@ def test_error_of_the_store_does_not_replace_the_outcome(attempt, store, caplog)
         attempt(None)
 
 
-def test_deferred_recipient_fails_the_task_permanently_only_without_a_record(attempt):
+def test_deferred_recipient_fails_the_task_permanently_only_without_a_record(attempt, store):
     with pytest.raises(RecipientsRefused) as caught:
         attempt(PARTLY, to=[BOB, CAROL])
     assert caught.value.transient
     assert str(caught.value).endswith("A retry sends it only to recipients who may be accepted later.")
+
+    store.kept.clear()
+    with pytest.raises(RecipientsRefused) as last:
+        attempt(PARTLY, ti=LAST_OF_TWO, to=[BOB, CAROL])
+    assert str(last.value).endswith(
+        "No automatic retry follows. If the task is cleared, the message is sent to all recipients again."
+    )
 
     with fails_permanently(match=r"refused 1 of 2 recipients: carol@corp\.test: 450 4\.2\.0 later") as forgotten:
         attempt(PARTLY, to=[BOB, CAROL], record=False)
