@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from configparser import InterpolationError
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, overload
 
@@ -187,5 +188,10 @@ def _domain(name: str) -> tuple[str]:
 
 
 def _option(name: str) -> str:
-    value: str | None = conf.get(_SECTION, name, fallback=None)
+    try:
+        value: str | None = conf.get(_SECTION, name, fallback=None)
+    except InterpolationError as error:
+        raise SettingsError(
+            f"[{_SECTION}] {name}: Airflow cannot read the value. In airflow.cfg, write % as %%."
+        ) from error
     return (value or "").strip()

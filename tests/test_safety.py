@@ -4,7 +4,7 @@ import asyncio
 from configparser import ConfigParser
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from airflow_smtp_cm.decorators.send_mail import send_mail_task
 from airflow_smtp_cm.email_backend import send_email
@@ -371,3 +371,13 @@ def test_airflow_documents_the_settings():
         "subject_prefix",
         "html_template",
     }
+
+
+@pytest.mark.parametrize("option", ["redirect_all_to", "subject_prefix"])
+def test_a_percent_sign_that_airflow_cannot_read_is_an_error_that_says_how_to_write_it(option):
+    conf.read_string(f"[smtp_cm]\n{option} = [100%]\n")
+    try:
+        with pytest.raises(SettingsError, match=rf"^\[smtp_cm\] {option}: .* write % as %%\.$"):
+            SafetySettings.from_config()
+    finally:
+        conf.remove_option("smtp_cm", option)

@@ -42,11 +42,11 @@ def preview(args: Namespace) -> None:
     with ExitStack() as stack:
         context = _rendered(stack, args)
         task = _send_mail_task(context["task"])
+        needs_run = bool(task.upstream_task_ids) and not args.run_id
         try:
-            for path in _write_messages(task, context, Path(args.output)):
+            for path in _write_messages(task, context, Path(args.output), needs_run=needs_run):
                 standard_output.write(f"{path}\n")
         except (InvalidMessage, SmtpError, OSError) as error:
-            needs_run = task.upstream_task_ids and not args.run_id
             sys.exit(f"{error}{_NEEDS_RUN if needs_run else ''}")
 
 
@@ -63,8 +63,8 @@ def _rendered(stack: ExitStack, args: Namespace) -> Context:
         return stack.enter_context(rendering)
     except Exception as error:  # noqa: BLE001 - a template may raise anything
         sys.exit(
-            f"The templates of the task {args.task_id} cannot be rendered: {type(error).__name__}: {error} The "
-            f"index of a mapped task is named with --map-index.{_NEEDS_RUN}"
+            f"The templates of the task {args.task_id} cannot be rendered: {type(error).__name__}: "
+            f"{str(error).rstrip('.')}. The index of a mapped task is named with --map-index.{_NEEDS_RUN}"
         )
 
 
@@ -89,11 +89,14 @@ def _send_mail_task(task: object) -> SendMailOperator:
     )
 
 
-def _write_messages(task: SendMailOperator, context: Context, output: Path) -> Iterator[Path]:
+def _write_messages(task: SendMailOperator, context: Context, output: Path, *, needs_run: bool) -> Iterator[Path]:
     """Compose the messages, write them, and yield the paths of the pages."""
     hook = task.hook()
     messages = _messages(task, hook, context)
     settings = ["disable: The task is disabled, and sends nothing."] if truth_of(task.disable) else []
+    if needs_run:
+        others = ", ".join(sorted(task.upstream_task_ids))
+        settings.append(f"--run-id: No run is named, so that results of other tasks ({others}) are missing here.")
     if truth_of(task.house_style):
         settings += hook.safety.house_style.effects()
     for name, message in messages:

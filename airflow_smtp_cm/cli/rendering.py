@@ -65,5 +65,6 @@ def rendered(
     supervisor.comms = InProcessSupervisorComms(supervisor=supervisor)
     with set_supervisor_comms(supervisor.comms):
         context = _get_template_context(ti, task)
+        context["ti"].start_date = ti.start_date or timezone.utcnow()  # Airflow's function omits it
         task.render_template_fields(context)
         yield context

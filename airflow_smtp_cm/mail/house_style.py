@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class HouseStyle(NamedTuple):
             subject: the subject, which the template may show.
 
         Raises:
-            InvalidMessage: the template cannot be read or rendered, or does not show the content.
+            InvalidMessage: the template cannot be rendered, names an attachment, or does not show the content.
         """
         if not html or not self.html_template:
             return html
@@ -69,6 +70,11 @@ class HouseStyle(NamedTuple):
             raise InvalidMessage(
                 f'[smtp_cm] html_template: The file "{path}" does not show the content. It needs a block for it: '
                 f"{{% block content %}}{{% endblock %}}"
+            )
+        if name := _named_attachment(page.replace(content, "", 1)):
+            raise InvalidMessage(
+                f'[smtp_cm] html_template: The file "{path}" names "cid:{visible(name)}", but a template has no '
+                f"attachments. Name the picture by a URL (https:)."
             )
         return page
 
@@ -88,6 +94,22 @@ def _as_html(content: str) -> str:
     from markupsafe import Markup  # noqa: PLC0415 - only if there is a template
 
     return Markup(content)  # noqa: S704 - it is HTML
+
+
+def _named_attachment(html: str) -> str | None:
+    """Return the first name of an attachment in HTML, if there is any."""
+    if "cid:" not in html.lower():
+        return None
+    from airflow_smtp_cm.mail.html_references import replace_content_ids  # noqa: PLC0415 - hardly ever needed
+
+    names: list[str] = []
+
+    def remember(name: str) -> str:
+        names.append(name)
+        return name
+
+    replace_content_ids(html, remember)
+    return next(iter(names), None)
 
 
 def _content_of(html: str) -> str:

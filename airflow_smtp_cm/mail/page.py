@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from email.message import EmailMessage, MIMEPart
 
-_CONTENT_ID_URL = re.compile(r"""\bcid:([^"'\s<>)]+)""", re.IGNORECASE)  # RFC 2392
+# RFC 2392; a comma at the end divides the URLs of ``srcset``.
+_CONTENT_ID_URL = re.compile(r"""\bcid:([^"'\s<>)]*[^"'\s<>),])""", re.IGNORECASE)
 # Browsers may connect to the server of such an element ("preconnect"), whatever the content security policy is.
 _LINK = re.compile(r"<link(?=[\s/>])[^>]*>?", re.IGNORECASE)
 _MIME_FIELD = re.compile(r"content-.*|mime-version", re.IGNORECASE)

@@ -28,7 +28,7 @@ class ReceivedMessage:
         sender: the address of MAIL FROM.
         recipients: the addresses of RCPT TO, in order.
         content: the content as bytes.
-        message: the parsed content; its line ends are those of Python.
+        message: the parsed content; its line ends are those of Python, except in binary parts (BINARYMIME).
     """
 
     identity: str
@@ -52,7 +52,7 @@ class ReceivedMessage:
             sender=envelope.mail_from or "",
             recipients=tuple(envelope.rcpt_tos),
             content=content,
-            message=message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default),
+            message=_parsed(content),
         )
 
     def save_page(self, path: str | os.PathLike[str]) -> None:
@@ -61,3 +61,12 @@ class ReceivedMessage:
         The page is self-contained: a browser opens no network connection for it.
         """
         Path(path).write_text(page_of(self.content, self.recipients), encoding="utf-8")
+
+
+def _parsed(content: bytes) -> EmailMessage:
+    message = message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default)
+    original = message_from_bytes(content, policy=policy.default)
+    for part, binary in zip(message.walk(), original.walk(), strict=True):
+        if not part.is_multipart() and part["Content-Transfer-Encoding"] == "binary":
+            part.set_payload(binary.get_payload(decode=True).decode("ascii", "surrogateescape"))
+    return message

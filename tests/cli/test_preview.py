@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def outcomes(migrated_db, tmp_path_factory):
         "mapped": ("report", "mapped", "--map-index", "1"),
         "run": ("invoices", "send", "--run-id", "RUN"),
         "disabled": ("report", "send", *conf(region="nowhere")),
+        "start": ("report", "start"),
+        "no results": ("invoices", "list"),
         "missing file": ("report", "send", *conf(file="/no/such/file.csv")),
         "no run": ("invoices", "send"),
         "unknown run": ("invoices", "send", "--run-id", "never"),
@@ -134,6 +137,20 @@ def test_mapped_task_is_previewed_by_its_index(written):
     assert written("mapped")[0]["X-Original-To"] == "ben@corp.test"
 
 
+def test_the_start_of_the_task_is_a_template_and_is_now(written):
+    message, _ = written("start")
+
+    assert message.get_content().strip() == f"{message['Date'].datetime.astimezone(UTC):%Y}"
+
+
+def test_page_says_that_results_of_other_tasks_are_missing_without_a_run(written):
+    note = "--run-id: No run is named, so that results of other tasks (customers) are missing here."
+
+    assert note in written("no results")[1]
+    assert note not in written("run", "message-9")[1]
+    assert "--run-id" not in written("date")[1]
+
+
 def test_run_has_its_own_results_and_the_first_ten_messages_are_written(outcomes, written):
     message, _ = written("run", "message-9")
 
@@ -154,7 +171,7 @@ def test_page_of_a_disabled_task_says_so(written):
         ("missing file", 'attachments: Either the file "/no/such/file.csv" does not exist or you do not have'),
         ("no run", "name a run that has them with --run-id"),
         ("unknown run", "never"),
-        ("no index", "The index of a mapped task is named with --map-index."),
+        ("no index", "No map_index passed to mapped task. The index of a mapped task is named with --map-index."),
         ("unknown task", "nothing"),
         ("unknown dag", "nothing"),
         ("other task", f"The task is of type EmptyOperator. {NO_PREVIEW}"),

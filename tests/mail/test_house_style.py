@@ -111,6 +111,18 @@ def test_template_that_cannot_be_used_is_an_error_that_names_it(styled, tmp_path
     assert reason in str(caught.value)
 
 
+def test_template_that_names_an_attachment_is_an_error(styled):
+    """Else every message without this attachment would be invalid, and no alert would be sent."""
+    with pytest.raises(InvalidMessage, match=r'html_template: .* names "cid:logo\.png", but a template has no'):
+        styled('<img src="cid:sales.png">', '<img src="cid:logo.png">{% block content %}{% endblock %}')
+
+
+def test_content_may_name_attachments(styled):
+    page = styled('<img src="cid:sales.png">', "See cid:x {% block content %}{% endblock %}")
+
+    assert page == 'See cid:x <img src="cid:sales.png">'
+
+
 def test_missing_template_is_an_error_that_names_it():
     with pytest.raises(InvalidMessage, match=r'The file "/no/such/house\.html" cannot be rendered: TemplateNotFound'):
         HouseStyle(html_template="/no/such/house.html").html("<p>", "")

@@ -183,6 +183,12 @@ def test_only_images_are_shown_in_the_html():
     assert "data:" not in re.sub("img-src data:", "", page_of(content, []))
 
 
+def test_all_pictures_of_a_srcset_are_in_their_places():
+    page = page_of(related('<img srcset="cid:a@x, cid:a@x 2x">', ("image/png", "a@x", b"1")), [])
+
+    assert "srcset=&#34;data:image/png;base64,MQ==, data:image/png;base64,MQ== 2x&#34;" in page
+
+
 def test_page_of_greedy_html_requests_nothing_and_runs_no_script(show, web_server):
     url, requested = web_server
     greedy = GREEDY.format(url=url)

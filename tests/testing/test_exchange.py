@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 import pytest
 import spnego
 
+from airflow_smtp_cm.mail import Attachment
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp import authentication
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
@@ -378,6 +379,22 @@ def test_message_above_the_announced_size_is_not_sent():
         pytest.raises(MessageError, match="accepts at most 2,000"),
     ):
         client.send(mail(text="x\n" * 2000))
+
+
+def test_received_message_has_the_bytes_of_a_binary_part_and_the_line_ends_of_python_in_texts():
+    """A PNG begins with bytes that look like a line end."""
+    files = [
+        Attachment(content, name) for name, content in (("a.png", b"\x89PNG\r\n\x1a\n"), ("b.csv", b"1\r\n2\r\n"))
+    ]
+    with exchange() as server:
+        with manager(server, chunking=True).acquire() as client:
+            client.send(mail(text="Two\r\nlines", html="<p>a\nb", attachments=files))
+        (received,) = server.outbox
+
+    parts = [part for part in received.message.walk() if not part.is_multipart()]
+    assert [part["Content-Transfer-Encoding"] for part in parts] == ["7bit", "7bit", "binary", "binary"]
+    assert [part.get_content() for part in parts[:2]] == ["Two\nlines", "<p>a\nb"]
+    assert [part.get_payload(decode=True) for part in parts[2:]] == [b"\x89PNG\r\n\x1a\n", b"1\r\n2\r\n"]
 
 
 @pytest.mark.parametrize("chunking", [True, False])

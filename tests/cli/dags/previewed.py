@@ -23,6 +23,9 @@ def report() -> None:
     )
     SendMailOperator(task_id="from_database", smtp_conn_id="stored", to="sales@corp.test", subject="Sales")
     SendMailOperator.partial(task_id="mapped", subject="Sales").expand(to=["ann@corp.test", "ben@corp.test"])
+    SendMailOperator(
+        task_id="start", to="sales@corp.test", subject="Began", message_source="{{ ti.start_date.strftime('%Y') }}\n"
+    )
     EmptyOperator(task_id="empty")
 
     @task.send_mail(to="sales@corp.test")
@@ -41,7 +44,9 @@ def customers() -> list[dict[str, str]]:
 @dag(schedule=None)
 def invoices() -> None:
     """Send what another task returns."""
-    SendMailOperator(task_id="send", messages=customers(), message_source="Run {{ run_id }}\n")
+    found = customers()
+    SendMailOperator(task_id="send", messages=found, message_source="Run {{ run_id }}\n")
+    SendMailOperator(task_id="list", to="sales@corp.test", subject="Invoices", message_source=found)
 
 
 report()
