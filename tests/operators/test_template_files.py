@@ -8,6 +8,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowFailException, task
 from airflow_smtp_cm.mail import InvalidMessage
 from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from tests.airflow_versions import since_3_1
 from tests.failing import fails_permanently
 
 
@@ -129,6 +130,7 @@ def test_a_notifier_finds_files_of_a_serialized_dag(tmp_path):
     assert notifier.html_content == "<p>mail.html of Ann"
 
 
+@since_3_1
 def test_a_file_of_a_notifier_without_a_dag_is_an_error_that_says_so():
     """Airflow passes none for a missed deadline."""
     with pytest.raises(InvalidMessage, match=r'"mail\.html" cannot be looked for: Airflow passes no DAG'):
