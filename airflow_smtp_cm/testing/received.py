@@ -68,5 +68,6 @@ def _parsed(content: bytes) -> EmailMessage:
     original = message_from_bytes(content, policy=policy.default)
     for part, binary in zip(message.walk(), original.walk(), strict=True):
         if not part.is_multipart() and part["Content-Transfer-Encoding"] == "binary":
-            part.set_payload(binary.get_payload(decode=True).decode("ascii", "surrogateescape"))
+            data: Any = binary.get_payload(decode=True)  # bytes
+            part.set_payload(data.decode("ascii", "surrogateescape"))
     return message
