@@ -58,9 +58,8 @@ def _stand_ins() -> Iterator[None]:
                 del sys.modules[name]
 
 
+# Each "as" is an export for the other modules of this package, and no public one, as in __all__.
 with _stand_ins():
-    import spnego
-    from spnego._negotiate import NegotiateProxy  # the public module of that name is deprecated
-    from spnego.channel_bindings import GssChannelBindings
-
-__all__ = ["GssChannelBindings", "NegotiateProxy", "spnego"]
+    import spnego as spnego  # noqa: PLC0414
+    from spnego._negotiate import NegotiateProxy as NegotiateProxy  # noqa: PLC0414 - its public module is deprecated
+    from spnego.channel_bindings import GssChannelBindings as GssChannelBindings  # noqa: PLC0414

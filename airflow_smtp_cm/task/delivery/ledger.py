@@ -5,7 +5,7 @@ of some. All failures are in the log.
 
 When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), between
 two transactions of one message, and after its final reply (``settle``). For many messages, one write covers several.
-In the last try, nothing is recorded. ``states`` explains what the record means.
+``states`` explains what the record means.
 
 Where: in Airflow's task state store (Airflow 3.3 and newer). ``state_store`` explains which tries read and write it.
 """
