@@ -29,7 +29,7 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
 def text_of_html(html: str) -> str:
-    """Return HTML as plain text; empty if it has no text, or is too large for one (logged).
+    """Return HTML as plain text; empty if it has no text, or if none can be made of it (logged).
 
     Args:
         html: the HTML; it is converted if it has up to 256 Ki characters, and no table that would become larger than
@@ -43,7 +43,12 @@ def text_of_html(html: str) -> str:
         logger.info("The message has no plain text beside its HTML, which is too large to make one.")
         return ""
     config = ParserConfig(display_links=True, display_images=True)
-    text = "\n".join(map(str.rstrip, Inscriptis(document, config).get_text().split("\n")))
+    try:
+        text = Inscriptis(document, config).get_text()
+    except Exception as error:  # noqa: BLE001 - inscriptis documents none, and the HTML is enough for a mail
+        logger.warning("The message has no plain text beside its HTML: %s: %s", type(error).__name__, error)
+        return ""
+    text = "\n".join(map(str.rstrip, text.split("\n")))
     return _EMPTY_LINES.sub("\n\n", text).strip("\n")
 
 

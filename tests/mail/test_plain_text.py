@@ -114,6 +114,12 @@ def test_the_time_for_wide_columns_does_not_grow_with_the_square_of_their_width(
     assert [line.split() for line in text.splitlines()[1:]] == [["a", "b"]] * 10
 
 
+def test_html_that_the_library_cannot_convert_has_no_plain_text(caplog):
+    html = f'<p style="padding-left: {"9" * 400}em">Hello</p>'
+    assert text_of_html(html) == ""
+    assert "OverflowError" in caplog.text
+
+
 def test_a_message_is_not_changed_by_itself():
     """Only operator, notifier and back end add a text."""
     assert written(message(html="<p>Hello")).get_content_type() == "text/html"
