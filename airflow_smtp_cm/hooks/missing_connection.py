@@ -15,7 +15,7 @@ def why_missing(conn_id: str) -> str:
     """
     missing = f'The specified connection "{visible(conn_id)}" does not exist.'
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
-    value = os.environ.get(variable, "").strip()
+    value = os.environ.get(variable, "").strip() if variable.isprintable() else ""  # else it cannot be in there
     if not value:
         return f"{missing} Add it under Admin > Connections, with the type SMTP Connection Manager."
     unreadable = f"{missing} The environment variable {visible(variable)} is set, but"
