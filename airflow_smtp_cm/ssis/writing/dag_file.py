@@ -19,7 +19,7 @@ from airflow_smtp_cm.ssis.writing.names import Identifiers
 from airflow_smtp_cm.ssis.writing.notifiers import Notifiers, changed_callbacks, default_args
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
 from airflow_smtp_cm.ssis.writing.send_mail_task import Managers, Switch
-from airflow_smtp_cm.ssis.writing.source_text import arrows, call, exact, listed, literal, text
+from airflow_smtp_cm.ssis.writing.source_text import arrows, call, exact, indented, listed, literal, nested, text
 from airflow_smtp_cm.ssis.writing.templates import Translator
 
 if TYPE_CHECKING:
@@ -105,14 +105,22 @@ class _DagFile:
         if self.uses_functions:
             self.used.add("ssis")
         head = self._dag(root)
-        imports = [f"from {_IMPORTS[name]} import {name}" for name in sorted(self.used)]
         definitions = [f"{name} = {value}" for name, value in (self.loops.lists | notifiers.definitions).items()]
-        return "\n".join([self._docstring(), "", *imports, "", *definitions, "", head, *map(_indented, body), ""])
+        blocks = [[self._docstring()], list(self._imports()), definitions, nested(head, body)]
+        return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 
     # --- the file
 
     def _docstring(self) -> str:
         return f'"""The mail of the SSIS package {shorten(_plain(self.package.root.name), _LONGEST_NAME)}."""'
+
+    def _imports(self) -> Iterator[str]:
+        """Yield the imports in the order of isort."""
+        by_module: dict[str, list[str]] = {}
+        for name in sorted(self.used):
+            by_module.setdefault(_IMPORTS[name], []).append(name)
+        for module in sorted(by_module):
+            yield f"from {module} import {', '.join(by_module[module])}"
 
     def _dag(self, root: Node) -> str:
         arguments = {"dag_id": literal(self.dag_id)}
@@ -193,12 +201,12 @@ class _DagFile:
             self.used.add("task_group")
             yield f"@{call('task_group', arguments)}"
             yield f"def {node.variable}(_item):"
-            yield from map(_indented, self._body(node))
+            yield from map(indented, self._body(node))
             yield f"{f'{node.variable} = ' if named else ''}{node.variable}.expand(_item={self.loops.mapped[node]})"
         else:
             self.used.add("TaskGroup")
-            yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
-            yield from map(_indented, self._body(node))
+            head = f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
+            yield from nested(head, list(self._body(node)))
         self._report_group(node)
 
     def _task(self, node: Node) -> str:
@@ -363,7 +371,3 @@ def _free(wanted: str, root: Node) -> str:
 def _plain(name: str) -> str:
     """Return a text without what cannot stand in a docstring."""
     return " ".join(name.replace("\\", "/").replace('"', "'").split())
-
-
-def _indented(line: str) -> str:
-    return f"    {line}"
