@@ -7,6 +7,7 @@ import pytest
 from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.kinds import Kind
 from airflow_smtp_cm.ssis.model import Executable, FileEnumerator, Foreach, Outcome
+from airflow_smtp_cm.ssis.writing.findings import Status
 from tests.ssis.building import Converted, arrow, handler, mail, package, task, variable
 
 LOOP = "Package\\Each"
@@ -172,3 +173,15 @@ def test_a_loop_over_files_that_may_be_disabled_runs_once(tmp_path):
     off = loop(named(), foreach=root.root.executables[0].foreach, disabled=True)
 
     assert "ForeachFileOperator" not in Converted(looping(off)).source
+
+
+@pytest.mark.parametrize("foreach", [REGIONS, None])
+def test_what_a_loop_loops_over_is_skipped_only_if_the_loop_was_not_converted(foreach):
+    properties = {"ForEachEnumerator": "Rows", "VariableMapping[0]": "User::Region", "ForEachEnumerator.Rows": "x"}
+    each = loop(mail("Tell", LOOP), foreach=foreach, properties=properties)
+    variables = variable("Region", ""), variable("Number", "0", DataType.I4)
+    skipped = Converted(package(each, variables=variables)).findings(Status.SKIPPED)
+
+    of_loop = [one.removeprefix(f"{LOOP}: ") for one in skipped if one.startswith(LOOP)]
+    rest = [] if foreach else ["ForEachEnumerator: Rows", "VariableMapping[0]: User::Region"]
+    assert of_loop == [*rest, "ForEachEnumerator.Rows: x"]

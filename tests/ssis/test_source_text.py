@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_smtp_cm.ssis.writing.source_text import FormattingError, exact, formatted, text
+from airflow_smtp_cm.ssis.writing.source_text import FormattingError, exact, formatted, nested, text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n {}%'\"\\"), max_size=400))
@@ -35,15 +35,17 @@ def test_a_text_is_divided_at_line_ends_spaces_and_braces(value, written):
     assert text(value) == written
 
 
-def test_imports_are_in_order_wherever_the_command_runs(tmp_path, monkeypatch):
-    """Even if the folder contains one with the name of a package."""
-    (tmp_path / "airflow_smtp_cm").mkdir()
-    monkeypatch.chdir(tmp_path)
-    source = "from airflow_smtp_cm.macros import ssis\nfrom airflow.sdk import DAG\n\nDAG('a' , functions)\n"
-
-    assert formatted({"a.py": source}) == {
-        "a.py": 'from airflow.sdk import DAG\nfrom airflow_smtp_cm.macros import ssis\n\nDAG("a", functions)\n'
-    }
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        (["with B() as b:", "    c()", "    d()"], ["with A(), B() as b:", "    c()", "    d()"]),
+        (["with B():", "    c()", "d()"], ["with A():", "    with B():", "        c()", "    d()"]),
+        (["with B():", "    c()", "with D():", "    e()"], None),
+        (["c()"], ["with A():", "    c()"]),
+    ],
+)
+def test_with_statements_within_each_other_are_one(body, written):
+    assert nested("with A():", body) == (written or ["with A():", *(f"    {line}" for line in body)])
 
 
 def test_invalid_python_is_reported():

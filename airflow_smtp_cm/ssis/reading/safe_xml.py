@@ -72,9 +72,14 @@ class Element:
 
     def first(self, *path: str) -> Element | None:
         """Return the first descendant at this path of names; None if there is none."""
-        element: Element | None = self
+        element = self
         for name in path:
-            element = next((child for child in element.children if child.name == name), None) if element else None
+            for child in element.children:
+                if child.name == name:
+                    element = child
+                    break
+            else:
+                return None
         return element
 
 
@@ -82,7 +87,8 @@ class _LocalNames(dict[str, str]):
     """Names without a prefix, by the name in the file; the same text for each occurrence."""
 
     def __missing__(self, name: str) -> str:
-        local = self[name] = name.rpartition(":")[2]
+        # The prefix that a namespace declaration declares is no property.
+        local = self[name] = name if name.startswith("xmlns:") else name.rpartition(":")[2]
         return local
 
 
@@ -96,7 +102,7 @@ class _Handler:
     def __init__(self, parser: expat.XMLParserType) -> None:
         self.root: Element | None = None
         self._parser = parser
-        self._names = _LocalNames()
+        self._local = _LocalNames().__getitem__
         self._open: list[Element] = []
         self._pieces: list[str] = []  # text since the last tag
         self._property: dict[str, str] | None = None  # the attributes of the DTS:Property that is open
@@ -115,14 +121,14 @@ class _Handler:
         if self._property is not None:
             self._keep("Property", self._property)
             self._property = None
-        if self._pieces and self._open:
-            self._take_text(self._open[-1])
+        if self._pieces:
+            self._take_text()
         if name == "DTS:Property" and self._open and "DTS:Name" in attributes and not _sensitive(attributes):
             self._count()
             self._property = attributes
             return
-        local = self._names[name]
-        if self._is_skipped(local):
+        local = self._local(name)
+        if local in _SKIPPED or self._is_other_data(local):
             self._skip(name, attributes)
         else:
             self._keep(local, attributes)
@@ -133,16 +139,16 @@ class _Handler:
             self._pieces.clear()
             self._property = None
             return
-        element = self._open.pop()
         if self._pieces:
-            self._take_text(element)
-        if element.name == "EncryptedData" or (element.attributes.get("Sensitive") == "1" and element.text.strip()):
+            self._take_text()
+        element = self._open.pop()
+        if element.name == "EncryptedData" or (_sensitive(element.attributes) and element.text.strip()):
             element.sensitive = True
         if element.sensitive and self._open:
             self._open[-1].sensitive = True
 
-    def _take_text(self, element: Element) -> None:
-        element.text += "".join(self._pieces)
+    def _take_text(self) -> None:
+        self._open[-1].text += "".join(self._pieces)
         self._pieces.clear()
 
     def _count(self) -> None:
@@ -155,13 +161,12 @@ class _Handler:
 
     def _keep(self, name: str, attributes: dict[str, str]) -> None:
         self._count()
-        names = self._names
-        element = Element(
-            name, {names[key]: value for key, value in attributes.items() if not key.startswith("xmlns")}, [], {}
-        )
+        if attributes:
+            attributes = dict(zip(map(self._local, attributes), attributes.values(), strict=True))
+        element = Element(name, attributes, [], {})
         if self._open:
             self._open[-1].children.append(element)
-        elif self.root is None:
+        else:
             self.root = element
         self._open.append(element)
         self._check_depth()
@@ -172,12 +177,14 @@ class _Handler:
                 f"Its elements are nested more than {MOST_DEPTH} deep.", "SSIS files are not: check its source."
             )
 
-    def _is_skipped(self, name: str) -> bool:
-        if name in _SKIPPED:
-            return True
-        if len(self._open) > 1 and self._open[-1].name == "ObjectData":
-            return self._open[-2].name not in _WITH_OBJECT_DATA and name not in _KEPT_OBJECT_DATA
-        return False
+    def _is_other_data(self, name: str) -> bool:
+        """Return whether an element is type-specific data that is not needed."""
+        return (
+            len(self._open) > 1
+            and self._open[-1].name == "ObjectData"
+            and self._open[-2].name not in _WITH_OBJECT_DATA
+            and name not in _KEPT_OBJECT_DATA
+        )
 
     def _skip(self, name: str, attributes: dict[str, str]) -> None:
         parser = self._parser

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.shortening import shorten
 from airflow_smtp_cm.ssis.expressions import Untranslatable
-from airflow_smtp_cm.ssis.expressions.system_variables import in_callback, in_task
+from airflow_smtp_cm.ssis.expressions.system_variables import in_task
 from airflow_smtp_cm.ssis.kinds import Kind
 from airflow_smtp_cm.ssis.writing.control_flow import Node, handled_failures, plan
-from airflow_smtp_cm.ssis.writing.events import Callbacks, Events
+from airflow_smtp_cm.ssis.writing.events import Events
 from airflow_smtp_cm.ssis.writing.execute_package import Child, Children, file_of, has_other_target, trigger_of
 from airflow_smtp_cm.ssis.writing.findings import About, Findings
-from airflow_smtp_cm.ssis.writing.foreach import Loops, listing_of, together
-from airflow_smtp_cm.ssis.writing.handler_flow import HandlerMail, mails_of
-from airflow_smtp_cm.ssis.writing.names import Identifiers, slug
+from airflow_smtp_cm.ssis.writing.foreach import Loops, listing_of
+from airflow_smtp_cm.ssis.writing.messages import Messages, Place
+from airflow_smtp_cm.ssis.writing.names import Identifiers
+from airflow_smtp_cm.ssis.writing.notifiers import Notifiers, changed_callbacks, default_args
 from airflow_smtp_cm.ssis.writing.scope import Params, Scope
-from airflow_smtp_cm.ssis.writing.send_mail_task import Mail, Managers, Switch, mail_of
-from airflow_smtp_cm.ssis.writing.source_text import arrows, call, exact, listed, literal, text
+from airflow_smtp_cm.ssis.writing.send_mail_task import Managers, Switch
+from airflow_smtp_cm.ssis.writing.source_text import arrows, call, exact, indented, listed, literal, nested, text
 from airflow_smtp_cm.ssis.writing.templates import Translator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from airflow_smtp_cm.ssis.expressions import Binding
     from airflow_smtp_cm.ssis.model import (
-        EventHandler,
         Executable,
         FileEnumerator,
         Package,
         PrecedenceConstraint,
         Project,
-        Variable,
     )
 
 _IMPORTS = {
@@ -76,18 +73,6 @@ def dag_source(
     return _DagFile(project, package, child.dag_id, managers, child.params, children, findings).source()
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The names that an executable can use, and what disables it."""
-
-    scope: Scope
-    switch: Switch
-
-    def within(self, owner: Executable | EventHandler, variables: tuple[Variable, ...]) -> _Place:
-        scope = self.scope.within(owner.ref_id, variables)
-        return _Place(scope, self.switch.within(owner, scope))
-
-
 @dataclass(slots=True)
 class _DagFile:
     project: Project
@@ -99,30 +84,43 @@ class _DagFile:
     findings: Findings
     used: set[str] = field(default_factory=lambda: {"DAG"})
     uses_functions: bool = False
-    definitions: dict[str, str] = field(default_factory=dict)
     loops: Loops = field(default_factory=Loops)
-    places: dict[Node, _Place] = field(default_factory=dict)
+    places: dict[Node, Place] = field(default_factory=dict)
     handled: list[Node] = field(default_factory=list)
+    messages: Messages = field(init=False)
     events: Events = field(init=False)
     names: Identifiers = field(default_factory=lambda: Identifiers(*_IMPORTS))
 
     def source(self) -> str:
         root = plan(self.package.root, self._condition, self.names)
-        self._enter(root, _Place(Scope.of_package(self.project, self.package, self.params, in_task), Switch()))
+        self._enter(root, Place(Scope.of_package(self.project, self.package, self.params, in_task), Switch()))
         self.handled = handled_failures(root)
-        self.events = Events(root, self._notifiers, self.findings)
+        self.messages = Messages(self.managers, self.findings)
+        notifiers = Notifiers(self.messages, self.places, self._expression, self.names, self.findings)
+        self.events = Events(root, notifiers.add, self.findings)
+        self.uses_functions |= notifiers.uses_functions
+        if notifiers.definitions:
+            self.used.add("SendMailNotifier")
         body = [*self._body(root), *self._failures(root)]
         if self.uses_functions:
             self.used.add("ssis")
         head = self._dag(root)
-        imports = [f"from {_IMPORTS[name]} import {name}" for name in sorted(self.used)]
-        definitions = [f"{name} = {value}" for name, value in (self.loops.lists | self.definitions).items()]
-        return "\n".join([self._docstring(), "", *imports, "", *definitions, "", head, *map(_indented, body), ""])
+        definitions = [f"{name} = {value}" for name, value in (self.loops.lists | notifiers.definitions).items()]
+        blocks = [[self._docstring()], list(self._imports()), definitions, nested(head, body)]
+        return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 
     # --- the file
 
     def _docstring(self) -> str:
         return f'"""The mail of the SSIS package {shorten(_plain(self.package.root.name), _LONGEST_NAME)}."""'
+
+    def _imports(self) -> Iterator[str]:
+        """Yield the imports in the order of isort."""
+        by_module: dict[str, list[str]] = {}
+        for name in sorted(self.used):
+            by_module.setdefault(_IMPORTS[name], []).append(name)
+        for module in sorted(by_module):
+            yield f"from {module} import {', '.join(by_module[module])}"
 
     def _dag(self, root: Node) -> str:
         arguments = {"dag_id": literal(self.dag_id)}
@@ -132,7 +130,7 @@ class _DagFile:
         if package.description:
             arguments["description"] = text(package.description)
         arguments["schedule"] = "None"
-        if callbacks := self._default_args(self.events.of(root)):
+        if callbacks := default_args(self.events.of(root), {}):
             arguments["default_args"] = callbacks
         if params := self.params.by_name:
             self.used.add("Param")
@@ -145,7 +143,7 @@ class _DagFile:
             arguments["user_defined_macros"] = f"{{{', '.join(f'{literal(name)}: {name}' for name in macros)}}}"
         return f"with {call('DAG', arguments)}:"
 
-    def _enter(self, node: Node, place: _Place) -> None:
+    def _enter(self, node: Node, place: Place) -> None:
         """Record the place of every executable."""
         if node.executable is None:
             return
@@ -198,17 +196,17 @@ class _DagFile:
             arguments["tooltip"] = text(". ".join(about))
         callbacks = self.events.of(node)
         if callbacks != self.events.inherited(node):
-            arguments["default_args"] = self._default_args(callbacks, self.events.inherited(node))
+            arguments["default_args"] = default_args(callbacks, self.events.inherited(node))
         if node in self.loops.mapped:
             self.used.add("task_group")
             yield f"@{call('task_group', arguments)}"
             yield f"def {node.variable}(_item):"
-            yield from map(_indented, self._body(node))
+            yield from map(indented, self._body(node))
             yield f"{f'{node.variable} = ' if named else ''}{node.variable}.expand(_item={self.loops.mapped[node]})"
         else:
             self.used.add("TaskGroup")
-            yield f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
-            yield from map(_indented, self._body(node))
+            head = f"with {call('TaskGroup', arguments)}{f' as {node.variable}' if named else ''}:"
+            yield from nested(head, list(self._body(node)))
         self._report_group(node)
 
     def _task(self, node: Node) -> str:
@@ -248,52 +246,27 @@ class _DagFile:
         if node.trigger_rule != "all_success":
             arguments["trigger_rule"] = literal(node.trigger_rule)
         own, inherited = self.events.of(node), self.events.inherited(node)
-        return arguments | _changed_callbacks(own, inherited)
+        return arguments | changed_callbacks(own, inherited)
 
     def _mail(self, node: Node) -> str:
         self.used.add("SendMailOperator")
         executable = node.of
-        mail = self._messages(node) if node in self.loops.messages else self._complete(executable, self.places[node])
+        mail = (
+            self.messages.many(executable, self._items(node))
+            if node in self.loops.messages
+            else self.messages.one(executable, self.places[node])
+        )
+        self.uses_functions |= mail.uses_functions
         description = _description(executable)
         arguments = self._common(node) | mail.arguments | self._rest(node, [description] if description else [])
         self.findings.converted(About.MAIL, executable.ref_id, f"Task {node.full_id}.")
         return call("SendMailOperator", arguments)
 
-    def _messages(self, node: Node) -> Mail:
-        """Return the mail of a loop: a message for each item."""
+    def _items(self, node: Node) -> list[Place]:
+        """Return the places of a task in a loop, one for each item."""
         place = self.places[node.parent] if node.parent else self.places[node]
         within = (replace(place, scope=place.scope.with_items(row)) for row in self.loops.messages[node].constants())
-        places = [each.within(node.of, node.of.variables) for each in within]
-        mail = together([self._composed(node.of, each) for each in places])
-        self._report_mail(node.of, places[0], mail)
-        return mail
-
-    def _complete(self, task: Executable, place: _Place) -> Mail:
-        """Return a task's message, and report whether it is disabled."""
-        mail = self._composed(task, place)
-        self._report_mail(task, place, mail)
-        return mail
-
-    def _composed(self, task: Executable, place: _Place) -> Mail:
-        """Return a task's message, its ``disable`` included."""
-        mail = mail_of(task, place.scope, self.managers, self.findings)
-        place.switch.apply(mail, self.findings)
-        self.uses_functions |= mail.uses_functions
-        return mail
-
-    def _report_mail(self, task: Executable, place: _Place, mail: Mail) -> None:
-        if place.switch.disabled:
-            self.findings.converted(About.DISABLED, task.ref_id, "The task is disabled, as in the package.")
-        elif mail.to_do:
-            write = [name for name in mail.to_do if name != "disable"]
-            self.findings.manual(
-                About.MAIL,
-                task.ref_id,
-                f"Nothing is sent until you write {' and '.join(write)} and remove its disable."
-                if write
-                else "Nothing is sent until you write its disable.",
-                blocks=True,
-            )
+        return [each.within(node.of, node.of.variables) for each in within]
 
     def _child(self, node: Node) -> Child | None:
         """Return the package with a DAG that a task always runs; None if there is none."""
@@ -360,59 +333,6 @@ class _DagFile:
         handled = dict.fromkeys((self.loops.mapped_around(node) or node).variable for node in self.handled)
         yield f"{listed(list(handled))} >> {failure}"
 
-    # --- callbacks
-
-    def _notifiers(self, node: Node, handler: EventHandler) -> tuple[str, ...]:
-        def expression(constraint: PrecedenceConstraint, path: tuple[Executable, ...]) -> str:
-            return self._expression(constraint, self._place_in(handler, node, path, in_callback).scope)
-
-        return tuple(self._notifier(node, handler, mail) for mail in mails_of(handler, expression))
-
-    def _place_in(
-        self, handler: EventHandler, node: Node, path: tuple[Executable, ...], system: Callable[[str], Binding]
-    ) -> _Place:
-        """Return the place of the last executable of a path within an event handler."""
-        # A disabled executable raises no events, so only the handler itself can disable the mail.
-        place = _Place(self.places[node].scope.with_system(system), Switch()).within(handler, handler.variables)
-        for executable in path:
-            place = place.within(executable, executable.variables)
-        return place
-
-    def _notifier(self, node: Node, handler: EventHandler, sent: HandlerMail) -> str:
-        task = sent.path[-1]
-        place = self._place_in(handler, node, sent.path, partial(in_callback, own_name=task.name))
-        mail = self._complete(task, replace(place, switch=place.switch.only_if(sent.condition)))
-        name = self.names.take(slug(task.name, "send_mail"))
-        self.used.add("SendMailNotifier")
-        # A notifier without subject and text would use its defaults.
-        for argument in ("subject", "message_source"):
-            mail.arguments.setdefault(argument, '""')
-        self.definitions[name] = call("SendMailNotifier", mail.arguments)
-        self.findings.converted(
-            About.EVENT_HANDLER, task.ref_id, f"Notifier {name}, called by callbacks ({handler.event})."
-        )
-        if sent.before:
-            self.findings.manual(
-                About.EVENT_HANDLER,
-                task.ref_id,
-                f"Before it, the handler runs {', '.join(sent.before)}. A callback runs no tasks: if the mail needs "
-                f"their results, write a function that does their work and then calls the notifier {name}.",
-            )
-        return name
-
-    def _default_args(self, own: Callbacks, inherited: Callbacks | None = None) -> str:
-        items = (f"{literal(name)}: {value}" for name, value in _changed_callbacks(own, inherited or {}).items())
-        joined = ", ".join(items)
-        return f"{{{joined}}}" if joined else ""
-
-
-def _changed_callbacks(own: Callbacks, inherited: Callbacks) -> dict[str, str]:
-    return {
-        name: listed(own[name]) if name in own else "None"
-        for name in dict.fromkeys((*inherited, *own))
-        if own.get(name) != inherited.get(name)
-    }
-
 
 def _param(arguments: dict[str, Any], *, computed: bool) -> str:
     default = (exact if computed else literal)(arguments.get("default"))
@@ -451,7 +371,3 @@ def _free(wanted: str, root: Node) -> str:
 def _plain(name: str) -> str:
     """Return a text without what cannot stand in a docstring."""
     return " ".join(name.replace("\\", "/").replace('"', "'").split())
-
-
-def _indented(line: str) -> str:
-    return f"    {line}"

@@ -35,6 +35,7 @@ CALLBACKS = {
 }
 _RAISED_BY_CONTAINERS = ("OnPreExecute", "OnPostExecute")
 Callbacks = dict[str, tuple[str, ...]]
+_Sent = dict[str, tuple[str, ...]]  # by event
 
 
 class Events:
@@ -55,35 +56,32 @@ class Events:
     ) -> None:
         self._findings = findings
         self._convert = notifiers
-        self._own: dict[Node, list[tuple[EventHandler, tuple[str, ...]]]] = {}
+        self._sent: dict[Node, _Sent] = {}
         for node in (root, *root.everything()):
             if node.executable:
-                self._own[node] = [
-                    (handler, self._notifiers(node, handler)) for handler in self._handlers(node.executable)
-                ]
+                self._sent[node] = self._sent_by(node, node.executable)
+        self._callbacks = {node: _callbacks(sent) for node, sent in self._sent.items()}
 
     def of(self, node: Node) -> Callbacks:
         """Return the names of the notifiers by callback, those of the parents' handlers included."""
-        callbacks: Callbacks = {}
-        for event, names in CALLBACKS.items():
-            for name in names:
-                callbacks[name] = tuple(dict.fromkeys((*callbacks.get(name, ()), *self._sent(node, event))))
-        return {name: notifiers for name, notifiers in callbacks.items() if notifiers}
+        return self._callbacks.get(node, {})
 
     def inherited(self, node: Node) -> Callbacks:
         """Return the callbacks of the parent."""
         return self.of(node.parent) if node.parent else {}
 
-    def _sent(self, node: Node, event: str) -> tuple[str, ...]:
-        if node.executable is None:
-            return ()
-        # A disabled executable raises no events. Failure callbacks may stay: it cannot fail.
-        if node.executable.disabled and CALLBACKS[event][0] != "on_failure_callback":
-            return ()
-        own = [(handler, notifiers) for handler, notifiers in self._own[node] if handler.event == event]
-        sent = tuple(one for _, notifiers in own for one in notifiers)
-        if node.parent and all(handler.propagates for handler, _ in own):
-            sent += self._sent(node.parent, event)
+    def _sent_by(self, node: Node, executable: Executable) -> _Sent:
+        """Return the notifiers for each event of a node; its parent comes first."""
+        above = self._sent[node.parent] if node.parent else dict.fromkeys(CALLBACKS, ())
+        own = [(handler, self._notifiers(node, handler)) for handler in self._handlers(executable)]
+        sent = {}
+        for event, callbacks in CALLBACKS.items():
+            of_event = [(handler, notifiers) for handler, notifiers in own if handler.event == event]
+            propagates = all(handler.propagates for handler, _ in of_event)
+            names = tuple(one for _, notifiers in of_event for one in notifiers)
+            # A disabled executable raises no events. Failure callbacks may stay: it cannot fail.
+            silent = executable.disabled and callbacks != ("on_failure_callback",)
+            sent[event] = () if silent else (*names, *(above[event] if propagates else ()))
         return sent
 
     def _handlers(self, executable: Executable) -> Iterator[EventHandler]:
@@ -132,6 +130,14 @@ class Events:
             )
         for handler in executable.event_handlers:
             self._findings.skipped(About.EVENT_HANDLER, handler.ref_id, "A callback has no events of its own.")
+
+
+def _callbacks(sent: _Sent) -> Callbacks:
+    found: dict[str, dict[str, None]] = {}
+    for event, notifiers in sent.items():
+        for callback in CALLBACKS[event]:
+            found.setdefault(callback, {}).update(dict.fromkeys(notifiers))
+    return {callback: tuple(notifiers) for callback, notifiers in found.items() if notifiers}
 
 
 def _within(executable: Executable) -> Iterator[Executable]:

@@ -63,6 +63,24 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"[{', '.join(items)}]"
 
 
+def indented(line: str) -> str:
+    """Return a line of a block."""
+    return f"    {line}"
+
+
+def nested(head: str, body: Sequence[str]) -> list[str]:
+    """Return the lines of a ``with`` statement; if its body is just another one, both become one with several items.
+
+    Args:
+        head: its first line.
+        body: the lines of its block, not indented.
+    """
+    first, *rest = body
+    if first.startswith("with ") and all(line.startswith(indented("")) for line in rest):
+        return [f"{head.removesuffix(':')}, {first.removeprefix('with ')}", *rest]
+    return [head, *map(indented, body)]
+
+
 def arrows(order: Sequence[str], edges: Iterable[tuple[str, str]]) -> list[str]:
     """Return statements such as ``a >> [b, c] >> d`` that state each edge exactly once.
 
@@ -100,7 +118,7 @@ def _chain(first: list[str], after: dict[str, list[str]]) -> str:
 
 
 def formatted(sources: Mapping[str, str]) -> dict[str, str]:
-    """Return sources by file name, with sorted imports and in ruff's format.
+    """Return sources by file name, in ruff's format.
 
     Raises:
         FormattingError: ruff is not installed, or rejects a source.
@@ -112,9 +130,6 @@ def formatted(sources: Mapping[str, str]) -> dict[str, str]:
         for file, source in sources.items():
             (folder / file).write_text(source, encoding="utf-8")
         settings = ("--isolated", "--quiet", "--no-cache", "--config", f"line-length = {_LINE_LENGTH}")
-        # The same order, whatever the current folder contains.
-        order = ("--config", 'lint.isort.known-third-party = ["airflow", "airflow_smtp_cm"]')
-        _ruff("check", *settings, *order, "--select", "I", "--fix", name)
         _ruff("format", *settings, name)
         return {file: _tidy((folder / file).read_text(encoding="utf-8")) for file in sources}
 

@@ -8,7 +8,7 @@ from airflow_smtp_cm.ssis.kinds import class_name
 from airflow_smtp_cm.ssis.model import Parameter, Variable
 from airflow_smtp_cm.ssis.writing.configurations import report_configuration
 from airflow_smtp_cm.ssis.writing.connections import is_smtp
-from airflow_smtp_cm.ssis.writing.findings import About, Findings
+from airflow_smtp_cm.ssis.writing.findings import About, Findings, Status
 from airflow_smtp_cm.ssis.writing.scope import Known
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _OF_FOREACH = "VariableMapping"
 _OF_LOOPS = ("InitExpression", "EvalExpression", "AssignExpression", "ForEachEnumerator", _OF_FOREACH)
+# What a converted loop loops over.
+_OF_CONVERTED = ("ForEachEnumerator", "ForEachEnumerator.Directory", "ForEachEnumerator.FileSpec", _OF_FOREACH)
 _ADVICE = {
     "CheckpointUsage": "Airflow has no checkpoints: clear the failed tasks of a run instead.",
     "DisableEventHandlers": "Its own event handlers are not called, as in SSIS.",
@@ -71,9 +73,10 @@ def report_unconverted(package: Package, params: Params, managers: Managers, fin
         if known not in are_params:
             _report_no_param(known, params.bound, findings)
     _report_managers(package.connection_managers, managers.used, findings)
+    loops = {one.place for one in findings if one.status is Status.CONVERTED and one.about is About.LOOP}
     for executable in package.root.everything():
         _report_mailer(executable, findings)
-        _report_properties(executable, findings)
+        _report_properties(executable, findings, converted=_OF_CONVERTED if executable.ref_id in loops else ())
         _report_dangling_constraints(executable, findings)
     _report_secrets(package.secrets, package.connection_managers, findings)
     for configuration in package.configurations:
@@ -159,8 +162,10 @@ def _report_mailer(executable: Executable, findings: Findings) -> None:
         )
 
 
-def _report_properties(executable: Executable, findings: Findings) -> None:
+def _report_properties(executable: Executable, findings: Findings, converted: tuple[str, ...]) -> None:
     for name, value in executable.properties.items():
+        if name.partition("[")[0] in converted:
+            continue
         if name.startswith(_OF_LOOPS):
             readable = class_name(value) if name == "ForEachEnumerator" else value
             findings.skipped(About.LOOP, executable.ref_id, f"{name}: {readable}")
