@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.problems import Problems
+from airflow_smtp_cm.shortening import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,6 +120,5 @@ class _Names:
         return found[0]
 
     def _all(self) -> str:
-        shown = [f'"{visible(attachment.name)}"' for attachment in self._attachments[:_MOST_NAMES]]
-        more = f" and {len(self._attachments) - _MOST_NAMES} more" if len(self._attachments) > _MOST_NAMES else ""
-        return f"The attachments are {', '.join(shown)}{more}." if shown else "The message has no attachments."
+        names = [f'"{visible(attachment.name)}"' for attachment in self._attachments]
+        return f"The attachments are {listed(names, _MOST_NAMES)}." if names else "The message has no attachments."
