@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.notifier import BaseNotifier
 
-from airflow_smtp_cm.task.template_files import folders_of, html_template, not_found, text_template
+from airflow_smtp_cm.task.template_files import folders_of, html_template, missing_file_as, text_template
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -164,15 +164,11 @@ class SendMailNotifier(BaseNotifier):
         Raises:
             InvalidMessage: it needs a file that is missing.
         """
-        from jinja2 import TemplateNotFound  # noqa: PLC0415 - imported when it renders
-
-        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415
+        from airflow_smtp_cm.mail.errors import InvalidMessage  # noqa: PLC0415 - imported when it renders
 
         jinja_env = jinja_env or self.get_template_env()
-        try:
+        with missing_file_as(InvalidMessage, jinja_env):
             return super().render_template(content, context, jinja_env, seen_oids)
-        except TemplateNotFound as error:
-            raise InvalidMessage(not_found(error, jinja_env)) from error
 
     def notify(self, context: Context) -> None:
         """Send the message, on a separate connection.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_smtp_cm.task.template_files import html_template, not_found, text_template
+from airflow_smtp_cm.task.template_files import html_template, missing_file_as, text_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -206,13 +206,10 @@ class SendMailOperator(BaseOperator):
             AirflowFailException: it needs a file that is missing.
         """
         from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - when it renders
-        from jinja2 import TemplateNotFound  # noqa: PLC0415
 
         jinja_env = jinja_env or self.get_template_env()
-        try:
+        with missing_file_as(AirflowFailException, jinja_env):
             return super().render_template(content, context, jinja_env, seen_oids)
-        except TemplateNotFound as error:
-            raise AirflowFailException(not_found(error, jinja_env)) from error
 
     @property
     def map_index_label(self) -> str:

@@ -8,9 +8,12 @@ includes the file, which Airflow then renders as any other: also in mapped tasks
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import jinja2
 
 # No regular expressions: every DAG file would pay for compiling them.
@@ -51,8 +54,18 @@ def folders_of(dag: Any) -> list[str]:
     return [os.path.dirname(fileloc)] if fileloc else []  # noqa: PTH120 - as Airflow
 
 
-def not_found(error: jinja2.TemplateNotFound, environment: jinja2.Environment) -> str:
-    """Return the text of an error about a template file that is missing."""
+@contextmanager
+def missing_file_as(error_type: type[Exception], environment: jinja2.Environment) -> Iterator[None]:
+    """Raise an error of this type, with where the file was looked for, if a template needs one that is missing."""
+    from jinja2 import TemplateNotFound  # noqa: PLC0415 - imported when it renders
+
+    try:
+        yield
+    except TemplateNotFound as error:
+        raise error_type(_not_found(error, environment)) from error
+
+
+def _not_found(error: jinja2.TemplateNotFound, environment: jinja2.Environment) -> str:
     folders = getattr(environment.loader, "searchpath", ())
     if not folders:
         return (
