@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Settled
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, MessageError, RecipientsRefused, SmtpError
-from airflow_smtp_cm.smtp.recorded import Recorded
+from airflow_smtp_cm.smtp.recorded import Recorded, RecordedPart
 from airflow_smtp_cm.smtp.submission import complete, followed_by, submit
 from airflow_smtp_cm.smtp.transaction import Transaction
 from airflow_smtp_cm.smtp.wire import CLOSING, TOO_LONG, Pipeline
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow_smtp_cm.smtp.effects import Steps
-    from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.reply import Reply
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.smtp.wire import Wire
@@ -73,7 +73,7 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest(Recorded):
+class Rest(RecordedPart):
     """A message for the recipients who remain, since the session ended between two of its transactions.
 
     Attributes:
@@ -92,20 +92,6 @@ class Rest(Recorded):
         if isinstance(message, cls):
             return cls(message.message, error.remaining, message.result.followed_by(error.result))
         return cls(message, error.remaining, error.result)
-
-    @property
-    def message_id(self) -> str:
-        """The Message-ID, angle brackets included."""
-        return self.message.message_id
-
-    @property
-    def sender(self) -> str:
-        """The address for MAIL FROM."""
-        return self.message.sender
-
-    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Content:
-        """Render the message; see ``Outgoing.content``."""
-        return self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8)
 
     def record_sending(self, recipients: Sequence[str], size: int) -> None:
         """Record that the content is about to be transmitted, if the message keeps a record."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_smtp_cm.smtp.interfaces import Content, Outgoing
     from airflow_smtp_cm.smtp.result import SendResult
 
 
@@ -36,3 +37,29 @@ class Recorded(ABC):
         Args:
             result: the result of all transactions so far.
         """
+
+
+class RecordedPart(Recorded):
+    """Base of messages that send another one to some of its recipients.
+
+    Attributes:
+        message: the other message.
+    """
+
+    __slots__ = ()
+
+    message: Outgoing
+
+    @property
+    def message_id(self) -> str:
+        """The Message-ID, angle brackets included."""
+        return self.message.message_id
+
+    @property
+    def sender(self) -> str:
+        """The address for MAIL FROM."""
+        return self.message.sender
+
+    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Content:
+        """Render the message; see ``Outgoing.content``."""
+        return self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_smtp_cm.smtp.recorded import Recorded
+from airflow_smtp_cm.smtp.recorded import RecordedPart
 from airflow_smtp_cm.smtp.result import SendResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from airflow_smtp_cm.mail.message import MailMessage
-    from airflow_smtp_cm.mail.mime import Rendering
 
 
 class Record(Protocol):
@@ -29,7 +28,7 @@ class Record(Protocol):
         """Record the result so far; a transaction for other recipients follows."""
 
 
-class WriteAheadMessage(Recorded):
+class WriteAheadMessage(RecordedPart):
     """A message, for some of its recipients.
 
     Attributes:
@@ -44,20 +43,6 @@ class WriteAheadMessage(Recorded):
         self.message = message
         self.recipients = recipients
         self.record = record
-
-    @property
-    def message_id(self) -> str:
-        """The Message-ID, angle brackets included."""
-        return self.message.message_id
-
-    @property
-    def sender(self) -> str:
-        """The address for MAIL FROM."""
-        return self.message.sender
-
-    def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Rendering:
-        """Render the message; see ``MailMessage.content``."""
-        return self.message.content(eight_bit=eight_bit, binary=binary, utf8=utf8)
 
     def record_sending(self, recipients: Sequence[str], size: int) -> None:
         """Record that the content is about to be transmitted to these recipients; see ``smtp.recorded``."""
