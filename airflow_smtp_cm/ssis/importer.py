@@ -98,11 +98,7 @@ class Importer:
         """
         waiting = []
         for one in projects:
-            if (
-                isinstance(one, Project)
-                and not one.name
-                and any(True for package in one.packages for _ in runs(package))
-            ):
+            if isinstance(one, Project) and not one.name and any(map(runs, one.packages)):
                 waiting.append(one)
             else:
                 yield one

@@ -295,6 +295,15 @@ class Executable:
             yield from one.everything()
 
 
+def constraints_by_target(container: Executable | EventHandler) -> dict[str, list[PrecedenceConstraint]]:
+    """Return the constraints of each executable in a container, by its ``ref_id``, if their source is there, too."""
+    found: dict[str, list[PrecedenceConstraint]] = {one.ref_id: [] for one in container.executables}
+    for constraint in container.constraints:
+        if constraint.source in found and constraint.target in found:
+            found[constraint.target].append(constraint)
+    return found
+
+
 class ConfigurationType(IntEnum):
     """Where a package configuration has its values (DTSConfigurationType).
 

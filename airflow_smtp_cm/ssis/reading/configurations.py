@@ -56,6 +56,7 @@ class ConfigurationFiles:
     found: tuple[Path, ...] = ()
     unreadable: list[Unreadable] = field(default_factory=list)
     _read: dict[Path, tuple[Setting, ...] | None] = field(default_factory=dict)
+    _in_folders: dict[PurePath, tuple[Path, ...]] = field(default_factory=dict)
 
     def read_given(self) -> None:
         """Read the given files, so that each unreadable one is reported, even if no package uses it."""
@@ -94,7 +95,9 @@ class ConfigurationFiles:
             return None
         folder = package.source.parent
         found = [path for path in self.found if path.name.casefold() == name]
-        candidates = (*self.given, *_in_folder(folder), *_ordered_by_nearness(found, folder))
+        if folder not in self._in_folders:
+            self._in_folders[folder] = _in_folder(folder)
+        candidates = (*self.given, *self._in_folders[folder], *_ordered_by_nearness(found, folder))
         path = next((path for path in candidates if path.name.casefold() == name), None)
         return self._file(path) if path else None
 
@@ -142,8 +145,8 @@ def _ordered_by_nearness(files: Iterable[Path], folder: PurePath) -> list[Path]:
     return sorted(files, key=lambda path: -len(os.path.commonpath((os.path.realpath(path), here))))
 
 
-def _in_folder(folder: PurePath) -> Iterable[Path]:
+def _in_folder(folder: PurePath) -> tuple[Path, ...]:
     try:
-        return sorted(path for path in Path(folder).iterdir() if path.suffix.lower() == SUFFIX)
+        return tuple(sorted(path for path in Path(folder).iterdir() if path.suffix.lower() == SUFFIX))
     except OSError:  # an archive
         return ()

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import Untranslatable
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome, constraints_by_target
 from airflow_smtp_cm.ssis.writing.names import Identifiers, Names, slug
 from airflow_smtp_cm.ssis.writing.templates import as_operand, to_do
 
@@ -210,12 +210,7 @@ class _Constraints:
         """Return the constraints of a target whose source exists."""
         if target.parent is None or target.parent.executable is None or target.executable is None:
             return []
-        siblings = {child.executable.ref_id for child in target.parent.children if child.executable}
-        return [
-            one
-            for one in target.parent.executable.constraints
-            if one.target == target.executable.ref_id and one.source in siblings
-        ]
+        return constraints_by_target(target.parent.executable)[target.executable.ref_id]
 
     def _resolve(
         self, group: Node, target: Node, constraints: list[PrecedenceConstraint], conditions: dict[str, Node]

@@ -11,10 +11,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.shortening import shorten
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome, constraints_by_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from airflow_smtp_cm.ssis.model import EventHandler, Executable, PrecedenceConstraint
 
@@ -78,7 +78,7 @@ def _of_executable(executable: Executable) -> _Box:
     kinds = ["mail"] if executable.mail else []
     if executable.disabled:
         kinds.append("disabled")
-    inner = _rows(executable.executables, executable.constraints)
+    inner = _rows(executable)
     handlers = [box for handler in executable.event_handlers if (box := _of_handler(handler))]
     if inner or handlers:
         kinds.append("container")
@@ -87,17 +87,15 @@ def _of_executable(executable: Executable) -> _Box:
 
 
 def _of_handler(handler: EventHandler) -> _Box | None:
-    rows = _rows(handler.executables, handler.constraints)
+    rows = _rows(handler)
     css = "container handler disabled" if handler.disabled else "container handler"
     return _Box(handler.event, css, handler.ref_id, rows, handler.constraints) if rows else None
 
 
-def _rows(executables: Iterable[Executable], constraints: Sequence[PrecedenceConstraint]) -> list[list[_Box]]:
-    boxes = {one.ref_id: _of_executable(one) for one in executables}
-    before: dict[str, list[str]] = {ref_id: [] for ref_id in boxes}
-    for constraint in constraints:
-        if constraint.source in boxes and constraint.target in boxes:
-            before[constraint.target].append(constraint.source)
+def _rows(container: Executable | EventHandler) -> list[list[_Box]]:
+    boxes = {one.ref_id: _of_executable(one) for one in container.executables}
+    constraints = constraints_by_target(container)
+    before = {target: [one.source for one in found] for target, found in constraints.items()}
     rows: list[list[_Box]] = []
     placed: set[str] = set()
     while len(placed) < len(boxes):

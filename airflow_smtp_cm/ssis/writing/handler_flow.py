@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.ssis.expressions import Untranslatable
-from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome
+from airflow_smtp_cm.ssis.model import EvaluatedOperation, Outcome, constraints_by_target
 from airflow_smtp_cm.ssis.writing.templates import as_operand
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _mails(
     expression: Callable[[PrecedenceConstraint, Path], str],
 ) -> Iterator[HandlerMail]:
     ended: dict[str, _Reached] = {}
-    constraints = _by_target(container)
+    constraints = constraints_by_target(container)
     for one in _ordered(container.executables, constraints):
         start = _start(constraints[one.ref_id], ended, lambda constraint: expression(constraint, path))
         within = _Reached(
@@ -122,15 +122,6 @@ def _work(executable: Executable) -> Iterator[str]:
         yield f"{executable.name} ({executable.type_name})"
     for one in executable.executables:
         yield from _work(one)
-
-
-def _by_target(container: EventHandler | Executable) -> dict[str, list[PrecedenceConstraint]]:
-    """Return the constraints of each executable whose source exists."""
-    found: dict[str, list[PrecedenceConstraint]] = {one.ref_id: [] for one in container.executables}
-    for constraint in container.constraints:
-        if constraint.source in found and constraint.target in found:
-            found[constraint.target].append(constraint)
-    return found
 
 
 def _start(
