@@ -11,7 +11,7 @@ from airflow_smtp_cm.mail.page import page_of
 
 if TYPE_CHECKING:
     import os
-    from email.message import EmailMessage
+    from email.message import EmailMessage, Message
     from typing import Self
 
     from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -65,9 +65,15 @@ class ReceivedMessage:
 
 def _parsed(content: bytes) -> EmailMessage:
     message = message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default)
+    if not any(map(_is_binary, message.walk())):
+        return message
     original = message_from_bytes(content, policy=policy.default)
     for part, binary in zip(message.walk(), original.walk(), strict=True):
-        if not part.is_multipart() and part["Content-Transfer-Encoding"] == "binary":
+        if _is_binary(part):
             data: Any = binary.get_payload(decode=True)  # bytes
             part.set_payload(data.decode("ascii", "surrogateescape"))
     return message
+
+
+def _is_binary(part: Message) -> bool:
+    return not part.is_multipart() and part["Content-Transfer-Encoding"] == "binary"
