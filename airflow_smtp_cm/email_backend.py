@@ -83,7 +83,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
     html = styled(style, fit_text("html_content", html_content), subject)
     sender = None if from_email == _AIRFLOW_DEFAULT_SENDER else from_email
     message = MailMessage(
-        from_email=sender or hook.connection_manager.from_email or "",
+        from_email=sender or None,
         to=_lines(to),
         cc=_lines(cc),
         bcc=_lines(bcc),
@@ -94,7 +94,7 @@ def send_email(  # noqa: PLR0917 - Airflow's signature
         headers=fit_headers(custom_headers or {}),
     )
     if dryrun:
-        message = hook.safety.permitted(message)
+        message = hook.connection_manager.prepared(message)
         logger.info("Dry run: %s to %s is not sent.", message.message_id, ", ".join(message.recipients))
         return
     hook.send(message)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.providers.smtp.operators.smtp import EmailOperator
@@ -61,6 +63,25 @@ def test_page_has_every_field_of_the_connection():
     shown = set(re.findall(r"`(\w+)`", section("Connection")))
 
     assert connection_type["conn-fields"].keys() - shown == set()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(SendMailOperator, EmailOperator), (SendMailNotifier, SmtpNotifier), (SmtpCmHook, SmtpHook)]
+)
+def test_old_argument_is_an_error_that_names_the_new_one(ours, theirs):
+    own = {"task_id": "send"} if ours is SendMailOperator else {}
+    for name in arguments(theirs.__init__) - arguments(ours.__init__):
+        with pytest.raises((TypeError, AirflowException), match=f"'{name}'.*Instead of {name}: ") as caught:
+            ours(**own, **{name: "x"})
+        new = re.search(rf"Instead of {name}: (?:use (\w+)|remove it)", str(caught.value))[1]
+        assert new is None or new in arguments(ours.__init__)
+
+
+def test_unknown_argument_is_airflows_error():
+    for make in (SmtpCmHook, SendMailNotifier, partial(SendMailOperator, task_id="send")):
+        with pytest.raises((TypeError, AirflowException), match="'recipients'") as caught:
+            make(recipients="x")
+        assert "Instead of" not in str(caught.value)
 
 
 def test_starttls_with_asyncio_sends_the_message(server):

@@ -21,12 +21,12 @@ def forbidden(text: str) -> str | None:
 
 
 def on_one_line(text: str) -> str:
-    """Return text on one line: line ends and tabs, with the blanks around them, become one blank; none at an end."""
+    """Return text on one line: line ends and tabs, with the spaces around them, become one space; none at an end."""
     return _WHITE_SPACE.sub(_blank, text)
 
 
 def _blank(run: re.Match[str]) -> str:
-    if run[0].isprintable():  # only blanks: they are meant
+    if run[0].isprintable():  # only spaces: they are meant
         return run[0]
     return "" if run.start() == 0 or run.end() == len(run.string) else " "
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WHITE_SPACE = " \t\r\n"
 # Cf, format controls: zero-width characters, byte order mark, marks of direction, soft hyphen, tags.
-# Zs, blanks: no reader can tell a no-break space from U+0020.
+# Zs, spaces: no reader can tell a no-break space from U+0020.
 # Control characters (Cc), line separators (Zl, Zp) and surrogates (Cs) are not allowed anywhere: see ``control``.
 _INVISIBLE = ("Cf", "Zs")
 # Variation selectors, fillers, the grapheme joiner, and code points that are reserved for more of them. Their
@@ -30,14 +30,14 @@ _DISPLAYED_AS_NOTHING = re.compile(
 
 
 def is_invisible(character: str) -> bool:
-    """Return whether a character is invisible; the blank of ASCII is not."""
+    """Return whether a character is invisible; the space of ASCII is not."""
     return not character.isascii() and (
         category(character) in _INVISIBLE or _DISPLAYED_AS_NOTHING.match(character) is not None
     )
 
 
 def without_margins(text: str) -> str:
-    """Return text without white space (blanks, tabs, CR, LF) and invisible characters at its ends."""
+    """Return text without white space (spaces, tabs, CR, LF) and invisible characters at its ends."""
     return without_end(without_start(text))
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from airflow_smtp_cm.characters.control import visible
 from airflow_smtp_cm.connection_manager.connection_string import KEYS, ConnectionString, ipv6_address
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from airflow_smtp_cm.connection_manager.fields import ConnectionField
+    from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.client import SmtpClient
+    from airflow_smtp_cm.smtp.interfaces import Outgoing
     from airflow_smtp_cm.smtp.trace import TraceSink
 
 logger = logging.getLogger(__name__)
@@ -98,7 +100,8 @@ class SmtpConnectionManager(Properties):
         # In SSIS's words (0xC00291D1).
         if conn.conn_type != CONNECTION_TYPE:
             raise SettingsError(
-                f'Connection "{conn.conn_id}" is not of type SMTP. Its type must be {CONNECTION_TYPE}.'
+                f'Connection "{conn.conn_id}" is not of type SMTP Connection Manager (smtp_cm): its type is '
+                f"{visible(str(conn.conn_type))}. Add a connection of that type: the fields of other types differ."
             )
         reading = _Reading(conn)
         manager = cls(**reading.properties)
@@ -159,7 +162,7 @@ class SmtpConnectionManager(Properties):
             ehlo_name=self.ehlo_name,
             pipelining=self.pipelining,
             chunking=self.chunking,
-            message_policy=self.message_policy,
+            message_policy=self.prepared if self.message_policy or self.from_email else None,
         )
 
     def _authentication(self) -> WindowsAuthentication:
@@ -170,6 +173,27 @@ class SmtpConnectionManager(Properties):
             channel_binding=ChannelBinding(self.channel_binding),
             anonymous_if_not_offered=self.anonymous_if_not_offered,
         )
+
+    @overload
+    def prepared(self, message: MailMessage) -> MailMessage: ...
+
+    @overload
+    def prepared(self, message: Outgoing) -> Outgoing: ...
+
+    def prepared(self, message: Outgoing) -> Outgoing:
+        """Return the message that is sent: with the default sender if it has none, and as the message policy permits.
+
+        A client does this with every message.
+
+        Raises:
+            InvalidMessage: there is no sender.
+            ValueError: the message policy rejects the message.
+        """
+        from airflow_smtp_cm.mail.message import MailMessage  # noqa: PLC0415 - slow to import, and needed only here
+
+        if isinstance(message, MailMessage):
+            message = message.with_default_sender(self.from_email)
+        return self.message_policy(message) if self.message_policy else message
 
     def acquire(self, *, trace: TraceSink | None = None) -> SmtpClient:
         """Connect, start TLS and log in, according to the properties (SSIS AcquireConnection).
@@ -243,16 +267,15 @@ class _Reading:
         if not extras and not conn.schema:
             return
         # Most connections have none, and every start of Airflow imports this module.
-        from airflow_smtp_cm.connection_manager.unknown_keys import problem_with, schema_problem  # noqa: PLC0415
+        from airflow_smtp_cm.connection_manager.unknown_keys import problem_with, replacement_of, schema_problem  # noqa: PLC0415
 
         problems = {key: problem_with(key, value) for key, value in extras.items() if value not in (None, "")}
         if conn.schema:
             problems["schema"] = schema_problem(conn.schema)
         self.problems += filter(None, problems.values())
         if ignored := sorted(key for key, problem in problems.items() if not problem):
-            logger.warning(
-                'Connection "%s" has fields that are ignored: %s', conn.conn_id, ", ".join(map(visible, ignored))
-            )
+            shown = (visible(key) + replacement_of(key) for key in ignored)
+            logger.warning('Connection "%s" has fields that are ignored: %s', conn.conn_id, ", ".join(shown))
 
     def _read(self, item: ConnectionField, value: object) -> None:
         try:

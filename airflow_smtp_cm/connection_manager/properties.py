@@ -49,7 +49,7 @@ class Properties:
             machine, so it is not a field of a connection.
         message_policy: checks or replaces every message before it is sent. It is the same for all connections of
             an Airflow, so it is not a field of a connection.
-        from_email: the default sender.
+        from_email: the sender of messages that have none.
         ehlo_name: the client's name in EHLO; None means the machine's fully qualified name, else an address.
         pipelining: whether to use PIPELINING if the server offers it.
         chunking: whether to use BDAT and BINARYMIME, instead of DATA, if the server offers them.

@@ -69,6 +69,13 @@ _LOGIN_NAMES = frozenset(
     | {f"login{kind}" for kind in ("type", "method", "mode")}
 )
 
+# Keys of Airflow's own type smtp that are harmless.
+_REPLACEMENTS = {
+    "retry_limit": "set retries in the task",
+    "subject_template": "set subject in the task",
+    "html_content_template": "set html_content in the task, or html_template in Airflow's configuration, [smtp_cm]",
+}
+
 _UNPACK = "put what it contains into the extra itself"
 
 _BETWEEN_SETTINGS = re.compile(r"[\s/?&;=]+")
@@ -86,6 +93,12 @@ def problem_with(key: str, value: object = None) -> str | None:
     if not advice and isinstance(value, Mapping) and any(any(_advice(str(inner))) for inner in value):
         advice = _UNPACK
     return f'The extra has no key "{visible(key)}": {advice}.' if advice else None
+
+
+def replacement_of(key: str) -> str:
+    """Return what replaces an unknown key that is no mistake, in parentheses; empty if nothing does."""
+    replacement = _REPLACEMENTS.get(key)
+    return f" ({replacement})" if replacement else ""
 
 
 def schema_problem(schema: str) -> str | None:

@@ -72,7 +72,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
         if isinstance(value, MailMessage):
             self.to, self.cc = list(map(str, value.to)), list(map(str, value.cc))
             self.subject, self.message_source = value.subject, value.text or ""
-            return self.deliver(context, lambda hook: hook.safety.permitted(value))
+            return self.deliver(context, lambda hook: hook.connection_manager.prepared(value))
         if isinstance(value, str | list):
             value = {"message_source" if isinstance(value, str) else "messages": value}
         known = {*SendMailOperator.template_fields, "all_or_nothing", "embed_images", "house_style", "text_part"}
@@ -80,7 +80,7 @@ class _SendMailDecoratedOperator(DecoratedOperator, SendMailOperator):
             raise AirflowFailException(
                 f"A function under @task.send_mail must return the text, a MailMessage, a dict of some of "
                 f"{', '.join(sorted(known))}, or a list of such dicts; {self.python_callable.__name__} returned "
-                f"{_kind(value, known)}."
+                f"{_kind(value, known)}"
             )
         fields = returned(value)
         if isinstance(messages := fields.get("messages"), list | tuple):
@@ -114,5 +114,8 @@ def _kind(value: Any, known: set[str]) -> str:
     from airflow_smtp_cm.task.composition import kind_of  # noqa: PLC0415 - imported when it runs
 
     if isinstance(value, Mapping):
-        return f"a dict with {', '.join(sorted(str(name) for name in value.keys() - known))}"
-    return f"an object of type {kind_of(value)}"
+        from airflow_smtp_cm.hooks.old_arguments import advice_on  # noqa: PLC0415 - only for an error
+
+        unknown = sorted(str(name) for name in value.keys() - known)
+        return f"a dict with {', '.join(unknown)}. {advice_on(unknown)}".rstrip()
+    return f"an object of type {kind_of(value)}."

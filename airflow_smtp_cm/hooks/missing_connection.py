@@ -17,7 +17,7 @@ def why_missing(conn_id: str) -> str:
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     value = os.environ.get(variable, "").strip() if variable.isprintable() else ""  # else it cannot be in there
     if not value:
-        return f"{missing} Add it under Admin > Connections, with the type SMTP Connection Manager."
+        return f"{missing} Add it under Admin > Connections, with the type SMTP Connection Manager (smtp_cm)."
     unreadable = f"{missing} The environment variable {visible(variable)} is set, but"
     if not value.startswith("{"):
         return f"{unreadable} Airflow cannot read it. Write it as JSON or as a URI."

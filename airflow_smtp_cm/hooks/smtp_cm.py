@@ -51,7 +51,12 @@ class SmtpCmHook(BaseHook):
     hook_name = "SMTP Connection Manager"
 
     def __init__(self, smtp_conn_id: str = default_conn_name, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except TypeError as error:
+            from airflow_smtp_cm.hooks.old_arguments import with_advice  # noqa: PLC0415 - only for an error
+
+            raise with_advice(error, kwargs) from None
         self.smtp_conn_id = smtp_conn_id
 
     @staticmethod
@@ -116,14 +121,15 @@ class SmtpCmHook(BaseHook):
         """Send one message on a separate connection.
 
         Args:
-            message: the message.
+            message: the message. Without ``from_email``, it gets the connection's sender, or the site's
+                (``default_from``).
             all_or_nothing: send to no recipient if the server refuses any of them.
 
         Raises:
-            InvalidMessage: the safety settings do not permit it; no server was connected to.
+            InvalidMessage: the safety settings do not permit it, or there is no sender; no server was connected to.
             SmtpError: see ``SmtpClient.send``.
         """
-        message = self.safety.permitted(message)
+        message = self.connection_manager.prepared(message)
         with self.get_conn() as client:
             return client.send(message, all_or_nothing=all_or_nothing)
 
@@ -158,7 +164,7 @@ class SmtpCmHook(BaseHook):
 
     async def asend(self, message: Outgoing, *, all_or_nothing: bool = False) -> SendResult:
         """Send one message on a separate connection with asyncio; see ``send``."""
-        message = (await _in_thread(lambda: self.safety)).permitted(message)
+        message = (await _in_thread(lambda: self.connection_manager)).prepared(message)
         async with await self.aget_conn() as client:
             return await client.send(message, all_or_nothing=all_or_nothing)
 

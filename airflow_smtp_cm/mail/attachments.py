@@ -102,6 +102,7 @@ class Attachment:
         *,
         content_id: str | None = None,
     ) -> None:
+        check_type(source)
         name = _own_name(source) if name is None else name
         problems = Problems(_name_problems(name))
         if media_type is None:
@@ -141,7 +142,8 @@ class Attachment:
 
 
 # Types of one attachment, although some of them are iterable.
-ONE_ITEM = (str, bytes, os.PathLike, FileLike, Attachment)
+_ONE_ITEM = (str, bytes, os.PathLike, FileLike, Attachment)
+_CONTENTS = (bytearray, memoryview, io.IOBase)  # iterable, too, and errors
 Attachments: TypeAlias = Source | Attachment | Iterable[Source | Attachment] | None
 
 
@@ -164,8 +166,24 @@ def expand(items: Attachments) -> tuple[Attachment, ...]:
 
 def sources(items: Source | Attachment | Iterable[Source | Attachment]) -> Iterator[Source | Attachment]:
     """Yield the sources; a string may contain several paths, separated by ``|``."""
-    for item in (items,) if isinstance(items, ONE_ITEM) else items:
+    if isinstance(items, _CONTENTS):
+        check_type(items)
+    for item in (items,) if isinstance(items, _ONE_ITEM) else items:
         yield from filter(None, map(str.strip, item.split("|"))) if isinstance(item, str) else (item,)
+
+
+def check_type(source: object) -> None:
+    """Check that a value is a source, or an attachment.
+
+    Raises:
+        InvalidAttachment: it is neither.
+    """
+    if isinstance(source, _ONE_ITEM):
+        return
+    problem = f"An attachment must be a path or a URL, not {type(source).__name__}."
+    if isinstance(source, _CONTENTS) or hasattr(source, "read"):
+        problem += ' For a content in memory, use its bytes and a name: Attachment(content, "sales.csv").'
+    raise InvalidAttachment(problem)
 
 
 def _attach(source: Source | Attachment) -> tuple[Attachment, ...]:
@@ -234,7 +252,7 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 def _name_problems(name: str) -> Iterator[str]:
     if not name.strip():
-        yield "An attachment has no name; set one."
+        yield 'An attachment has no name. Set one: Attachment(content, "sales.csv").'
     elif character := forbidden(name):
         yield f'The file name "{visible(name)}" contains the control character {character}.'
     elif len(name) > _MAX_NAME:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _BODY = r"(?is)<body(?=[\s>])(?P<attributes>[^>]*)>?(?P<content>.*(?=</body)|.*)"
 _DIRECTION = r"""(?i)<html\s[^>]*?\b(dir\s*=\s*["']?\w+["']?)"""
+_COLOUR = r"""(?i)(?<![\w-])(bgcolor|text)\s*=\s*["']?\s*(#?\w+)"""
+_PROPERTIES = {"bgcolor": "background-color", "text": "color"}
 # A style in one of Outlook's conditional comments is for Outlook only; one in another comment is for nobody.
 _STYLE = r"(?is)<!--(?!\[if\b).*?-->|(<!--\[if\b.*?endif\]-->|<style[\s>].*?(?:</style\s*>|\Z))"
 _WITH_CONTENT = "{% extends file %}{% block content %}{{ content }}{% endblock %}"
@@ -74,7 +76,7 @@ class HouseStyle(NamedTuple):
         if name := _named_attachment(page.replace(content, "", 1)):
             raise InvalidMessage(
                 f'[smtp_cm] html_template: The file "{path}" names "cid:{visible(name)}", but a template has no '
-                f"attachments. Name the picture by a URL (https:)."
+                f"attachments. Give the image a URL (https:)."
             )
         return page
 
@@ -119,4 +121,15 @@ def _content_of(html: str) -> str:
     head, body = html[: found.start()], found["content"]
     # The attributes have the fonts, the colours and the direction of the text.
     attributes = " ".join(filter(None, [*re.findall(_DIRECTION, head), found["attributes"].strip()]))
-    return "".join(re.findall(_STYLE, head)) + (f"<div {attributes}>{body}</div>" if attributes else body)
+    if attributes:
+        body = f"<div {attributes}>{body}</div>"
+    if colours := "; ".join(_colours(attributes)):
+        body = f'<div style="{colours}">{body}</div>'
+    return "".join(re.findall(_STYLE, head)) + body
+
+
+def _colours(attributes: str) -> Iterator[str]:
+    """Yield the styles for the colours that only ``<body>`` has as attributes."""
+    for name, colour in re.findall(_COLOUR, attributes):
+        is_hexadecimal = re.fullmatch("(?i)[0-9a-f]{6}", colour)  # HTML, unlike CSS, does not need the #
+        yield f"{_PROPERTIES[name.lower()]}: {'#' if is_hexadecimal else ''}{colour}"

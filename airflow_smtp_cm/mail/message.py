@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import make_msgid
 from enum import StrEnum
@@ -33,6 +33,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _MESSAGE_ID = re.compile(rf"<{_ATOM}(?:\.{_ATOM})*@(?:{_ATOM}(?:\.{_ATOM})*|\[[!-Z^-~]*\])>")  # section 3.6.4
 _MAX_MESSAGE_ID = MAX_LINE - len("Message-ID: ")
 _UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")  # not allowed (RFC 5322, section 2.3), or not valid in UTF-8
+_NO_SENDER = "from_email: Neither the message nor the connection has a sender. Set one of them."
 
 _FIELD_OF_HEADER = {
     "bcc": "bcc",
@@ -90,12 +91,13 @@ class MailMessage:
     ``Attachment``. The attributes hold what was read.
 
     Attributes:
-        from_email: the sender, for From and MAIL FROM (SSIS From).
+        from_email: the sender, for From and MAIL FROM (SSIS From); if it is None, the message is sent with the
+            connection's sender.
         to: recipients for To (SSIS To).
         cc: recipients for Cc (SSIS Cc).
         bcc: recipients that are in no header (SSIS Bcc).
         reply_to: addresses for replies; if empty, replies go to the sender.
-        subject: the subject, one line, possibly empty; a line end at its end is removed, a tab becomes a blank (SSIS
+        subject: the subject, one line, possibly empty; a line end at its end is removed, a tab becomes a space (SSIS
             Subject).
         text: the body as plain text (SSIS MessageSource).
         html: the body as HTML; if both are given, the recipient's mail program chooses. An attachment that it names
@@ -103,14 +105,15 @@ class MailMessage:
         priority: the priority (SSIS Priority).
         attachments: files, in order (SSIS Attachments).
         headers: further header fields, by name.
-        message_id: the Message-ID with its angle brackets; by default a new one in the sender's domain.
+        message_id: the Message-ID with its angle brackets; by default a new one in the sender's domain,
+            which is missing as long as there is no sender.
         date: the date of the message; by default now. A naive time is local time.
 
     Raises:
         InvalidMessage: lists all problems, field by field.
     """
 
-    from_email: Address
+    from_email: Address | None
     to: tuple[Address, ...]
     cc: tuple[Address, ...]
     bcc: tuple[Address, ...]
@@ -128,7 +131,7 @@ class MailMessage:
     def __init__(
         self,
         *,
-        from_email: str | Address,
+        from_email: str | Address | None = None,
         to: Addresses = None,
         cc: Addresses = None,
         bcc: Addresses = None,
@@ -172,13 +175,37 @@ class MailMessage:
                 problems.add(error, "html")
         problems.raise_as(InvalidMessage)
         if not message_id:
-            object.__setattr__(self, "message_id", make_msgid(domain=self.from_email.domain))
+            domain = self.from_email.domain if self.from_email else ""
+            object.__setattr__(self, "message_id", make_msgid(domain=domain))
         object.__setattr__(self, "date", _aware(date))
 
     @property
     def sender(self) -> str:
-        """The address for MAIL FROM."""
+        """The address for MAIL FROM.
+
+        Raises:
+            InvalidMessage: the message has no sender.
+        """
+        if self.from_email is None:
+            raise InvalidMessage(_NO_SENDER)
         return self.from_email.addr_spec
+
+    def with_default_sender(self, line: str | None) -> MailMessage:
+        """Return the message with this sender, if it has none.
+
+        Raises:
+            InvalidMessage: there is none either.
+        """
+        if self.from_email is not None:
+            return self
+        if not line:
+            raise InvalidMessage(_NO_SENDER)
+        sender = parse_sender(line)
+        return replace(self, from_email=sender, message_id=self.message_id.replace("@>", f"@{sender.domain}>"))
+
+    @property
+    def _from(self) -> tuple[Address, ...]:
+        return (self.from_email,) if self.from_email else ()
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -192,7 +219,7 @@ class MailMessage:
     def utf8_addresses(self) -> tuple[Address, ...]:
         """The addresses that need SMTPUTF8 (RFC 6531), in any field or header."""
         own = [address for name, value in self.headers.items() for address in addresses_in(name, value)]
-        every = (self.from_email, *self.to, *self.cc, *self.bcc, *self.reply_to, *own)
+        every = (*self._from, *self.to, *self.cc, *self.bcc, *self.reply_to, *own)
         return tuple(address for address in every if not address.local_part.isascii())
 
     def content(self, *, eight_bit: bool, binary: bool, utf8: bool) -> Rendering:
@@ -224,7 +251,7 @@ class MailMessage:
 
     def _head(self) -> str:
         """Return the header without the Content-* fields; it never contains Bcc."""
-        fields = [date_field(self.date), address_field("From", (self.from_email,))]
+        fields = [date_field(self.date), address_field("From", self._from)]
         for name, addresses in (("To", self.to), ("Cc", self.cc), ("Reply-To", self.reply_to)):
             if addresses:
                 fields.append(address_field(name, addresses))
@@ -237,8 +264,8 @@ class MailMessage:
         return "".join(fields)
 
 
-def _sender(line: str | Address) -> Address:
-    return line if isinstance(line, Address) else parse_sender(line or "")
+def _sender(line: str | Address | None) -> Address | None:
+    return parse_sender(line) if isinstance(line, str) else line
 
 
 def _subject(text: str) -> str:

@@ -34,7 +34,7 @@ class _File:
         name: its file name.
         media_type: its media type.
         size: its size in bytes, decoded.
-        is_shown: whether it is a picture that the HTML shows.
+        is_shown: whether it is an image that the HTML shows.
     """
 
     name: str
@@ -82,7 +82,7 @@ def _leaves(part: MIMEPart) -> Iterator[MIMEPart]:
 
 
 def _html_of(part: MIMEPart | None, others: Sequence[MIMEPart]) -> tuple[str | None, set[MIMEPart]]:
-    """Return the HTML with the pictures that it refers to in it, and the parts of these pictures."""
+    """Return the HTML with the images that it names in it, and the parts of these images."""
     if part is None:
         return None, set()
     pictures = {

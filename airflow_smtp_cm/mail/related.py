@@ -1,4 +1,4 @@
-"""Pictures inside HTML: the attachments that it names, and their Content-IDs (RFC 2387, RFC 2392).
+"""Images inside HTML: the attachments that it names, and their Content-IDs (RFC 2387, RFC 2392).
 
 HTML names an attachment by its file name or its own ``content_id``. The recipient's mail program finds it by its
 Content-ID, which must be unique in the world (RFC 2045, section 7), as no file name is. So the URLs in the HTML are

@@ -170,7 +170,7 @@ def _phrases_field(name: str, value: str) -> str:
     words: list[str] = []
     for phrase in phrases:
         if words:
-            words.append(",")  # a word of its own: an encoded word must be followed by a blank
+            words.append(",")  # a word of its own: an encoded word must be followed by a space
         words += phrase.split() if phrase.isascii() else encoded_words(_unquoted(phrase))
     return fold(name, words)
 

@@ -102,7 +102,12 @@ class SendMailNotifier(BaseNotifier):
         all_or_nothing: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except TypeError as error:
+            from airflow_smtp_cm.hooks.old_arguments import with_advice  # noqa: PLC0415 - only for an error
+
+            raise with_advice(error, kwargs) from None
         self.smtp_conn_id = smtp_conn_id
         self.from_email = from_email
         self.to = to
@@ -243,6 +248,7 @@ class SendMailNotifier(BaseNotifier):
         """
         from airflow_smtp_cm.notifications.summary import as_html, as_text, facts, headline  # noqa: PLC0415
         from airflow_smtp_cm.task.alert_text import fit_headers, fit_line, fit_text, styled, text_of  # noqa: PLC0415
+        from airflow_smtp_cm.task.composition import rendered  # noqa: PLC0415
 
         fields = copy(self)
         if fields.subject is None:
@@ -252,7 +258,7 @@ class SendMailNotifier(BaseNotifier):
             fields.message_source, fields.html_content = as_text(found), as_html(found)
         fields.subject = fit_line("subject", style.subject(text_of(fields.subject)))
         fields.message_source = text_of(fields.message_source)
-        fields.html_content = styled(style, fit_text("html_content", fields.html_content), fields.subject)
+        fields.html_content = styled(style, fit_text("html_content", rendered(fields.html_content)), fields.subject)
         fields.house_style = False  # it is applied
         if isinstance(fields.headers, Mapping):
             fields.headers = fit_headers(fields.headers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_smtp_cm.task.template_files import html_template, missing_file_as, text_template
 
@@ -159,7 +159,12 @@ class SendMailOperator(BaseOperator):
                 )
         if kwargs.get("retry_policy") is None:
             kwargs |= _default_retry_policy()
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except (TypeError, AirflowException) as error:  # for unknown arguments, Airflow 2.11 has the second
+            from airflow_smtp_cm.hooks.old_arguments import with_advice  # noqa: PLC0415 - only for an error
+
+            raise with_advice(error, kwargs) from None
         self.smtp_conn_id = smtp_conn_id
         self.from_email = from_email
         self.to = to

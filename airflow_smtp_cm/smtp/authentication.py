@@ -6,7 +6,7 @@ import base64
 import binascii
 import logging
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Call
@@ -127,9 +127,7 @@ def _no_kerberos(wire: Wire, windows: WindowsAuthentication, attempts: list[Atte
     if windows.mechanism is not MechanismChoice.AUTO or any(attempt.protocol == "kerberos" for attempt in attempts):
         return ""
     text = f"The server offers no Kerberos (AUTH {' '.join(wire.extensions.mechanisms)})."
-    if wire.exchange:
-        text += f" {NO_KERBEROS}"
-    wire.trace("*", text)
+    wire.trace("*", f"{text} {NO_KERBEROS}" if wire.exchange else text)
     return text
 
 
@@ -137,9 +135,17 @@ def _report_login(wire: Wire, attempt: Attempt, failures: list[AuthenticationErr
     """Log and trace by which mechanism the login succeeded, and why Kerberos did not."""
     if not failures:
         logger.info("Logged in to %s by %s.%s", wire.peer, attempt, no_kerberos and f" {no_kerberos}")
+    if no_kerberos and wire.exchange:
+        _log_once(NO_KERBEROS)
     for failure in failures:
         logger.info("Logged in to %s by %s after a failed attempt: %s", wire.peer, attempt, failure)
     wire.trace("*", f"logged in by {attempt}")
+
+
+@cache
+def _log_once(advice: str) -> None:
+    """Log an advice that is the same for each connection of this process."""
+    logger.info(advice)
 
 
 def _check_offer(wire: Wire, windows: WindowsAuthentication) -> None:

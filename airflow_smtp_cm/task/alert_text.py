@@ -56,7 +56,7 @@ def fit_headers(headers: Mapping[str, object]) -> dict[str, str]:
 def fit_line(field: str, value: object) -> str:
     """Return a text as one line that mail allows, such as a subject.
 
-    Line ends and tabs become one blank; at the ends they are removed. Escape sequences and other control characters
+    Line ends and tabs become one space; at the ends they are removed. Escape sequences and other control characters
     are removed everywhere. What is not valid in UTF-8 becomes U+FFFD. A text of more than ``MAX_TEXT`` bytes is cut,
     with an ellipsis.
 

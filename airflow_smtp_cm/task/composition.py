@@ -24,7 +24,7 @@ from airflow_smtp_cm.mail.message import MailMessage, Priority
 from airflow_smtp_cm.problems import Problems, read_each
 from airflow_smtp_cm.task.message_id import message_id_of
 from airflow_smtp_cm.task.message_source import MessageSourceType, locate_attachments, read_message
-from airflow_smtp_cm.task.template_files import is_html_file
+from airflow_smtp_cm.task.template_files import is_html_file, unrendered_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +93,21 @@ def html_of(value: Any) -> str:
     return html
 
 
+def rendered(value: T) -> T:
+    """Return a body, after a check that it is not the template of a file, which ``execute`` called by hand gets.
+
+    Raises:
+        InvalidMessage: it is.
+    """
+    if name := unrendered_file(value):
+        raise InvalidMessage(
+            f'The template file "{visible(name)}" was not read, because the templates were not rendered. Airflow '
+            f"renders them before it runs a task. In a test, use dag.test(), or call render_template_fields(context) "
+            f"of a task in a DAG."
+        )
+    return value
+
+
 def compose(
     fields: MailFields,
     hook: SmtpCmHook,
@@ -156,7 +171,7 @@ def message_of(
     has_style = field("house_style", lambda value: _switch(value, default=True))
     style = hook.safety.house_style if manager and has_style else HouseStyle()
     kind = field("message_source_type", _kind_of_source)
-    source = field("message_source", text_of)
+    source = field("message_source", lambda value: text_of(rendered(value)))
     text = attempt(read, kind, source, field="message_source") if kind and source is not None else None
 
     def build() -> MailMessage:
@@ -164,7 +179,7 @@ def message_of(
         to, cc, bcc = addresses("to", lines_of), addresses("cc", lines_of), addresses("bcc", lines_of)
         reply_to = addresses("reply_to", lines_of)
         subject = field("subject", lambda value: on_one_line(style.subject(text_of(value)))) or ""
-        html = field("html_content", lambda value: style.html(read_html(value), subject)) or ""
+        html = field("html_content", lambda value: style.html(read_html(rendered(value)), subject)) or ""
         images: tuple[Attachment, ...] = ()
         if field("embed_images", lambda value: _switch(value, default=False)):
             from airflow_smtp_cm.mail.embedding import embed_images  # noqa: PLC0415 - most messages need none

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_smtp_cm.characters.control import visible
-from airflow_smtp_cm.mail.attachments import ONE_ITEM, sources
+from airflow_smtp_cm.mail.attachments import check_type, sources
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.problems import read_each
 
@@ -81,8 +81,7 @@ def locate_attachments(attachments: Any) -> tuple[Any, ...]:
 
 
 def _located(item: Any) -> tuple[Any]:
-    if not isinstance(item, ONE_ITEM):
-        raise InvalidMessage(f"An attachment must be a path or a URL, not {type(item).__name__}.")
+    check_type(item)
     return (_storage(item) if isinstance(item, str) and "://" in item else item,)
 
 

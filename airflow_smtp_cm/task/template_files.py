@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _TEXT_ENDINGS = (".jinja", ".j2")
 _HTML_ENDINGS = (".html", *_TEXT_ENDINGS)
 # A name has no white space either. HTML has angle brackets; the others have a meaning in templates.
+_INCLUDE = '{% include "NAME" %}'
 _NOT_IN_A_NAME = frozenset("<>{}\"'\\")
 
 
@@ -46,6 +47,15 @@ def text_template(message_source: Any, message_source_type: Any) -> Any:
 def is_html_file(html_content: Any) -> bool:
     """Return whether an HTML body is the name of a template file."""
     return _is_name(html_content, _HTML_ENDINGS)
+
+
+def unrendered_file(value: Any) -> str | None:
+    """Return the name of the template file if a body is the template that includes it, and nobody has rendered it."""
+    start, end = _INCLUDE.split("NAME")
+    if not isinstance(value, str) or not value.startswith(start) or not value.endswith(end):
+        return None
+    name = value.removeprefix(start).removesuffix(end)
+    return name if _is_name(name, _HTML_ENDINGS) else None
 
 
 def folders_of(dag: Any) -> list[str]:
@@ -88,4 +98,4 @@ def _is_name(value: Any, endings: tuple[str, ...]) -> bool:
 
 
 def _including(name: str) -> str:
-    return f'{{% include "{name}" %}}'
+    return _INCLUDE.replace("NAME", name)

@@ -505,7 +505,10 @@ def test_module_needs_neither_airflow_nor_the_client_to_be_imported():
 def test_other_type_is_an_error_with_the_text_of_ssis():
     (problem,) = problems_of_connection(conn_id="warehouse", conn_type="smtp")
 
-    assert problem.startswith('Connection "warehouse" is not of type SMTP.')
+    assert problem == (
+        'Connection "warehouse" is not of type SMTP Connection Manager (smtp_cm): its type is smtp. Add a connection '
+        "of that type: the fields of other types differ."
+    )
 
 
 def test_standard_fields():
@@ -639,7 +642,8 @@ def test_unknown_fields_are_ignored_with_a_warning_that_names_them(caplog):
     assert manager == from_extra()
     (record,) = caplog.records
     assert record.getMessage() == (
-        'Connection "c" has fields that are ignored: a<U+000A>b, retry_limit, schema, subject_template'
+        'Connection "c" has fields that are ignored: a<U+000A>b, retry_limit (set retries in the task), schema, '
+        "subject_template (set subject in the task)"
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_smtp_cm.decorators.send_mail import send_mail_task
+from airflow_smtp_cm.mail import MailMessage
 from tests.failing import fails_permanently
 
 
@@ -36,6 +37,18 @@ def test_unknown_argument_is_an_error_when_the_dag_is_parsed():
         send_mail_task(recipients="bob@corp.test")(report)()
 
 
+def test_argument_of_email_operator_is_an_error_that_names_the_new_one():
+    with pytest.raises((TypeError, AirflowException), match="Instead of conn_id: use smtp_conn_id"):
+        send_mail_task(conn_id="smtp_default")(report)()
+
+
+@pytest.mark.usefixtures("server")
+def test_field_of_email_operator_is_an_error_that_names_the_new_one():
+    assert refusal({"files": ["/data/a.csv"]}).endswith(
+        "returned a dict with files. Instead of files: use attachments."
+    )
+
+
 def test_the_text_comes_only_from_the_function():
     with pytest.raises(TypeError, match="'message_source'"):
         send_mail_task(message_source="Text")(report)()
@@ -49,6 +62,12 @@ def send(value, **fields):
 
     given = {"to": "bob@corp.test", "subject": "Hello"} | fields
     send_mail_task(**given)(report)().operator.execute({})
+
+
+def test_a_message_without_a_sender_is_from_the_connections(server):
+    send(MailMessage(to="bob@corp.test"))
+
+    assert server.outbox[0].sender == "reports@corp.test"
 
 
 def refusal(value, **fields):

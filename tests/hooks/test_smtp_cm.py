@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connec
 from airflow.secrets.local_filesystem import LocalFilesystemBackend
 
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
+from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import AuthenticationRefused, RecipientsRefused, SettingsError
@@ -277,6 +278,27 @@ def test_all_or_nothing_sends_to_no_recipient_if_one_is_refused(postfix, certifi
     assert postfix.copies()[message.message_id] == 0
 
 
+@pytest.mark.parametrize(("own", "sender"), [("desk@corp.test", "desk@corp.test"), ("", "airflow@corp.test")])
+def test_message_without_a_sender_is_from_the_connections_or_the_sites(server, hook_for, monkeypatch, own, sender):
+    monkeypatch.setenv("AIRFLOW__SMTP_CM__DEFAULT_FROM", "airflow@corp.test")
+    hook = hook_for(server.airflow_connection(from_email=own))
+    message = MailMessage(to="bob@corp.test", subject="Hello")
+    result = hook.send(message)
+    with hook.get_conn() as client:
+        client.send(message)
+    hook.send(MAIL)
+
+    assert [received.sender for received in server.outbox] == [sender, sender, "alice@corp.test"]
+    assert {received.message["Message-ID"] for received in server.outbox[:2]} == {result.message_id}
+
+
+def test_message_without_any_sender_is_an_error_before_anything_connects(define):
+    define(connection(host="127.0.0.1", port=free_ports(1)[0]))
+
+    with pytest.raises(InvalidMessage, match=r"^from_email: Neither the message nor the connection has a sender"):
+        SmtpCmHook().send(MailMessage(to="bob@corp.test"))
+
+
 # --- from_connection
 
 
@@ -388,7 +410,7 @@ def test_other_type_is_reported(hook_for):
     worked, message = hook_for(connection(conn_type="smtp", host="mail")).test_connection()
 
     assert not worked
-    assert message.startswith('Connection "smtp_cm_default" is not of type SMTP.')
+    assert message.startswith('Connection "smtp_cm_default" is not of type SMTP Connection Manager (smtp_cm)')
 
 
 @pytest.mark.parametrize("error", [OSError(24, "Too many open files"), KeyError("x"), RuntimeError()])

@@ -43,6 +43,12 @@ class Recorded:
         return io.BytesIO(b"1,2")
 
 
+def test_message_without_a_sender_is_from_the_connections(server):
+    asyncio.run(SmtpCmHook().asend(MailMessage(to="bob@corp.test")))
+
+    assert server.outbox[0].sender == "reports@corp.test"
+
+
 def test_messages_are_sent_at_once_on_several_connections(server):
     hook = SmtpCmHook()
     messages = iter([mail(number) for number in range(50)])

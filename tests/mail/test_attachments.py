@@ -90,7 +90,31 @@ def test_name_and_media_type_can_be_given():
 
 def test_bytes_need_a_name():
     assert b"".join(Attachment(b"12345", "x.bin").blocks(2)) == b"12345"
-    assert problems_of(Attachment, b"12345") == ("An attachment has no name; set one.",)
+    assert problems_of(Attachment, b"12345") == (
+        'An attachment has no name. Set one: Attachment(content, "sales.csv").',
+    )
+
+
+@pytest.mark.parametrize("content", [io.BytesIO(b"1,2"), io.StringIO("1,2"), bytearray(b"1,2"), memoryview(b"1,2")])
+def test_a_content_that_is_not_bytes_is_an_error_that_shows_the_right_call(content):
+    expected = (
+        f"An attachment must be a path or a URL, not {type(content).__name__}. "
+        'For a content in memory, use its bytes and a name: Attachment(content, "sales.csv").'
+    )
+    for make in (Attachment, expand, lambda content: expand([content]), lambda content: Attachment(content, "a.csv")):
+        assert problems_of(make, content) == (expected,)
+
+
+def test_an_open_file_is_an_error_that_shows_the_right_call(tmp_path):
+    (tmp_path / "sales.csv").write_text("1,2")
+    with (tmp_path / "sales.csv").open("rb") as file:
+        (problem,) = problems_of(expand, [file])
+
+    assert problem.endswith('use its bytes and a name: Attachment(content, "sales.csv").')
+
+
+def test_what_is_no_source_is_an_error():
+    assert problems_of(expand, [5]) == ("An attachment must be a path or a URL, not int.",)
 
 
 def test_a_stored_object_is_read_in_full_blocks_and_closed():

@@ -62,6 +62,11 @@ def test_content_is_in_its_block_as_html_and_the_subject_is_escaped(styled):
             "<head><!--[if mso]><style>p { a }</style><![endif]--><!-- <style>p { b }</style> --></head><body>b",
             "<!--[if mso]><style>p { a }</style><![endif]-->b",
         ),
+        (
+            "<body BGCOLOR=#eeeeee text='navy'>b</body>",
+            """<div style="background-color: #eeeeee; color: navy"><div BGCOLOR=#eeeeee text='navy'>b</div></div>""",
+        ),
+        ('<body text="333333">b', '<div style="color: #333333"><div text="333333">b</div></div>'),
         ("<body>no end", "no end"),
         ("<body", "<body"),
         ("</body> <body>b", "b"),

@@ -182,6 +182,31 @@ def test_a_generated_message_id_has_the_senders_domain():
     assert first.message_id.endswith("@xn--mnchen-3ya.de>")
 
 
+def test_a_message_without_a_sender_gets_the_default_one():
+    made = message(from_email=None)
+    sent = made.with_default_sender("Robot <r@corp.example>")
+
+    assert (str(sent.from_email), sent.sender) == ("Robot <r@corp.example>", "r@corp.example")
+    assert message().with_default_sender("r@corp.example").sender == "a@example.com"
+    assert message(from_email=None, message_id="<x@y>").with_default_sender("r@corp.example").message_id == "<x@y>"
+
+
+def test_a_message_without_a_sender_has_one_message_id_however_often_it_is_sent():
+    made = message(from_email=None)
+    first, second = made.with_default_sender("r@corp.example"), made.with_default_sender("r@corp.example")
+
+    assert first.message_id == second.message_id
+    assert first.message_id.endswith("@corp.example>")
+
+
+def test_a_message_without_any_sender_is_an_error():
+    made = message(from_email=None)
+
+    for use in (lambda: made.sender, lambda: made.with_default_sender(None)):
+        with pytest.raises(InvalidMessage, match=r"^from_email: Neither the message nor the connection has a sender"):
+            use()
+
+
 def test_a_generated_message_id_is_accepted_as_an_argument():
     for sender in ("a@x", "a@my_host.local", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]"):
         made = message(from_email=sender)

@@ -704,7 +704,9 @@ class TestInvalidConnections:
     def test_of_another_type(self, refusal, define):
         define(connection(conn_type="smtp", host="mail"))
 
-        assert 'Connection "smtp_cm_default" is not of type SMTP.' in refusal(from_email="a@x.test")
+        assert 'Connection "smtp_cm_default" is not of type SMTP Connection Manager (smtp_cm)' in refusal(
+            from_email="a@x.test"
+        )
 
     def test_without_server(self, refusal, define):
         define(connection(from_email="a@x.test"))

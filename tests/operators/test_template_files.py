@@ -153,6 +153,26 @@ def test_a_name_that_nothing_has_looked_up_is_an_error(server, dag, fields):
     assert server.outbox == []
 
 
+UNRENDERED = 'The template file "mail.html" was not read, because the templates were not rendered.'
+
+
+@pytest.mark.parametrize("fields", [{"html_content": "mail.html"}, {"message_source": "mail.jinja"}])
+def test_execute_called_by_hand_does_not_send_the_template_of_a_file(server, dag, fields):
+    with fails_permanently(match="was not read, because the templates were not rendered"):
+        SendMailOperator(task_id="send", dag=dag, to="bob@corp.test", **fields).execute({})
+
+    assert server.outbox == []
+
+
+def test_notify_called_by_hand_does_not_send_the_template_of_a_file(server, monkeypatch, tmp_path):
+    (tmp_path / "house.html").write_text("<h1>Corp</h1>{% block content %}{% endblock %}")
+    monkeypatch.setenv("AIRFLOW__SMTP_CM__HTML_TEMPLATE", str(tmp_path / "house.html"))
+    with pytest.raises(InvalidMessage, match=UNRENDERED):
+        SendMailNotifier(to="bob@corp.test", html_content="mail.html").notify({"run_id": "manual__1"})
+
+    assert server.outbox == []
+
+
 def test_an_exception_that_is_the_name_of_a_file_does_not_stop_an_alert(smtp_cm_server):
     SendMailNotifier(to="ops@corp.test", subject="Failed", html_content="{{ exception }}")(
         {"dag": DAG("reports", schedule=None), "exception": FileNotFoundError("mail.html")}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from airflow_smtp_cm.smtp.authentication import _log_once
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationError,
     AuthenticationNotOffered,
@@ -454,9 +455,13 @@ def test_trace_says_that_kerberos_is_not_offered_before_the_login(driver, log_in
 
 @pytest.mark.usefixtures("exchanges")
 def test_exchange_without_kerberos_names_the_property_that_turns_it_on(driver, caplog):
-    session = driver.session(authentication=WindowsAuthentication(identity=USER))
-    driver.feed("220 mail.test Microsoft ESMTP MAIL Service ready")
+    """The advice is logged once, not for each connection of a process that sends much mail."""
+    _log_once.cache_clear()
     with caplog.at_level("INFO", "airflow_smtp_cm.smtp.authentication"):
-        driver.run(session.open("me.test"), ehlo("AUTH NTLM"), "334 ", "235 ok")
+        for _ in range(2):
+            session = driver.session(authentication=WindowsAuthentication(identity=USER))
+            driver.feed("220 mail.test Microsoft ESMTP MAIL Service ready")
+            driver.run(session.open("me.test"), ehlo("AUTH NTLM"), "334 ", "235 ok")
 
-    assert "Set-ReceiveConnector -EnableAuthGSSAPI $true" in caplog.text
+    assert caplog.text.count("Logged in to mail.test:25 by NTLM. The server offers no Kerberos (AUTH NTLM).") == 2
+    assert caplog.text.count("Set-ReceiveConnector -EnableAuthGSSAPI $true") == 1

@@ -114,7 +114,10 @@ class Items:
         if not isinstance(item, Mapping):
             raise InvalidMessage(f"It must be a mapping, not {type(item).__name__}.")
         if unknown := sorted(visible(str(name)) for name in item.keys() - set(FIELDS)):
-            raise InvalidMessage(f"It has unknown keys: {', '.join(unknown)}. The fields are {', '.join(FIELDS)}.")
+            from airflow_smtp_cm.hooks.old_arguments import advice_on  # noqa: PLC0415 - only for an error
+
+            problem = f"It has unknown keys: {', '.join(unknown)}. The fields are {', '.join(FIELDS)}."
+            raise InvalidMessage(f"{problem} {advice_on(unknown)}".rstrip())
         return SimpleNamespace(**self._merged(of_a_row(item)))
 
     def _lines(self, item: Any) -> tuple[str, ...]:

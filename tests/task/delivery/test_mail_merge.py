@@ -242,6 +242,13 @@ def test_none_as_messages_is_an_error(server):
     assert server.outbox == []
 
 
+def test_key_of_email_operator_is_an_error_that_names_the_new_one(server, run):
+    with fails_permanently(match="Instead of files: use attachments"):
+        run([{"to": "bob@corp.test", "files": ["/data/a.csv"]}])
+
+    assert server.outbox == []
+
+
 def test_all_problems_are_reported_with_the_index_before_anything_is_sent(server, run):
     messages = [
         *to("ann", "ben", subject="Hi"),
