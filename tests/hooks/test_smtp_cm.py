@@ -286,10 +286,11 @@ def test_message_without_a_sender_is_from_the_connections_or_the_sites(server, h
     result = hook.send(message)
     with hook.get_conn() as client:
         client.send(message)
+        list(client.send_all([message]))
     hook.send(MAIL)
 
-    assert [received.sender for received in server.outbox] == [sender, sender, "alice@corp.test"]
-    assert {received.message["Message-ID"] for received in server.outbox[:2]} == {result.message_id}
+    assert [received.sender for received in server.outbox] == [sender, sender, sender, "alice@corp.test"]
+    assert {received.message["Message-ID"] for received in server.outbox[:3]} == {result.message_id}
 
 
 def test_message_without_any_sender_is_an_error_before_anything_connects(define):
