@@ -57,8 +57,8 @@ class SendMailOperator(BaseOperator):
         message_source: the text, or the name of a template file, such as ``mail.txt.jinja``; or a path, a URL of
             object storage or the id of a file connection; or the name of an Airflow Variable (MessageSource).
         html_content: an HTML body, which SSIS does not have, or the name of a template file, such as ``mail.html``;
-            with a text, both are sent, and the mail program chooses. An attachment that it names, as in ``<img src="cid:a.png">``,
-            is shown in its place.
+            with a text, both are sent, and the mail program chooses. An attachment that it names, as in
+            ``<img src="cid:a.png">``, is shown in its place.
         text_part: without a text, send one that is made from the HTML, for mail programs that do not show HTML.
         embed_images: attach the images that the HTML names by their paths, as in ``<img src="charts/sales.png">``,
             and show them in their places. URLs are unchanged.
