@@ -86,6 +86,20 @@ def test_anything_else_becomes_a_mapped_group(subjects_of):
     assert ".expand(_item=each_items)" in Converted(root).source
 
 
+def test_an_item_keeps_its_line_ends_where_its_text_is_computed(subjects_of):
+    lines = Foreach(variables={0: "User::Region"}, rows=(("North\r\nEast",), ("South",)))
+    length = mail("Length", LOOP, expressions={"Subject": "(DT_WSTR, 9)LEN(@[User::Region])"})
+
+    assert subjects_of(looping(loop(task("Load", LOOP), length, foreach=lines))) == ["11", "5"]
+
+
+def test_the_line_ends_of_other_items_are_newlines():
+    lines = Foreach(variables={0: "User::Region"}, rows=(("North\r\nEast",), ("South",)))
+    text = mail("Tell", LOOP, expressions={"MessageSource": "@[User::Region]"})
+
+    assert '{"Region": "North\\nEast"}' in Converted(looping(loop(task("Load", LOOP), text, foreach=lines))).source
+
+
 def test_a_handler_in_a_mapped_group_knows_the_item(subjects_of):
     place = f"{LOOP}\\Load.EventHandlers[OnError]"
     tell = mail("Tell", place, expressions={"Subject": '@[User::Region] + " failed"'})

@@ -105,7 +105,8 @@ class _DagFile:
         if self.uses_functions:
             self.used.add("ssis")
         head = self._dag(root)
-        definitions = [f"{name} = {value}" for name, value in (self.loops.lists | notifiers.definitions).items()]
+        lists = self.loops.definitions(self.params.computed)
+        definitions = [f"{name} = {value}" for name, value in (lists | notifiers.definitions).items()]
         blocks = [[self._docstring()], list(self._imports()), definitions, nested(head, body)]
         return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 

@@ -78,7 +78,8 @@ class Params:
         by_name: the params.
         bound: variables and parameters that templates use, also those that are inlined and no params.
         of_loops: full names of variables that a loop sets; their stored values are meaningless.
-        computed: params, such as ``params.Rows``, whose text a template computes with: their line ends matter.
+        computed: Jinja expressions of params and items of loops, such as ``params.Rows``, whose text a template
+            computes with: their line ends matter.
     """
 
     parameter_names: Mapping[str, str] = field(default_factory=dict)
