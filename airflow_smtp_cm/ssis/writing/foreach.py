@@ -3,7 +3,8 @@
 ====================  ===========================================================================================
 in the loop           converted to
 ====================  ===========================================================================================
-one Send Mail task    ``SendMailOperator(messages=[...])``: a message for each item
+one Send Mail task,   ``SendMailOperator(messages=[...])``: a message for each item
+no event handlers
 anything else         a mapped task group; in templates, ``name_items[ti.map_index]`` is the item
 a loop over files     a task that lists them (``control_flow``), and a task group that is mapped over its result
 ====================  ===========================================================================================
@@ -79,8 +80,11 @@ class Items:
             known: source_text.exact if item.expression in computed else source_text.literal
             for known, item in self.by_map_index(name).items()
         }
-        rows = ({known.source.name: write[known](json_value(value)) for known, value in row.items()} for row in self.rows)
-        return f"[{', '.join(map(_mapping, rows))}]"
+        rows = (
+            _mapping({known.source.name: write[known](json_value(value)) for known, value in row.items()})
+            for row in self.rows
+        )
+        return f"[{', '.join(rows)}]"
 
 
 @dataclass(slots=True)
@@ -155,7 +159,11 @@ def _file(foreach: Foreach, listing: Node, scope: Scope) -> dict[Known, Binding]
 
 
 def _is_one_mail(loop: Node) -> bool:
-    return len(loop.children) == 1 and loop.children[0].executable is not None and bool(loop.children[0].of.mail)
+    """Return whether a loop sends a mail, and nothing else: the mails of its event handlers need the item, too."""
+    if len(loop.children) != 1 or loop.of.event_handlers:
+        return False
+    child = loop.children[0].executable
+    return child is not None and child.mail is not None and not child.event_handlers
 
 
 def _can_be_mapped(loop: Node) -> bool:
