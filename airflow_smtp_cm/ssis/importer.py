@@ -132,11 +132,7 @@ class Importer:
         """Return a package that becomes a DAG as one that others can run."""
         if not package.root.executables or not has_mail(package.root):
             return None
-        child = Child(
-            package.source,
-            self._dag_id(project, package),
-            Params.of_package(package, variables_of_loops(package.root)),
-        )
+        child = Child(package.source, self._dag_id(project, package), _params(package).parameter_names)
         self._children.add(child)
         return child
 
@@ -151,7 +147,7 @@ class Importer:
 
     def _package(self, package: Package, child: Child | None, shared: _Shared) -> PackageReport:
         findings, project = Findings(), shared.project
-        params = child.params if child else Params()
+        params = _params(package)
         scope = Scope.of_package(project, package, Params(), _unknown)
         scope = scope.within(package.root.ref_id, package.root.variables)
         of_package = package.connection_managers, package.connection_parameters
@@ -160,8 +156,15 @@ class Importer:
         file = f"{child.dag_id}.py" if child else None
         if child and file:
             shared.sources[file] = dag_source(
-                project, package, child=child, managers=managers, children=self._children, findings=findings
+                project,
+                package,
+                dag_id=child.dag_id,
+                params=params,
+                managers=managers,
+                children=self._children,
+                findings=findings,
             )
+            child.of_project |= params.of_project()
         elif has_mail(package.root):
             findings.skipped(About.MAIL, package.root.ref_id, "It has no tasks: no DAG is written.")
         else:
@@ -194,6 +197,10 @@ class Importer:
             for manager in managers
             if is_smtp(manager)
         }
+
+
+def _params(package: Package) -> Params:
+    return Params.of_package(package, variables_of_loops(package.root))
 
 
 def _unknown(name: str) -> Binding:

@@ -33,6 +33,35 @@ def execute(name="Run", file="Child.dtsx", parameters=None, **given):
     )
 
 
+def in_a_file(expression):
+    """Return a task that runs the package of a File connection manager, and the managers of its package."""
+    expressions = {"ConnectionString": expression} if expression else {}
+    manager = ConnectionManager(
+        ref_id="Package.ConnectionManagers[Child]",
+        name="Child",
+        dtsid="{C0000000-0000-4000-8000-000000000001}",
+        creation_name="FILE",
+        connection_string="D:\\etl\\Child.dtsx",
+        expressions=expressions,
+    )
+    return replace(execute(), run=ExecutePackage(connection=manager.dtsid)), (SMTP, manager)
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_run"),
+    [
+        (None, True),
+        ('@[User::Folder] + "\\\\child.dtsx"', True),
+        ("@[User::File]", False),
+    ],
+)
+def test_an_expression_may_decide_the_folder_but_not_the_file(expression, is_run):
+    run, managers = in_a_file(expression)
+    master = package(run, mail(), managers=managers, variables=(variable("Folder", ""), variable("File", "")))
+
+    assert ("TriggerDagRunOperator" in Converted(master, child()).source) is is_run
+
+
 def child(*parameters, subject='"Sent"', source="Child.dtsx"):
     made = package(mail(expressions={"Subject": subject}), parameters=parameters)
     return replace(made, source=PurePath(source))

@@ -86,6 +86,43 @@ def test_anything_else_becomes_a_mapped_group(subjects_of):
     assert ".expand(_item=each_items)" in Converted(root).source
 
 
+@pytest.mark.parametrize("of_the_loop", [True, False])
+def test_a_handler_of_a_loop_with_one_mail_knows_the_item(subjects_of, of_the_loop):
+    owner = LOOP if of_the_loop else f"{LOOP}\\Send"
+    place = f"{owner}.EventHandlers[OnPostExecute]"
+    tell = mail("Tell", place, expressions={"Subject": '@[User::Region] + " is told"'})
+    handlers = (handler(owner, "OnPostExecute", tell),)
+    sent = mail("Send", LOOP, event_handlers=() if of_the_loop else handlers)
+    root = looping(loop(sent, event_handlers=handlers if of_the_loop else ()))
+
+    assert "Param(" not in Converted(root).source
+    told = ["North {{ 1 }} is told", "South is told", "West is told"]
+    assert subjects_of(root) == sorted([*["Send"] * 3, *told])
+
+
+def test_a_connection_that_an_item_decides_is_work_to_do(subjects_of):
+    """An operator has one connection."""
+    servers = Foreach(variables={0: "User::Region"}, rows=(("Mail",), ("Other",)))
+    root = looping(loop(send(SmtpConnection="@[User::Region]"), foreach=servers))
+
+    assert subjects_of(root) == []
+    assert any("Nothing is sent until you write smtp_conn_id" in line for line in Converted(root).findings())
+
+
+def test_an_item_keeps_its_line_ends_where_its_text_is_computed(subjects_of):
+    lines = Foreach(variables={0: "User::Region"}, rows=(("North\r\nEast",), ("South",)))
+    length = mail("Length", LOOP, expressions={"Subject": "(DT_WSTR, 9)LEN(@[User::Region])"})
+
+    assert subjects_of(looping(loop(task("Load", LOOP), length, foreach=lines))) == ["11", "5"]
+
+
+def test_the_line_ends_of_other_items_are_newlines():
+    lines = Foreach(variables={0: "User::Region"}, rows=(("North\r\nEast",), ("South",)))
+    text = mail("Tell", LOOP, expressions={"MessageSource": "@[User::Region]"})
+
+    assert '{"Region": "North\\nEast"}' in Converted(looping(loop(task("Load", LOOP), text, foreach=lines))).source
+
+
 def test_a_handler_in_a_mapped_group_knows_the_item(subjects_of):
     place = f"{LOOP}\\Load.EventHandlers[OnError]"
     tell = mail("Tell", place, expressions={"Subject": '@[User::Region] + " failed"'})

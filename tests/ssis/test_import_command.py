@@ -56,7 +56,7 @@ def test_it_writes_dags_and_connections_and_prints_the_report(command):
     assert written() == ["connections.json", *(f"dags/{name}.py" for name in names)]
     assert output.startswith("Before mail is sent\n")
     assert "\nProject NightlySales (" in output
-    assert "; 4 DAGs, 1 connections, 0 files not converted.\n" in output
+    assert " DAGs: 4. Connections: 1. Files not converted: 0.\n" in output
     assert json.loads(Path("connections.json").read_text()).keys() == {"mail"}
 
 

@@ -63,8 +63,8 @@ def test_the_text_lists_the_findings_of_each_package():
         "  Converted: connection (1), mail (1)\n"
         "  Skipped: loop (1)\n"
         "\n"
-        "1 packages: 0 run as they are, 1 run after manual steps, 0 send no mail; 1 DAGs, 1 connections, 1 files not "
-        "converted.\n"
+        "Packages: 1 (runs as is: 0, runs after manual steps: 1, sends no mail: 0). DAGs: 1. Connections: 1. "
+        "Files not converted: 1.\n"
         "All findings, what was converted and skipped included: --format html or --format json.\n"
     )
 
@@ -99,7 +99,7 @@ def test_what_blocks_mail_comes_first():
         "  Expressions to write",
         f"    0.dtsx: Package\\Send and 2 more: {unknown}",
         "  Secrets that were not copied",
-        "    0.dtsx: Package\\Fetch: It contains a password or another secret, which was not copied.",
+        "    0.dtsx: Package\\Fetch: A password or another secret was not copied.",
         "",
         "Manual work by kind",
     ]
@@ -119,7 +119,7 @@ def test_packages_without_mail_are_only_counted():
     converted = Converted(package(task("Load"), managers=(), secrets=("Package\\Fetch",)))
     text = as_text(report(converted))
 
-    assert text.startswith("1 packages: 0 run as they are, 0 run after manual steps, 1 send no mail; 0 DAGs")
+    assert text.startswith("Packages: 1 (runs as is: 0, runs after manual steps: 0, sends no mail: 1). DAGs: 0.")
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ def test_secrets_and_configurations_are_reported():
     ).findings()
 
     assert findings == [
-        "Package\\Fetch: It contains a password or another secret, which was not copied.",
-        "Package.ConnectionManagers[DB]: It contains a password or another secret, which was not copied.",
+        "Package\\Fetch: A password or another secret was not copied.",
+        "Package.ConnectionManagers[DB]: A password or another secret was not copied.",
         (
             "Package.Configurations[Servers]: The configuration file D:\\s.xml may set variables and properties when "
             "the package starts. It was not read, so the stored values are in the DAG: pass the file with "

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from airflow_smtp_cm.ssis.expressions.typed import Constant, Operation, Reference, Typed
 
-_LINE_END = re.compile(r"\r\n|\r")
 # What follows may begin with a newline, and is then part of the same line end.
 _COMPLETE_LINE_END = re.compile(r"\r\n|\r(?!\Z)")
 # The operands of these functions, from this one on, are parts of the result.
@@ -20,7 +19,7 @@ _FIRST_PART = {"concatenate": 0, "conditional": 1, "fitting": 0, "replace_null":
 
 def with_newlines(text: str) -> str:
     """Return a text with newlines as its only line ends."""
-    return _LINE_END.sub("\n", text)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def begins_with_newlines(text: str) -> str:

@@ -21,7 +21,7 @@ from airflow_smtp_cm.ssis.reading.redaction import Secrets
 from airflow_smtp_cm.ssis.reading.safe_xml import NotReadableError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airflow_smtp_cm.ssis.model import Package
     from airflow_smtp_cm.ssis.reading.safe_xml import Element
@@ -48,12 +48,12 @@ class ConfigurationFiles:
 
     Attributes:
         given: files that apply to every package, as with ``dtexec /ConfigFile``.
-        found: files that were found with the packages.
+        found: files that were found with the packages, by name, case-folded.
         unreadable: the files that could not be read.
     """
 
     given: tuple[Path, ...] = ()
-    found: tuple[Path, ...] = ()
+    found: Mapping[str, list[Path]] = field(default_factory=dict)
     unreadable: list[Unreadable] = field(default_factory=list)
     _read: dict[Path, tuple[Setting, ...] | None] = field(default_factory=dict)
     _in_folders: dict[PurePath, tuple[Path, ...]] = field(default_factory=dict)
@@ -94,11 +94,10 @@ class ConfigurationFiles:
         if configuration.type is not ConfigurationType.CONFIG_FILE or not name:
             return None
         folder = package.source.parent
-        found = [path for path in self.found if path.name.casefold() == name]
         if folder not in self._in_folders:
             self._in_folders[folder] = _in_folder(folder)
-        candidates = (*self.given, *self._in_folders[folder], *_ordered_by_nearness(found, folder))
-        path = next((path for path in candidates if path.name.casefold() == name), None)
+        here = (path for path in (*self.given, *self._in_folders[folder]) if path.name.casefold() == name)
+        path = next(here, None) or _nearest(self.found.get(name, ()), folder)
         return self._file(path) if path else None
 
     def _file(self, path: Path) -> _File | None:
@@ -140,9 +139,9 @@ def _settings(root: Element, name: str) -> Iterator[Setting]:
         yield Setting(path, target, value, secret=len(secrets.places) > before)
 
 
-def _ordered_by_nearness(files: Iterable[Path], folder: PurePath) -> list[Path]:
+def _nearest(files: Iterable[Path], folder: PurePath) -> Path | None:
     here = os.path.realpath(folder)
-    return sorted(files, key=lambda path: -len(os.path.commonpath((os.path.realpath(path), here))))
+    return max(files, key=lambda path: len(os.path.commonpath((os.path.realpath(path), here))), default=None)
 
 
 def _in_folder(folder: PurePath) -> tuple[Path, ...]:

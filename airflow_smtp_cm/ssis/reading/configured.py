@@ -102,7 +102,7 @@ def _rebuilt(owner: _Owner, by_owner: Mapping[str, Iterable[Setting]], applied: 
     within: dict[str, Any] = {"executables": tuple(_rebuilt(one, by_owner, applied) for one in owner.executables)}
     if isinstance(owner, Executable):
         within["event_handlers"] = tuple(_rebuilt(one, by_owner, applied) for one in owner.event_handlers)
-    return replace(owner, **within)
+    return replace(owner, **within) if any(getattr(owner, name) != new for name, new in within.items()) else owner
 
 
 def _changes(owner: Executable | EventHandler, setting: Setting) -> dict[str, Any]:

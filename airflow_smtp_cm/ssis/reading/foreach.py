@@ -7,9 +7,9 @@ document and XPath may be constant (DirectInput).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-from lxml import etree
+from typing import TYPE_CHECKING, NoReturn
+from xml.etree.ElementTree import Element as XmlElement
+from xml.etree.ElementTree import ParseError, TreeBuilder, XMLParser
 
 from airflow_smtp_cm.ssis.model import FileEnumerator, Foreach
 from airflow_smtp_cm.ssis.reading.properties import Properties, expressions_of, members, properties_of
@@ -84,32 +84,36 @@ def _nodes(enumerator: dict[str, str]) -> list[tuple[str, ...]] | None:
         return None
     try:
         # The parent of the root, since paths begin there.
-        document = etree.Element("document")
+        document = XmlElement("document")
         document.append(_root(enumerator.get("SourceDocument", "")))
         found = _select(document, enumerator.get("OuterXPathString", ""))
         if enumeration == "NodeText":
             return [(_text(node),) for node in found]
         inner = enumerator.get("InnerXPathString", "")
         return [tuple(map(_text, _select(node, inner))) for node in found]
-    except (etree.XMLSyntaxError, ValueError):
+    except (ParseError, ValueError):
         return None
 
 
-def _root(document: str) -> etree.Element:
-    parser = etree.XMLParser(
-        encoding="utf-8", resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
-    )
-    root = etree.fromstring(document.encode(), parser)
-    if root.getroottree().docinfo.internalDTD is not None:
+class _Builder(TreeBuilder):
+    """Builds a tree without comments and processing instructions; rejects a document type, and so all entities."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:  # noqa: ARG002 - Expat's callback
         raise ValueError("It has a document type.")
+
+
+def _root(document: str) -> XmlElement:
+    parser = XMLParser(target=_Builder(), encoding="utf-8")  # noqa: S314 - without document types
+    parser.feed(document.encode())
+    root: XmlElement = parser.close()
     return root
 
 
-def _select(node: etree.Element, path: str) -> list[etree.Element]:
+def _select(node: XmlElement, path: str) -> list[XmlElement]:
     if not _PATH.fullmatch(path):
         raise ValueError(f"This XPath is not supported: {path}")
     return list(node.iterfind(("." + path if path.startswith("/") else path).removesuffix("/text()")))
 
 
-def _text(node: etree.Element) -> str:
+def _text(node: XmlElement) -> str:
     return "".join(node.itertext())

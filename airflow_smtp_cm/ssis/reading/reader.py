@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +43,17 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     folders: set[str] = set()
+    real_folder = cache(os.path.realpath)
+
+    def real(file: Path) -> str:
+        path = Path(real_folder(file.parent), file.name)
+        # The folder is free of links, and each component of a path costs a system call.
+        return os.path.realpath(path) if os.path.islink(path) else str(path)  # noqa: PTH114 - as above
+
     for path in paths:
-        is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if a parent folder cannot be opened
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - Path's method raises if a parent folder cannot be opened
         for file in sorted(_search(path, folders)) if is_folder else [path]:
-            found.setdefault(os.path.realpath(file), file)
+            found.setdefault(real(file), file)
     return list(found.values())
 
 
@@ -69,7 +76,10 @@ def read(
         Projects in the order of their files; before each, its unreadable files; at the end, unreadable .dtsConfig.
     """
     files = find_files(paths)
-    found = tuple(file for file in files if file.suffix.lower() == configurations.SUFFIX)
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        if file.suffix.lower() == configurations.SUFFIX:
+            found.setdefault(file.name.casefold(), []).append(file)
     applied = ConfigurationFiles(tuple(given), found)
     applied.read_given()
     folders: dict[Path, list[Path]] = {}
@@ -93,11 +103,15 @@ def _search(folder: Path, visited: set[str]) -> Iterator[Path]:
             below.clear()
             continue
         visited.add(real)
-        if any(Path(file).suffix.lower() == _PROJECT for file in files):
+        if any(_suffix(file) == _PROJECT for file in files):
             below[:] = [name for name in below if name.lower() not in _BUILD_FOLDERS]
         below.sort()
-        yield from (here / file for file in files if Path(file).suffix.lower() in _KNOWN)
+        yield from (here / file for file in files if _suffix(file) in _KNOWN)
     yield from unopened
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - for each of many files, a Path costs too much
 
 
 @dataclass(slots=True)

@@ -118,17 +118,23 @@ class _Handler:
         parser.CharacterDataHandler = self._pieces.append
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._elements += 1
+        if self._elements > MOST_ELEMENTS:
+            raise NotReadableError(
+                f"It has more than {MOST_ELEMENTS:,} elements besides data flow and scripts.",
+                "SSIS packages have fewer: check its source.",
+            )
         if self._property is not None:
             self._keep("Property", self._property)
             self._property = None
         if self._pieces:
             self._take_text()
         if name == "DTS:Property" and self._open and "DTS:Name" in attributes and not _sensitive(attributes):
-            self._count()
             self._property = attributes
             return
         local = self._local(name)
-        if local in _SKIPPED or self._is_other_data(local):
+        within = self._open[-1].name if self._open else ""
+        if local in _SKIPPED or (within == "ObjectData" and self._is_other_data(local)):
             self._skip(name, attributes)
         else:
             self._keep(local, attributes)
@@ -151,16 +157,7 @@ class _Handler:
         self._open[-1].text += "".join(self._pieces)
         self._pieces.clear()
 
-    def _count(self) -> None:
-        self._elements += 1
-        if self._elements > MOST_ELEMENTS:
-            raise NotReadableError(
-                f"It has more than {MOST_ELEMENTS:,} elements besides data flow and scripts.",
-                "SSIS packages have fewer: check its source.",
-            )
-
     def _keep(self, name: str, attributes: dict[str, str]) -> None:
-        self._count()
         if attributes:
             attributes = dict(zip(map(self._local, attributes), attributes.values(), strict=True))
         element = Element(name, attributes, [], {})
@@ -169,22 +166,12 @@ class _Handler:
         else:
             self.root = element
         self._open.append(element)
-        self._check_depth()
-
-    def _check_depth(self) -> None:
-        if len(self._open) + self._skipped > MOST_DEPTH:
-            raise NotReadableError(
-                f"Its elements are nested more than {MOST_DEPTH} deep.", "SSIS files are not: check its source."
-            )
+        if len(self._open) > MOST_DEPTH:
+            raise _too_deep()
 
     def _is_other_data(self, name: str) -> bool:
-        """Return whether an element is type-specific data that is not needed."""
-        return (
-            len(self._open) > 1
-            and self._open[-1].name == "ObjectData"
-            and self._open[-2].name not in _WITH_OBJECT_DATA
-            and name not in _KEPT_OBJECT_DATA
-        )
+        """Return whether an element within ObjectData is type-specific data that is not needed."""
+        return len(self._open) > 1 and self._open[-2].name not in _WITH_OBJECT_DATA and name not in _KEPT_OBJECT_DATA
 
     def _skip(self, name: str, attributes: dict[str, str]) -> None:
         parser = self._parser
@@ -195,7 +182,8 @@ class _Handler:
 
     def _start_skipped(self, name: str, attributes: dict[str, str]) -> None:
         self._skipped += 1
-        self._check_depth()
+        if len(self._open) + self._skipped > MOST_DEPTH:
+            raise _too_deep()
         if _sensitive(attributes) or name.endswith("EncryptedData"):
             self._open[-1].sensitive = True
         if name.endswith("SqlTaskData"):
@@ -251,6 +239,12 @@ def parse(data: bytes) -> Element:
     if handler.root is None:
         raise NotReadableError("It has no element.", "Get it again from its source.")
     return handler.root
+
+
+def _too_deep() -> NotReadableError:
+    return NotReadableError(
+        f"Its elements are nested more than {MOST_DEPTH} deep.", "SSIS files are not: check its source."
+    )
 
 
 def _sensitive(attributes: dict[str, str]) -> bool:

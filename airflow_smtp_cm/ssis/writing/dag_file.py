@@ -58,19 +58,27 @@ def has_mail(executable: Executable) -> bool:
 
 
 def dag_source(
-    project: Project, package: Package, *, child: Child, managers: Managers, children: Children, findings: Findings
+    project: Project,
+    package: Package,
+    *,
+    dag_id: str,
+    params: Params,
+    managers: Managers,
+    children: Children,
+    findings: Findings,
 ) -> str:
     """Return the source of a package's DAG, not yet formatted.
 
     Args:
         project: the package's project.
         package: the package.
-        child: the package as one that others can run: its DAG's id, and the params, which are collected.
+        dag_id: the DAG's id.
+        params: collects the DAG's params.
         managers: the connection managers that its tasks can use.
         children: the packages that its tasks can run.
         findings: collects what was converted, what is manual and what was skipped.
     """
-    return _DagFile(project, package, child.dag_id, managers, child.params, children, findings).source()
+    return _DagFile(project, package, dag_id, managers, params, children, findings).source()
 
 
 @dataclass(slots=True)
@@ -105,7 +113,8 @@ class _DagFile:
         if self.uses_functions:
             self.used.add("ssis")
         head = self._dag(root)
-        definitions = [f"{name} = {value}" for name, value in (self.loops.lists | notifiers.definitions).items()]
+        lists = self.loops.definitions(self.params.computed)
+        definitions = [f"{name} = {value}" for name, value in (lists | notifiers.definitions).items()]
         blocks = [[self._docstring()], list(self._imports()), definitions, nested(head, body)]
         return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 

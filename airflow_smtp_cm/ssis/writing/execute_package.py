@@ -14,11 +14,11 @@ from airflow_smtp_cm.ssis.writing.findings import About, Findings
 from airflow_smtp_cm.ssis.writing.templates import Translator, named, to_do
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_smtp_cm.ssis.expressions import Template
     from airflow_smtp_cm.ssis.model import ConnectionManager, Executable, ExecutePackage, Package
-    from airflow_smtp_cm.ssis.writing.scope import Params, Scope
+    from airflow_smtp_cm.ssis.writing.scope import Scope
 
 # Seconds between two looks at the state of the run. Airflow's default of 60 would delay each task that follows.
 _POKE_INTERVAL = 10
@@ -34,12 +34,15 @@ class Child:
     Attributes:
         source: its file.
         dag_id: the id of its DAG.
-        params: the params of its DAG; only its own parameters have names before the DAG is written.
+        parameters: the names of the params for its own parameters, by the parameter's name.
+        of_project: the parameters of the project that its DAG has, by the name of the param; known when the DAG is
+            written.
     """
 
     source: PurePath
     dag_id: str
-    params: Params
+    parameters: Mapping[str, str]
+    of_project: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ class Children:
 
 
 def file_of(run: ExecutePackage, managers: Iterable[ConnectionManager]) -> str:
-    """Return the name of the file with the package that a task runs; empty if it is not known.
+    """Return the name of the file with the package that a task runs; empty if it is known only when it runs.
 
     Args:
         run: the properties of the task.
@@ -74,7 +77,10 @@ def file_of(run: ExecutePackage, managers: Iterable[ConnectionManager]) -> str:
     """
     used = next((one for one in managers if run.connection in {one.dtsid, one.name}), None)
     if run.connection and used and used.creation_name.upper() == "FILE":
-        return PureWindowsPath(used.connection_string).name
+        file = PureWindowsPath(used.connection_string).name
+        expression = used.expressions.get("ConnectionString")
+        # Usually the expression is for the folder. If it does not contain the file's name, a variable decides.
+        return "" if expression and file.casefold() not in expression.casefold() else file
     # On a server, packages have no suffix: \Finance\LoadSales.
     name = PureWindowsPath(run.package_name).name
     return name if not name or name.lower().endswith(".dtsx") else f"{name}.dtsx"
@@ -135,17 +141,16 @@ def trigger_of(task: Executable, child: Child, scope: Scope, findings: Findings)
     translator = Translator(scope, task.ref_id, findings)
     passed = {}
     for name, source in task.run.parameters.items() if task.run else ():
-        if name in child.params.parameter_names:
-            passed[child.params.parameter_names[name]] = source
+        if name in child.parameters:
+            passed[child.parameters[name]] = source
         else:
             findings.manual(
                 About.EXECUTE_PACKAGE,
                 task.ref_id,
                 f"It passes {name}, which is not a parameter of {child.source.name}.",
             )
-    for name, param in child.params.by_name.items():
-        if param.known.place == "$Project":
-            passed.setdefault(name, f"$Project::{param.known.source.name}")
+    for name, parameter in child.of_project.items():
+        passed.setdefault(name, f"$Project::{parameter}")
     values = [
         f"{as_template(json.dumps(name))}: {_value(source, scope, translator)}" for name, source in passed.items()
     ]

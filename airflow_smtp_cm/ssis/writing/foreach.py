@@ -3,7 +3,8 @@
 ====================  ===========================================================================================
 in the loop           converted to
 ====================  ===========================================================================================
-one Send Mail task    ``SendMailOperator(messages=[...])``: a message for each item
+one Send Mail task,   ``SendMailOperator(messages=[...])``: a message for each item
+no event handlers
 anything else         a mapped task group; in templates, ``name_items[ti.map_index]`` is the item
 a loop over files     a task that lists them (``control_flow``), and a task group that is mapped over its result
 ====================  ===========================================================================================
@@ -26,7 +27,7 @@ from airflow_smtp_cm.ssis.writing.templates import named, to_do, to_do_all
 from airflow_smtp_cm.ssis.writing.values import json_value, read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from airflow_smtp_cm.macros.ssis.data_types import Value
     from airflow_smtp_cm.ssis.expressions import Binding
@@ -57,7 +58,7 @@ class Items:
         """Return what the variables become in a message for each item."""
         return [{known: Constant(value) for known, value in row.items()} for row in self.rows]
 
-    def by_map_index(self, name: str) -> dict[Known, Binding]:
+    def by_map_index(self, name: str) -> dict[Known, Jinja]:
         """Return what the variables become in a task that is mapped over the list ``name``."""
         return {
             known: Jinja(
@@ -68,10 +69,22 @@ class Items:
             for known, value in self.rows[0].items()
         }
 
-    def as_list(self) -> str:
-        """Return the Python source of the list."""
-        rows = ({known.source.name: json_value(value) for known, value in row.items()} for row in self.rows)
-        return f"[{', '.join(_mapping({name: source_text.literal(v) for name, v in row.items()}) for row in rows)}]"
+    def as_list(self, name: str, computed: Container[str]) -> str:
+        """Return the Python source of the list ``name``.
+
+        Args:
+            name: the list's name.
+            computed: the Jinja expressions whose text a template computes with: it keeps its line ends.
+        """
+        write = {
+            known: source_text.exact if item.expression in computed else source_text.literal
+            for known, item in self.by_map_index(name).items()
+        }
+        rows = (
+            _mapping({known.source.name: write[known](json_value(value)) for known, value in row.items()})
+            for row in self.rows
+        )
+        return f"[{', '.join(rows)}]"
 
 
 @dataclass(slots=True)
@@ -81,12 +94,12 @@ class Loops:
     Attributes:
         messages: the items of loops with one mail, by the mail.
         mapped: for each mapped group, the Python expression for its items.
-        lists: the Python source of the lists of items, by the name of the variable, which is also a macro.
+        lists: the items of the mapped groups, by the name of the list in the DAG file, which is also a macro.
     """
 
     messages: dict[Node, Items] = field(default_factory=dict)
     mapped: dict[Node, str] = field(default_factory=dict)
-    lists: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, Items] = field(default_factory=dict)
 
     def enter(self, node: Node, scope: Scope, names: Identifiers) -> Scope:
         """Convert the node if it is a loop whose items are known; return the scope within it.
@@ -107,9 +120,13 @@ class Loops:
             self.messages[node.children[0]] = items
         elif items and _can_be_mapped(node) and not self.mapped_around(node):
             name = self.mapped[node] = names.take(f"{node.variable}_items")
-            self.lists[name] = items.as_list()
+            self.lists[name] = items
             return scope.with_items(items.by_map_index(name))
         return scope
+
+    def definitions(self, computed: Container[str]) -> dict[str, str]:
+        """Return the Python source of the lists, by name; ``computed`` as for ``Items.as_list``."""
+        return {name: items.as_list(name, computed) for name, items in self.lists.items()}
 
     def mapped_around(self, node: Node) -> Node | None:
         """Return the mapped group that contains a task; None if there is none."""
@@ -142,7 +159,11 @@ def _file(foreach: Foreach, listing: Node, scope: Scope) -> dict[Known, Binding]
 
 
 def _is_one_mail(loop: Node) -> bool:
-    return len(loop.children) == 1 and loop.children[0].executable is not None and bool(loop.children[0].of.mail)
+    """Return whether a loop sends a mail, and nothing else: the mails of its event handlers need the item, too."""
+    if len(loop.children) != 1 or loop.of.event_handlers:
+        return False
+    child = loop.children[0].executable
+    return child is not None and child.mail is not None and not child.event_handlers
 
 
 def _can_be_mapped(loop: Node) -> bool:

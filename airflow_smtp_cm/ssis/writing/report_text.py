@@ -83,9 +83,9 @@ def _findings(findings: Iterable[Finding]) -> Iterator[str]:
 def _summary(report: Report) -> Iterator[str]:
     count = report.summary()
     states = count["states"]
+    by_state = ", ".join(f"{state}: {states[state]:,}" for state in State)
     yield (
-        f"{count['packages']:,} packages: {states[State.RUNS]:,} run as they are, {states[State.STEPS]:,} run after "
-        f"manual steps, {states[State.NO_MAIL]:,} send no mail; {count['dags']:,} DAGs, {count['connections']:,} "
-        f"connections, {count['unreadable']:,} files not converted."
+        f"Packages: {count['packages']:,} ({by_state}). DAGs: {count['dags']:,}. "
+        f"Connections: {count['connections']:,}. Files not converted: {count['unreadable']:,}."
     )
     yield "All findings, what was converted and skipped included: --format html or --format json."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.macros.ssis.data_types import DataType, Value
 from airflow_smtp_cm.ssis.expressions import (
     Binding,
+    Constant,
     Expression,
     ExpressionError,
     Inline,
@@ -78,7 +79,8 @@ class Params:
         by_name: the params.
         bound: variables and parameters that templates use, also those that are inlined and no params.
         of_loops: full names of variables that a loop sets; their stored values are meaningless.
-        computed: params, such as ``params.Rows``, whose text a template computes with: their line ends matter.
+        computed: Jinja expressions of params and items of loops, such as ``params.Rows``, whose text a template
+            computes with: their line ends matter.
     """
 
     parameter_names: Mapping[str, str] = field(default_factory=dict)
@@ -111,6 +113,10 @@ class Params:
             self._of[key] = name
             self.by_name[name] = ParamOf(known, _arguments(known, data_type, stale=self.is_of_loop(known)))
         return self._of[key]
+
+    def of_project(self) -> dict[str, str]:
+        """Return the parameters of the project that are params, by the name of the param."""
+        return {name: one.known.source.name for name, one in self.by_name.items() if one.known.place == "$Project"}
 
     def is_of_loop(self, known: Known) -> bool:
         """Return whether a loop sets the variable."""
@@ -215,6 +221,10 @@ class Scope:
         known = self.find(name)
         if known:
             self.params.bound[known] = None
+        if known and known in self.items:
+            if isinstance(item := self.items[known], Constant):
+                return item.value
+            raise KeyError(str(name))
         if known and isinstance(known.source, Variable) and known.source.expression:
             return self._evaluate(self._expression_of(known))
         if known is None or known.source.data_type is None or known.source.value is None:

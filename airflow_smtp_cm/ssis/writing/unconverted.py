@@ -147,9 +147,7 @@ def _report_managers(managers: Iterable[ConnectionManager], used: set[str], find
 
 def _report_secrets(places: Iterable[str], managers: Iterable[ConnectionManager], findings: Findings) -> None:
     for place in dict.fromkeys((*places, *(manager.ref_id for manager in managers if manager.has_secret))):
-        findings.manual(
-            About.SECRET, place, "It contains a password or another secret, which was not copied.", blocks=True
-        )
+        findings.manual(About.SECRET, place, "A password or another secret was not copied.", blocks=True)
 
 
 def _report_mailer(executable: Executable, findings: Findings) -> None:
