@@ -329,6 +329,44 @@ def test_discovery_imports_nothing_of_airflow(new_modules):
     assert {"airflow", "ssl", "socket", "spnego", "cryptography"}.isdisjoint(added)
 
 
+AIRFLOW_STARTS = "import os, sys, threading; from airflow.listeners.listener import get_listener_manager"
+
+
+def plugins_are_loaded_by(*command):
+    return f"sys.argv = {['airflow', *command]}; get_listener_manager()"
+
+
+def of_this_package_or_pyspnego(modules):
+    return {name for name in modules if name.startswith(("airflow_smtp_cm.", "spnego"))}
+
+
+def test_the_scheduler_imports_what_a_task_needs(new_modules):
+    """Tasks of LocalExecutor are forks of the scheduler."""
+    imported = new_modules(f"{AIRFLOW_STARTS}; {plugins_are_loaded_by('scheduler')}")
+    of_a_task = new_modules(
+        "import airflow_smtp_cm.task.delivery.one_message, airflow_smtp_cm.task.composition, "
+        "airflow_smtp_cm.smtp.client, airflow_smtp_cm.smtp.authentication"
+    )
+
+    assert "spnego" in of_a_task
+    assert of_this_package_or_pyspnego(of_a_task) <= imported
+
+
+def test_forks_of_the_scheduler_share_neither_threads_nor_files_because_of_the_plugin(run):
+    open_files = "sorted(os.listdir('/proc/self/fd'))"
+    load = f"before = {open_files}; {plugins_are_loaded_by('scheduler')}"
+    code = f"{AIRFLOW_STARTS}; {load}; print(threading.active_count(), {open_files} == before)"
+
+    assert run(sys.executable, "-c", code).stdout.splitlines()[-1] == "1 True"
+
+
+@pytest.mark.parametrize("command", ["api-server", "dag-processor", "celery worker"])
+def test_other_components_import_only_the_plugin(new_modules, command):
+    added = new_modules(plugins_are_loaded_by(*command.split()), after=AIRFLOW_STARTS)
+
+    assert of_this_package_or_pyspnego(added) == {"airflow_smtp_cm.airflow_plugin"}
+
+
 def test_mail_and_smtp_need_no_airflow_and_authentication_is_imported_at_the_first_login(new_modules):
     added = new_modules(
         "import airflow_smtp_cm.connection_manager, airflow_smtp_cm.smtp.client, airflow_smtp_cm.mail"

@@ -1,0 +1,11 @@
+"""What the process of a task imports in a running Airflow with LocalExecutor."""
+
+from tests.servers.processes import PATIENCE_SECONDS
+
+
+def test_a_task_with_a_windows_login_imports_nothing_of_this_package_because_the_scheduler_has(airflow, mails):
+    run_id = airflow.succeed("imports_of_a_task", PATIENCE_SECONDS)
+
+    mails("Imports")
+    imported = airflow.returned("imports_of_a_task", run_id, "send")["imported"]
+    assert not [name for name in imported if name.startswith(("airflow_smtp_cm", "spnego"))]
