@@ -1,8 +1,13 @@
 """What the process of a task imports in a running Airflow with LocalExecutor."""
 
+from multiprocessing import get_start_method
+
+import pytest
+
 from tests.servers.processes import PATIENCE_SECONDS
 
 
+@pytest.mark.skipif(get_start_method() != "fork", reason="LocalExecutor does not fork the scheduler")
 def test_a_task_with_a_windows_login_imports_nothing_of_this_package_because_the_scheduler_has(airflow, mails):
     run_id = airflow.succeed("imports_of_a_task", PATIENCE_SECONDS)
 
