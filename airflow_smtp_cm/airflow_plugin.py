@@ -19,11 +19,15 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowPlugin
 
+# What most tasks need; the package imports some of it only at the place of use.
 _OF_A_TASK = (
     "airflow_smtp_cm.task.composition",
     "airflow_smtp_cm.task.delivery.one_message",
     "airflow_smtp_cm.task.delivery.mail_merge",
+    "airflow_smtp_cm.task.map_index",
+    "airflow_smtp_cm.mail.plain_text",
     "airflow_smtp_cm.smtp.client",
+    "airflow_smtp_cm.smtp.bulk",
     "airflow_smtp_cm.smtp.authentication",
 )
 

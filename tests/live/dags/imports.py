@@ -24,4 +24,10 @@ class WatchedSendMailOperator(SendMailOperator):
 
 
 with DAG("imports_of_a_task", schedule=None):
-    WatchedSendMailOperator(task_id="send", smtp_conn_id="of_workers", to="carol@corp.test", subject="Imports")
+    WatchedSendMailOperator(
+        task_id="send",
+        smtp_conn_id="of_workers",
+        to="carol@corp.test",
+        subject="Imports",
+        html_content="<p>See what is imported.</p>",
+    )
