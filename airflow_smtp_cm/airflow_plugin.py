@@ -5,8 +5,10 @@ Airflow loads plugins when it creates the scheduler's ``Job``, before the first 
 thread, which could hold a lock. The imports start no thread, open no file and call no function of GSS-API, so
 that the forks share no state.
 
-In other processes, nothing is imported: they start no tasks, or they load no plugins before they do. The process of a
-task loads them, too, even if it sends no mail.
+In other processes, nothing is imported: they start no tasks (``api-server``, ``dag-processor``), or they load no
+plugins before they do (workers of Celery and Edge). The process of a task loads them, too, even if it sends no mail.
+
+If an import fails, Airflow logs that, and the scheduler continues; each task imports what it needs.
 
 It is not a listener (``on_starting``): if there is any, Airflow rejects DAGs with ``end_from_trigger=True``.
 """
@@ -15,12 +17,14 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from multiprocessing import get_context, parent_process
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowPlugin
+from airflow.providers.common.compat.sdk import AirflowPlugin, conf
 
 # What most tasks need; the package imports some of it only at the place of use.
 _OF_A_TASK = (
+    "airflow_smtp_cm.operators.send_mail",
     "airflow_smtp_cm.task.composition",
     "airflow_smtp_cm.task.delivery.one_message",
     "airflow_smtp_cm.task.delivery.mail_merge",
@@ -39,8 +43,25 @@ class SmtpCmPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Import the modules, if this is the process of ``airflow scheduler``."""
-        match sys.argv:
-            case [_, "scheduler", *_]:
-                for module in _OF_A_TASK:
-                    import_module(module)
+        """Import the modules, if tasks will be forks of this process.
+
+        Raises:
+            ImportError: a library of this package is missing or broken. Airflow logs it.
+        """
+        if _tasks_are_forks():
+            for module in _OF_A_TASK:
+                import_module(module)
+
+
+def _tasks_are_forks() -> bool:
+    """Return whether this is the process of ``airflow scheduler``, and starts tasks as its forks.
+
+    Processes that it starts itself have its ``sys.argv``, too: the workers of LocalExecutor, and their tasks.
+    """
+    return (
+        sys.argv[1:2] == ["scheduler"]
+        and parent_process() is None
+        # Unlike multiprocessing.get_start_method, this does not prevent others from setting it later.
+        and get_context().get_start_method() == "fork"
+        and "LocalExecutor" in conf.get("core", "executor", fallback="")
+    )
