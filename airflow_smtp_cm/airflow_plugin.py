@@ -16,6 +16,7 @@ It is not a listener (``on_starting``): if there is any, Airflow rejects DAGs wi
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing import get_context, parent_process
 from typing import Any
@@ -33,7 +34,10 @@ _OF_A_TASK = (
     "airflow_smtp_cm.smtp.client",
     "airflow_smtp_cm.smtp.bulk",
     "airflow_smtp_cm.smtp.authentication",
+    "encodings.idna",  # Python encodes every host name with it
 )
+# Not below Airflow 3.3, which has no retry policies.
+_OF_A_RETRY = "airflow_smtp_cm.task.retry_policy"
 
 
 class SmtpCmPlugin(AirflowPlugin):
@@ -51,6 +55,8 @@ class SmtpCmPlugin(AirflowPlugin):
         if _tasks_are_forks():
             for module in _OF_A_TASK:
                 import_module(module)
+            with suppress(ImportError):
+                import_module(_OF_A_RETRY)
 
 
 def _tasks_are_forks() -> bool:

@@ -347,7 +347,8 @@ def test_the_scheduler_imports_what_a_task_needs(new_modules, executor):
     imported = new_modules(f"{AIRFLOW_STARTS}; {plugins_are_loaded_by('scheduler', '-n', '1')}", after=environment)
     of_a_task = new_modules(
         "import airflow_smtp_cm.task.delivery.one_message, airflow_smtp_cm.task.composition, "
-        "airflow_smtp_cm.smtp.client, airflow_smtp_cm.smtp.authentication, airflow_smtp_cm.operators.send_mail"
+        "airflow_smtp_cm.smtp.client, airflow_smtp_cm.smtp.authentication; "
+        "from airflow_smtp_cm.operators.send_mail import SendMailOperator; SendMailOperator(task_id='send')"
     )
 
     assert "spnego" in of_a_task
