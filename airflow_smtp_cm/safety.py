@@ -177,8 +177,10 @@ def _addresses(text: str) -> tuple[Address, ...]:
 
 
 def _domains(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
     domains = read_each(_domain, filter(None, re.split(_SEPARATORS, text)), InvalidAddress)
-    if text and not domains:
+    if not domains:
         raise InvalidAddress("It contains no domain.")
     return domains
 

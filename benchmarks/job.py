@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SENDER = "reports@bench.test"
+READER = "reader@bench.test"
 TEXT = "".join(f"{line:3d} All work and no play makes Jack a dull boy, says the proverb.\n" for line in range(15))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from benchmarks import cores
-from benchmarks.job import SENDER, TEXT, Cost
+from benchmarks.job import READER, SENDER, TEXT, Cost
 from tests.servers.processes import LOOPBACK
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def smtp_source(job: Job) -> list[str]:
     """Return the command with which smtp-source does a job."""
     length = Path(job.attachment).stat().st_size * 4 // 3 if job.attachment else len(TEXT)
     command = [str(SMTP_SOURCE), "-m", str(job.messages), "-r", str(job.recipients), "-l", str(length)]
-    command += ["-f", SENDER, "-t", "reader@bench.test", "-M", "bench.test"]
+    command += ["-f", SENDER, "-t", READER, "-M", "bench.test"]
     return [*command, *([] if job.reconnect else ["-d"]), f"{LOOPBACK}:{job.server.port}"]
 
 

@@ -329,6 +329,80 @@ def test_discovery_imports_nothing_of_airflow(new_modules):
     assert {"airflow", "ssl", "socket", "spnego", "cryptography"}.isdisjoint(added)
 
 
+AIRFLOW_STARTS = "import os, sys, threading; from airflow.listeners.listener import get_listener_manager"
+
+
+def plugins_are_loaded_by(*command):
+    return f"sys.argv = {['airflow', *command]}; get_listener_manager()"
+
+
+def of_this_package_or_pyspnego(modules):
+    return {name for name in modules if name.startswith(("airflow_smtp_cm.", "spnego"))}
+
+
+@pytest.mark.parametrize("executor", ["LocalExecutor", "CeleryExecutor,local:LocalExecutor"])
+def test_the_scheduler_imports_what_a_task_needs(new_modules, executor):
+    """Tasks of LocalExecutor are forks of the scheduler."""
+    environment = f"import os; os.environ['AIRFLOW__CORE__EXECUTOR'] = {executor!r}"
+    imported = new_modules(f"{AIRFLOW_STARTS}; {plugins_are_loaded_by('scheduler', '-n', '1')}", after=environment)
+    of_a_task = new_modules(
+        "import airflow_smtp_cm.task.delivery.one_message, airflow_smtp_cm.task.composition, "
+        "airflow_smtp_cm.smtp.client, airflow_smtp_cm.smtp.authentication; "
+        "from airflow_smtp_cm.operators.send_mail import SendMailOperator; SendMailOperator(task_id='send')"
+    )
+
+    assert "spnego" in of_a_task
+    assert of_this_package_or_pyspnego(of_a_task) <= imported
+
+
+def test_forks_of_the_scheduler_share_neither_threads_nor_files_because_of_the_plugin(run):
+    open_files = "sorted(os.listdir('/proc/self/fd'))"
+    load = f"before = {open_files}; {plugins_are_loaded_by('scheduler')}"
+    code = f"{AIRFLOW_STARTS}; {load}; print(threading.active_count(), {open_files} == before)"
+
+    assert run(sys.executable, "-c", code).stdout.splitlines()[-1] == "1 True"
+
+
+@pytest.mark.parametrize("command", ["api-server", "dag-processor", "celery worker"])
+def test_other_components_import_only_the_plugin(new_modules, command):
+    added = new_modules(plugins_are_loaded_by(*command.split()), after=AIRFLOW_STARTS)
+
+    assert of_this_package_or_pyspnego(added) == {"airflow_smtp_cm.airflow_plugin"}
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        "import os; os.environ['AIRFLOW__CORE__EXECUTOR'] = 'CeleryExecutor'",
+        "import multiprocessing; multiprocessing.set_start_method('spawn')",
+    ],
+    ids=["executor", "start method"],
+)
+def test_a_scheduler_whose_tasks_are_not_its_forks_imports_only_the_plugin(new_modules, otherwise):
+    added = new_modules(plugins_are_loaded_by("scheduler"), after=f"{otherwise}; {AIRFLOW_STARTS}")
+
+    assert of_this_package_or_pyspnego(added) == {"airflow_smtp_cm.airflow_plugin"}
+
+
+def test_processes_that_the_scheduler_starts_import_only_the_plugin(run):
+    """Tasks load plugins, too, and have the scheduler's arguments."""
+    child = f"def child():\n    {plugins_are_loaded_by('scheduler')}\n    print(*set(sys.modules) - before)"
+    start = "process = multiprocessing.Process(target=child)\nprocess.start()\nprocess.join()"
+    code = f"{AIRFLOW_STARTS}\nimport multiprocessing\nbefore = set(sys.modules)\n{child}\n{start}"
+    added = run(sys.executable, "-c", code).stdout.split()
+
+    assert of_this_package_or_pyspnego(added) == {"airflow_smtp_cm.airflow_plugin"}
+
+
+def test_a_library_that_cannot_be_imported_does_not_stop_the_scheduler(run):
+    """Airflow reports it, and each task imports what it needs."""
+    code = f"{AIRFLOW_STARTS}; sys.modules['lxml'] = None; {plugins_are_loaded_by('scheduler')}; print('started')"
+    outcome = run(sys.executable, "-c", code)
+
+    assert outcome.stdout.splitlines()[-1] == "started"
+    assert "Failed to load plugin airflow_smtp_cm" in outcome.stdout + outcome.stderr
+
+
 def test_mail_and_smtp_need_no_airflow_and_authentication_is_imported_at_the_first_login(new_modules):
     added = new_modules(
         "import airflow_smtp_cm.connection_manager, airflow_smtp_cm.smtp.client, airflow_smtp_cm.mail"

@@ -105,7 +105,7 @@ def _mailbox(address: Address) -> list[str]:
 
 def _words(text: str) -> Sequence[str]:
     if text.isascii() and text == text.strip() and "?=" not in text.partition("=?")[2]:
-        words = re.split(_SINGLE_SPACE, text)
+        words = re.split(_SINGLE_SPACE, text) if "  " in text else text.split(" ")
         if max(map(len, words)) <= _LONGEST_WORD:
             return words
     return encoded_words(text)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.reply import Reply
 
 _UNUSUAL_AUTH = ("AUTH=", "X-EXPS=")  # an old spelling, for clients older than RFC 2554
-_SIZE = r"[0-9]{1,20}"  # RFC 1870, section 3
+_SIZE_DIGITS = 20  # RFC 1870, section 3
 
 
 class Extensions:
@@ -68,4 +68,5 @@ class Extensions:
     def size_limit(self) -> int | None:
         """The maximum message size in bytes (RFC 1870); None if the server announces no limit."""
         limit = self.keywords.get("SIZE", "")
-        return int(limit) or None if re.fullmatch(_SIZE, limit) else None
+        valid = limit.isascii() and limit.isdigit() and len(limit) <= _SIZE_DIGITS
+        return int(limit) or None if valid else None

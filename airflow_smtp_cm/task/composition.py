@@ -286,6 +286,8 @@ def truth_of(value: Any) -> bool:
     Raises:
         InvalidMessage: it is neither true nor false.
     """
+    if isinstance(value, bool):
+        return value
     match text_of(value).strip().lower():
         case "true":
             return True
