@@ -23,12 +23,14 @@ class Server:
         starttls: whether to use STARTTLS.
         login: "ntlm", "kerberos", "password" (Airflow's own hook), or None for no login.
         chunking: whether this project's client uses BDAT; the others use what they always do.
+        name: the name in its certificate; None for that of the tests' Postfix.
     """
 
     port: int
     starttls: bool = False
     login: str | None = None
     chunking: bool = False
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ class Job:
         attachment: path of a file to attach.
         pictures: paths of images to show inside HTML.
         bulk: whether the client may send further messages before the reply to the previous one.
+        connections: over how many connections this project's client sends in bulk.
         reconnect: whether each message gets its own connection, which is then part of the cost.
     """
 
@@ -67,6 +70,7 @@ class Job:
     attachment: str | None = None
     pictures: list[str] = field(default_factory=list)
     bulk: bool = False
+    connections: int = 1
     reconnect: bool = False
 
     def mails(self) -> Iterator[Mail]:

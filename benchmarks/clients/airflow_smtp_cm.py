@@ -26,7 +26,7 @@ def connection_manager(server: Server) -> SmtpConnectionManager:
     return SmtpConnectionManager(
         smtp_server=LOOPBACK,
         port=server.port,
-        server_name=MAIL_HOST,
+        server_name=server.name or MAIL_HOST,
         chunking=server.chunking,
         enable_ssl=server.starttls,
         use_windows_authentication=server.login is not None,
@@ -59,8 +59,8 @@ class AirflowSmtpCm(Client):
         for mail in mails:
             self.client.send(message(mail))
 
-    def send_bulk(self, mails: Iterable[Mail]) -> None:
-        for outcome in self.client.send_all(map(message, mails)):
+    def send_bulk(self, mails: Iterable[Mail], connections: int) -> None:
+        for outcome in self.client.send_all(map(message, mails), connections=connections):
             if isinstance(outcome, Exception):
                 raise outcome
 
