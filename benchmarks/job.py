@@ -23,14 +23,12 @@ class Server:
         starttls: whether to use STARTTLS.
         login: "ntlm", "kerberos", "password" (Airflow's own hook), or None for no login.
         chunking: whether this project's client uses BDAT; the others use what they always do.
-        name: the name in its certificate; None for that of the tests' Postfix.
     """
 
     port: int
     starttls: bool = False
     login: str | None = None
     chunking: bool = False
-    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

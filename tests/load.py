@@ -145,7 +145,7 @@ def send_over_connections(open_client: Callable[[], SmtpClient], case: str, mess
 def send_from_new_process(
     manager: SmtpConnectionManager, case: str, messages: int, *, threads: int = 1, connections: int = 1
 ) -> Cost:
-    """Send from a new process, over one connection for each thread or several for one; its memory is that of sending."""
+    """Send from a new process, whose memory is that of sending; several connections are those of one client."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         if connections > 1:
             return process.submit(send_over_connections, manager.acquire, case, messages, connections).result()

@@ -26,7 +26,7 @@ def connection_manager(server: Server) -> SmtpConnectionManager:
     return SmtpConnectionManager(
         smtp_server=LOOPBACK,
         port=server.port,
-        server_name=server.name or MAIL_HOST,
+        server_name=MAIL_HOST,
         chunking=server.chunking,
         enable_ssl=server.starttls,
         use_windows_authentication=server.login is not None,
