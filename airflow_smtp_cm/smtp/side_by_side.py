@@ -291,6 +291,8 @@ class SideBySide:
         in_use = [connection for connection in self._active if connection.client is not None]
         for connection in in_use:
             connection.break_off()
+            if not connection.is_open:  # what it told was not received
+                self._client.further.append(connection.client)
         for connection in in_use:
             connection.join(max(0.0, deadline - time.monotonic()))
 
