@@ -17,6 +17,7 @@ from benchmarks.cases import (
     airflow,
     attachments,
     connections,
+    delayed_replies,
     imports,
     instructions,
     one_connection,
@@ -34,7 +35,17 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results.json")
 CHART = ROOT / "docs" / "images" / "speed.svg"
-SUBJECTS = (one_connection, recipients, attachments, pictures, connections, imports, instructions, airflow)
+SUBJECTS = (
+    one_connection,
+    recipients,
+    attachments,
+    pictures,
+    connections,
+    delayed_replies,
+    imports,
+    instructions,
+    airflow,
+)
 CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
 
 

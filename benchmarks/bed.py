@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks import cores
 from benchmarks.rounds import Results
-from benchmarks.sinks import fast_sink, servers, smtp_sink
+from benchmarks.sinks import delaying_sink, fast_sink, servers, smtp_sink
 from benchmarks.workers import FOLDER, start
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _SINKS: dict[str, Callable[[], AbstractContextManager[int]]] = {
     "no-pipelining": partial(smtp_sink, "-p"),
     "chunking": fast_sink,
     "binarymime": partial(fast_sink, "BINARYMIME"),
+    "200ms": partial(delaying_sink, 0.2),
 }
 
 

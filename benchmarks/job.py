@@ -59,6 +59,7 @@ class Job:
         attachment: path of a file to attach.
         pictures: paths of images to show inside HTML.
         bulk: whether the client may send further messages before the reply to the previous one.
+        connections: over how many connections this project's client sends in bulk.
         reconnect: whether each message gets its own connection, which is then part of the cost.
     """
 
@@ -68,6 +69,7 @@ class Job:
     attachment: str | None = None
     pictures: list[str] = field(default_factory=list)
     bulk: bool = False
+    connections: int = 1
     reconnect: bool = False
 
     def mails(self) -> Iterator[Mail]:

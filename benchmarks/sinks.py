@@ -6,6 +6,7 @@ import getpass
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,15 @@ def fast_sink(*keywords: str) -> Iterator[int]:
     (port,) = free_ports(1)
     offered = ("PIPELINING", "8BITMIME", "CHUNKING", *keywords)
     with running([*_fast_sink(), str(port), *offered], port=port, env={}, output=FOLDER / "sinks.log"):
+        yield port
+
+
+@contextmanager
+def delaying_sink(seconds: float) -> Iterator[int]:
+    """Run the sink that delays each final reply; yield its port."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "benchmarks.delaying_sink", str(port), str(seconds)]
+    with running(command, port=port, env={}, output=FOLDER / "sinks.log"):
         yield port
 
 

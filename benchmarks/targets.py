@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _BULK = f"{OURS}-bulk"
 _BINARYMIME = f"{OURS}-binarymime"
 _MAPPED = f"{OURS}-mapped"
+_CONNECTIONS = f"{OURS}-connections"
 _LEVEL = 0.95  # as fast as the other client, within the variation
 
 
@@ -88,6 +89,7 @@ TARGETS = (
     Target(case="pictures-10/smtp-sink/cpu", must=5),
     Target(case="wire-bytes", client=_BINARYMIME, to=None, must=1.01),  # no base64
     Target(case="connect/starttls/cpu", must=8),
+    Target(case="delayed-replies/200ms", client=_CONNECTIONS, to=_BULK, must=7),
     Target(case="import/operator", to=None, must=1, stretch=0.3),
     Target(case="import/operator/instructions", to=None, must=2_500_000),
     # A half and 0.3 times of what they were when the targets were set.

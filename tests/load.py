@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from airflow_smtp_cm.mail.message import MailMessage
-from airflow_smtp_cm.smtp.errors import Refused
+from airflow_smtp_cm.smtp.errors import Refused, SmtpError
 from airflow_smtp_cm.smtp.settings import MechanismChoice
 from tests.servers.people import ALICE, MAIL_DOMAIN, MAIL_HOST
 from tests.servers.processes import LOOPBACK
@@ -112,9 +112,43 @@ def send(open_client: Callable[[], SmtpClient], case: str, messages: int, *, thr
     )
 
 
-def send_from_new_process(manager: SmtpConnectionManager, case: str, messages: int, *, threads: int = 1) -> Cost:
-    """Like ``send``, but in a new process, so that its memory is that of sending alone."""
+def send_over_connections(open_client: Callable[[], SmtpClient], case: str, messages: int, connections: int) -> Cost:
+    """Send messages with ``send_all`` over several connections at the same time.
+
+    Raises:
+        SmtpError: a message was refused.
+    """
+    with open_client():  # as in ``send``
+        pass
+    files_before, started = open_files(), time.perf_counter()
+    early_kib = 0
+    with tempfile.NamedTemporaryFile() as attachment, open_client() as client:
+        attachment.write(_ATTACHED)
+        attachment.flush()
+        mails = (_message(message_id, case, attachment.name) for message_id in message_ids(case, messages))
+        for number, outcome in enumerate(client.send_all(mails, connections=connections)):
+            if isinstance(outcome, SmtpError):
+                raise outcome
+            if number >= messages // 10 and len(client.further) == connections - 1:
+                early_kib = early_kib or peak_kib()
+    return Cost(
+        messages=messages,
+        resent=0,
+        seconds=time.perf_counter() - started,
+        early_kib=early_kib,
+        peak_kib=peak_kib(),
+        files_before=files_before,
+        files_after=open_files(),
+    )
+
+
+def send_from_new_process(
+    manager: SmtpConnectionManager, case: str, messages: int, *, threads: int = 1, connections: int = 1
+) -> Cost:
+    """Send from a new process, whose memory is that of sending; several connections are those of one client."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        if connections > 1:
+            return process.submit(send_over_connections, manager.acquire, case, messages, connections).result()
         return process.submit(send, manager.acquire, case, messages, threads=threads).result()
 
 

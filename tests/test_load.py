@@ -23,3 +23,11 @@ def test_each_of_many_messages_is_delivered_once_and_nothing_stays_open(
     assert copies(postfix, message_ids(case, messages)) == {1: messages}
     assert cost.resent == resent
     assert cost.is_flat, cost
+
+
+def test_over_several_connections_each_message_is_delivered_once_and_memory_stays_flat(postfix, certificates):
+    case, messages = "connections", 400
+    cost = send_from_new_process(to_postfix(postfix, certificates), case, messages, connections=4)
+    postfix.wait_until_idle()
+    assert copies(postfix, message_ids(case, messages)) == {1: messages}
+    assert cost.is_flat, cost

@@ -72,6 +72,8 @@ class SendMailOperator(BaseOperator):
             Each has the fields above that differ from message to message: ``to``, ``subject``, ``attachments``, ...
         messages_per_minute: the highest rate of these messages, which are evenly spaced.
         max_messages_per_connection: how many of these messages are sent before a new connection is opened.
+        connections: how many connections send these messages at the same time, for a server that delays its replies.
+            If the server accepts fewer, these are used.
         disable: send nothing, and succeed without a result; may be a template that renders to True or False
             (Disable).
         all_or_nothing: send to no recipient if the server refuses any of them.
@@ -82,7 +84,8 @@ class SendMailOperator(BaseOperator):
             Message-ID; or ``assume_sent``.
 
     Raises:
-        ValueError: ``on_uncertain`` is none of these; or a limit is not positive, or is set without ``messages``.
+        ValueError: ``on_uncertain`` is none of these; or a limit, or the number of connections, is not positive, or
+            is set without ``messages``.
     """
 
     template_fields: Sequence[str] = (
@@ -132,6 +135,7 @@ class SendMailOperator(BaseOperator):
         messages: Sequence[Mapping[str, Any]] | XComArg | None = None,
         messages_per_minute: float | None = None,
         max_messages_per_connection: int | None = None,
+        connections: int = 1,
         disable: bool | str = False,
         all_or_nothing: bool = False,
         durable: bool = True,
@@ -144,11 +148,15 @@ class SendMailOperator(BaseOperator):
         house_style = True if house_style is None else house_style
         durable = True if durable is None else durable
         on_uncertain = "fail" if on_uncertain is None else on_uncertain
+        connections = 1 if connections is None else connections
         if on_uncertain not in _ON_UNCERTAIN:
             raise ValueError(f"on_uncertain must be one of {', '.join(_ON_UNCERTAIN)}, not {on_uncertain!r}.")
+        if type(connections) is not int or connections < 1:
+            raise ValueError(f"connections must be a positive integer, not {connections!r}.")
         for name, most in (
             ("messages_per_minute", messages_per_minute),
             ("max_messages_per_connection", max_messages_per_connection),
+            ("connections", connections if connections > 1 else None),
         ):
             if most is not None and not most > 0:
                 raise ValueError(f"{name} must be a positive number, not {most!r}.")
@@ -186,6 +194,7 @@ class SendMailOperator(BaseOperator):
         self._has_messages = messages is not None
         self.messages_per_minute = messages_per_minute
         self.max_messages_per_connection = max_messages_per_connection
+        self.connections = connections
         self.disable = disable
         self.all_or_nothing = all_or_nothing
         self.durable = durable
@@ -296,6 +305,7 @@ class SendMailOperator(BaseOperator):
             durable=self.durable,
             on_uncertain=self.on_uncertain,
             all_or_nothing=self.all_or_nothing,
+            connections=self.connections,
         )
         return merge.send(
             messages_per_minute=self.messages_per_minute,

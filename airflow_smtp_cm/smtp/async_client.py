@@ -2,7 +2,8 @@
 
 It has the methods, the conversation and the errors of ``client``. What differs: it uses ``async_transport``, not
 ``transport``; calls that may block (to the KDC, the DNS, a file) run in a thread; only ``open`` connects, because
-``__init__`` cannot wait; ``send_all`` is an asynchronous generator.
+``__init__`` cannot wait; ``send_all`` is an asynchronous generator, and has one connection: coroutines with a client
+each send at the same time.
 """
 
 from __future__ import annotations
@@ -78,11 +79,12 @@ class AsyncSmtpClient(ClientState):
         messages_per_minute: float | None = None,
         max_messages_per_connection: int | None = None,
     ) -> AsyncGenerator[SendResult | SmtpError]:
-        """Send many messages back to back (pipelined); see ``SmtpClient.send_all``."""
+        """Send many messages back to back (pipelined) over one connection; see ``SmtpClient.send_all``."""
         throttle = Throttle(
             messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
         )
-        for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
+        bulk = Bulk(messages, all_or_nothing=all_or_nothing, most=max_messages_per_connection, pace=throttle.pace())
+        for _ in bulk.runs():
             if pause := bulk.pause:
                 await asyncio.sleep(pause)
             try:

@@ -8,6 +8,8 @@ opens a new session and calls ``run`` again. Within a session there are three wa
     PIPELINING                   content of a message and envelope of the next in one write: ``bulk_data``
     PIPELINING and ``chunking``  groups of messages in one write: ``bulk_groups``
 
+With a rate, a ``Pace`` decides when the next message may be sent; all connections to the server share it.
+
 A message larger than ``INLINE_LIMIT`` is sent alone, in its turn. One with more recipients than the server accepts at
 once is finished alone. One that cannot be rendered is only reported. If a session ends early, ``outbox`` decides
 which messages are sent again.
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.bulk_data import Overlapped
@@ -60,6 +63,41 @@ class Throttle:
             if most is not None and not most > 0:
                 raise ValueError(f"{name} must be a positive number, not {most!r}.")
 
+    def pace(self) -> Pace | None:
+        """Return a new pace for messages at this rate; None if there is no limit."""
+        return None if self.messages_per_minute is None else Pace(self.messages_per_minute)
+
+
+class Pace:
+    """The times at which messages may be sent, evenly spaced; threads with a connection each may share it.
+
+    Args:
+        messages_per_minute: the highest rate.
+    """
+
+    def __init__(self, messages_per_minute: float) -> None:
+        self._seconds = 60 / messages_per_minute
+        self._due = time.monotonic()
+        self._lock = Lock()
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next message may be sent."""
+        return max(0.0, self._due - time.monotonic())
+
+    def take(self) -> bool:
+        """Take the right to send the next message; return False if it is not due, as when another has taken it."""
+        with self._lock:
+            if self.pause:
+                return False
+            self._due = time.monotonic() + self._seconds
+            return True
+
+    def add(self, messages: int) -> None:
+        """Count further messages that were sent with the right to send one."""
+        with self._lock:
+            self._due += self._seconds * messages
+
 
 class Bulk:
     """Many messages, sent over one session after another.
@@ -67,26 +105,26 @@ class Bulk:
     Args:
         messages: the messages.
         all_or_nothing: send a message to no recipient if the server refuses one.
-        throttle: the limits of the server.
+        most: messages per session; None for no limit.
+        pace: when they may be sent; None for no limit.
     """
 
-    def __init__(self, messages: Iterable[Outgoing], *, all_or_nothing: bool, throttle: Throttle) -> None:
-        self._outbox = Outbox(messages, all_or_nothing=all_or_nothing, most=throttle.max_messages_per_connection)
+    def __init__(
+        self, messages: Iterable[Outgoing], *, all_or_nothing: bool, most: int | None = None, pace: Pace | None = None
+    ) -> None:
+        self._outbox = Outbox(messages, all_or_nothing=all_or_nothing, most=most)
         self._all_or_nothing = all_or_nothing
-        self._rate = throttle.messages_per_minute
-        self._due = time.monotonic()
+        self._pace = pace
 
-    @classmethod
-    def runs(cls, messages: Iterable[Outgoing], *, all_or_nothing: bool, throttle: Throttle) -> Iterator[Bulk]:
+    def runs(self) -> Iterator[Bulk]:
         """Yield the bulk until all messages are settled; the caller waits for ``pause`` and runs it in a session."""
-        bulk = cls(messages, all_or_nothing=all_or_nothing, throttle=throttle)
-        while not bulk._outbox.is_empty:
-            yield bulk
+        while not self._outbox.is_empty:
+            yield self
 
     @property
     def pause(self) -> float:
         """Seconds until the next message may be sent."""
-        return max(0.0, self._due - time.monotonic())
+        return self._pace.pause if self._pace is not None else 0.0
 
     @property
     def session_is_full(self) -> bool:
@@ -105,8 +143,8 @@ class Bulk:
             SmtpError: this session and the one before ended at their first message.
         """
         self._outbox.begin_session(wire)
-        if self._rate is not None:
-            yield from self._send_with_pause(60 / self._rate)
+        if self._pace is not None:
+            yield from self._send_at_pace(self._pace)
         elif not wire.pipelining or self._all_or_nothing:
             yield from self._send_one_by_one()
         elif wire.chunking:
@@ -116,13 +154,11 @@ class Bulk:
         if self._outbox.source_error is not None and self._outbox.is_empty:
             raise self._outbox.source_error
 
-    def _send_with_pause(self, seconds: float) -> Steps[None]:
-        item = self._outbox.prepare_next()
-        if item is not None:
-            started = time.monotonic()
+    def _send_at_pace(self, pace: Pace) -> Steps[None]:
+        if pace.take() and (item := self._outbox.prepare_next()) is not None:
             yield from self._outbox.send_alone(item)
             # Servers count transactions: to them, each is a message.
-            self._due = started + seconds * item.transaction.envelope.count
+            pace.add(item.transaction.envelope.count - 1)
 
     def _send_one_by_one(self) -> Steps[None]:
         while not self._outbox.wire.closed and (item := self._outbox.prepare_next()) is not None:

@@ -14,11 +14,12 @@ from airflow_smtp_cm.smtp.trace import Trace
 from airflow_smtp_cm.smtp.transport import SocketTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from types import TracebackType
     from typing import Self
 
     from airflow_smtp_cm.smtp.async_transport import AsyncTransport
+    from airflow_smtp_cm.smtp.bulk import Bulk
     from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
     from airflow_smtp_cm.smtp.effects import Steps, TlsSession
     from airflow_smtp_cm.smtp.extensions import Extensions
@@ -91,6 +92,9 @@ class SmtpClient(ClientState):
 
     Use it as a context manager, which ends the session with QUIT. If the server has closed the session between two
     messages, the client opens a new one. It is not thread-safe.
+
+    Attributes:
+        further: the clients of the further connections that ``send_all`` has opened; they are closed with this one.
     """
 
     def __init__(self, settings: Settings, *, trace: TraceSink | None = None) -> None:
@@ -98,6 +102,7 @@ class SmtpClient(ClientState):
         self._trace = trace
         self._session, self._transport = self._open()
         self._last_used = time.monotonic()
+        self.further: list[SmtpClient] = []
 
     @classmethod
     def open(cls, settings: Settings, *, trace: TraceSink | None = None) -> Self:
@@ -146,6 +151,7 @@ class SmtpClient(ClientState):
         all_or_nothing: bool = False,
         messages_per_minute: float | None = None,
         max_messages_per_connection: int | None = None,
+        connections: int = 1,
     ) -> Generator[SendResult | SmtpError]:
         """Send many messages back to back (pipelined).
 
@@ -155,20 +161,25 @@ class SmtpClient(ClientState):
         it. If the caller stops the iteration, the session is closed, and the outcome of the messages that were sent
         until then is not reported.
 
+        With several connections, a server that delays its replies delays fewer messages. The further ones are opened
+        when they are needed, and stay open until the client is closed. If the server does not accept so many, or one
+        ends with a transient error and no new one can be opened, this is logged, and the others send the rest.
+
         Args:
-            messages: the messages; taken when they are needed, some dozens ahead of the results.
+            messages: the messages; taken when they are needed, some dozens for each connection ahead of the results.
             all_or_nothing: send a message to no recipient if the server refuses one; each message then waits for the
-                final reply to the one before.
-            messages_per_minute: a limit on the rate; messages are evenly spaced, and each waits for the final reply
-                to the one before. A message in several transactions counts as so many messages. If the server closes
-                the connection in a pause, a new one is opened.
+                final reply to the one before on its connection.
+            messages_per_minute: a limit on the rate of all connections together; messages are evenly spaced, and each
+                waits for the final reply to the one before on its connection. A message in several transactions
+                counts as so many messages. If the server closes the connection in a pause, a new one is opened.
             max_messages_per_connection: open a new connection after this number of messages.
+            connections: how many connections send at the same time.
 
         Yields:
             For each message, in order, its result, or the error that ``send`` would raise for it.
 
         Raises:
-            ValueError: a limit is not positive.
+            ValueError: a limit, or the number of connections, is not positive.
             SmtpError: no session can be opened, or the server ended two sessions in succession before it replied to
                 any message. Messages without a result were not sent.
         """
@@ -177,9 +188,28 @@ class SmtpClient(ClientState):
         throttle = Throttle(
             messages_per_minute=messages_per_minute, max_messages_per_connection=max_messages_per_connection
         )
-        for bulk in Bulk.runs(messages, all_or_nothing=all_or_nothing, throttle=throttle):
+        if connections == 1:
+            bulk = Bulk(
+                messages, all_or_nothing=all_or_nothing, most=max_messages_per_connection, pace=throttle.pace()
+            )
+            yield from self.run_bulk(bulk.runs(), time.sleep)
+        else:
+            from airflow_smtp_cm.smtp.side_by_side import send_in_order  # noqa: PLC0415 - only for several
+
+            yield from send_in_order(
+                self, messages, connections=connections, all_or_nothing=all_or_nothing, throttle=throttle
+            )
+
+    def run_bulk(self, runs: Iterable[Bulk], sleep: Callable[[float], object]) -> Generator[SendResult | SmtpError]:
+        """Send the messages of a bulk over one session after another; see ``send_all``, which calls it.
+
+        Args:
+            runs: the bulk, once for each session or message.
+            sleep: waits for a number of seconds.
+        """
+        for bulk in runs:
             if pause := bulk.pause:
-                time.sleep(pause)
+                sleep(pause)
             try:
                 self._ensure_session()
             except SmtpError as error:
@@ -193,18 +223,28 @@ class SmtpClient(ClientState):
             finally:
                 self._last_used = time.monotonic()
 
+    def open_another(self) -> Self:
+        """Open another session with the same settings; see ``open``."""
+        return self.open(self.settings, trace=self._trace)
+
     def noop(self) -> None:
         """Send NOOP to check that the session is still open."""
         self._run(self._session.noop())
 
+    def abort(self) -> None:
+        """Break the connection, from another thread than the one that uses it, which gets ``Disconnected``."""
+        self._transport.abort()
+
     def close(self) -> None:
-        """End the session with QUIT and close the connection."""
+        """End the session, and those of further connections, with QUIT, and close the connections."""
         try:
             if not self._session.wire.closed:
                 with suppress(SmtpError):
                     self._run(self._session.quit())
         finally:
             self._transport.close()
+            for client in self.further:
+                client.close()
 
     def __enter__(self) -> Self:
         return self

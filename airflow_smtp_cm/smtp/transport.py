@@ -91,6 +91,12 @@ class SocketTransport:
         """Close the socket, whatever state it is in."""
         self._sock.close()
 
+    def abort(self) -> None:
+        """Break the connection at once, from another thread than the one that waits for it, which is woken up."""
+        with suppress(OSError):  # it is closed already
+            # Not the method of a TLS socket, after which the other thread could write without TLS.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
     @property
     def local_address(self) -> str:
         """The local address of the connection."""

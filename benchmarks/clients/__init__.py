@@ -22,8 +22,8 @@ class Client(ABC):
     def send(self, mails: Iterable[Mail]) -> None:
         """Send the mails one after the other."""
 
-    def send_bulk(self, mails: Iterable[Mail]) -> None:
-        """Send the mails as fast as the client can on one connection."""
+    def send_bulk(self, mails: Iterable[Mail], connections: int) -> None:  # noqa: ARG002 - most have only one
+        """Send the mails as fast as the client can, over so many connections if it can use several."""
         self.send(mails)
 
     @abstractmethod

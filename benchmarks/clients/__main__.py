@@ -38,7 +38,7 @@ def do(client: Client, job: Job) -> Cost:
             client.send([mail])
             client.close()
     elif job.bulk:
-        client.send_bulk(job.mails())
+        client.send_bulk(job.mails(), job.connections)
     else:
         client.send(job.mails())
     cost = Cost(seconds=time.perf_counter() - started, cpu=time.process_time() - cpu)

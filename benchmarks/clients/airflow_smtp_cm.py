@@ -59,8 +59,8 @@ class AirflowSmtpCm(Client):
         for mail in mails:
             self.client.send(message(mail))
 
-    def send_bulk(self, mails: Iterable[Mail]) -> None:
-        for outcome in self.client.send_all(map(message, mails)):
+    def send_bulk(self, mails: Iterable[Mail], connections: int) -> None:
+        for outcome in self.client.send_all(map(message, mails), connections=connections):
             if isinstance(outcome, Exception):
                 raise outcome
 

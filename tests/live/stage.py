@@ -106,7 +106,14 @@ class Stage:
         self._add(name, json.dumps(self._to_postfix))
 
     def hold(
-        self, name: str, point: Point, port: str = "default", *, message: int = 1, supervisor: bool = False
+        self,
+        name: str,
+        point: Point,
+        port: str = "default",
+        *,
+        message: int = 1,
+        supervisor: bool = False,
+        connections: int = 1,
     ) -> None:
         """Add a connection to one of Postfix's ports; at a point of the first dialogue, the task is held and killed.
 
@@ -116,9 +123,11 @@ class Stage:
             port: the name of Postfix's port.
             message: the number of the message in the dialogue.
             supervisor: kill the supervisor of the task as well.
+            connections: the connections of the task that are open at the same time.
         """
         proxy = FaultyProxy(self._postfix.port(port), self._certificates, point, Fault.SILENCE, message=message)
-        peer = self._stack.enter_context(scripted_peer(*[[proxy.step]] * _CONNECTIONS, to_the_end=False))
+        scripts = [[proxy.step]] * (_CONNECTIONS * connections)
+        peer = self._stack.enter_context(scripted_peer(*scripts, to_the_end=False, at_once=connections > 1))
         self._add(name, json.dumps(self._to_postfix | {"port": peer.port}))
         hold = Hold(proxy.at_point, proxy.client_is_back)
         self.when(hold, Victim(name=name, port=peer.port, supervisor=supervisor))

@@ -11,6 +11,8 @@ from tests.servers.faulty_proxy import Point
 
 MESSAGES = 200
 MOST_UNCERTAIN = 2 * GROUP
+OVER_CONNECTIONS = 400  # messages
+CONNECTIONS = 4
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,10 @@ def stage(airflow, postfix, certificates):
             stage.hold(name, Point.FINAL, message=MESSAGES // 2)
         stage.hold("many_by_turns", Point.FINAL, port="bare", message=MESSAGES // 2)
         stage.hold("many_slow", Point.MAIL, port="bare", message=4)
+        for name in ("connections_fail", "connections_resend"):
+            stage.hold(name, Point.FINAL, message=20, connections=CONNECTIONS)
+        stage.start("messages_over_4_connections_fail", "connections_fail")
+        stage.start("messages_over_4_connections_resend", "connections_resend")
         stage.start("messages_fail", "many_fail")
         stage.start("messages_resend", "many_resend")
         stage.start("messages_assume_sent", "many_assume_sent")
@@ -58,6 +64,26 @@ def test_all_are_delivered_and_only_uncertain_ones_twice_with_resend(stage, name
     assert copies(seen).keys() <= {1, 2}
     assert copies(seen).total() == MESSAGES
     assert 0 < copies(seen)[2] <= twice
+
+
+def test_over_four_connections_uncertain_messages_are_not_sent_again_and_all_others_once(stage):
+    seen = stage.seen("connections_fail")
+
+    assert (seen.state, seen.tries) == ("failed", 2)
+    result = seen.result
+    assert 0 < result["uncertain"] <= CONNECTIONS * MOST_UNCERTAIN
+    assert result["sent"] == OVER_CONNECTIONS - result["uncertain"]
+    assert copies(seen).keys() == {1}
+    assert copies(seen).total() >= result["sent"]
+
+
+def test_over_four_connections_only_uncertain_messages_are_delivered_twice_with_resend(stage):
+    seen = stage.seen("connections_resend")
+
+    assert (seen.state, seen.tries, seen.result["sent"]) == ("success", 2, OVER_CONNECTIONS)
+    assert copies(seen).keys() <= {1, 2}
+    assert copies(seen).total() == OVER_CONNECTIONS
+    assert 0 < copies(seen)[2] <= CONNECTIONS * MOST_UNCERTAIN
 
 
 def test_none_is_delivered_twice_with_assume_sent(stage):

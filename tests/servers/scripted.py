@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -96,10 +97,11 @@ class Peer:
         commands: the lines that ``expect`` read, without CRLF.
     """
 
-    def __init__(self, scripts: Sequence[Sequence[Step]]) -> None:
+    def __init__(self, scripts: Sequence[Sequence[Step]], *, at_once: bool) -> None:
         self.received = bytearray()
         self.commands: list[str] = []
         self._scripts = scripts
+        self._at_once = at_once
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
         self._end_of_block, self._signal = socket.socketpair()
@@ -121,7 +123,7 @@ class Peer:
             raise TimeoutError("the block did not end in time")
 
     def _serve(self) -> None:
-        with self._listener, self._end_of_block:
+        with self._listener, self._end_of_block, ThreadPoolExecutor(len(self._scripts) or 1) as threads:
             for number, script in enumerate(self._scripts, 1):
                 accepted = self._accept()
                 if accepted is None:
@@ -129,7 +131,10 @@ class Peer:
                     return
                 if number == len(self._scripts):
                     self._listener.close()
-                if not self._play(script, Connection(self, accepted)):
+                connection = Connection(self, accepted)
+                if self._at_once:
+                    threads.submit(self._play, script, connection)
+                elif not self._play(script, connection):
                     return
 
     def _accept(self) -> socket.socket | None:
@@ -215,17 +220,18 @@ class Connection:
 
 
 @contextmanager
-def scripted_peer(*scripts: Sequence[Step], to_the_end: bool = True) -> Iterator[Peer]:
-    """Listen during the block, and play one script for each connection, one after the other.
+def scripted_peer(*scripts: Sequence[Step], to_the_end: bool = True, at_once: bool = False) -> Iterator[Peer]:
+    """Listen during the block, and play one script for each connection, one after the other, or at the same time.
 
     Args:
         scripts: usually one; further connections are refused.
+        at_once: accept the next connection while earlier scripts are played.
         to_the_end: False allows the client to close a connection before the script has ended, or not to connect.
 
     Raises:
         ScriptError: the client deviated from a script.
     """
-    peer = Peer(scripts)
+    peer = Peer(scripts, at_once=at_once)
     try:
         yield peer
     except BaseException as error:

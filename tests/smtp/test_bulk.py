@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
+from airflow_smtp_cm.smtp.bulk import Bulk
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.content_transfer import INLINE_LIMIT
 from airflow_smtp_cm.smtp.errors import (
@@ -326,7 +326,7 @@ def test_with_data_at_most_one_message_is_uncertain(send_all):
 def in_bulk(driver, notes, *answers, chunking=True):
     """Send messages through the driver in one session; return the bulk."""
     session = driver.opened("PIPELINING", "CHUNKING", chunking=chunking)
-    bulk = Bulk(notes, all_or_nothing=False, throttle=Throttle())
+    bulk = Bulk(notes, all_or_nothing=False)
     driver.run(session.send_all(bulk), *answers)
     return bulk
 

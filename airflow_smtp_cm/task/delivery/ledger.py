@@ -37,11 +37,12 @@ logger = logging.getLogger(__name__)
 
 # The record of 100,000 messages must be smaller than the 65,535 bytes ([state_store] max_value_storage_bytes) from
 # which on Airflow warns. Their states take half of that if sent messages and others alternate at random.
-_FAILURES = 30  # of each kind
+_FAILURES = 30  # of each kind but uncertain ones
+_UNCERTAIN = 40
 _RESULTS = 100
 
-# The number of messages that the conversation has in flight at once: no more can ever be uncertain.
-_MOST_UNCERTAIN = 2 * GROUP
+# The number of messages that one connection has in flight at once: no more can ever be uncertain.
+_MOST_IN_FLIGHT = 2 * GROUP
 # Seconds: at shorter intervals, one write covers several messages; at longer ones, each outcome is written at once.
 _SHORT_INTERVAL = 0.5
 
@@ -80,6 +81,7 @@ class Ledger:
         record: where it is stored.
         messages: the number of messages.
         digest: a hash of what must be the same in every try; None if there is no such check.
+        connections: the number of connections that send at the same time.
 
     Attributes:
         digest: the hash of what earlier tries sent, if there were any.
@@ -93,8 +95,9 @@ class Ledger:
         InvalidMessage: the messages are not those of an earlier try.
     """
 
-    def __init__(self, record: TaskRecord, messages: int, digest: str | None = None) -> None:
+    def __init__(self, record: TaskRecord, messages: int, digest: str | None = None, *, connections: int = 1) -> None:
         self._record = record
+        self._connections = connections
         self.digest = digest
         self._states = bytearray(messages)
         self._failures: dict[int, Failure] = {}
@@ -109,7 +112,9 @@ class Ledger:
         self._changed = False  # since the last write
         self._started: float | None = None
         self._pending: list[int] = []
-        self._covered = 0  # how many of the pending messages were recorded as SENDING
+        # The indexes of messages that were handed out, and that were not recorded as SENDING yet.
+        self._handed: set[int] = set()
+        self._following = 0  # the place of the first pending message that was neither handed out nor recorded
         self._ahead = 1  # how many are recorded as SENDING at once
         self._written_ahead = -inf  # when SENDING was last recorded
 
@@ -146,7 +151,11 @@ class Ledger:
         return tuple(address for address in message.recipients if address not in settled)
 
     def record_of(self, place: int) -> MessageRecord:
-        """Return the record of one message, by its place among the messages to send in this try."""
+        """Return the record of one message, by its place among the messages to send in this try, to send it now."""
+        index = self._pending[place]
+        if self._states[index] != State.SENDING:
+            self._handed.add(index)
+        self._following = max(self._following, place + 1)
         return MessageRecord(self, place)
 
     def record_sending(self, place: int, result: SendResult, others: Collection[str] = ()) -> None:
@@ -161,13 +170,13 @@ class Ledger:
             RuntimeError: it cannot be recorded.
         """
         index = self._pending[place]
-        covered = place < self._covered
+        covered = index not in self._handed
         have_it = self.results[index].accepted if index in self.results else ()
         unsent = len(set(others).difference(have_it)) if others else 0
         # A further transaction of a message, or one for some of its recipients, is recorded by itself.
         if covered and not unsent and self._states[index] == State.SENDING:
             return
-        due = [index] if covered else self._window(place)
+        due = [index] if covered else self._window(index)
         states = bytes(self._states)
         for other in due:
             if self._states[other] != State.SENDING:
@@ -181,7 +190,9 @@ class Ledger:
             self.transmissions.pop(index, None)
             # Not an OSError, which the conversation would treat as an error of the message's files.
             raise RuntimeError(f"The record cannot be written, so nothing more is sent: {error}") from error
-        self._covered = max(self._covered, place + len(due))
+        if not covered:
+            self._following += len(due) - len(self._handed.intersection(due))
+            self._handed.difference_update(due)
 
     def record_accepted(self, place: int, result: SendResult) -> None:
         """Record that some recipients of a message have it, and that a transaction for others follows.
@@ -195,12 +206,17 @@ class Ledger:
         self.results[index] = combined(self.results.get(index), result)
         self.save()
 
-    def _window(self, place: int) -> list[int]:
-        """Return the indexes of the messages to record as SENDING with this one."""
+    def _window(self, index: int) -> list[int]:
+        """Return the indexes of the messages to record as SENDING with this one.
+
+        They are those that other connections have, and those that follow.
+        """
         before, self._written_ahead = self._written_ahead, time.monotonic()
         self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _SHORT_INTERVAL else 1
-        window = min(self._ahead, max(1, _MOST_UNCERTAIN - self._states.count(State.SENDING)))
-        return self._pending[place : place + window]
+        most = self._connections * _MOST_IN_FLIGHT - self._states.count(State.SENDING)
+        window = max(1, min(self._ahead, most))
+        due = [index, *(self._handed - {index})][:window]
+        return due + self._pending[self._following : self._following + window - len(due)]
 
     def settle(
         self, index: int, event: Event, *, result: SendResult | None = None, failure: Failure | None = None
@@ -216,14 +232,17 @@ class Ledger:
         self._move(index, event)
         state = self.state(index)
         self._failures.pop(index, None)
+        self._handed.discard(index)
         if failure is not None and state is not State.ASSUMED_SENT:
             self._keep(failure)
         if result is not None and (state is State.DEFERRED or len(self._states) == 1):
             self.results[index] = result
         elif state is not State.DEFERRED:
             self.results.pop(index, None)
-        # UNCERTAIN need not be written: the record still has SENDING, which means the same to a retry.
-        if event not in _NO_REPLY and self._ahead == 1 and State.SENDING not in self._states:
+        # With one connection, SENDING of the next message is written soon, together with this outcome. UNCERTAIN need
+        # not be written: the record still has SENDING, which means the same to a retry.
+        is_written_soon = self._ahead > 1 or (self._connections == 1 and State.SENDING in self._states)
+        if event not in _NO_REPLY and not is_written_soon:
             self.save()
 
     def has_room_for_result(self, index: int) -> bool:
@@ -309,7 +328,7 @@ class MessageRecord(NamedTuple):
 
 
 def _limit(state: State) -> int:
-    return _MOST_UNCERTAIN if state is State.UNCERTAIN else _FAILURES
+    return _UNCERTAIN if state is State.UNCERTAIN else _FAILURES
 
 
 def _packed(content: bytes) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from contextlib import closing
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.shortening import listed
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import listed_refusals
+from airflow_smtp_cm.smtp.side_by_side import send_each
 from airflow_smtp_cm.task.composition import check_connection
 from airflow_smtp_cm.task.delivery.items import Items
 from airflow_smtp_cm.task.delivery.ledger import Ledger
@@ -46,6 +47,7 @@ class Merge:
         on_uncertain: what to do about messages whose content was transmitted, or may have been, without a final
             reply.
         all_or_nothing: send a message to no recipient if the server refuses any of them.
+        connections: how many connections send at the same time.
 
     Raises:
         InvalidMessage: the items are not a list, or not those of an earlier try.
@@ -61,17 +63,20 @@ class Merge:
         durable: bool,
         on_uncertain: OnUncertain,
         all_or_nothing: bool,
+        connections: int = 1,
     ) -> None:
         self._items = Items(task, items, context)
         record = TaskRecord(context, durable=durable)
-        self._ledger = Ledger(record, len(self._items), self._items.digest)
+        self._ledger = Ledger(record, len(self._items), self._items.digest, connections=connections)
+        self._connections = connections
         self._rules = RetryRules(
             on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
         )
         self._is_last = record.is_last
         self._hook = hook
-        # Messages handed to the client that have no outcome yet.
-        self._in_flight: deque[tuple[int, WriteAheadMessage]] = deque()
+        # Messages handed to the client that have no outcome yet, by their numbers.
+        self._in_flight: dict[int, tuple[int, WriteAheadMessage]] = {}
+        self._handed = count()
         self._next_place = 0
         self._delivered = False  # whether this try has delivered a message, or may have
         self._deferred: SmtpError | None = None
@@ -83,7 +88,7 @@ class Merge:
         """Send the messages that earlier tries have not sent.
 
         Args:
-            messages_per_minute: the highest rate; the messages are evenly spaced.
+            messages_per_minute: the highest rate of all connections together; the messages are evenly spaced.
             max_messages_per_connection: the number of messages after which another connection is opened.
 
         Returns:
@@ -134,14 +139,20 @@ class Merge:
             self._settle(index, event, message_id, recipients, reason, result=result)
 
     def _send_with(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
-        """Send messages with this client, which may open further sessions."""
+        """Send messages with this client, which may open further sessions and connections."""
         ledger = self._ledger
         progress = Progress(len(self._items) - len(pending), len(self._items))
-        outcomes = client.send_all(self._outgoing(pending), all_or_nothing=self._rules.all_or_nothing, **throttle)
+        outcomes = send_each(
+            client,
+            self._outgoing(pending),
+            connections=self._connections,
+            all_or_nothing=self._rules.all_or_nothing,
+            **throttle,
+        )
         try:
             with closing(outcomes):
-                for outcome in outcomes:
-                    self._conclude(outcome)
+                for number, outcome in outcomes:
+                    self._conclude(*self._in_flight.pop(number), outcome)
                     progress.one_more()
         except SmtpError as error:  # messages without an outcome were not transmitted
             ledger.mark_unsent(0)
@@ -168,13 +179,12 @@ class Merge:
                 continue
             recipients = self._ledger.recipients(index, message)
             outgoing = WriteAheadMessage(message, recipients, self._ledger.record_of(place))
-            self._in_flight.append((index, outgoing))
+            self._in_flight[next(self._handed)] = index, outgoing
             self._next_place = place + 1
             yield outgoing
 
-    def _conclude(self, outcome: SendResult | SmtpError) -> None:
-        """Note the outcome of the message that has been in flight for the longest time."""
-        index, message = self._in_flight.popleft()
+    def _conclude(self, index: int, message: WriteAheadMessage, outcome: SendResult | SmtpError) -> None:
+        """Note the outcome of a message that was in flight."""
         outcome = over_all_tries(self._ledger.results.get(index), outcome, message.recipients)
         event, outcome, result = self._rules.conclude(outcome)
         if result is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT}:

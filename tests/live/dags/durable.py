@@ -39,6 +39,17 @@ for on_uncertain in get_args(OnUncertain):
             **AT_ONCE,
         )
 
+for on_uncertain in get_args(OnUncertain):
+    with DAG(f"messages_over_4_connections_{on_uncertain}", schedule=None, params=PARAMS):
+        SendMailOperator(
+            task_id="send",
+            on_uncertain=on_uncertain,
+            messages=[{"subject": f"Payslip {number}"} for number in range(400)],
+            connections=4,
+            **MESSAGE,
+            **AT_ONCE,
+        )
+
 with DAG("messages_slow", schedule=None, params=PARAMS):
     SendMailOperator(
         task_id="send",
