@@ -58,8 +58,8 @@ Airflow would fail the try, and the retry would be uncertain. The log has the re
   store its result in XCom. A retry sends the message again. `do_xcom_push=False` avoids this.
 - In the last try, the same fails the task. No retry follows; the log has the result.
 - A write may be stored long after Airflow has reported that it failed. If that is later than a write of the *next*
-  try, it replaces it, and a try after that may not know what the next one has sent. The delays between tries, a minute
-  and more, prevent this. Do not set `retry_delay` to a few seconds.
+  try, it replaces it, and a try after that may not know what the next one has sent. The delays between tries prevent
+  this. Do not set `retry_delay` to a few seconds.
 """
 
 

@@ -6,25 +6,31 @@ Airflow's own.
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiosmtpd.controller import Controller
 
 from tests.airflow_versions import AIRFLOW
 from tests.connections import anonymous
+from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import LOOPBACK, free_ports
 from tests.task.delivery.store_faults import cells
 from tests.task.delivery.store_page import page
+from tests.task.delivery.stores import Store
 
 if AIRFLOW < (3, 3):
     pytest.skip("Airflow below 3.3 keeps no state of tasks", allow_module_level=True)
 
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.task.delivery import ledger
 from tests.task.delivery.execution_api import Call, ExecutionApi, Fault, FaultyClient, Outage
 from tests.task.delivery.worker import run_try
@@ -132,6 +138,66 @@ def test_fault_of_the_store(cell, attempt, monkeypatch, caplog):
     assert len(set(mailboxes.delivered)) == len(mailboxes.delivered)
     if "uncertain" in right.words:
         assert "uncertain" in str(following.error) or "delivered or not" in str(following.error)
+
+
+class Unreliable(Store):
+    """A store of which one write fails; it may be stored later.
+
+    Attributes:
+        late: the value of the write that failed.
+    """
+
+    def __init__(self, failing):
+        super().__init__()
+        self._failing = failing
+        self.late = {}
+
+    def set(self, key, value):
+        if self.writes + 1 == self._failing:
+            self.calls.append("set")
+            self.late = {key: json.dumps(value)}
+            raise OSError("timed out")
+        super().set(key, value)
+
+
+@pytest.fixture(params=range(1, 9))
+def tries(request, server, monkeypatch):
+    """Return the store of which one write fails, and a function that runs a try; it returns its error."""
+    monkeypatch.setattr(ledger, "_SHORT_INTERVAL", request.param % 2 and float("inf"))
+    store = Unreliable((request.param + 1) // 2)
+
+    def run(try_number, **fields):
+        ti = FakeTaskInstance(try_number=try_number)
+        try:
+            SendMailOperator(task_id="send", **SCENARIOS["many"] | fields).execute(
+                {"ti": ti, "task_state_store": store}
+            )
+        except (SmtpError, AirflowFailException) as error:
+            return error
+        return None
+
+    return SimpleNamespace(store=store, run=run, outbox=server.outbox)
+
+
+def test_if_one_write_fails_nothing_that_is_known_is_lost(tries):
+    """The try ends, and its last write has all outcomes."""
+    error = tries.run(1)
+    assert error is None or error.transient
+
+    assert tries.run(2) is None
+    assert sorted(received.recipients for received in tries.outbox) == [
+        (item["to"],) for item in SCENARIOS["many"]["messages"]
+    ]
+
+
+def test_if_a_failed_write_is_stored_after_the_others_of_its_try_nothing_is_sent_twice(tries):
+    tries.run(1)
+    tries.store.kept |= tries.store.late
+
+    error = tries.run(2)
+    recipients = [received.recipients for received in tries.outbox]
+    assert len(recipients) == len(set(recipients))
+    assert len(recipients) == 7 or "may have been delivered or not" in str(error)
 
 
 def test_the_page_in_the_docs_shows_the_table():
