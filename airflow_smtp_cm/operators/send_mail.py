@@ -243,7 +243,7 @@ class SendMailOperator(BaseOperator):
         Returns:
             The result for XCom. For one message: its Message-ID, accepted and refused addresses, the server's final
             reply, size in bytes, seconds. For many: how many were sent, and which were not. None if the task is
-            disabled.
+            disabled; or if Airflow can store neither the record nor the result, which are then in the log.
 
         Raises:
             AirflowFailException: it must not be retried; or a permanent error where Airflow has no retry policies.
@@ -278,7 +278,7 @@ class SendMailOperator(BaseOperator):
             self.log.info("SendMailTaskInfo: The task is disabled. Nothing is sent.")
         return disabled
 
-    def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any]:
+    def deliver(self, context: Context, compose: Callable[[SmtpCmHook], MailMessage]) -> dict[str, Any] | None:
         """Send the message that ``compose`` returns, unless earlier tries have sent it."""
         from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - imported when it runs
 
@@ -286,15 +286,15 @@ class SendMailOperator(BaseOperator):
             context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
         )
 
-        def send() -> SendResult:
+        def send() -> tuple[SendResult, bool]:
             if (result := delivery.earlier_result()) is not None:
-                return result
+                return result, delivery.is_recorded
             hook = self.hook()
-            return delivery.send(hook, compose(hook))
+            return delivery.send(hook, compose(hook)), delivery.is_recorded
 
         return self._carry_out(context, send)
 
-    def _send_messages(self, context: Context) -> MergeResult:
+    def _send_messages(self, context: Context) -> tuple[MergeResult, bool]:
         from airflow_smtp_cm.task.delivery.mail_merge import Merge  # noqa: PLC0415 - imported when it runs
 
         merge = Merge(
@@ -307,13 +307,21 @@ class SendMailOperator(BaseOperator):
             all_or_nothing=self.all_or_nothing,
             connections=self.connections,
         )
-        return merge.send(
+        result = merge.send(
             messages_per_minute=self.messages_per_minute,
             max_messages_per_connection=self.max_messages_per_connection,
         )
+        return result, merge.is_recorded
 
-    def _carry_out(self, context: Context, send: Callable[[], SendResult | MergeResult]) -> dict[str, Any]:
-        """Send, log, and raise the error that makes Airflow retry or fail the task."""
+    def _carry_out(
+        self, context: Context, send: Callable[[], tuple[SendResult | MergeResult, bool]]
+    ) -> dict[str, Any] | None:
+        """Send, log, and raise the error that makes Airflow retry or fail the task.
+
+        Args:
+            context: the task's context.
+            send: sends; returns the result, and whether a later try knows it.
+        """
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - imported when it runs
             AirflowFailException,
             AirflowNotFoundException,
@@ -324,20 +332,33 @@ class SendMailOperator(BaseOperator):
 
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            result = send()
+            result, is_recorded = send()
         except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
             result_so_far = getattr(error, "result", None)
             # Without anybody who has the message for certain, it is not a result.
             if result_so_far is not None and getattr(result_so_far, "accepted", True):
                 self.log.info("SendMailTaskInfo: %s", result_so_far)
-                if self.do_xcom_push and "ti" in context:
-                    context["ti"].xcom_push(key="return_value", value=result_so_far.as_json())
+                self._push(result_so_far, context)
             if self._must_not_be_retried(error):
                 raise AirflowFailException(str(error)) from error
             raise
         self.log.info("SendMailTaskInfo: %s", result)
         self.log.info("SendMailTaskEnd: The task finished sending an e-mail message.")
+        if not is_recorded and not self._push(result, context):
+            # If Airflow cannot store a returned result, it retries the task, and the retry would be uncertain.
+            return None
         return result.as_json()
+
+    def _push(self, result: SendResult | MergeResult, context: Context) -> bool:
+        """Store a result in XCom, and return True; an error of Airflow's API must not replace that of the mail."""
+        if not self.do_xcom_push or "ti" not in context:
+            return True
+        try:
+            context["ti"].xcom_push(key="return_value", value=result.as_json())
+        except Exception:
+            self.log.exception("The result cannot be stored in XCom.")
+            return False
+        return True
 
     def hook(self) -> SmtpCmHook:
         """Return a hook for the connection."""

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.bulk_data import Overlapped
 from airflow_smtp_cm.smtp.bulk_groups import Groups
+from airflow_smtp_cm.smtp.effects import Settled
 from airflow_smtp_cm.smtp.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Bulk:
 
         Raises:
             SmtpError: this session and the one before ended at their first message.
+            RecordError: a message could not be recorded; those without an outcome were not sent.
         """
         self._outbox.begin_session(wire)
         if self._pace is not None:
@@ -151,6 +153,10 @@ class Bulk:
             yield from Groups(self._outbox).run()
         else:
             yield from Overlapped(self._outbox).run()
+        if (error := self._outbox.record_error) is not None:
+            for outcome in self.unfinished(error):
+                yield Settled(outcome)
+            raise error
         if self._outbox.source_error is not None and self._outbox.is_empty:
             raise self._outbox.source_error
 

@@ -44,19 +44,22 @@ class Overlapped:
         current: InFlight | None = None
         while not self._wire.closed:
             if current is not None and current.transaction.envelope.remaining:
-                yield from current.transaction.record_sending()
-                current = yield from self._exchange(current, None)
-                continue
+                if (yield from self._outbox.record_sending(current)):
+                    current = yield from self._exchange(current, None)
+                    continue
+                self._wire.closed = True  # the server waits for the content
+                return
             if self._prepared is None:
                 self._prepared = yield from self._prepare_next()
             following = self._prepared
             if current is None and following is None:
                 return
             if following is not None and following.pipeline.commands:
-                yield from following.transaction.record_sending()
                 self._prepared = None
-                current = yield from self._exchange(current, following)
-                continue
+                if (yield from self._outbox.record_sending(following)):
+                    current = yield from self._exchange(current, following)
+                    continue
+                following = None
             if current is not None:
                 current = yield from self._exchange(current, None)
             if following is not None and following is self._prepared and not self._wire.closed:

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.errors import MessageError, Phase, Refused, SmtpError
+from airflow_smtp_cm.smtp.errors import MessageError, Phase, RecordError, Refused, SmtpError
 from airflow_smtp_cm.smtp.group_limits import GROUP, GROUP_BYTES
 from airflow_smtp_cm.smtp.outbox import refuses_session
 from airflow_smtp_cm.smtp.wire import CLOSING, Command
@@ -91,6 +91,8 @@ class Groups:
                     item.pipeline = yield from item.transaction.bdat_pipeline()
                 except MessageError as error:
                     item.error = error
+                except RecordError as error:
+                    self._outbox.stop(error, group.pop().message)
                 else:
                     data += len(item.pipeline.commands[-1].payload)
         return group, None

@@ -16,6 +16,7 @@
     |   `-- AuthenticationRefused           the server refused the login
     |-- Refused                             the server refused a command or the content
     |   `-- RecipientsRefused               some or all recipients were refused
+    |-- RecordError                         the record of what was sent cannot be accessed; nothing more was sent
     |-- DeliveryIncomplete                  some recipients have the message, then an error ended the rest
     `-- DeliveryUncertain                   the content was sent, and no final reply arrived
 
@@ -53,6 +54,7 @@ __all__ = [
     "Phase",
     "ProtocolError",
     "RecipientsRefused",
+    "RecordError",
     "Refused",
     "SettingsError",
     "SmtpError",
@@ -259,6 +261,12 @@ class RecipientsRefused(Refused):
     def __str__(self) -> str:
         text = super().__str__()
         return text if self.result is None else text + _outlook(self, "recipients who may be accepted later")
+
+
+class RecordError(SmtpError):
+    """The record of what was sent cannot be read or written, so that nothing more was sent; see ``recorded``."""
+
+    transient = True
 
 
 _NAMED = 10  # recipients in an error message

@@ -12,6 +12,9 @@ A session that ends at its first message may have ended because of this message:
 next session begins with the message after it. If the next session is as fruitless, the server is the reason, and the
 error is raised.
 
+If the transmission of a message cannot be recorded, neither it nor a later one is sent. Those in flight are settled,
+and the error is raised.
+
 What an editor must keep:
 
 - A message is put back only if the server certainly has not accepted it, since it will be sent again.
@@ -28,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.effects import Settled
-from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, MessageError, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, MessageError, RecipientsRefused, RecordError, SmtpError
 from airflow_smtp_cm.smtp.recorded import Recorded, RecordedPart
 from airflow_smtp_cm.smtp.submission import complete, followed_by, submit
 from airflow_smtp_cm.smtp.transaction import Transaction
@@ -120,6 +123,7 @@ class Outbox:
         wire: the connection of the session.
         session_is_refused: whether the server has refused a message because of the session, which is still open.
         source_error: the error of the iterator, to be raised after the messages before it are settled.
+        record_error: why no further message can be recorded, to be raised after those in flight are settled.
     """
 
     wire: Wire
@@ -132,6 +136,7 @@ class Outbox:
         self._most = most
         self._last_was_fruitless = False  # the session before
         self.source_error: Exception | None = None
+        self.record_error: RecordError | None = None
 
     def begin_session(self, wire: Wire) -> None:
         """Begin with a new session, or continue the same one."""
@@ -166,7 +171,7 @@ class Outbox:
 
     def prepare_next(self) -> InFlight | None:
         """Return the next message, rendered for this server; None if there is none or the session is full."""
-        if self.session_is_full:
+        if self.session_is_full or self.record_error is not None:
             return None
         try:
             message = self.next_message()
@@ -185,6 +190,20 @@ class Outbox:
         except ValueError as error:  # raised by the message policy
             item.error = MessageError(str(error))
         return item
+
+    def record_sending(self, item: InFlight) -> Steps[bool]:
+        """Record that the content is about to be transmitted; if that fails, put it back and return False."""
+        try:
+            yield from item.transaction.record_sending()
+        except RecordError as error:
+            self.stop(error, item.message)
+            return False
+        return True
+
+    def stop(self, error: RecordError, *unsent: Outgoing) -> None:
+        """Send no further message, since it cannot be recorded, and put unsent messages back."""
+        self.record_error = self.record_error or error
+        self.put_back(*unsent)
 
     def send_alone(self, item: InFlight) -> Steps[None]:
         """Send one message, and settle it or put it back."""
@@ -231,7 +250,12 @@ class Outbox:
             outcome: SendResult | SmtpError = yield from steps
         except SmtpError as error:
             outcome = error
-        if not (alone and isinstance(outcome, SmtpError)):
+        if isinstance(outcome, RecordError):
+            self.stop(outcome, item.message)
+        elif isinstance(outcome, DeliveryIncomplete) and isinstance(outcome.cause, RecordError):
+            self.stop(outcome.cause)
+            yield from self.settle(item, outcome)
+        elif not (alone and isinstance(outcome, SmtpError)):
             yield from self.settle(item, outcome)
         elif isinstance(outcome, DeliveryIncomplete) and self._is_over(outcome.cause):
             self._is_fruitless = self._last_was_fruitless = False  # some recipients have it

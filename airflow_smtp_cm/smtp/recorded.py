@@ -28,6 +28,9 @@ class Recorded(ABC):
         Args:
             recipients: those to whom this transaction transmits it, as far as is known.
             size: the size of the content in bytes.
+
+        Raises:
+            RecordError: it cannot be recorded. The content is not transmitted; in bulk, neither is any later message.
         """
 
     @abstractmethod

@@ -13,8 +13,8 @@ caller as with one connection.
     connection has ended              ->    its unsent messages come back, for the other connections
 
 A connection ends with an error if ``run_bulk`` raises one. If it is transient, the others send the rest. Without
-others, or if it is not transient (a refused login), no further message is handed out, and the error is raised when
-the others have the outcomes of theirs. The connections are opened one after the other: a wrong password is tried
+others, if it is not transient (a refused login), or if a message cannot be recorded, no further message is handed
+out, and the error is raised when the others have the outcomes of theirs. The connections are opened one after the other: a wrong password is tried
 once, and a server that does not accept a further connection is not asked for more.
 
 What an editor must keep:
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.bulk import Bulk, Throttle
 from airflow_smtp_cm.smtp.connection_thread import Channel, Connection, Ended, Opened, Request, Settled, Stopped
-from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.smtp.errors import RecordError, SmtpError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class SideBySide:
         self._returned = deque(sorted([*self._returned, *connection.numbers]))
         if error is None or (isinstance(error, SmtpError) and self._is_over):
             return
-        if isinstance(error, SmtpError) and error.transient and self._active:
+        if isinstance(error, SmtpError) and error.transient and self._active and not isinstance(error, RecordError):
             self._started = self._connections  # no further one is opened
             logger.warning(
                 "%s: %s of %s connections are used now, because of this error: %s",

@@ -39,7 +39,7 @@ class Cause:
 
 _NETWORK = Cause(
     "Network or server unavailable",
-    "no connection, silence, connection lost before the end of the message",
+    "no connection, silence, connection lost before the end of the message; Airflow's API server cannot be reached",
     1,
 )
 # Most servers that use greylisting accept a message five minutes after the first attempt.

@@ -20,11 +20,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from airflow_smtp_cm.smtp.errors import RecordError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEY = "airflow_smtp_cm.delivery"
 """The record's key in the store."""
+
+_LAST_TRY = (
+    "No automatic retry follows. The logs of the earlier tries show what was sent. If the task is cleared, all is "
+    "sent again."
+)
 
 OnUncertain: TypeAlias = Literal["fail", "resend", "assume_sent"]
 """What to do if delivery is uncertain."""
@@ -59,8 +66,18 @@ class TaskRecord:
             self._is_read = ti.try_number > 1 or bool(context.get("task_reschedule_count"))
 
     def read(self) -> dict[str, Any] | None:
-        """Return what earlier tries wrote; None if they wrote nothing."""
-        stored = dict(self._store.get(KEY) or {}) if self._is_read else {}
+        """Return what earlier tries wrote; None if they wrote nothing.
+
+        Raises:
+            RecordError: it cannot be read.
+        """
+        try:
+            stored = dict(self._store.get(KEY) or {}) if self._is_read else {}
+        except Exception as error:
+            raise RecordError(
+                f"The record of earlier tries cannot be read, so nothing is sent: {error}"
+                + (f". {_LAST_TRY}" if self.is_last else "")
+            ) from error
         if self._is_read and not stored:
             self.is_written = True
         return stored if stored and stored.pop("max_tries") == self._max_tries else None

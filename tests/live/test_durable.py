@@ -100,7 +100,7 @@ def test_task_that_was_killed_during_the_content_or_later_fails_as_uncertain(sta
 
     assert (seen.state, seen.tries, seen.result) == ("failed", 2, None)
     assert len(seen.delivered) == copies
-    assert "which may have been delivered or not. It is not sent again." in seen.log
+    assert "The message may have been delivered or not. It is not sent again." in seen.log
     assert "then clear the task to send the message again, or mark it as success." in seen.log
 
 

@@ -18,6 +18,7 @@ from airflow_smtp_cm.smtp.errors import (
     Disconnected,
     MessageError,
     RecipientsRefused,
+    RecordError,
     Refused,
     SmtpError,
 )
@@ -988,3 +989,94 @@ def test_a_limit_below_one_message_is_rejected(send_all, limit, most):
         pytest.raises(ValueError, match=rf"{limit} must be a positive number, not {most}\."),
     ):
         send_all(settings(peer), [Note()], **{limit: most})
+
+
+# --- the record fails
+
+
+class UnrecordedNote(RecordedNote):
+    """A note that can be recorded only as many times as the first digit of its sender says."""
+
+    def record_sending(self, recipients, size):
+        super().record_sending(recipients, size)
+        if len(self.log) > int(self.sender[0]):
+            raise RecordError("no record")
+
+
+def sends(driver, notes, *answers, extensions=("PIPELINING",), **settings):
+    """Send notes of which one cannot be recorded."""
+    bulk = Bulk(notes, all_or_nothing=False, throttle=Throttle())
+    with pytest.raises(RecordError, match="no record"):
+        driver.run(driver.opened(*extensions, **settings).send_all(bulk), *answers)
+    return b"".join(driver.writes).decode()
+
+
+def after_two():
+    return [RecordedNote(), RecordedNote(), UnrecordedNote(sender="0@b.test"), RecordedNote()]
+
+
+@pytest.mark.parametrize(
+    ("answers", "options"),
+    [
+        ([GO, f"250 f\n{GO}", "250 f"], {}),
+        (["\n".join(OK * 2)], {"extensions": ("PIPELINING", "CHUNKING"), "chunking": True}),
+        (["250 m", "250 t", "354 go", "250 f"] * 2 + ["250 m", "250 t", "354 go"], {"extensions": ()}),
+    ],
+    ids=["DATA", "BDAT", "one by one"],
+)
+def test_if_a_message_cannot_be_recorded_those_in_flight_are_settled_and_no_other_is_sent(driver, answers, options):
+    notes = after_two()
+    sent = sends(driver, notes, *answers, **options)
+
+    assert [outcome.message_id for outcome in driver.outcomes] == [note.message_id for note in notes[:2]]
+    assert sent.count("Message-ID:") == 2
+    assert notes[3].log == []
+
+
+def test_if_the_first_message_cannot_be_recorded_nothing_is_sent(driver):
+    assert sends(driver, after_two()[2:]) == ""
+    assert driver.outcomes == []
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_content_for_fewer_recipients_that_cannot_be_recorded_is_not_sent(driver, earlier):
+    """The server waits for it, so that the session ends; the message before is settled."""
+    note = UnrecordedNote(recipients=THREE, sender="1@b.test")
+    partly = "\n".join((*PARTLY, "354 go"))
+    answers = [GO, f"250 f\n{partly}"] if earlier else [partly]
+    sent = sends(driver, [*[Note()] * earlier, note, Note()], *answers)
+
+    assert kinds(driver.outcomes) == [SendResult] * earlier
+    assert sent.count("Message-ID:") == earlier
+    assert "QUIT" not in sent
+
+
+def test_if_a_further_transaction_cannot_be_recorded_its_message_is_settled_and_no_other_is_sent(driver):
+    note = UnrecordedNote(recipients=THREE, sender="3@b.test")  # twice for the first, and once that it was accepted
+    partly = "\n".join((*PARTLY, "354 go"))
+    sent = sends(driver, [note, Note()], partly, "250 f", GO)
+
+    (outcome,) = driver.outcomes
+    assert isinstance(outcome, DeliveryIncomplete)
+    assert (outcome.result.accepted, outcome.remaining) == (THREE[:1], THREE[1:])
+    assert isinstance(outcome.cause, RecordError)
+    assert sent.count("Message-ID:") == 1
+
+
+def test_the_rest_of_a_message_that_cannot_be_recorded_in_another_session_is_settled(driver):
+    note = UnrecordedNote(recipients=THREE, sender="3@b.test")
+    bulk = in_bulk(driver, [note, Note()], "\n".join((*PARTLY, "354 go")), "250 f", END, chunking=False)
+    again = Driver()
+    with pytest.raises(RecordError, match="no record"):
+        again.run(again.opened("PIPELINING").send_all(bulk))
+
+    assert kinds(again.outcomes) == [DeliveryIncomplete]
+    assert again.outcomes[0].result.accepted == THREE[:1]
+    assert again.writes == []
+
+
+def test_both_clients_raise_the_error_of_the_record_after_the_outcomes(postfix, submission, send_all):
+    with pytest.raises(RecordError, match="no record"):
+        send_all(submission(postfix.port()), after_two())
+
+    assert kinds(send_all.outcomes) == [SendResult] * 2

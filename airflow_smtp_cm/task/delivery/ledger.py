@@ -21,6 +21,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, rejected
@@ -48,6 +49,15 @@ _SHORT_INTERVAL = 0.5
 
 _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT}
+
+# The words of the log for known outcomes.
+_OUTCOMES = {
+    State.WAITING: "not sent",
+    State.SENT: "sent",
+    State.ASSUMED_SENT: "assumed to be sent",
+    State.DEFERRED: "not accepted for all recipients",
+    State.FAILED: "rejected",
+}
 
 
 class Transmission(NamedTuple):
@@ -93,6 +103,7 @@ class Ledger:
 
     Raises:
         InvalidMessage: the messages are not those of an earlier try.
+        RecordError: the record of earlier tries cannot be read.
     """
 
     def __init__(self, record: TaskRecord, messages: int, digest: str | None = None, *, connections: int = 1) -> None:
@@ -110,6 +121,8 @@ class Ledger:
         if self.is_incomplete:
             self._states[:] = (State.SENDING if state in _TO_BE_SENT else state for state in self._states)
         self._changed = False  # since the last write
+        self._written = bytes(self._states)  # what the store has
+        self._unconfirmed: list[bytes] = []  # what it may have: Airflow did not confirm these writes
         self._started: float | None = None
         self._pending: list[int] = []
         # The indexes of messages that were handed out, and that were not recorded as SENDING yet.
@@ -117,6 +130,11 @@ class Ledger:
         self._following = 0  # the place of the first pending message that was neither handed out nor recorded
         self._ahead = 1  # how many are recorded as SENDING at once
         self._written_ahead = -inf  # when SENDING was last recorded
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a later try knows all outcomes, as far as it could know them."""
+        return not (self._changed and self._unconfirmed)
 
     def summary(self) -> MergeResult:
         """Return the result of all messages."""
@@ -167,7 +185,7 @@ class Ledger:
             others: its recipients who are not in this transaction.
 
         Raises:
-            RuntimeError: it cannot be recorded.
+            RecordError: it cannot be recorded, or an earlier outcome could not.
         """
         index = self._pending[place]
         covered = index not in self._handed
@@ -176,6 +194,9 @@ class Ledger:
         # A further transaction of a message, or one for some of its recipients, is recorded by itself.
         if covered and not unsent and self._states[index] == State.SENDING:
             return
+        if self._unconfirmed:
+            # The failed write may still arrive, and replace this one. A retry would then not know what is sent now.
+            raise RecordError("An outcome could not be recorded, so nothing more is sent in this try; see the log.")
         due = [index] if covered else self._window(index)
         states = bytes(self._states)
         for other in due:
@@ -188,8 +209,7 @@ class Ledger:
         except Exception as error:
             self._states[:] = states
             self.transmissions.pop(index, None)
-            # Not an OSError, which the conversation would treat as an error of the message's files.
-            raise RuntimeError(f"The record cannot be written, so nothing more is sent: {error}") from error
+            raise RecordError(f"The record cannot be written, so nothing more is sent: {error}") from error
         if not covered:
             self._following += len(due) - len(self._handed.intersection(due))
             self._handed.difference_update(due)
@@ -262,12 +282,23 @@ class Ledger:
         try:
             self._write()
         except Exception:
-            logger.exception("The outcome could not be recorded. A retry will treat these messages as uncertain.")
+            logger.exception("The record cannot be written. %s", self._unrecorded())
 
     def _move(self, index: int, event: Event) -> None:
         self._states[index] = after(self.state(index), event)
         self.transmissions.pop(index, None)
         self._changed = True
+
+    def _unrecorded(self) -> str:
+        """Return what a retry may not know: outcomes of messages that are SENDING in the store, or may be."""
+        known: dict[str, list[str]] = {}
+        for index, state in enumerate(self._states):
+            written = (states[index] for states in (self._written, *self._unconfirmed))
+            if state in _OUTCOMES and State.SENDING in written:
+                name = f"messages[{index}]" if len(self._states) > 1 else "the message"
+                known.setdefault(_OUTCOMES[State(state)], []).append(name)
+        outcomes = "; ".join(f"{outcome}: {', '.join(names)}" for outcome, names in known.items())
+        return f"A retry may treat as uncertain what is known now ({outcomes})." if known else ""
 
     def _write(self) -> None:
         if self._record.is_written:
@@ -277,13 +308,19 @@ class Ledger:
                 "transmissions": [[index, item.as_json()] for index, item in self.transmissions.items()],
                 "seconds": round(self._seconds(), 3),
             }
-            self._record.write(
-                {
-                    "digest": self.digest,
-                    "states": _packed(bytes(self._states)),
-                    "details": _packed(json.dumps(details).encode()),
-                }
-            )
+            states = bytes(self._states)
+            try:
+                self._record.write(
+                    {
+                        "digest": self.digest,
+                        "states": _packed(states),
+                        "details": _packed(json.dumps(details).encode()),
+                    }
+                )
+            except Exception:
+                self._unconfirmed.append(states)
+                raise
+            self._written = states
         self._changed = False
 
     def _read(self, stored: dict[str, Any]) -> None:

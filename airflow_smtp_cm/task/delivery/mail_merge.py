@@ -51,6 +51,7 @@ class Merge:
 
     Raises:
         InvalidMessage: the items are not a list, or not those of an earlier try.
+        RecordError: the record of earlier tries cannot be read.
     """
 
     def __init__(
@@ -81,6 +82,11 @@ class Merge:
         self._delivered = False  # whether this try has delivered a message, or may have
         self._deferred: SmtpError | None = None
         self._explanations: dict[str, None] = {}  # of the errors of this try
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a later try knows the outcomes of this one."""
+        return self._ledger.is_recorded
 
     def send(
         self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None
@@ -124,7 +130,7 @@ class Merge:
             reason = (
                 "An earlier try may have sent the message, and kept no record"
                 if self._ledger.is_incomplete
-                else "An earlier try ended before the server confirmed the message"
+                else "An earlier try ended before the server confirmed the message, or could not record the outcome"
             )
             event, result = self._rules.if_uncertain, None
             earlier = self._ledger.results.get(index)

@@ -37,6 +37,7 @@ class Delivery:
 
     Raises:
         InvalidMessage: earlier tries had many messages.
+        RecordError: the record of earlier tries cannot be read.
     """
 
     def __init__(
@@ -48,6 +49,11 @@ class Delivery:
         self._rules = RetryRules(
             on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
         )
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a later try knows the outcome of this one."""
+        return self._ledger.is_recorded
 
     def earlier_result(self) -> SendResult | None:
         """Return the result of earlier tries, if the message need not be sent again; else None.
@@ -151,8 +157,8 @@ class Delivery:
 def _uncertain_after(left: Transmission, *, recorded: bool) -> DeliveryUncertain:
     message_id = left.result.message_id
     why = (
-        f"An earlier try of this task ended while it was sending the message {message_id}, which may have been "
-        f"delivered or not."
+        f"An earlier try of this task ended while it was sending the message {message_id}, or could not record the "
+        f"outcome (see its log). The message may have been delivered or not."
         if recorded
         else f"An earlier try of this task may have sent the message {message_id}. That was the last try that the "
         f"task's retries grant, which keeps no record; yet Airflow runs the task once more."

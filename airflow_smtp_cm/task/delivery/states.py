@@ -41,7 +41,8 @@ What an editor must not break
 2. *The outcome is recorded before QUIT.* QUIT takes time, in which a worker may be killed.
 3. *An error of the store does not replace the outcome of the mail.* If the record cannot be written after the final
    reply, this is logged, and the task ends with the outcome of the mail. The record still has SENDING, which the next
-   try treats as uncertain.
+   try treats as uncertain. Nothing more is sent in this try: the failed write may still arrive, and replace a later
+   one (``Ledger.record_sending``). ``tests/task/delivery/store_faults`` has all cases.
 4. *No recipient gets a second copy.* If some recipients have a message and others do not, this is recorded
    (``Ledger.results``), and the next try continues from there (``over_all_tries``). This includes a message with more
    recipients than the server accepts at once, which is sent in several transactions: what is uncertain after one of

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
+from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress
@@ -286,7 +287,7 @@ def test_no_further_message_is_sent_after_an_error_of_the_store(define, run, sto
     store.writes_left, store.fault = 0, OSError("the supervisor is gone")
     with sessions() as server:
         define(anonymous(server.port))
-        with pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"):
+        with pytest.raises(RecordError, match="so nothing more is sent: the supervisor is gone"):
             run(numbered(40))
 
     assert server.delivered == {}

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.errors import ConnectError
+from airflow_smtp_cm.smtp.errors import ConnectError, SmtpError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.smtp.result import Refusal, SendResult
@@ -766,10 +766,11 @@ def test_no_further_message_is_sent_after_an_error_of_the_store(define, run, sto
     not_sent = [expect("MAIL"), say("250 ok"), expect("RCPT"), say("250 ok"), expect("DATA"), say("354 go on")]
     with (
         played(define, [*dialogue(*[OK] * writes_left, quits=False), *not_sent, wait_for_close()]) as peer,
-        pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"),
+        pytest.raises(SmtpError, match="so nothing more is sent") as raised,
     ):
         run(numbered(10))
 
+    assert raised.value.transient
     assert len(recipients(peer)) == writes_left + 1
     assert peer.received.count(b"\r\nMessage-ID: ") == writes_left
 
