@@ -14,8 +14,8 @@ caller as with one connection.
 
 A connection ends with an error if ``run_bulk`` raises one. If it is transient, the others send the rest. Without
 others, if it is not transient (a refused login), or if a message cannot be recorded, no further message is handed
-out, and the error is raised when the others have the outcomes of theirs. The connections are opened one after the other: a wrong password is tried
-once, and a server that does not accept a further connection is not asked for more.
+out, and the error is raised when the others have the outcomes of theirs. The connections are opened one after the
+other: a wrong password is tried once, and a server that does not accept a further connection is not asked for more.
 
 What an editor must keep:
 

@@ -1005,7 +1005,7 @@ class UnrecordedNote(RecordedNote):
 
 def sends(driver, notes, *answers, extensions=("PIPELINING",), **settings):
     """Send notes of which one cannot be recorded."""
-    bulk = Bulk(notes, all_or_nothing=False, throttle=Throttle())
+    bulk = Bulk(notes, all_or_nothing=False)
     with pytest.raises(RecordError, match="no record"):
         driver.run(driver.opened(*extensions, **settings).send_all(bulk), *answers)
     return b"".join(driver.writes).decode()
