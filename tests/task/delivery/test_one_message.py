@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.utils.session import create_session
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused, Refused, SmtpError
+from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused, RecordError, Refused, SmtpError
 from airflow_smtp_cm.smtp.settings import Timeouts
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.states import State
@@ -491,7 +491,7 @@ GONE = OSError("the supervisor is gone")
 
 def test_nothing_is_sent_if_the_record_cannot_be_written(attempt, store):
     store.writes_left, store.fault = 0, GONE
-    with pytest.raises(RuntimeError, match="so nothing more is sent: the supervisor is gone"):
+    with pytest.raises(RecordError, match="so nothing more is sent: the supervisor is gone"):
         attempt([*dialogue("250 ok", final=None)[:-2], expect("DATA"), say("354 go on"), wait_for_close()])
 
 
@@ -499,7 +499,7 @@ def test_error_of_the_store_does_not_replace_the_outcome(attempt, store, caplog)
     store.writes_left, store.fault = 1, GONE
     result, _ = attempt(dialogue("250 ok"))
     assert result["accepted"] == [BOB]
-    assert "A retry will treat these messages as uncertain." in caplog.text
+    assert "A retry may treat as uncertain what is known now (sent: the message)." in caplog.text
 
     with fails_permanently(match="ended while it was sending the message"):
         attempt(None)
