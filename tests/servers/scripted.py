@@ -91,16 +91,16 @@ class Peer:
     """The server.
 
     Attributes:
-        port: its port on 127.0.0.1.
+        port: its port.
         received: all received bytes, decrypted, of all connections.
         commands: the lines that ``expect`` read, without CRLF.
     """
 
-    def __init__(self, scripts: Sequence[Sequence[Step]]) -> None:
+    def __init__(self, scripts: Sequence[Sequence[Step]], interface: str) -> None:
         self.received = bytearray()
         self.commands: list[str] = []
         self._scripts = scripts
-        self._listener = socket.create_server((LOOPBACK, 0))
+        self._listener = socket.create_server((interface, 0))
         self.port: int = self._listener.getsockname()[1]
         self._end_of_block, self._signal = socket.socketpair()
         self._deviation: str | None = None
@@ -215,17 +215,18 @@ class Connection:
 
 
 @contextmanager
-def scripted_peer(*scripts: Sequence[Step], to_the_end: bool = True) -> Iterator[Peer]:
+def scripted_peer(*scripts: Sequence[Step], to_the_end: bool = True, interface: str = LOOPBACK) -> Iterator[Peer]:
     """Listen during the block, and play one script for each connection, one after the other.
 
     Args:
         scripts: usually one; further connections are refused.
         to_the_end: False allows the client to close a connection before the script has ended, or not to connect.
+        interface: the address at which it listens.
 
     Raises:
         ScriptError: the client deviated from a script.
     """
-    peer = Peer(scripts)
+    peer = Peer(scripts, interface)
     try:
         yield peer
     except BaseException as error:
