@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tests.servers.processes import LOOPBACK, free_ports, running
+from tests.servers.processes import LOOPBACK, free_ports, running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,15 @@ def serving(data: Path, port: int, interface: str = LOOPBACK) -> Iterator[None]:
     """Run a server of the data during the block; it listens on the interface, which must include 127.0.0.1."""
     settings = [f"--{key}={value}" for key, value in {**_SETTINGS, "listen_addresses": interface}.items()]
     command: list[str | Path] = [*_as_user(), _program("postgres"), "-D", data, "-p", str(port), *settings]
+    is_ready: list[str | Path] = [_program("pg_isready"), "--quiet", f"--host={LOOPBACK}", f"--port={port}"]
+    stop: list[str | Path] = [*_as_user(), _program("pg_ctl"), "stop", "--silent", f"--pgdata={data}", "--mode=fast"]
     with running(command, port=port, env={}, output=data.parent / "output.log"):
-        yield
+        wait_until(lambda: subprocess.run(is_ready, check=False).returncode == 0)
+        try:
+            yield
+        finally:
+            # SIGTERM alone lets PostgreSQL wait for its clients.
+            subprocess.run(stop, check=False, capture_output=True)
 
 
 def _as_user() -> list[str]:
