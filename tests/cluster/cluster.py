@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _KDC_PORT = 88
 _DATABASE_PORT = 5432
 _AIRFLOW_PORTS = [8080, 8793, 8794]
+_WAIT_SECONDS = 840.0  # hundreds of tasks take longer than anything in the other tests
 _CONNECTIONS_OF_HELD = 8  # more than its tries
 
 
@@ -113,7 +114,7 @@ class Cluster:
                 component.restart_if_ended()
             return met()
 
-        assert wait_until(is_met, pause=PAUSE_SECONDS), self.airflow.logs()[-10_000:]
+        assert wait_until(is_met, _WAIT_SECONDS, pause=PAUSE_SECONDS), self.airflow.logs()[-10_000:]
 
     def has_ended(self, dag_id: str, run_id: str) -> bool:
         """Return whether a run has ended."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 WORKERS = ("worker1", "worker2")
-# Of each worker; each connection is a mapped task of its own.
+# Of each worker.
 CONNECTIONS = (1, 4)
+# Whether these are the connections of one task (the operator's ``connections``), or each is a mapped task of its own.
+IN_ONE_TASK = False
 # The servers by their connections: the messages of each connection.
 SERVERS = {"by_keytab": 200, "delaying": 15}
 
@@ -20,9 +22,10 @@ def address_of(server: str, workers: int, connections: int) -> str:
 
 
 def messages_of(server: str, worker: str, workers: int, connections: int) -> list[list[dict[str, str]]]:
-    """Return the messages of a worker in that DAG, for each of its connections."""
+    """Return the messages of a worker in that DAG, for each of its tasks."""
     to = address_of(server, workers, connections)
-    return [
+    of_connections = [
         [{"to": to, "subject": f"{worker}-{connection}-{number}"} for number in range(SERVERS[server])]
         for connection in range(connections)
     ]
+    return [sum(of_connections, [])] if IN_ONE_TASK else of_connections
