@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 WORKERS = ("worker1", "worker2")
 # Of each worker.
 CONNECTIONS = (1, 4)
@@ -28,4 +30,4 @@ def messages_of(server: str, worker: str, workers: int, connections: int) -> lis
         [{"to": to, "subject": f"{worker}-{connection}-{number}"} for number in range(SERVERS[server])]
         for connection in range(connections)
     ]
-    return [sum(of_connections, [])] if IN_ONE_TASK else of_connections
+    return [list(chain.from_iterable(of_connections))] if IN_ONE_TASK else of_connections
