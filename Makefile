@@ -1,5 +1,6 @@
 # make demo: a demonstration.  make test: check everything.  make test-matrix: check each supported Airflow.
 # make test-debian RELEASE=trixie: check everything on another Debian, in its own root folder below .build.
+# make test-cluster: check delivery by two workers with CeleryExecutor, in fifteen minutes, or faster with TASKS=40.
 # make docs: the documentation site, into .build/site.  make fuzz: random input for parsers and writers.
 # make load: send tens of thousands of messages.  make bench: compare the speed with other clients, in ten minutes, or
 # with QUICK=1 in one.  make dist: sdist and wheel, into dist.  Each target makes what it needs.
@@ -30,7 +31,7 @@ AIRFLOW_VERSIONS := $(filter-out $(TOO_OLD_FOR_PYTHON_$(PYTHON_VERSION)),2.11 3.
 AIRFLOW_TESTS := $(addprefix tests/,cli connection_manager decorators hooks notifications operators task testing \
 	test_email_backend.py test_examples.py test_house_style.py test_provider_info.py test_safety.py)
 
-.PHONY: venv demo dist test test-main test-live test-matrix test-debian load lint docs fuzz bench clean needs-python needs-root
+.PHONY: venv demo dist test test-main test-live test-matrix test-debian test-cluster load lint docs fuzz bench clean needs-python needs-root
 .PRECIOUS: .build/airflow-%/installed
 
 venv: $(VENV)/installed
@@ -95,6 +96,18 @@ test-debian:
 
 needs-root:
 	@[ "$$(id -u)" = 0 ] || { echo 'make $(MAKECMDGOALS): needs root, because it starts Postfix' >&2; exit 1; }
+
+# tests/cluster describes it; without Celery, other targets do not collect it.
+test-cluster: needs-root
+	tests/install_servers.sh redis-server iproute2
+	$(MAKE) --no-print-directory .build/cluster/installed
+	.build/cluster/bin/pytest tests/cluster
+
+.build/cluster/installed: tests/cluster/constraints.txt tests/airflow_versions/constraints-3.3.txt pyproject.toml $(VENV)/installed-for-tests
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/cluster
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .build/cluster --constraints $(word 1,$^) --constraints $(word 2,$^) \
+		--build-constraints constraints.txt 'apache-airflow==3.3.*' --editable '.[kerberos,testing]' --group test-cluster
+	touch $@
 
 # Takes some minutes; benchmarks/load.py describes it.
 load: needs-root

@@ -19,7 +19,10 @@ class InvalidInput(ValueError):
 
     Attributes:
         problems: all problems with it, in full sentences.
+        transient: whether all of them may disappear without a change of the input.
     """
+
+    transient = False
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -28,6 +31,8 @@ class InvalidInput(ValueError):
 
 class Problems(list[str]):
     """The problems found so far, in full sentences."""
+
+    _transient = 0  # how many of them are
 
     def attempt(self, read: Callable[[*Arguments], T], *arguments: *Arguments, field: str | None = None) -> T | None:
         """Return what ``read`` returns; if it raises InvalidInput, add its problems and return None.
@@ -46,6 +51,7 @@ class Problems(list[str]):
     def add(self, error: InvalidInput, field: str | None = None) -> None:
         """Add the problems of an error; for ``field`` see ``attempt``."""
         self += [f"{field}: {problem}" for problem in error.problems] if field else error.problems
+        self._transient += len(error.problems) if error.transient else 0
 
     @property
     def full(self) -> bool:
@@ -55,7 +61,14 @@ class Problems(list[str]):
     def raise_as(self, error: type[InvalidInput]) -> None:
         """Raise all problems as one error, if there are any."""
         if self:
-            raise error(*self)
+            raise self.as_error(error)
+
+    def as_error(self, error: type[InvalidInput]) -> InvalidInput:
+        """Return all problems as one error; it is transient if all of them are."""
+        made = error(*self)
+        if 0 < self._transient == len(self):
+            made.transient = True
+        return made
 
 
 def read_each(read: Callable[[S], Iterable[T]], items: Iterable[S], error: type[InvalidInput]) -> tuple[T, ...]:

@@ -1,4 +1,4 @@
-"""Expects that a task fails permanently."""
+"""Expects that a task fails permanently, or for the time being."""
 
 from __future__ import annotations
 
@@ -22,3 +22,13 @@ def fails_permanently(match: str | None = None) -> Iterator[pytest.ExceptionInfo
     if not isinstance(caught.value, AirflowFailException):
         policy = SendMailOperator(task_id="send").retry_policy
         assert policy.evaluate(caught.value, try_number=1, max_tries=3).action.value == "fail"
+
+
+@contextmanager
+def fails_for_now(match: str | None = None) -> Iterator[pytest.ExceptionInfo[Exception]]:
+    """Expect an error after which Airflow retries the task, if it has retries left."""
+    with pytest.raises(Exception, match=match) as caught:
+        yield caught
+    assert not isinstance(caught.value, AirflowFailException)
+    policy = getattr(SendMailOperator(task_id="send"), "retry_policy", None)
+    assert policy is None or policy.evaluate(caught.value, try_number=1, max_tries=3).action.value == "retry"

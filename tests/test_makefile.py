@@ -43,6 +43,7 @@ def machine(tmp_path):
             "make test-debian: debootstrap is missing; on Debian: apt-get install debootstrap",
         ),
         (["load"], 1000, f"make load: {ROOT_ONLY}"),
+        (["test-cluster"], 1000, f"make test-cluster: {ROOT_ONLY}"),
         (["bench"], 1000, f"make bench: {ROOT_ONLY}"),
         (["venv", "PYTHON=python2", "VENV=none"], 0, NO_PYTHON.format("venv")),
         (["test", "PYTHON=python2", "VENV=none"], 0, NO_PYTHON.format("test")),

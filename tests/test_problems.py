@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_smtp_cm.mail.errors import InvalidAddress
+from airflow_smtp_cm.mail.errors import InvalidAddress, InvalidMessage, NotFound
 from airflow_smtp_cm.problems import MAX_PROBLEMS, InvalidInput, Problems, read_each
 from airflow_smtp_cm.smtp.errors import SettingsError
 
@@ -29,6 +29,19 @@ def test_all_problems_are_raised_together_and_name_their_fields():
     with pytest.raises(SettingsError) as caught:
         problems.raise_as(SettingsError)
     assert caught.value.problems == ("One more.", "to: a is wrong.", "to: b is wrong.", "c is wrong.")
+
+
+@pytest.mark.parametrize(("others", "transient"), [([], True), (["One more."], False)])
+def test_error_is_transient_only_if_all_problems_are(others, transient):
+    problems = Problems(others)
+
+    def look_up():
+        raise NotFound("There is none.")
+
+    problems.attempt(look_up, field="smtp_conn_id")
+    with pytest.raises(InvalidMessage) as caught:
+        problems.raise_as(InvalidMessage)
+    assert caught.value.transient is transient
 
 
 def test_other_exceptions_are_not_collected():

@@ -4,6 +4,7 @@ The classes:
 
 InvalidMessage (ValueError)         raised when the message is built; lists all problems
 |-- InvalidAddress                  an invalid address or line of addresses
+|-- NotFound                        something that Airflow does not find, now
 `-- InvalidAttachment               an invalid source, name or media type of an attachment
 Smtputf8Needed (ValueError)         raised when the message is rendered for a server without SMTPUTF8
 SourceChanged (OSError)             raised while an attachment is being sent
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from airflow_smtp_cm.problems import InvalidInput
 
-__all__ = ["InvalidAddress", "InvalidAttachment", "InvalidMessage", "Smtputf8Needed", "SourceChanged"]
+__all__ = ["InvalidAddress", "InvalidAttachment", "InvalidMessage", "NotFound", "Smtputf8Needed", "SourceChanged"]
 
 
 class InvalidMessage(InvalidInput):
@@ -30,6 +31,15 @@ class InvalidAddress(InvalidMessage):
 
 class InvalidAttachment(InvalidMessage):
     """An attachment cannot be read, or its name or media type is not valid in a header."""
+
+
+class NotFound(InvalidMessage):
+    """Airflow does not find a connection or a Variable of the message.
+
+    Airflow gives the same answer if its database, or a secrets backend, cannot be reached for a moment.
+    """
+
+    transient = True
 
 
 class Smtputf8Needed(ValueError):

@@ -370,7 +370,8 @@ class SendMailOperator(BaseOperator):
         """Return whether the task must fail without a retry, whatever its retry policy decides."""
         from airflow_smtp_cm.smtp.errors import DeliveryUncertain  # noqa: PLC0415 - imported when it runs
 
-        if getattr(error, "transient", False):
+        # Airflow's own error, of something that it does not find, has no such attribute: it may find it later.
+        if getattr(error, "transient", True):
             return False
         may_be_delivered = isinstance(error, DeliveryUncertain) or getattr(error, "result", None) is not None
         return may_be_delivered or getattr(self, "retry_policy", None) is None

@@ -18,7 +18,7 @@ from airflow_smtp_cm.characters.control import on_one_line, visible
 from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.addresses import parse_line, parse_sender
 from airflow_smtp_cm.mail.attachments import expand
-from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.errors import InvalidMessage, NotFound
 from airflow_smtp_cm.mail.house_style import HouseStyle
 from airflow_smtp_cm.mail.message import MailMessage, Priority
 from airflow_smtp_cm.problems import Problems, read_each
@@ -206,7 +206,7 @@ def message_of(
     if message and _PLACEHOLDER not in message.recipients:
         permitted = attempt(lambda: hook.safety.permitted(message))
     if permitted is None or problems:
-        raise InvalidMessage(*problems)
+        raise problems.as_error(InvalidMessage)
     return permitted
 
 
@@ -230,7 +230,7 @@ def _connection_manager_of(hook: SmtpCmHook) -> SmtpConnectionManager:
     try:
         return hook.connection_manager
     except AirflowNotFoundException as error:
-        raise InvalidMessage(str(error)) from error
+        raise NotFound(str(error)) from error
 
 
 class NotText(NamedTuple):

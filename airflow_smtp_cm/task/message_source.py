@@ -18,8 +18,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_smtp_cm.characters.control import visible
-from airflow_smtp_cm.mail.attachments import check_type, sources
-from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.attachments import ONE_ITEM, check_type, sources
+from airflow_smtp_cm.mail.errors import InvalidMessage, NotFound
 from airflow_smtp_cm.problems import read_each
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def _file_of(source: str) -> str:
     try:
         connection = BaseHook.get_connection(source)
     except AirflowNotFoundException as error:
-        raise _no_file(source, "There is no connection with this id, either.") from error
+        raise _no_file(source, "There is no connection with this id, either.", NotFound) from error
     if connection.conn_type not in _FILE_CONNECTION_TYPES:
         raise InvalidMessage(
             f'Connection "{source}" is not of type File. Its type is {connection.conn_type}, but must be one of '
@@ -122,10 +122,10 @@ def _file_of(source: str) -> str:
     return name
 
 
-def _no_file(name: str, reason: str = "") -> InvalidMessage:
+def _no_file(name: str, reason: str = "", kind: type[InvalidMessage] = InvalidMessage) -> InvalidMessage:
     # In SSIS's words (0xC00291CF).
     text = f'On operation "reading the message source", file "{visible(name)}" does not exist. {reason}'
-    return InvalidMessage(text.strip())
+    return kind(text.strip())
 
 
 def _decode(content: bytes, name: str) -> str:
@@ -153,7 +153,7 @@ def _read_variable(name: str) -> str:
             f'The Variable "{visible(name)}" cannot be looked up here: Airflow 3.0 permits it only in running tasks.'
         ) from error
     if value is None:
-        raise InvalidMessage(f'The Variable "{visible(name)}" does not exist. Add it under Admin > Variables.')
+        raise NotFound(f'The Variable "{visible(name)}" does not exist. Add it under Admin > Variables.')
     if not isinstance(value, str):
         raise InvalidMessage(f'Variable "{visible(name)}" is not of type string.')
     return value

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused
+from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused, SmtpError
 
 if TYPE_CHECKING:
-    from airflow_smtp_cm.smtp.errors import SmtpError
     from airflow_smtp_cm.smtp.reply import Reply
 
 LONGEST_DELAY_MINUTES = 60
@@ -51,12 +50,19 @@ _DEFERRED = Cause(
 # Exchange limits messages and connections per minute, and other servers per longer period.
 _BUSY = Cause("The server limits messages or connections", "421, or 451 with 4.7.x", 10)
 _OTHER = Cause("The server cannot accept the message now", "any other 4xx", 5)
+_NOT_FOUND = Cause(
+    "Airflow does not find what the task needs, or cannot reach its database",
+    "a connection or Variable that does not exist, which Airflow also reports if its database cannot be reached",
+    1,
+)
 
-CAUSES = (_NETWORK, _DEFERRED, _BUSY, _OTHER)
+CAUSES = (_NETWORK, _DEFERRED, _BUSY, _OTHER, _NOT_FOUND)
 
 
-def cause_of(error: SmtpError) -> Cause:
+def cause_of(error: Exception) -> Cause:
     """Return the cause of a transient error."""
+    if not isinstance(error, SmtpError):
+        return _NOT_FOUND
     reply: Reply | None = error.reply
     if isinstance(error, RecipientsRefused):
         reply = next(refusal.reply for refusal in error.refused if refusal.reply.transient)

@@ -28,11 +28,9 @@ class MailRetryPolicy(RetryPolicy):
         from airflow_smtp_cm.task.retry_delays import cause_of  # noqa: PLC0415
 
         del max_tries
-        if isinstance(exception, InvalidMessage | AirflowNotFoundException):
-            return RetryDecision.fail(reason=str(exception))
-        if not isinstance(exception, SmtpError):
+        if not isinstance(exception, SmtpError | InvalidMessage | AirflowNotFoundException):
             return RetryDecision.default()
-        if not exception.transient:
+        if not getattr(exception, "transient", True):  # Airflow may find later what it does not find now
             return RetryDecision.fail(reason=str(exception))
         cause = cause_of(exception)
         delay = None if _has_own_delay(context) else cause.delay(try_number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +15,7 @@ import httpx
 import psycopg
 
 from tests.servers.postgresql import running_postgresql
-from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, free_ports, wait_until
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, free_ports, running_session, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,6 @@ ROOT = Path(__file__).parent.parent.parent
 AIRFLOW = Path(sys.executable).with_name("airflow")
 DAG_FOLDERS = (ROOT / "example_dags", ROOT / "tests" / "live" / "dags", ROOT / "tests" / "ssis" / "golden")
 
-_STOP_SECONDS = 5.0
 # Airflow's own timeouts, which are too short for a busy machine.
 _TIMEOUTS = (
     "CONNECTION_TEST__TIMEOUT",
@@ -188,18 +186,23 @@ def running_airflow(
     output = home / "output"
     with ExitStack() as parts:
         address = parts.enter_context(running_postgresql())
-        env = {**_environment(home, url, ports, address, airflow), **environment}
-        process = parts.enter_context(_process([airflow, "standalone"], env, output))
+        env = {**environment_of(home, url, ports, address, airflow), **environment}
+        process = parts.enter_context(running_session([airflow, "standalone"], env, output))
         api = parts.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS))
         wait_until(lambda: process.poll() is not None or _is_up(api), pause=PAUSE_SECONDS)
         if process.poll() is not None or not _is_up(api):
             raise RuntimeError(f"airflow standalone does not start:\n{output.read_text(errors='replace')}")
-        token = api.get("/auth/token").raise_for_status().json()["access_token"]
-        api.headers["Authorization"] = f"Bearer {token}"
+        log_in(api)
         files = sum(len(list(folder.glob("*.py"))) for folder in dag_folders)
         if not wait_until(lambda: _known_files(api) == files, pause=PAUSE_SECONDS):
             raise RuntimeError(f"Some DAG files are not parsed:\n{output.read_text(errors='replace')}")
         yield Standalone(url=url, home=home, address=address, env=env, api=api)
+
+
+def log_in(api: httpx.Client) -> None:
+    """Log in to the REST API as an administrator."""
+    token = api.get("/auth/token").raise_for_status().json()["access_token"]
+    api.headers["Authorization"] = f"Bearer {token}"
 
 
 def _known_files(api: httpx.Client) -> int:
@@ -207,7 +210,16 @@ def _known_files(api: httpx.Client) -> int:
     return len({dag["fileloc"] for dag in dags})
 
 
-def _environment(home: Path, url: str, ports: list[int], address: str, airflow: Path) -> dict[str, str]:
+def environment_of(home: Path, url: str, ports: list[int], address: str, airflow: Path) -> dict[str, str]:
+    """Return the environment of Airflow's commands.
+
+    Args:
+        home: AIRFLOW_HOME.
+        url: the address of its UI and API.
+        ports: that of the API, and two for the servers of logs.
+        address: its database, as ``running_postgresql`` yields it.
+        airflow: the command.
+    """
     # Variables that the tests have set for Airflow are only for their own process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     port, worker_logs, trigger_logs = map(str, ports)
@@ -242,44 +254,3 @@ def _is_up(api: httpx.Client) -> bool:
         response = api.get("/api/v2/monitor/health")
         return response.is_success and all(part["status"] == "healthy" for part in response.json().values())
     return False
-
-
-@contextmanager
-def _process(
-    command: Sequence[str | Path], env: Mapping[str, str], output: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process during the block; after it, or when the tests are killed, its whole session is ended."""
-    with output.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    # The pipe is closed when the tests end, for whatever reason. Each task has its own process group.
-    wait_and_end = ["sh", "-c", 'read -r line; pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"', "guard"]
-    with subprocess.Popen([*wait_and_end, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True) as guard:
-        try:
-            yield process
-        finally:
-            guard.kill()
-            for stop in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the first one does not reach everything
-                for pid in _living(process.pid):
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, stop)
-                if wait_until(lambda: process.poll() is not None and not _living(process.pid), _STOP_SECONDS):
-                    break
-
-
-def _living(session: int) -> list[int]:
-    """Return the processes of the session except zombies."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            pid, _, rest = stat.read_text().partition(" (")
-            state, _parent, _group, of_session = rest.rpartition(")")[2].split()[:4]
-            if int(of_session) == session and state != "Z":
-                found.append(int(pid))
-    return found

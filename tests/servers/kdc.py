@@ -89,13 +89,16 @@ class Kdc:
 
 
 @contextmanager
-def running_kdc(folder: Path) -> Iterator[Kdc]:
-    """Set up the realm in a new folder, and run its KDC during the block."""
+def running_kdc(folder: Path, interface: str = LOOPBACK, port: int | None = None) -> Iterator[Kdc]:
+    """Set up the realm in a new folder, and run its KDC during the block.
+
+    It listens on the interface, which must include 127.0.0.1, and the port; by default a free one.
+    """
     folder.mkdir()
     kdc = Kdc(folder, folder / "krb5.conf", folder / "server.keytab", folder / "alice.keytab")
-    (port,) = free_ports(1)
+    port = port or free_ports(1)[0]
     kdc.krb5_conf.write_text(krb5_conf(folder, kdc=f"{LOOPBACK}:{port}"))
-    (folder / "kdc.conf").write_text(_kdc_conf(folder, port))
+    (folder / "kdc.conf").write_text(_kdc_conf(folder, f"{interface}:{port}"))
     env = {"KRB5_CONFIG": str(kdc.krb5_conf), "KRB5_KDC_PROFILE": str(folder / "kdc.conf")}
     _administer(["kdb5_util", "-r", REALM, "create", "-s", "-P", "master-key"], env)
     _administer(["kadmin.local", "-r", REALM], env, "\n".join(_accounts(kdc)))
@@ -137,17 +140,18 @@ def _accounts(kdc: Kdc) -> Iterator[str]:
     yield f"ktadd -norandkey -k {kdc.alice_keytab} {ALICE.name}"
 
 
-def _kdc_conf(folder: Path, port: int) -> str:
+def _kdc_conf(folder: Path, address: str) -> str:
     return f"""\
 [kdcdefaults]
-    kdc_listen = {LOOPBACK}:{port}
-    kdc_tcp_listen = {LOOPBACK}:{port}
+    kdc_listen = {address}
+    kdc_tcp_listen = {address}
 [realms]
     {REALM} = {{
         database_name = {folder}/principal
         key_stash_file = {folder}/stash
         acl_file = {folder}/kadm5.acl
         max_life = 10h
+        max_renewable_life = 7d
         supported_enctypes = aes256-cts-hmac-sha1-96:normal aes128-cts-hmac-sha1-96:normal
     }}
 [logging]

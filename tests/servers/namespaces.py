@@ -43,18 +43,26 @@ exec cat
 class Namespaces:
     """Namespaces that exist until the end of their block."""
 
-    _holder: int
+    process: int  # it holds them, and runs in them
 
     @property
     def launcher(self) -> tuple[str, ...]:
         """What must precede a command that is to run inside."""
         namespaces = ("--net", "--mount", "--uts")
-        return ("nsenter", "--target", str(self._holder), *namespaces, "--root", "--wdns=/", "--")
+        return ("nsenter", "--target", str(self.process), *namespaces, "--root", "--wdns=/", "--")
+
+    def run(self, *command: str) -> str:
+        """Run a command inside, and return its standard output.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        return subprocess.run([*self.launcher, *command], capture_output=True, check=True, text=True).stdout
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Use the network inside in this thread, and in threads that it starts meanwhile; files are as outside."""
-        with Path("/proc/thread-self/ns/net").open() as ours, Path(f"/proc/{self._holder}/ns/net").open() as theirs:
+        with Path("/proc/thread-self/ns/net").open() as ours, Path(f"/proc/{self.process}/ns/net").open() as theirs:
             _use_network(theirs.fileno())
             try:
                 yield

@@ -75,6 +75,8 @@ PORTS = {
         "mynetworks=127.0.0.1 smtpd_relay_restrictions=permit_mynetworks,reject "
         "smtpd_sender_restrictions=check_sender_access,static:discard"
     ),
+    # a second later than the others, at the final reply, as Exchange does
+    "delaying": "smtpd_end_of_data_restrictions=sleep,1",
     # MESSAGES_PER_SESSION, then 421 at the next MAIL
     "throttled": "smtpd_sender_restrictions=check_policy_service,unix:private/throttle",
 }
@@ -146,8 +148,13 @@ class Postfix:
 
 
 @contextmanager
-def running_postfix(folder: Path, kdc: Kdc, certificates: Certificates) -> Iterator[Postfix]:
-    """Set up Postfix in a new folder, which its users must be able to read, and run it during the block."""
+def running_postfix(
+    folder: Path, kdc: Kdc, certificates: Certificates, interface: str = LOOPBACK
+) -> Iterator[Postfix]:
+    """Set up Postfix in a new folder, which its users must be able to read, and run it during the block.
+
+    It listens on the interface, which must include 127.0.0.1.
+    """
     names = [*PORTS, *CERTIFICATES]
     postfix = Postfix(folder, dict(zip(names, free_ports(len(names)), strict=True)))
     _make_folders(folder)
@@ -156,7 +163,7 @@ def running_postfix(folder: Path, kdc: Kdc, certificates: Certificates) -> Itera
     _write_map(folder / "etc/senders", SENDERS)
     _write_map(folder / "etc/recipients", RECIPIENTS)
     (folder / "etc/main.cf").write_text(_main_cf(folder, kdc, certificates))
-    (folder / "etc/master.cf").write_text(_master_cf(folder, postfix.ports, certificates))
+    (folder / "etc/master.cf").write_text(_master_cf(folder, postfix.ports, certificates, interface))
     shutil.copy(_THROTTLE, folder / "etc")  # there, the user nobody can read it
     for file in (folder / "etc").iterdir():
         os.utime(file, (0, 0))  # Postfix does not read files that were written in the last seconds
@@ -271,11 +278,11 @@ def _tls(certificate: Certificate) -> list[str]:
     return [f"smtpd_tls_cert_file={certificate.chain}", f"smtpd_tls_key_file={certificate.key}"]
 
 
-def _master_cf(folder: Path, ports: Mapping[str, int], certificates: Certificates) -> str:
+def _master_cf(folder: Path, ports: Mapping[str, int], certificates: Certificates, interface: str) -> str:
     options = {name: text.split() for name, text in PORTS.items()}
     options |= {name: _tls(getattr(certificates, name)) for name in CERTIFICATES}
     lines = [
-        " ".join([f"{LOOPBACK}:{port} inet n - n - - smtpd", *(f"-o {option}" for option in options[name])])
+        " ".join([f"{interface}:{port} inet n - n - - smtpd", *(f"-o {option}" for option in options[name])])
         for name, port in ports.items()
     ]
     throttle = f"argv=/bin/sh {folder}/etc/{_THROTTLE.name} {MESSAGES_PER_SESSION}"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LOOPBACK = "127.0.0.1"
+# For servers in network namespaces, which nothing outside can reach.
+ALL_INTERFACES = "0.0.0.0"
 
 # The limit of a wait for something that must happen: no machine is so slow that a success takes longer.
 PATIENCE_SECONDS = 300.0
@@ -93,6 +95,60 @@ def running(
             yield
         finally:
             _stop(process)
+
+
+@contextmanager
+def running_session(
+    command: Sequence[str | Path], env: Mapping[str, str], output: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process in a session of its own during the block; after it, the whole session is ended.
+
+    It is for programs whose children have process groups of their own. If the tests are killed, it ends as well.
+
+    Args:
+        command: the program and its arguments; it must not go to the background.
+        env: its whole environment.
+        output: file to which its standard output and error are appended.
+    """
+    with output.open("ab") as sink:
+        process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # The pipe is closed when the tests end, for whatever reason.
+    wait_and_end = ["sh", "-c", 'read -r line; pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"', "guard"]
+    with subprocess.Popen([*wait_and_end, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True) as guard:
+        try:
+            yield process
+        finally:
+            guard.kill()
+            for stop in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the first one does not reach everything
+                kill_session(process.pid, stop)
+                if wait_until(lambda: process.poll() is not None and not _living(process.pid), _STOP_SECONDS):
+                    break
+
+
+def kill_session(session: int, with_signal: signal.Signals) -> None:
+    """Send a signal to all processes of a session; it may have ended."""
+    for pid in _living(session):
+        with suppress(ProcessLookupError):
+            os.kill(pid, with_signal)
+
+
+def _living(session: int) -> list[int]:
+    """Return the processes of the session except zombies."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = stat.read_text().partition(" (")
+            state, _parent, _group, of_session = rest.rpartition(")")[2].split()[:4]
+            if int(of_session) == session and state != "Z":
+                found.append(int(pid))
+    return found
 
 
 def is_listening(port: int) -> bool:

@@ -92,17 +92,17 @@ class Peer:
     """The server.
 
     Attributes:
-        port: its port on 127.0.0.1.
+        port: its port.
         received: all received bytes, decrypted, of all connections.
         commands: the lines that ``expect`` read, without CRLF.
     """
 
-    def __init__(self, scripts: Sequence[Sequence[Step]], *, at_once: bool) -> None:
+    def __init__(self, scripts: Sequence[Sequence[Step]], *, at_once: bool, interface: str) -> None:
         self.received = bytearray()
         self.commands: list[str] = []
         self._scripts = scripts
         self._at_once = at_once
-        self._listener = socket.create_server((LOOPBACK, 0))
+        self._listener = socket.create_server((interface, 0))
         self.port: int = self._listener.getsockname()[1]
         self._end_of_block, self._signal = socket.socketpair()
         self._deviation: str | None = None
@@ -220,18 +220,21 @@ class Connection:
 
 
 @contextmanager
-def scripted_peer(*scripts: Sequence[Step], to_the_end: bool = True, at_once: bool = False) -> Iterator[Peer]:
+def scripted_peer(
+    *scripts: Sequence[Step], to_the_end: bool = True, at_once: bool = False, interface: str = LOOPBACK
+) -> Iterator[Peer]:
     """Listen during the block, and play one script for each connection, one after the other, or at the same time.
 
     Args:
         scripts: usually one; further connections are refused.
         at_once: accept the next connection while earlier scripts are played.
         to_the_end: False allows the client to close a connection before the script has ended, or not to connect.
+        interface: the address at which it listens.
 
     Raises:
         ScriptError: the client deviated from a script.
     """
-    peer = Peer(scripts, at_once=at_once)
+    peer = Peer(scripts, at_once=at_once, interface=interface)
     try:
         yield peer
     except BaseException as error:

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_smtp_cm.mail.errors import InvalidMessage
+from airflow_smtp_cm.mail.errors import InvalidMessage, NotFound
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationRefused,
@@ -72,6 +73,8 @@ def test_permanent_error_fails_the_task_without_a_retry_and_with_the_reason(erro
         (TimedOut("silence"), "Network or server unavailable", 1),
         (recipients_refused((451, "4.7.1 greylisted")), "The server deferred recipients", 6),
         (recipients_refused((550, "5.1.1 unknown"), (450, "4.2.0 later")), "The server deferred recipients", 6),
+        (NotFound("no connection"), "Airflow does not find what the task needs", 1),
+        (AirflowNotFoundException("no connection"), "Airflow does not find what the task needs", 1),
         (refused(421, "4.3.2 too many connections"), "The server limits messages", 10),
         (refused(421, "closing", Phase.RCPT), "The server limits messages", 10),
         (refused(451, "4.7.0 slow down"), "The server limits messages", 10),

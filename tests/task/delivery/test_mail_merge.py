@@ -25,7 +25,7 @@ from airflow_smtp_cm.task.state_store import KEY, TaskRecord
 from airflow_smtp_cm.testing import SmtpTestServer
 from tests.airflow_versions import keeps_state
 from tests.connections import anonymous, to_postfix
-from tests.failing import fails_permanently
+from tests.failing import fails_for_now, fails_permanently
 from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer, wait_for_close
@@ -288,7 +288,7 @@ def test_about_a_hundred_problems_are_reported_at_most(server, run):
 
 
 def test_problems_with_the_connection_are_reported_once(run):
-    with fails_permanently() as caught:
+    with fails_for_now() as caught:
         run(numbered(100), smtp_conn_id="nowhere")
 
     assert str(caught.value).count("does not exist") == 1

@@ -1,0 +1,1 @@
+"""Airflow with CeleryExecutor on machines of its own: ``make test-cluster``."""
