@@ -104,9 +104,15 @@ def test_a_connection_that_an_item_decides_is_work_to_do(subjects_of):
     """An operator has one connection."""
     servers = Foreach(variables={0: "User::Region"}, rows=(("Mail",), ("Other",)))
     root = looping(loop(send(SmtpConnection="@[User::Region]"), foreach=servers))
+    findings = Converted(root).findings()
 
     assert subjects_of(root) == []
-    assert any("Nothing is sent until you write smtp_conn_id" in line for line in Converted(root).findings())
+    assert any("Nothing is sent until you write smtp_conn_id" in line for line in findings)
+    assert not any("stored values" in line for line in findings)
+
+
+def test_a_mail_that_uses_no_item_is_sent_for_each(subjects_of):
+    assert subjects_of(looping(loop(mail("Send", LOOP)))) == ["Send"] * 3
 
 
 def test_an_item_keeps_its_line_ends_where_its_text_is_computed(subjects_of):

@@ -116,9 +116,13 @@ class Loops:
             self.mapped[node] = f"{node.listing.variable}.output"
             return scope.with_items(_file(foreach, node.listing, scope))
         items = items_of(foreach, scope)
-        if items and _is_one_mail(node):
+        if items is None:
+            return scope
+        can_be_mapped = _can_be_mapped(node) and not self.mapped_around(node)
+        # The mail of an event handler needs the item, too; only a mapped group has it.
+        if _is_one_mail(node) and not (can_be_mapped and _has_event_handlers(node)):
             self.messages[node.children[0]] = items
-        elif items and _can_be_mapped(node) and not self.mapped_around(node):
+        elif can_be_mapped:
             name = self.mapped[node] = names.take(f"{node.variable}_items")
             self.lists[name] = items
             return scope.with_items(items.by_map_index(name))
@@ -159,11 +163,11 @@ def _file(foreach: Foreach, listing: Node, scope: Scope) -> dict[Known, Binding]
 
 
 def _is_one_mail(loop: Node) -> bool:
-    """Return whether a loop sends a mail, and nothing else: the mails of its event handlers need the item, too."""
-    if len(loop.children) != 1 or loop.of.event_handlers:
-        return False
-    child = loop.children[0].executable
-    return child is not None and child.mail is not None and not child.event_handlers
+    return len(loop.children) == 1 and loop.children[0].executable is not None and bool(loop.children[0].of.mail)
+
+
+def _has_event_handlers(loop: Node) -> bool:
+    return any(node.executable and node.of.event_handlers for node in (loop, *loop.everything()))
 
 
 def _can_be_mapped(loop: Node) -> bool:

@@ -203,7 +203,10 @@ class Scope:
         return Jinja(f"params.{param}", data_type, iso_text=data_type is DataType.DATE)
 
     def constant(self, text: str) -> tuple[str, tuple[VariableName, ...]]:
-        """Evaluate an expression with the stored values; return the result, and the names that it uses.
+        """Evaluate an expression with the stored values, or those of a loop's item.
+
+        Returns:
+            The result, and the names whose stored values it uses.
 
         Raises:
             ExpressionError: it cannot be evaluated.
@@ -211,7 +214,8 @@ class Scope:
         """
         expression = parse(text)
         content = self._evaluate(expression).content
-        return "" if content is None else str(content), tuple(expression.variables)
+        stored = (name for name in expression.variables if self.find(name) not in self.items)
+        return "" if content is None else str(content), tuple(stored)
 
     def _evaluate(self, expression: Expression) -> Value:
         # The result of GETDATE is not constant in any case.
@@ -224,7 +228,7 @@ class Scope:
         if known and known in self.items:
             if isinstance(item := self.items[known], Constant):
                 return item.value
-            raise KeyError(str(name))
+            raise Untranslatable(str(name), 0, f"A loop sets {name}: it has no value before the loop runs")
         if known and isinstance(known.source, Variable) and known.source.expression:
             return self._evaluate(self._expression_of(known))
         if known is None or known.source.data_type is None or known.source.value is None:
