@@ -104,6 +104,7 @@ def test_arguments_are_keywords_with_defaults():
         "messages": None,
         "messages_per_minute": None,
         "max_messages_per_connection": None,
+        "connections": 1,
         "disable": False,
         "all_or_nothing": False,
         "durable": True,
