@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_smtp_cm.characters.control import visible
-from airflow_smtp_cm.mail.attachments import ONE_ITEM, check_type, sources
+from airflow_smtp_cm.mail.attachments import check_type, sources
 from airflow_smtp_cm.mail.errors import InvalidMessage, NotFound
 from airflow_smtp_cm.problems import read_each
 
