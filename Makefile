@@ -101,7 +101,7 @@ needs-root:
 test-cluster: needs-root
 	tests/install_servers.sh redis-server iproute2
 	$(MAKE) --no-print-directory .build/cluster/installed
-	.build/cluster/bin/pytest tests/cluster
+	.build/cluster/bin/pytest --timeout=1800 tests/cluster
 
 .build/cluster/installed: tests/cluster/constraints.txt tests/airflow_versions/constraints-3.3.txt pyproject.toml $(VENV)/installed-for-tests
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/cluster

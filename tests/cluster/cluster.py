@@ -143,6 +143,13 @@ class Cluster:
             ).fetchone() or (0,)
         return float(seconds)
 
+    def let_queued_time_out(self, run_id: str) -> None:
+        """Let the run's queued tasks time out, once: a lost worker may have fetched them, and not begun them."""
+        with self.airflow.database() as database:
+            database.execute(
+                "UPDATE task_instance SET queued_dttm = '2000-01-01' WHERE run_id = %s AND state = 'queued'", [run_id]
+            )
+
     def let_heartbeats_time_out(self, run_id: str, machine: str) -> None:
         """Change the last heartbeats of a run's tasks on a machine, so that they time out."""
         with self.airflow.database() as database:
@@ -233,8 +240,7 @@ def _environment(home: Path, control: Machine) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(len(WORKERS) * max(CONNECTIONS)),
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",  # no process for it on each worker
-        # A worker that is killed may have fetched tasks that it has not begun.
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(round(PATIENCE_SECONDS)),
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     }

@@ -159,6 +159,7 @@ def test_worker_that_is_killed_in_the_midst_of_a_content(cluster, start, large, 
         run = start("killed", attachment=large)
         with held(cluster, run, proxy) as worker:
             cluster.components[worker].kill()
+            cluster.let_queued_time_out(run.run_id)
             cluster.let_heartbeats_time_out(run.run_id, worker)
         uncertain = run.uncertain()
 
@@ -170,6 +171,7 @@ def test_worker_whose_network_is_cut_in_the_midst_of_a_content(cluster, start, l
     with cluster.held(Point.CONTENT) as proxy:
         run = start("unplugged", attachment=large)
         with held(cluster, run, proxy) as worker, cluster.network[worker].unplugged():
+            cluster.let_queued_time_out(run.run_id)
 
             def is_left() -> bool:
                 cluster.let_heartbeats_time_out(run.run_id, worker)
