@@ -15,6 +15,7 @@ from airflow_smtp_cm.task.template_files import html_template, missing_file_as, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.task.delivery.result import MergeResult
+    from airflow_smtp_cm.task.question import Answer
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 __all__ = ["SendMailOperator"]
 
-_ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
+_ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent", "ask")
 
 
 class SendMailOperator(BaseOperator):
@@ -79,10 +81,14 @@ class SendMailOperator(BaseOperator):
             no recipient twice. If the task is cleared, everything is sent again. No effect below Airflow 3.3.
         on_uncertain: what to do if the whole message was transmitted, or may have been, and there was no final reply:
             ``fail``, without a retry, so that a person can decide; ``resend`` it in the next try, with the same
-            Message-ID; or ``assume_sent``.
+            Message-ID; ``assume_sent``; or ``ask`` a person, under *Required Actions* (Airflow 3.3 and newer).
+        ask_timeout: how long the question waits for an answer; by default forever.
+        ask_default: what happens after that time: ``fail`` or ``assume_sent``.
+        ask_notifier: a notifier, such as ``SendMailNotifier``, which sends the question with its link.
 
     Raises:
-        ValueError: ``on_uncertain`` is none of these; or a limit is not positive, or is set without ``messages``.
+        ValueError: ``on_uncertain`` is none of these; a limit is not positive, or is set without ``messages``; or an
+            argument for the question is invalid, has no effect, or needs a newer Airflow.
     """
 
     template_fields: Sequence[str] = (
@@ -109,6 +115,8 @@ class SendMailOperator(BaseOperator):
     }
     ui_color = "#e6f2ff"
     _gets_messages_when_it_runs = False
+    _answer: Answer | None = None
+    _answers: Sequence[Mapping[str, Any]] = ()  # of all tries
 
     def __init__(
         self,
@@ -136,6 +144,9 @@ class SendMailOperator(BaseOperator):
         all_or_nothing: bool = False,
         durable: bool = True,
         on_uncertain: OnUncertain = "fail",
+        ask_timeout: timedelta | None = None,
+        ask_default: OnUncertain = "fail",
+        ask_notifier: Callable[[Any], None] | None = None,
         **kwargs: Any,
     ) -> None:
         # None, as from an empty column of a row (expand_kwargs), means the default; for the other fields, see
@@ -146,6 +157,17 @@ class SendMailOperator(BaseOperator):
         on_uncertain = "fail" if on_uncertain is None else on_uncertain
         if on_uncertain not in _ON_UNCERTAIN:
             raise ValueError(f"on_uncertain must be one of {', '.join(_ON_UNCERTAIN)}, not {on_uncertain!r}.")
+        ask_default = "fail" if ask_default is None else ask_default
+        if on_uncertain == "ask" or (ask_timeout, ask_default, ask_notifier) != (None, "fail", None):
+            from airflow_smtp_cm.task.asking import check_arguments  # noqa: PLC0415 - only for tasks that ask
+
+            check_arguments(
+                on_uncertain,
+                durable=durable,
+                ask_timeout=ask_timeout,
+                ask_default=ask_default,
+                ask_notifier=ask_notifier,
+            )
         for name, most in (
             ("messages_per_minute", messages_per_minute),
             ("max_messages_per_connection", max_messages_per_connection),
@@ -185,6 +207,9 @@ class SendMailOperator(BaseOperator):
         self.all_or_nothing = all_or_nothing
         self.durable = durable
         self.on_uncertain = on_uncertain
+        self.ask_timeout = ask_timeout
+        self.ask_default = ask_default
+        self.ask_notifier = ask_notifier
 
     def pre_execute(self, context: Context) -> None:
         """Set what the UI shows of a mapped task."""
@@ -245,6 +270,21 @@ class SendMailOperator(BaseOperator):
             return self._carry_out(context, lambda: self._send_messages(context))
         return self.deliver(context, lambda hook: compose(self, hook, context))
 
+    def execute_answered(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Go on after a person has answered, or the time for it is over; Airflow calls it in the same try.
+
+        Args:
+            context: the task's context.
+            event: the answer, as Airflow reports it.
+
+        Returns:
+            The result, see ``execute``; in addition ``answers``: what was answered, by whom and when.
+        """
+        from airflow_smtp_cm.task.question import Answer  # noqa: PLC0415 - imported when it runs
+
+        self._answer = Answer.of(event, self.ask_default)
+        return self.execute(context)
+
     def is_disabled(self) -> bool:
         """Return whether the task is disabled; if it is, log it.
 
@@ -268,11 +308,15 @@ class SendMailOperator(BaseOperator):
         """Send the message that ``compose`` returns, unless earlier tries have sent it."""
         from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - imported when it runs
 
-        delivery = Delivery(
-            context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
-        )
-
         def send() -> SendResult:
+            delivery = Delivery(
+                context,
+                durable=self.durable,
+                on_uncertain=self.on_uncertain,
+                all_or_nothing=self.all_or_nothing,
+                answer=self._answer,
+            )
+            self._answers = delivery.answers
             if (result := delivery.earlier_result()) is not None:
                 return result
             hook = self.hook()
@@ -291,7 +335,9 @@ class SendMailOperator(BaseOperator):
             durable=self.durable,
             on_uncertain=self.on_uncertain,
             all_or_nothing=self.all_or_nothing,
+            answer=self._answer,
         )
+        self._answers = merge.answers
         return merge.send(
             messages_per_minute=self.messages_per_minute,
             max_messages_per_connection=self.max_messages_per_connection,
@@ -309,20 +355,32 @@ class SendMailOperator(BaseOperator):
 
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            result = send()
+            result = self._sent(context, send)
         except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
             result_so_far = getattr(error, "result", None)
             # Without anybody who has the message for certain, it is not a result.
             if result_so_far is not None and getattr(result_so_far, "accepted", True):
                 self.log.info("SendMailTaskInfo: %s", result_so_far)
                 if self.do_xcom_push and "ti" in context:
-                    context["ti"].xcom_push(key="return_value", value=result_so_far.as_json())
+                    context["ti"].xcom_push(key="return_value", value=self._as_json(result_so_far))
             if self._must_not_be_retried(error):
                 raise AirflowFailException(str(error)) from error
             raise
         self.log.info("SendMailTaskInfo: %s", result)
         self.log.info("SendMailTaskEnd: The task finished sending an e-mail message.")
-        return result.as_json()
+        return self._as_json(result)
+
+    def _sent(self, context: Context, send: Callable[[], SendResult | MergeResult]) -> SendResult | MergeResult:
+        """Send; if a person must be asked, end this process until the answer is there."""
+        if self.on_uncertain != "ask":
+            return send()
+        from airflow_smtp_cm.task.asking import asking  # noqa: PLC0415 - only for tasks that ask
+
+        with asking(self, context):
+            return send()
+
+    def _as_json(self, result: SendResult | MergeResult) -> dict[str, Any]:
+        return result.as_json() | ({"answers": list(self._answers)} if self._answers else {})
 
     def hook(self) -> SmtpCmHook:
         """Return a hook for the connection."""
