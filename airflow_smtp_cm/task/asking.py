@@ -151,6 +151,7 @@ def _put(ti_id: Any, question: Question) -> str:
             defaults=question.defaults,
             multiple=False,
             params=question.params,
+            assigned_users=[],  # whoever may answer; the API server does not accept None
         )
     )
     return f"{shown.body} {json.dumps(shown.params)}"

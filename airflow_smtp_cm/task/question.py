@@ -192,8 +192,8 @@ class Question(NamedTuple):
         yield f"**In Exchange's log{each}:** the server has the message if there is an event `RECEIVE`."
         yield _block([f"Get-MessageTrackingLog -MessageId '{quoted}' | Format-List Timestamp, EventId, Recipients"])
         yield (
-            f"**In Postfix's log{each}:** the first line that is found begins with the queue ID. The server has the "
-            f"message if the log also has a line with this ID and `queue active`."
+            f"**In Postfix's log{each}:** the line that is found has the queue ID before `message-id`. The server "
+            f"has the message if the log also has a line with this ID and `queue active`."
         )
         yield _block([f"grep -F {shlex.quote(f'message-id={message_id}')} /var/log/mail.log"])
 
