@@ -180,10 +180,9 @@ class Stage:
 
         def asks() -> bool:
             (task,) = [task for task in self.airflow.tasks(dag, run) if task["map_index"] == map_index]
-            end = f"TaskInstance Finished: dag_id={dag}, task_id=send, run_id={run}, map_index={map_index}, "
-            end += f"try_number={task['try_number']},"
             assert task["state"] not in ENDED, task
-            return task["state"] == "awaiting_input" and end in " ".join(self.airflow.logs().split())
+            end = f"TaskInstance Finished: dag_id={dag}, task_id=send, run_id={run}, map_index={map_index}, "
+            return task["state"] == "awaiting_input" and f"{end}ti_id={task['id']}," in self.airflow.logs()
 
         assert wait_until(asks, pause=PAUSE_SECONDS), self.airflow.tasks(dag, run)
         return f"/dags/{dag}/runs/{run}/tasks/send/required_actions"
@@ -197,7 +196,6 @@ class Stage:
         """Wait for the end of a task's run, and return the task."""
         dag, run, map_index = self._runs[name]
         self._wait_for_end(name)
-        self._postfix.wait_until_idle()
         (task,) = [task for task in self.airflow.tasks(dag, run) if task["map_index"] == map_index]
         where = (dag, run, task["task_id"])
         return Seen(
@@ -210,6 +208,7 @@ class Stage:
 
     def delivered(self, name: str) -> list[str]:
         """Return the Message-IDs of the messages that were delivered to a task's recipient."""
+        self._postfix.wait_until_idle()
         messages = self._postfix.messages("carol")
         return [message["Message-ID"] for message in messages if address(name) in (message["To"] or "")]
 
