@@ -273,6 +273,8 @@ class SendMailOperator(BaseOperator):
     def execute_answered(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any] | None:
         """Go on after a person has answered, or the time for it is over; Airflow calls it in the same try.
 
+        Its name is in Airflow's database while a question is open.
+
         Args:
             context: the task's context.
             event: the answer, as Airflow reports it.

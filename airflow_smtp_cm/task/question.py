@@ -2,11 +2,13 @@
 
 Airflow shows it under *Required Actions*, and in mail (``ask_notifier``): subject and body, one button for each
 option, and for several messages a list from which some can be chosen. The body is Markdown. Texts that come from
-messages and servers are in indented blocks, where nothing is markup; secrets are masked.
+messages and servers are code spans, in which nothing is markup: Airflow's page shows the lines of a code block as one.
+Secrets are masked.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -177,9 +179,9 @@ class Question(NamedTuple):
             moment = datetime.fromtimestamp(self.transmitted_at, UTC)
             facts["Time"] = f"{'' if one else 'about '}{_formatted(moment)}"
         facts["Reason"] = "; ".join(dict.fromkeys(message.reason for message in messages))
-        yield _block(f"{name + ':':<12}{_shown(fact)}" for name, fact in facts.items())
+        yield "\n".join(f"- {name}: {_code(_shown(fact))}" for name, fact in facts.items())
         if not one:
-            yield _block(_shown(line) for message in messages[:_LISTED] for line in _lines(message))
+            yield "\n".join(f"- {_code(message.name)} {_code(message.label)}" for message in messages[:_LISTED])
         if len(messages) > _LISTED:
             yield f"And {len(messages) - _LISTED:,} more; the task's log has all."
 
@@ -190,12 +192,12 @@ class Question(NamedTuple):
         message_id, each = visible(first.message_id), "" if len(self.messages) == 1 else ", for each message"
         quoted = message_id.replace("'", "''")
         yield f"**In Exchange's log{each}:** the server has the message if there is an event `RECEIVE`."
-        yield _block([f"Get-MessageTrackingLog -MessageId '{quoted}' | Format-List Timestamp, EventId, Recipients"])
+        yield _code(f"Get-MessageTrackingLog -MessageId '{quoted}' | Format-List Timestamp, EventId, Recipients")
         yield (
             f"**In Postfix's log{each}:** the line that is found has the queue ID before `message-id`. The server "
             f"has the message if the log also has a line with this ID and `queue active`."
         )
-        yield _block([f"grep -F {shlex.quote(f'message-id={message_id}')} /var/log/mail.log"])
+        yield _code(f"grep -F {shlex.quote(f'message-id={message_id}')} /var/log/mail.log")
 
     def _meanings(self) -> Iterable[str]:
         yield "\n".join(f"- **{option}**: {_EXPLANATIONS[option]}" for option in self.options)
@@ -259,20 +261,15 @@ class Answer(NamedTuple):
         return f"{self.by} answered “{self.option}”{of}"
 
 
-def _lines(message: Uncertain) -> Iterable[str]:
-    yield message.name
-    yield f"    to {listed(message.recipients, _NAMED)}: {message.subject}"
-
-
 def _shown(text: str) -> str:
-    """Return a text on one line, with secrets masked; its indentation stays."""
-    masked = str(redact(text))
-    indentation = masked[: len(masked) - len(masked.lstrip(" "))]
-    return indentation + visible(" ".join(masked.split()), _LONGEST)
+    """Return a text on one line, with secrets masked."""
+    return visible(" ".join(str(redact(text)).split()), _LONGEST)
 
 
-def _block(lines: Iterable[str]) -> str:
-    return "\n".join(f"    {line}" for line in lines)
+def _code(text: str) -> str:
+    """Return a text of one line as a code span, in which nothing is markup (CommonMark, section 6.1)."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}"
 
 
 def _formatted(moment: datetime) -> str:

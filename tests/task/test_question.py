@@ -1,5 +1,6 @@
 """The text of a question, and its answer."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,7 +36,8 @@ def question(*messages, of=200, timeout=None, default="fail"):
 
 
 def markup(asked):
-    return [line for line in asked.body.split("\n") if not line.startswith("    ")]
+    """Return a question's body without its code spans."""
+    return re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", asked.body)
 
 
 def answer(option, *chosen, default="fail", **changes):
@@ -56,14 +58,13 @@ def test_question_about_one_message_has_all_that_is_known_of_it():
     asked = question()
 
     assert asked.subject == "Was this message delivered? Payslip of March"
-    facts = [line.strip() for line in asked.body.splitlines() if line.startswith("    ")]
-    assert facts[:6] == [
-        "Subject:    Payslip of March",
-        "Message-ID: <0@corp.test>",
-        "Recipients: bob@corp.test",
-        "Server:     mail.corp.test:587",
-        "Time:       2026-03-29 09:30:00 UTC",
-        f"Reason:     {REASON}",
+    assert [line for line in asked.body.splitlines() if line.startswith("- ")][:6] == [
+        "- Subject: ` Payslip of March `",
+        "- Message-ID: ` <0@corp.test> `",
+        "- Recipients: ` bob@corp.test `",
+        "- Server: ` mail.corp.test:587 `",
+        "- Time: ` 2026-03-29 09:30:00 UTC `",
+        f"- Reason: ` {REASON} `",
     ]
     assert asked.options == ["Send it again", "Count it as sent", "Fail"]
     assert (asked.params, asked.defaults) == ({}, None)
@@ -72,8 +73,8 @@ def test_question_about_one_message_has_all_that_is_known_of_it():
 def test_question_has_the_commands_that_search_the_logs_of_exchange_and_postfix():
     body = question(uncertain(message_id="<it's@corp.test>")).body
 
-    assert "    Get-MessageTrackingLog -MessageId '<it''s@corp.test>' | " in body
-    assert """    grep -F 'message-id=<it'"'"'s@corp.test>' /var/log/mail.log""" in body
+    assert "` Get-MessageTrackingLog -MessageId '<it''s@corp.test>' | " in body
+    assert """` grep -F 'message-id=<it'"'"'s@corp.test>' /var/log/mail.log""" in body
 
 
 def test_every_option_is_explained():
@@ -88,9 +89,19 @@ def test_of_many_recipients_the_question_names_some_and_the_number_of_the_others
     assert "bob+9@corp.test and 1,002 more" in question(uncertain(recipients=everybody)).body
 
 
-@pytest.mark.parametrize("text", ["a\n\n# b", "a\r\n![](http://evil.test/x)", "a\u2028b\x1b[0m", "    <script>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\n\n# b",
+        "`` a ` b ```",
+        "` ![](http://evil.test/x)",
+        "a\r\n![](http://evil.test/x)",
+        "a\u2028b\x1b[0m",
+        "    <script>",
+    ],
+)
 def test_texts_of_a_message_are_no_markup(text):
-    """Everything that comes from outside stands in indented blocks, each on one line."""
+    """Everything that comes from outside stands in code spans, each on one line."""
     hostile = {"subject": text, "recipients": (text,), "reason": text}
     for harmless in ((uncertain(),), (uncertain(1), uncertain(2))):
         asked = question(*(message._replace(**hostile) for message in harmless))
@@ -116,7 +127,7 @@ def test_question_about_many_messages_lists_them_to_a_readable_number():
     asked = question(*(uncertain(number) for number in range(60)))
 
     assert asked.subject == "Were these 60 of 200 messages delivered?"
-    assert "    messages[49] <49@corp.test>\n        to bob@corp.test: Payslip of March\n" in asked.body
+    assert "- ` messages[49] <49@corp.test> ` ` 49: bob@corp.test: Payslip of March `\n" in asked.body
     assert "messages[50]" not in asked.body
     assert "And 10 more; the task's log has all." in asked.body
     assert asked.body.count(REASON) == 1

@@ -136,7 +136,7 @@ def test_try_in_which_delivery_becomes_uncertain_asks(play, actions, store):
     assert (lost.error.method_name, lost.error.timeout) == ("execute_answered", None)
     asked = actions.question
     assert asked.subject == "Was this message delivered? Payslip"
-    assert f"Message-ID: {lost.ids[0]}\n    Recipients: {BOB}\n    Server:     127.0.0.1:" in asked.body
+    assert f"Message-ID: ` {lost.ids[0]} `\n- Recipients: ` {BOB} `\n- Server: ` 127.0.0.1:" in asked.body
     assert "but not confirmed (" in asked.body
     assert (asked.options, asked.defaults) == (["Send it again", "Count it as sent", "Fail"], None)
     assert store.retention is NEVER_EXPIRE
@@ -149,7 +149,7 @@ def test_retry_that_finds_delivery_uncertain_asks(play, actions, store):
     found = play([], to=BOB)
 
     assert found.to == []
-    assert "Reason:     An earlier try of this task ended while it was sending the message" in actions.question.body
+    assert "Reason: ` An earlier try of this task ended while it was sending the message" in actions.question.body
 
 
 @pytest.mark.parametrize("ti", [ONLY_TRY, {"try_number": 1, "max_tries": 2}, {}])
@@ -230,7 +230,7 @@ def test_others_get_the_message_from_a_retry_before_a_person_is_asked(play, acti
     assert incomplete.error.transient
     others = play([SENT], to=f"{BOB}; {CAROL}", ti={"try_number": 3})
     assert others.to == [CAROL]
-    assert f"Recipients: {BOB}\n" in actions.question.body
+    assert f"Recipients: ` {BOB} `\n" in actions.question.body
     again = play([SENT], "Send it again", to=f"{BOB}; {CAROL}", ti={"try_number": 3}, raises=None)
 
     assert (again.to, sorted(again.result["accepted"])) == ([BOB], [BOB, CAROL])
