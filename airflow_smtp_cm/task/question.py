@@ -2,8 +2,8 @@
 
 Airflow shows it under *Required Actions*, and in mail (``ask_notifier``): subject and body, one button for each
 option, and for several messages a list from which some can be chosen. The body is Markdown. Texts that come from
-messages and servers are code spans, in which nothing is markup: Airflow's page shows the lines of a code block as one.
-Secrets are masked.
+messages and servers are code spans, in which nothing is markup; not code blocks, whose lines Airflow's page shows as
+one. Secrets are masked.
 """
 
 from __future__ import annotations
