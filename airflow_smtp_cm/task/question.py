@@ -39,6 +39,7 @@ _OF_MANY: Mapping[str, OnUncertain | None] = {
 # Airflow keeps the options of a task's first question, so an answer may be one of either kind.
 _CHOICES: Mapping[str, OnUncertain | None] = {**_OF_ONE, **_OF_MANY}
 
+_TITLE = "Messages to send again"  # of the list
 _NAMED = 10  # recipients of a message
 _LISTED = 50  # messages in the body
 _LONGEST = 300  # characters of a text that is quoted
@@ -47,7 +48,7 @@ _EXPLANATIONS = {
     "Send it again": "if the server does not have the message. Its Message-ID stays the same.",
     "Count it as sent": "if the server has it. The task goes on without it.",
     "Send all again": "if the server has none of them. The Message-IDs stay the same.",
-    SEND_CHOSEN: f"those in the list *{CHOSEN}* below. All others count as sent.",
+    SEND_CHOSEN: f"those in the list *{_TITLE}* below. All others count as sent.",
     "Count all as sent": "if the server has all of them.",
     "Fail": "nothing of this is sent again, and the task fails.",
 }
@@ -152,7 +153,7 @@ class Question(NamedTuple):
             "items": {"type": "string"},
             "examples": [message.name for message in self.messages],
             "values_display": {message.name: message.label for message in self.messages},
-            "title": CHOSEN,
+            "title": _TITLE,
         }
         description = f"The messages to send again, for the answer “{SEND_CHOSEN}”. All others count as sent."
         return {CHOSEN: {"value": [], "description": description, "schema": schema}}
