@@ -186,6 +186,9 @@ def test_notifier_has_the_arguments_of_the_operator():
     of_the_operator = arguments(SendMailOperator.__init__)
 
     assert of_the_operator - arguments(SendMailNotifier.__init__) == {
+        "ask_default",
+        "ask_notifier",
+        "ask_timeout",
         "connections",
         "durable",
         "max_messages_per_connection",

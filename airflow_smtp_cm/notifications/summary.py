@@ -118,7 +118,9 @@ def _failed(context: Mapping[str, Any]) -> str:
 
 
 def _operator_that_asks(context: Mapping[str, Any]) -> Any:
-    """Return the operator if it asks people, as the standard provider's do while they run; else None."""
+    """Return the question of SendMailOperator, or the operator of the standard provider that asks; else None."""
+    if (question := context.get("question")) is not None:
+        return question
     task = context.get("task")
     return task if hasattr(task, "generate_link_to_ui") and _state(context.get("ti")) == "running" else None
 
@@ -128,7 +130,8 @@ def _question(asking: Any, ti: Any) -> Iterator[tuple[str, Any]]:
     yield "Details", asking.body
     yield "Options", ", ".join(map(text_of, asking.options))
     yield "Default", ", ".join(map(text_of, asking.defaults or ()))
-    yield "Answer by", _formatted(_moment(_get(_get(asking, "hitl_summary"), "timeout_datetime")))
+    until = _get(_get(asking, "hitl_summary"), "timeout_datetime") or _get(asking, "answer_by")
+    yield "Answer by", _formatted(_moment(until))
     # The page of the question; the operator's own link does not contain the path of an Airflow behind a proxy.
     yield "Answer in Airflow", _page_of_task(ti, "required_actions")
 

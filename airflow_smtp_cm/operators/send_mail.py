@@ -15,6 +15,8 @@ from airflow_smtp_cm.task.template_files import html_template, missing_file_as, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
+    from typing import TypeAlias
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -23,11 +25,15 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.task.delivery.result import MergeResult
+    from airflow_smtp_cm.task.question import Answer
     from airflow_smtp_cm.task.state_store import OnUncertain
+
+    # A result, and whether a later try knows it.
+    _Sent: TypeAlias = tuple[SendResult | MergeResult, bool]
 
 __all__ = ["SendMailOperator"]
 
-_ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent")
+_ON_UNCERTAIN: tuple[OnUncertain, ...] = ("fail", "resend", "assume_sent", "ask")
 
 
 class SendMailOperator(BaseOperator):
@@ -81,11 +87,15 @@ class SendMailOperator(BaseOperator):
             no recipient twice. If the task is cleared, everything is sent again. No effect below Airflow 3.3.
         on_uncertain: what to do if the whole message was transmitted, or may have been, and there was no final reply:
             ``fail``, without a retry, so that a person can decide; ``resend`` it in the next try, with the same
-            Message-ID; or ``assume_sent``.
+            Message-ID; ``assume_sent``; or ``ask`` a person, under *Required Actions* (Airflow 3.3 and newer).
+        ask_timeout: how long the question waits for an answer; by default forever.
+        ask_default: what happens after that time: ``fail`` or ``assume_sent``.
+        ask_notifier: a notifier, such as ``SendMailNotifier``, which sends the question with its link.
 
     Raises:
-        ValueError: ``on_uncertain`` is none of these; or a limit, or the number of connections, is not positive, or
-            is set without ``messages``.
+        ValueError: ``on_uncertain`` is none of these; a limit, or the number of connections, is not positive, or is
+            set without ``messages``; or an argument for the question is invalid, has no effect, or needs a newer
+            Airflow.
     """
 
     template_fields: Sequence[str] = (
@@ -112,6 +122,8 @@ class SendMailOperator(BaseOperator):
     }
     ui_color = "#e6f2ff"
     _gets_messages_when_it_runs = False
+    _answer: Answer | None = None
+    _answers: Sequence[Mapping[str, Any]] = ()  # of all tries
 
     def __init__(
         self,
@@ -140,6 +152,9 @@ class SendMailOperator(BaseOperator):
         all_or_nothing: bool = False,
         durable: bool = True,
         on_uncertain: OnUncertain = "fail",
+        ask_timeout: timedelta | None = None,
+        ask_default: OnUncertain = "fail",
+        ask_notifier: Callable[[Any], None] | None = None,
         **kwargs: Any,
     ) -> None:
         # None, as from an empty column of a row (expand_kwargs), means the default; for the other fields, see
@@ -153,18 +168,23 @@ class SendMailOperator(BaseOperator):
             raise ValueError(f"on_uncertain must be one of {', '.join(_ON_UNCERTAIN)}, not {on_uncertain!r}.")
         if type(connections) is not int or connections < 1:
             raise ValueError(f"connections must be a positive integer, not {connections!r}.")
-        for name, most in (
-            ("messages_per_minute", messages_per_minute),
-            ("max_messages_per_connection", max_messages_per_connection),
-            ("connections", connections if connections > 1 else None),
-        ):
-            if most is not None and not most > 0:
-                raise ValueError(f"{name} must be a positive number, not {most!r}.")
-            if most is not None and messages is None and not self._gets_messages_when_it_runs:
-                raise ValueError(
-                    f"{name} has an effect only on messages, which is not set. To limit how many tasks send at the "
-                    f"same time, use an Airflow pool."
-                )
+        ask_default = "fail" if ask_default is None else ask_default
+        if on_uncertain == "ask" or (ask_timeout, ask_default, ask_notifier) != (None, "fail", None):
+            from airflow_smtp_cm.task.asking import check_arguments  # noqa: PLC0415 - only for tasks that ask
+
+            check_arguments(
+                on_uncertain,
+                durable=durable,
+                ask_timeout=ask_timeout,
+                ask_default=ask_default,
+                ask_notifier=ask_notifier,
+            )
+        self._check_limits(
+            has_messages=messages is not None,
+            messages_per_minute=messages_per_minute,
+            max_messages_per_connection=max_messages_per_connection,
+            connections=connections if connections > 1 else None,
+        )
         if kwargs.get("retry_policy") is None:
             kwargs |= _default_retry_policy()
         try:
@@ -199,6 +219,19 @@ class SendMailOperator(BaseOperator):
         self.all_or_nothing = all_or_nothing
         self.durable = durable
         self.on_uncertain = on_uncertain
+        self.ask_timeout = ask_timeout
+        self.ask_default = ask_default
+        self.ask_notifier = ask_notifier
+
+    def _check_limits(self, *, has_messages: bool, **limits: float | None) -> None:
+        for name, most in limits.items():
+            if most is not None and not most > 0:
+                raise ValueError(f"{name} must be a positive number, not {most!r}.")
+            if most is not None and not (has_messages or self._gets_messages_when_it_runs):
+                raise ValueError(
+                    f"{name} has an effect only on messages, which is not set. To limit how many tasks send at the "
+                    f"same time, use an Airflow pool."
+                )
 
     def pre_execute(self, context: Context) -> None:
         """Set what the UI shows of a mapped task."""
@@ -259,6 +292,23 @@ class SendMailOperator(BaseOperator):
             return self._carry_out(context, lambda: self._send_messages(context))
         return self.deliver(context, lambda hook: compose(self, hook, context))
 
+    def execute_answered(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Go on after a person has answered, or the time for it is over; Airflow calls it in the same try.
+
+        Its name is in Airflow's database while a question is open.
+
+        Args:
+            context: the task's context.
+            event: the answer, as Airflow reports it.
+
+        Returns:
+            The result, see ``execute``; in addition ``answers``: what was answered, by whom and when.
+        """
+        from airflow_smtp_cm.task.question import Answer  # noqa: PLC0415 - imported when it runs
+
+        self._answer = Answer.of(event, self.ask_default)
+        return self.execute(context)
+
     def is_disabled(self) -> bool:
         """Return whether the task is disabled; if it is, log it.
 
@@ -282,11 +332,15 @@ class SendMailOperator(BaseOperator):
         """Send the message that ``compose`` returns, unless earlier tries have sent it."""
         from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - imported when it runs
 
-        delivery = Delivery(
-            context, durable=self.durable, on_uncertain=self.on_uncertain, all_or_nothing=self.all_or_nothing
-        )
-
         def send() -> tuple[SendResult, bool]:
+            delivery = Delivery(
+                context,
+                durable=self.durable,
+                on_uncertain=self.on_uncertain,
+                all_or_nothing=self.all_or_nothing,
+                answer=self._answer,
+            )
+            self._answers = delivery.answers
             if (result := delivery.earlier_result()) is not None:
                 return result, delivery.is_recorded
             hook = self.hook()
@@ -306,22 +360,17 @@ class SendMailOperator(BaseOperator):
             on_uncertain=self.on_uncertain,
             all_or_nothing=self.all_or_nothing,
             connections=self.connections,
+            answer=self._answer,
         )
+        self._answers = merge.answers
         result = merge.send(
             messages_per_minute=self.messages_per_minute,
             max_messages_per_connection=self.max_messages_per_connection,
         )
         return result, merge.is_recorded
 
-    def _carry_out(
-        self, context: Context, send: Callable[[], tuple[SendResult | MergeResult, bool]]
-    ) -> dict[str, Any] | None:
-        """Send, log, and raise the error that makes Airflow retry or fail the task.
-
-        Args:
-            context: the task's context.
-            send: sends; returns the result, and whether a later try knows it.
-        """
+    def _carry_out(self, context: Context, send: Callable[[], _Sent]) -> dict[str, Any] | None:
+        """Send, log, and raise the error that makes Airflow retry or fail the task."""
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - imported when it runs
             AirflowFailException,
             AirflowNotFoundException,
@@ -332,7 +381,7 @@ class SendMailOperator(BaseOperator):
 
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            result, is_recorded = send()
+            result, is_recorded = self._sent(context, send)
         except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
             result_so_far = getattr(error, "result", None)
             # Without anybody who has the message for certain, it is not a result.
@@ -347,14 +396,26 @@ class SendMailOperator(BaseOperator):
         if not is_recorded and not self._push(result, context):
             # If Airflow cannot store a returned result, it retries the task, and the retry would be uncertain.
             return None
-        return result.as_json()
+        return self._as_json(result)
+
+    def _sent(self, context: Context, send: Callable[[], _Sent]) -> _Sent:
+        """Send; if a person must be asked, end this process until the answer is there."""
+        if self.on_uncertain != "ask":
+            return send()
+        from airflow_smtp_cm.task.asking import asking  # noqa: PLC0415 - only for tasks that ask
+
+        with asking(self, context):
+            return send()
+
+    def _as_json(self, result: SendResult | MergeResult) -> dict[str, Any]:
+        return result.as_json() | ({"answers": list(self._answers)} if self._answers else {})
 
     def _push(self, result: SendResult | MergeResult, context: Context) -> bool:
         """Store a result in XCom, and return True; an error of Airflow's API must not replace that of the mail."""
         if not self.do_xcom_push or "ti" not in context:
             return True
         try:
-            context["ti"].xcom_push(key="return_value", value=result.as_json())
+            context["ti"].xcom_push(key="return_value", value=self._as_json(result))
         except Exception:
             self.log.exception("The result cannot be stored in XCom.")
             return False

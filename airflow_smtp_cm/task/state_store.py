@@ -8,6 +8,8 @@ Each access is a call of Airflow's API server, so the record is accessed only wh
 - The last try does write if it has read nothing. Airflow answers in the same way if the task has no record and if it
   has put another try in the place of this one, as after a crash of its scheduler. Only a write fails then, so that
   nothing is sent to those who have the message.
+- With ``on_uncertain="ask"``, every try writes it: the task resumes in the same try, in another process, when the
+  question is answered. Then it is read as well.
 
 Yet Airflow can start one more try than ``retries`` grants: after a crash of the scheduler, if its executor cannot
 adopt the running and queued tasks, or if a user clears the task *while it runs*. In the first case, and in the second
@@ -33,7 +35,7 @@ _LAST_TRY = (
     "sent again."
 )
 
-OnUncertain: TypeAlias = Literal["fail", "resend", "assume_sent"]
+OnUncertain: TypeAlias = Literal["fail", "resend", "assume_sent", "ask"]
 """What to do if delivery is uncertain."""
 
 
@@ -43,27 +45,39 @@ class TaskRecord:
     Args:
         context: the task's context.
         durable: whether the task has a record at all.
+        in_every_try: whether the last try writes it, too.
+        is_resumed: whether the task resumes this try after a question was answered.
 
     Attributes:
         is_available: whether the task has a record.
+        is_resumed: whether the task resumes this try.
         is_last: whether the task has a record, and Airflow does not retry this try by itself.
         is_written: whether this try writes it.
         is_incomplete: whether an earlier try did not write it, and may have sent what it does not contain.
     """
 
-    def __init__(self, context: Mapping[str, Any], *, durable: bool) -> None:
+    def __init__(
+        self,
+        context: Mapping[str, Any],
+        *,
+        durable: bool,
+        in_every_try: bool = False,
+        is_resumed: bool = False,
+    ) -> None:
         self._store: Any = context.get("task_state_store") if durable else None
         self.is_available = self._store is not None
+        self.is_resumed = is_resumed
         self.is_last = self.is_written = self.is_incomplete = self._is_read = False
         if self.is_available:
             ti = context["ti"]
             # Airflow's; it is the same in automatic retries, and changes when a user clears the task.
             self._max_tries: int = ti.max_tries
-            self.is_written = 0 < ti.try_number <= ti.max_tries  # ``airflow tasks test`` runs a try 0
-            self.is_last = not self.is_written
-            self.is_incomplete = ti.try_number > max(ti.max_tries, 0) + 1  # negative retries are none
+            self.is_last = not 0 < ti.try_number <= ti.max_tries  # ``airflow tasks test`` runs a try 0
+            self.is_written = not self.is_last or (in_every_try and ti.try_number > 0)
+            # Negative retries are none.
+            self.is_incomplete = not in_every_try and ti.try_number > max(ti.max_tries, 0) + 1
             # A task that asked to be rescheduled runs again in the same try.
-            self._is_read = ti.try_number > 1 or bool(context.get("task_reschedule_count"))
+            self._is_read = is_resumed or ti.try_number > 1 or bool(context.get("task_reschedule_count"))
 
     def read(self) -> dict[str, Any] | None:
         """Return what earlier tries wrote; None if they wrote nothing.
@@ -82,6 +96,18 @@ class TaskRecord:
             self.is_written = True
         return stored if stored and stored.pop("max_tries") == self._max_tries else None
 
-    def write(self, value: Mapping[str, Any]) -> None:
-        """Replace the record; only if it is written."""
-        self._store.set(KEY, {"max_tries": self._max_tries, **value})
+    def write(self, value: Mapping[str, Any], *, for_answer: bool = False) -> None:
+        """Replace the record; only if it is written.
+
+        Args:
+            value: the record.
+            for_answer: whether the task waits for an answer next. Airflow then keeps the record for as long as it
+                keeps the run, and else for some days (``[state_store] default_retention_days``).
+        """
+        retention: dict[str, Any] = {}
+        if for_answer:
+            # Airflow 3.3 and newer, and only for a question.
+            from airflow.sdk.execution_time.context import NEVER_EXPIRE  # noqa: PLC0415
+
+            retention = {"retention": NEVER_EXPIRE}
+        self._store.set(KEY, {"max_tries": self._max_tries, **value}, **retention)

@@ -157,6 +157,16 @@ class Stage:
         Raises:
             AssertionError: some task does not reach the point at which it is to be held.
         """
+        self.kill()
+        for name in self._runs:
+            self._wait_for_end(name)
+
+    def kill(self) -> None:
+        """Kill the tasks as they are held.
+
+        Raises:
+            AssertionError: some task does not reach the point at which it is to be held.
+        """
 
         def is_done() -> bool:
             for held in [held for held in self._held if held[0].reached.is_set()]:
@@ -169,8 +179,22 @@ class Stage:
             return not self._held
 
         assert wait_until(is_done), f"{len(self._held)} tasks do not reach their points"
-        for name in self._runs:
-            self._wait_for_end(name)
+
+    def wait_for_question(self, name: str) -> str:
+        """Wait until a task asks, and can be answered; return the path of the page in Airflow's UI.
+
+        An answer before the scheduler has registered the end of the process would fail the task: docs/notifier.md.
+        """
+        dag, run, map_index = self._runs[name]
+
+        def asks() -> bool:
+            (task,) = [task for task in self.airflow.tasks(dag, run) if task["map_index"] == map_index]
+            assert task["state"] not in ENDED, task
+            end = f"TaskInstance Finished: dag_id={dag}, task_id=send, run_id={run}, map_index={map_index}, "
+            return task["state"] == "awaiting_input" and f"{end}ti_id={task['id']}," in self.airflow.logs()
+
+        assert wait_until(asks, pause=PAUSE_SECONDS), self.airflow.tasks(dag, run)
+        return f"/dags/{dag}/runs/{run}/tasks/send/required_actions"
 
     def clear(self, name: str) -> None:
         """Clear a task."""
@@ -181,7 +205,6 @@ class Stage:
         """Wait for the end of a task's run, and return the task."""
         dag, run, map_index = self._runs[name]
         self._wait_for_end(name)
-        self._postfix.wait_until_idle()
         (task,) = [task for task in self.airflow.tasks(dag, run) if task["map_index"] == map_index]
         where = (dag, run, task["task_id"])
         return Seen(
@@ -194,6 +217,7 @@ class Stage:
 
     def delivered(self, name: str) -> list[str]:
         """Return the Message-IDs of the messages that were delivered to a task's recipient."""
+        self._postfix.wait_until_idle()
         messages = self._postfix.messages("carol")
         return [message["Message-ID"] for message in messages if address(name) in (message["To"] or "")]
 

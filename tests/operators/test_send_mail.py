@@ -109,6 +109,9 @@ def test_arguments_are_keywords_with_defaults():
         "all_or_nothing": False,
         "durable": True,
         "on_uncertain": "fail",
+        "ask_timeout": None,
+        "ask_default": "fail",
+        "ask_notifier": None,
     }
 
 
@@ -123,6 +126,9 @@ def test_every_argument_except_the_switches_is_templated():
     arguments = set(inspect.signature(SendMailOperator.__init__).parameters) - {"self", "kwargs"}
     assert arguments - fields.keys() == {
         "all_or_nothing",
+        "ask_default",
+        "ask_notifier",
+        "ask_timeout",
         "durable",
         "embed_images",
         "house_style",

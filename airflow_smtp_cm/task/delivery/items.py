@@ -110,6 +110,10 @@ class Items:
         sender = text_of(self._merged(item)["from_email"]) or hook.connection_manager.from_email
         return message_id_of(self._context, sender, index), tuple(filter(None, self._lines(item)))
 
+    def subject(self, index: int) -> str:
+        """Return the subject of one of the messages, without composing the message."""
+        return text_of(self._merged(self._items[index])["subject"])
+
     def _fields(self, item: Any) -> MailFields:
         if not isinstance(item, Mapping):
             raise InvalidMessage(f"It must be a mapping, not {type(item).__name__}.")

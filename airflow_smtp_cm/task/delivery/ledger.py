@@ -17,14 +17,15 @@ import logging
 import time
 import zlib
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.errors import RecordError
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, rejected
+from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -48,7 +49,8 @@ _MOST_IN_FLIGHT = 2 * GROUP
 _SHORT_INTERVAL = 0.5
 
 _TO_BE_SENT = {State.WAITING, State.DEFERRED}
-_NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT}
+_RESULTS_KEPT = {State.DEFERRED, State.ASKED}
+_NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT, Event.ASK}
 
 # The words of the log for known outcomes.
 _OUTCOMES = {
@@ -99,7 +101,10 @@ class Ledger:
             SENDING, and no transmission.
         results: the results of messages that were sent to some recipients and not yet to others; or of the only
             message.
-        transmissions: what is being sent now, of the only message or of messages in several transactions.
+        transmissions: what is being sent now, of the only message or of messages in several transactions; or what a
+            person is asked about.
+        answers: the answers to questions about messages whose delivery was uncertain.
+        transmitted_at: when SENDING was last recorded, in seconds since 1970; None if this is not known.
 
     Raises:
         InvalidMessage: the messages are not those of an earlier try.
@@ -114,9 +119,17 @@ class Ledger:
         self._failures: dict[int, Failure] = {}
         self.results: dict[int, SendResult] = {}
         self.transmissions: dict[int, Transmission] = {}
+        self.answers: list[dict[str, Any]] = []
+        self.transmitted_at: float | None = None
         self._earlier_seconds = 0.0
         if stored := record.read():
             self._read(stored)
+        elif record.is_resumed:
+            raise DeliveryUncertain(
+                "The question was answered, but the task's record is no longer in Airflow's task state store. It was "
+                "deleted. Nothing is sent, because it is not known what was sent. Ask the recipients, or search the "
+                "server's log; then clear the task to send everything again, or mark it as success."
+            )
         self.is_incomplete = record.is_incomplete
         if self.is_incomplete:
             self._states[:] = (State.SENDING if state in _TO_BE_SENT else state for state in self._states)
@@ -155,6 +168,14 @@ class Ledger:
         """Return the indexes of messages that an earlier try was sending when it ended."""
         return [index for index, state in enumerate(self._states) if state == State.SENDING]
 
+    def asked(self) -> list[int]:
+        """Return the indexes of messages about which a person must be asked."""
+        return [index for index, state in enumerate(self._states) if state == State.ASKED]
+
+    def failure(self, index: int) -> Failure | None:
+        """Return the description of a message that a recipient does not have, or may not have, if it is kept."""
+        return self._failures.get(index)
+
     def begin(self) -> list[int]:
         """Start the clock, and return the indexes of the messages to send in this try, in order."""
         self._started = time.monotonic()
@@ -163,10 +184,8 @@ class Ledger:
 
     def recipients(self, index: int, message: MailMessage) -> tuple[str, ...]:
         """Return the recipients of a message who neither have it, or may have it, nor were rejected permanently."""
-        if (result := self.results.get(index)) is None:
-            return message.recipients
-        settled = {*result.accepted, *result.uncertain, *(refusal.address for refusal in rejected(result))}
-        return tuple(address for address in message.recipients if address not in settled)
+        result = self.results.get(index)
+        return message.recipients if result is None else missing(result, message.recipients)
 
     def record_of(self, place: int) -> MessageRecord:
         """Return the record of one message, by its place among the messages to send in this try, to send it now."""
@@ -204,6 +223,7 @@ class Ledger:
                 self._move(other, Event.CONTENT_DUE)
         if covered or unsent or len(self._states) == 1:
             self.transmissions[index] = Transmission(result, unsent)
+        self.transmitted_at = time.time()
         try:
             self._write()
         except Exception as error:
@@ -239,7 +259,13 @@ class Ledger:
         return due + self._pending[self._following : self._following + window - len(due)]
 
     def settle(
-        self, index: int, event: Event, *, result: SendResult | None = None, failure: Failure | None = None
+        self,
+        index: int,
+        event: Event,
+        *,
+        result: SendResult | None = None,
+        failure: Failure | None = None,
+        unsent: int = 0,
     ) -> None:
         """Note the outcome for a message.
 
@@ -248,6 +274,7 @@ class Ledger:
             event: what happened.
             result: its result, if some recipients have it.
             failure: its description for the result, if a recipient does not have it, or may not have it.
+            unsent: of a message that a person is asked about: the number of recipients to whom it was not sent yet.
         """
         self._move(index, event)
         state = self.state(index)
@@ -255,9 +282,12 @@ class Ledger:
         self._handed.discard(index)
         if failure is not None and state is not State.ASSUMED_SENT:
             self._keep(failure)
-        if result is not None and (state is State.DEFERRED or len(self._states) == 1):
+        if result is not None and state is State.ASKED:
+            self.results.pop(index, None)
+            result = self._open(index, result, unsent)
+        if result is not None and (state in _RESULTS_KEPT or len(self._states) == 1):
             self.results[index] = result
-        elif state is not State.DEFERRED:
+        elif state not in _RESULTS_KEPT:
             self.results.pop(index, None)
         # With one connection, SENDING of the next message is written soon, together with this outcome. UNCERTAIN need
         # not be written: the record still has SENDING, which means the same to a retry.
@@ -284,6 +314,22 @@ class Ledger:
         except Exception:
             logger.exception("The record cannot be written. %s", self._unrecorded())
 
+    def save_for_answer(self) -> None:
+        """Write the record, and let Airflow keep it until the answer arrives."""
+        try:
+            self._write(for_answer=True)
+        except Exception:
+            logger.exception("What the question is about could not be recorded. It is asked about all of it.")
+
+    def _open(self, index: int, result: SendResult, unsent: int) -> SendResult | None:
+        """Keep what a person is asked about; return the result for the other recipients, if there is one."""
+        known = replace(result, uncertain=())
+        is_for_others = bool(known.accepted or known.refused)
+        if unsent or is_for_others or len(self._states) == 1:
+            open_question = SendResult.without_reply(result.message_id, result.uncertain, result.size)
+            self.transmissions[index] = Transmission(open_question, unsent)
+        return known if is_for_others else None
+
     def _move(self, index: int, event: Event) -> None:
         self._states[index] = after(self.state(index), event)
         self.transmissions.pop(index, None)
@@ -300,13 +346,15 @@ class Ledger:
         outcomes = "; ".join(f"{outcome}: {', '.join(names)}" for outcome, names in known.items())
         return f"A retry may treat as uncertain what is known now ({outcomes})." if known else ""
 
-    def _write(self) -> None:
+    def _write(self, *, for_answer: bool = False) -> None:
         if self._record.is_written:
             details = {
                 "failures": [failure.as_json() for failure in self._failures.values()],
                 "results": [[index, result.as_json()] for index, result in self.results.items()],
                 "transmissions": [[index, item.as_json()] for index, item in self.transmissions.items()],
                 "seconds": round(self._seconds(), 3),
+                "answers": self.answers,
+                "transmitted_at": self.transmitted_at,
             }
             states = bytes(self._states)
             try:
@@ -315,7 +363,8 @@ class Ledger:
                         "digest": self.digest,
                         "states": _packed(states),
                         "details": _packed(json.dumps(details).encode()),
-                    }
+                    },
+                    for_answer=for_answer,
                 )
             except Exception:
                 self._unconfirmed.append(states)
@@ -340,6 +389,8 @@ class Ledger:
         self.results = {index: SendResult.from_json(item) for index, item in details["results"]}
         self.transmissions = {index: Transmission.from_json(item) for index, item in details["transmissions"]}
         self._earlier_seconds = details["seconds"]
+        self.answers = details.get("answers", [])  # records of earlier versions have neither
+        self.transmitted_at = details.get("transmitted_at")
 
     def _keep(self, failure: Failure) -> None:
         if sum(other.state is failure.state for other in self._failures.values()) < _limit(failure.state):
@@ -365,7 +416,7 @@ class MessageRecord(NamedTuple):
 
 
 def _limit(state: State) -> int:
-    return _UNCERTAIN if state is State.UNCERTAIN else _FAILURES
+    return _UNCERTAIN if state in {State.UNCERTAIN, State.ASKED} else _FAILURES
 
 
 def _packed(content: bytes) -> str:

@@ -17,7 +17,7 @@ from airflow_smtp_cm.task.delivery.items import Items
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import Failure, MergeResult, MessagesFailed
-from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, over_all_tries
+from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, missing, over_all_tries
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.client import SmtpClient
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
     from airflow_smtp_cm.task.composition import MailFields
+    from airflow_smtp_cm.task.question import Answer, AnswerNeeded, Uncertain
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
@@ -48,10 +49,15 @@ class Merge:
             reply.
         all_or_nothing: send a message to no recipient if the server refuses any of them.
         connections: how many connections send at the same time.
+        answer: the answer to the question, if the task resumes with one.
+
+    Attributes:
+        answers: the answers to the questions in all tries, for the result.
 
     Raises:
         InvalidMessage: the items are not a list, or not those of an earlier try.
         RecordError: the record of earlier tries cannot be read.
+        DeliveryUncertain: the task resumes with an answer, and its record was deleted.
     """
 
     def __init__(
@@ -65,15 +71,18 @@ class Merge:
         on_uncertain: OnUncertain,
         all_or_nothing: bool,
         connections: int = 1,
+        answer: Answer | None = None,
     ) -> None:
         self._items = Items(task, items, context)
-        record = TaskRecord(context, durable=durable)
+        record = TaskRecord(
+            context, durable=durable, in_every_try=on_uncertain == "ask", is_resumed=answer is not None
+        )
         self._ledger = Ledger(record, len(self._items), self._items.digest, connections=connections)
         self._connections = connections
-        self._rules = RetryRules(
-            on_uncertain=on_uncertain, all_or_nothing=all_or_nothing, has_record=record.is_available
-        )
+        self._rules = RetryRules.of_task(record, on_uncertain, all_or_nothing=all_or_nothing)
         self._is_last = record.is_last
+        self._answer = answer
+        self.answers = self._ledger.answers
         self._hook = hook
         # Messages handed to the client that have no outcome yet, by their numbers.
         self._in_flight: dict[int, tuple[int, WriteAheadMessage]] = {}
@@ -104,10 +113,21 @@ class Merge:
             InvalidMessage: all problems with the connection or with messages; none was sent in this try.
             MessagesFailed: some have not been delivered; ``transient`` is whether a retry will send only those of
                 them that may be delivered later.
+            AnswerNeeded: delivery of some messages is uncertain, and a person is asked.
             SmtpError: no session could be opened.
         """
+        try:
+            return self._send(messages_per_minute, max_messages_per_connection)
+        except SmtpError as error:
+            if (asked := self._ledger.asked()) and (self._is_last or not error.transient):
+                raise self._question(asked) from error
+            raise
+
+    def _send(self, messages_per_minute: float | None, max_messages_per_connection: int | None) -> MergeResult:
         if interrupted := self._ledger.interrupted():
             self._conclude_interrupted(interrupted)
+        if self._answer is not None and not self._answer.is_empty:
+            self._apply(self._answer)
         if pending := self._ledger.begin():
             check_connection(self._hook)  # else its problems would be reported for each message
             self._items.check(pending, self._hook)
@@ -132,17 +152,50 @@ class Merge:
                 if self._ledger.is_incomplete
                 else "An earlier try ended before the server confirmed the message, or could not record the outcome"
             )
-            event, result = self._rules.if_uncertain, None
-            earlier = self._ledger.results.get(index)
-            message_id, recipients = self._items.name(index, self._hook)
-            if (left := self._ledger.transmissions.get(index)) is not None:
-                error = DeliveryUncertain(reason, result=left.result, unsent=left.unsent)
-                outcome = over_all_tries(earlier, error, ())
-                event, _, result = self._rules.conclude(outcome)
-                recipients = left.result.uncertain
-            elif earlier is not None:
-                reason += f"; the record before has that {listed(earlier.accepted, _NAMED)} got it"
-            self._settle(index, event, message_id, recipients, reason, result=result)
+            self._conclude_uncertain(index, reason, self._rules)
+
+    def _apply(self, answer: Answer) -> None:
+        """Apply the answer to the messages that a person was asked about."""
+        logger.info("SendMailTaskInfo: %s.", answer)
+        self.answers.append(answer.as_json())
+        asked = {index: self._open(index) for index in self._ledger.asked()}
+        for index, message in asked.items():
+            choice = answer.for_message(message.name)
+            self._conclude_uncertain(index, f"{message.reason}. {answer}", self._rules._replace(on_uncertain=choice))
+            if choice == "fail":
+                self._rules = self._rules._replace(on_uncertain=choice)
+
+    def _conclude_uncertain(self, index: int, reason: str, rules: RetryRules) -> None:
+        event, result, unsent = rules.if_uncertain, None, 0
+        earlier = self._ledger.results.get(index)
+        message_id, recipients = self._items.name(index, self._hook)
+        if (left := self._ledger.transmissions.get(index)) is not None:
+            error = DeliveryUncertain(reason, result=left.result, unsent=left.unsent)
+            outcome = over_all_tries(earlier, error, ())
+            event, _, result = rules.conclude(outcome)
+            recipients, unsent = left.result.uncertain, left.unsent
+        elif earlier is not None:
+            reason += f"; the record before has that {listed(earlier.accepted, _NAMED)} got it"
+        self._settle(index, event, message_id, recipients, reason, result=result, unsent=unsent)
+
+    def _question(self, asked: list[int]) -> AnswerNeeded:
+        """Record that a person must decide; return the exception that asks."""
+        from airflow_smtp_cm.task.question import AnswerNeeded  # noqa: PLC0415 - only for a question
+
+        self._ledger.save_for_answer()
+        messages = [self._open(index) for index in asked]
+        return AnswerNeeded(messages, len(self._items), self._ledger.transmitted_at)
+
+    def _open(self, index: int) -> Uncertain:
+        """Describe a message that a person is asked about."""
+        from airflow_smtp_cm.task.question import Uncertain  # noqa: PLC0415 - only for a question
+
+        message_id, recipients = self._items.name(index, self._hook)
+        if (left := self._ledger.transmissions.get(index)) is not None:
+            recipients = left.result.uncertain
+        failure = self._ledger.failure(index)
+        reason = failure.reason if failure else "No final reply of the server arrived"
+        return Uncertain(message_id, recipients, self._items.subject(index), reason, index)
 
     def _send_with(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
         """Send messages with this client, which may open further sessions and connections."""
@@ -193,7 +246,7 @@ class Merge:
         """Note the outcome of a message that was in flight."""
         outcome = over_all_tries(self._ledger.results.get(index), outcome, message.recipients)
         event, outcome, result = self._rules.conclude(outcome)
-        if result is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT}:
+        if result is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT, Event.ASK}:
             self._delivered = True
         if not isinstance(outcome, SmtpError):
             logger.debug("messages[%d] %s: %s", index, message.message_id, outcome.reply)
@@ -201,6 +254,9 @@ class Merge:
             return
         if result is not None and event is Event.DEFERRED and not self._ledger.has_room_for_result(index):
             event = Event.REJECTED
+        unsent = 0
+        if result is not None and self._rules.asks(event, result, is_last=self._is_last):
+            event, unsent = Event.ASK, len(missing(result, message.recipients))
         refused = outcome.refused if isinstance(outcome, RecipientsRefused) else ()
         self._explain(outcome)
         self._settle(
@@ -210,6 +266,7 @@ class Merge:
             _without(message, result) if not refused or result is None else tuple(item.address for item in refused),
             _replies(refused) or str(outcome).removesuffix(outcome.explanation).rstrip(),
             result=result,
+            unsent=unsent,
             error=outcome,
         )
 
@@ -228,6 +285,7 @@ class Merge:
         reason: str,
         *,
         result: SendResult | None = None,
+        unsent: int = 0,
         error: SmtpError | None = None,
     ) -> None:
         """Note and log the outcome of a message that a recipient does not have, or may not have."""
@@ -236,7 +294,7 @@ class Merge:
             index=index, state=state, message_id=message_id, recipients=recipients, reason=reason.rstrip(".")
         )
         logger.warning("%s: %s.", state.name.capitalize().replace("_", " "), failure)
-        self._ledger.settle(index, event, result=result, failure=failure)
+        self._ledger.settle(index, event, result=result, failure=failure, unsent=unsent)
         if state is State.DEFERRED:
             self._deferred = self._deferred or error
 

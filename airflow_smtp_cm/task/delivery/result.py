@@ -26,6 +26,7 @@ _DESCRIPTIONS = {
     State.UNCERTAIN: (
         "may have been delivered or not, and are not sent again (ask the recipients or the server's log)"
     ),
+    State.ASKED: "may have been delivered or not, and a person will be asked",
 }
 
 
@@ -107,7 +108,7 @@ class MergeResult:
             "assumed_sent": self.counts[State.ASSUMED_SENT],
             "failed": self.counts[State.FAILED],
             "deferred": self.counts[State.DEFERRED],
-            "uncertain": self.counts[State.UNCERTAIN],
+            "uncertain": self.counts[State.UNCERTAIN] + self.counts[State.ASKED],
             "not_sent": self.counts[State.WAITING] + self.counts[State.SENDING],
             "failures": [failure.as_json() for failure in self.failures],
             "seconds": round(self.seconds, 3),

@@ -10,17 +10,18 @@ the states and the rules are the same.
 
 ::
 
-    event        |  from WAITING   SENDING       DEFERRED   |  what happened
-    -------------+------------------------------------------+------------------------------------------------------
-    CONTENT_DUE  |  SENDING        -             SENDING    |  the content is about to be transmitted
-    ACCEPTED     |  -              SENT          -          |  positive final reply, and all recipients were accepted
-    PART         |  -              DEFERRED      -          |  positive final reply; a transaction for others follows
-    DEFERRED     |  DEFERRED       DEFERRED      DEFERRED   |  not delivered to a recipient; a retry may deliver it
-    REJECTED     |  FAILED         FAILED        FAILED     |  not delivered to a recipient, and no retry will
-    UNCERTAIN    |  -              UNCERTAIN     -          |  } the content was transmitted, or may have been, and
-    RESEND       |  -              DEFERRED      -          |  } there was no final reply; ``on_uncertain`` chooses
-    ASSUME_SENT  |  -              ASSUMED_SENT  -          |  } which of the three it is
-    UNSENT       |  -              WAITING       -          |  it was certainly not delivered in this try
+    event        |  from WAITING   SENDING       DEFERRED   ASKED         |  what happened
+    -------------+--------------------------------------------------------+----------------------------------------
+    CONTENT_DUE  |  SENDING        -             SENDING    -             |  the content is about to be transmitted
+    ACCEPTED     |  -              SENT          -          -             |  positive final reply for all recipients
+    PART         |  -              DEFERRED      -          -             |  a transaction for others follows
+    DEFERRED     |  DEFERRED       DEFERRED      DEFERRED   DEFERRED      |  a recipient does not have it yet
+    REJECTED     |  FAILED         FAILED        FAILED     FAILED        |  a recipient will never have it
+    UNCERTAIN    |  -              UNCERTAIN     -          UNCERTAIN     |  } the content was transmitted, or may
+    RESEND       |  -              DEFERRED      -          DEFERRED      |  } have been, without a final reply:
+    ASSUME_SENT  |  -              ASSUMED_SENT  -          ASSUMED_SENT  |  } ``on_uncertain``, or the answer of
+    ASK          |  -              ASKED         ASKED      ASKED         |  } a person, chooses one of these
+    UNSENT       |  -              WAITING       -          -             |  certainly not delivered in this try
 
     SENT, ASSUMED_SENT, FAILED and UNCERTAIN are final: no event changes them.
 
@@ -29,6 +30,8 @@ What a retry does depends only on the state of each message:
 - WAITING, DEFERRED: it sends the message to all recipients who neither have it nor were rejected permanently.
 - SENDING: an earlier try ended before the outcome was known. This is treated as a missing final reply: see
   ``on_uncertain``.
+- ASKED: it sends nothing, and asks a person, after everything else was sent. When the task resumes with the answer,
+  that takes the place of ``on_uncertain`` for these messages.
 - a final state: it sends nothing.
 
 What an editor must not break
@@ -67,7 +70,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_smtp_cm.smtp.result import Refusal
-    from airflow_smtp_cm.task.state_store import OnUncertain
+    from airflow_smtp_cm.task.state_store import OnUncertain, TaskRecord
 
 
 class State(IntEnum):
@@ -80,6 +83,7 @@ class State(IntEnum):
     DEFERRED = 4
     FAILED = 5
     UNCERTAIN = 6
+    ASKED = 7
 
 
 class Event(Enum):
@@ -93,6 +97,7 @@ class Event(Enum):
     UNCERTAIN = auto()
     RESEND = auto()
     ASSUME_SENT = auto()
+    ASK = auto()
     UNSENT = auto()
 
 
@@ -112,19 +117,31 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
         Event.UNCERTAIN: State.UNCERTAIN,
         Event.RESEND: State.DEFERRED,
         Event.ASSUME_SENT: State.ASSUMED_SENT,
+        Event.ASK: State.ASKED,
         Event.UNSENT: State.WAITING,
     },
     State.SENT: {},
     State.ASSUMED_SENT: {},
-    State.DEFERRED: _TO_BE_SENT,
+    # ASK: some recipients may have it from an earlier transaction, and no retry follows for the others.
+    State.DEFERRED: {**_TO_BE_SENT, Event.ASK: State.ASKED},
     State.FAILED: {},
     State.UNCERTAIN: {},
+    State.ASKED: {
+        # The answer is about those who may have it; others do not have it yet, or were refused.
+        Event.DEFERRED: State.DEFERRED,
+        Event.REJECTED: State.FAILED,
+        Event.UNCERTAIN: State.UNCERTAIN,
+        Event.RESEND: State.DEFERRED,
+        Event.ASSUME_SENT: State.ASSUMED_SENT,
+        Event.ASK: State.ASKED,
+    },
 }
 
 _ON_UNCERTAIN: Mapping[OnUncertain, Event] = {
     "fail": Event.UNCERTAIN,
     "resend": Event.RESEND,
     "assume_sent": Event.ASSUME_SENT,
+    "ask": Event.ASK,
 }
 
 
@@ -187,6 +204,12 @@ def rejected(result: SendResult) -> tuple[Refusal, ...]:
     return tuple(refusal for refusal in result.refused if not refusal.reply.transient)
 
 
+def missing(result: SendResult, recipients: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the recipients who neither have the message, or may have it, nor were rejected permanently."""
+    settled = {*result.accepted, *result.uncertain, *(refusal.address for refusal in rejected(result))}
+    return tuple(address for address in recipients if address not in settled)
+
+
 class RetryRules(NamedTuple):
     """The rules that decide which event an outcome is, and so what a retry does.
 
@@ -199,6 +222,16 @@ class RetryRules(NamedTuple):
     on_uncertain: OnUncertain
     all_or_nothing: bool
     has_record: bool
+
+    @classmethod
+    def of_task(cls, record: TaskRecord, on_uncertain: OnUncertain, *, all_or_nothing: bool) -> RetryRules:
+        """Return the rules for a task; without a record, nobody is asked, and the task fails."""
+        can_ask = record.is_available and record.is_written
+        return cls(
+            on_uncertain="fail" if on_uncertain == "ask" and not can_ask else on_uncertain,
+            all_or_nothing=all_or_nothing,
+            has_record=record.is_available,
+        )
 
     def event(self, outcome: SendResult | SmtpError) -> Event:
         """Return the event for an outcome of all tries."""
@@ -222,7 +255,7 @@ class RetryRules(NamedTuple):
         If uncertain recipients are assumed to have the message, they count as accepted in the result.
         """
         event, result = self.event(outcome), result_of(outcome)
-        if result is not None and result.uncertain and self.on_uncertain != "fail":
+        if result is not None and result.uncertain and self.on_uncertain in {"resend", "assume_sent"}:
             assumed = result.uncertain if self.on_uncertain == "assume_sent" else ()
             result = replace(result, accepted=result.accepted + assumed, uncertain=())
             if not result.accepted:
@@ -230,6 +263,20 @@ class RetryRules(NamedTuple):
         if event is Event.ASSUME_SENT and result is not None and (refused := RecipientsRefused.in_result(result)):
             return self.event(refused), refused, result
         return event, outcome, result
+
+    def asks(self, event: Event, result: SendResult | None, *, is_last: bool) -> bool:
+        """Return whether a person must be asked about an outcome.
+
+        Not if an automatic retry follows for other recipients: it comes first.
+
+        Args:
+            event: the event for the outcome of all tries.
+            result: the result to keep.
+            is_last: whether Airflow does not retry this try by itself.
+        """
+        if self.on_uncertain != "ask" or result is None or not result.uncertain:
+            return False
+        return event is not Event.DEFERRED or is_last
 
     def _event_if_uncertain(self, outcome: DeliveryUncertain) -> Event:
         in_parts = outcome.unsent or (outcome.result is not None and outcome.result.accepted)

@@ -19,12 +19,14 @@ class Store:
         kept: the written values, as JSON.
         calls: the names of the methods that were called.
         writes_left: how many further writes succeed; None means all.
+        retention: how long the last value is kept; None means Airflow's default.
         fault: the exception that the others raise; by default the worker is killed.
     """
 
     def __init__(self):
         self.kept = {}
         self.calls = []
+        self.retention = None
         self.writes_left = None
         self.fault = Killed()
 
@@ -38,8 +40,9 @@ class Store:
         self.calls.append("get")
         return json.loads(self.kept[key]) if key in self.kept else None
 
-    def set(self, key, value):
-        """Keep a value."""
+    def set(self, key, value, retention=None):
+        """Keep a value, for a time."""
+        self.retention = retention
         self.calls.append("set")
         if self.writes_left is not None:
             self.writes_left -= 1
@@ -63,9 +66,9 @@ class StoreInFile(Store):
         if self._file.exists():
             self.kept = json.loads(self._file.read_text())
 
-    def set(self, key, value):
+    def set(self, key, value, retention=None):
         """Keep a value, or kill the process."""
         if self.writes + 1 == self._killed_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        super().set(key, value)
+        super().set(key, value, retention)
         self._file.write_text(json.dumps(self.kept))

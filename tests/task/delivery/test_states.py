@@ -19,17 +19,18 @@ from airflow_smtp_cm.task.delivery import states
 from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, over_all_tries, rejected, result_of
 
 # For each event, the state after it, by the state before; "-" if it cannot happen.
-COLUMNS = ("WAITING", "SENDING", "DEFERRED", "SENT", "ASSUMED_SENT", "FAILED", "UNCERTAIN")
+COLUMNS = ("WAITING", "SENDING", "DEFERRED", "ASKED", "SENT", "ASSUMED_SENT", "FAILED", "UNCERTAIN")
 TABLE = {
-    "CONTENT_DUE": ("SENDING", "-", "SENDING", "-", "-", "-", "-"),
-    "ACCEPTED": ("-", "SENT", "-", "-", "-", "-", "-"),
-    "PART": ("-", "DEFERRED", "-", "-", "-", "-", "-"),
-    "DEFERRED": ("DEFERRED", "DEFERRED", "DEFERRED", "-", "-", "-", "-"),
-    "REJECTED": ("FAILED", "FAILED", "FAILED", "-", "-", "-", "-"),
-    "UNCERTAIN": ("-", "UNCERTAIN", "-", "-", "-", "-", "-"),
-    "RESEND": ("-", "DEFERRED", "-", "-", "-", "-", "-"),
-    "ASSUME_SENT": ("-", "ASSUMED_SENT", "-", "-", "-", "-", "-"),
-    "UNSENT": ("-", "WAITING", "-", "-", "-", "-", "-"),
+    "CONTENT_DUE": ("SENDING", "-", "SENDING", "-", "-", "-", "-", "-"),
+    "ACCEPTED": ("-", "SENT", "-", "-", "-", "-", "-", "-"),
+    "PART": ("-", "DEFERRED", "-", "-", "-", "-", "-", "-"),
+    "DEFERRED": ("DEFERRED", "DEFERRED", "DEFERRED", "DEFERRED", "-", "-", "-", "-"),
+    "REJECTED": ("FAILED", "FAILED", "FAILED", "FAILED", "-", "-", "-", "-"),
+    "UNCERTAIN": ("-", "UNCERTAIN", "-", "UNCERTAIN", "-", "-", "-", "-"),
+    "RESEND": ("-", "DEFERRED", "-", "DEFERRED", "-", "-", "-", "-"),
+    "ASSUME_SENT": ("-", "ASSUMED_SENT", "-", "ASSUMED_SENT", "-", "-", "-", "-"),
+    "ASK": ("-", "ASKED", "ASKED", "ASKED", "-", "-", "-", "-"),
+    "UNSENT": ("-", "WAITING", "-", "-", "-", "-", "-", "-"),
 }
 PAIRS = {(state, event): to for event, row in TABLE.items() for state, to in zip(COLUMNS, row, strict=True)}
 
@@ -65,10 +66,10 @@ def test_event_changes_the_state_or_cannot_happen(pair, to):
 
 
 def test_table_in_the_docstring_is_the_same():
-    rows = re.findall(r"^ {4}([A-Z_]+) +\| {2}(\S+) +(\S+) +(\S+) +\|", states.__doc__, re.MULTILINE)
+    rows = re.findall(r"^ {4}([A-Z_]+) +\| {2}(\S+) +(\S+) +(\S+) +(\S+) +\|", states.__doc__, re.MULTILINE)
 
-    assert {event: tuple(row) for event, *row in rows} == {event: row[:3] for event, row in TABLE.items()}
-    assert {to for row in TABLE.values() for to in row[3:]} == {"-"}
+    assert {event: tuple(row) for event, *row in rows} == {event: row[:4] for event, row in TABLE.items()}
+    assert {to for row in TABLE.values() for to in row[4:]} == {"-"}
 
 
 def test_states_keep_their_numbers():
@@ -81,6 +82,7 @@ def test_states_keep_their_numbers():
         "DEFERRED",
         "FAILED",
         "UNCERTAIN",
+        "ASKED",
     ]
 
 
@@ -121,7 +123,8 @@ def test_all_or_nothing_is_retried_only_if_no_recipient_was_rejected_permanently
 
 
 @pytest.mark.parametrize(
-    ("on_uncertain", "event"), [("fail", "UNCERTAIN"), ("resend", "RESEND"), ("assume_sent", "ASSUME_SENT")]
+    ("on_uncertain", "event"),
+    [("fail", "UNCERTAIN"), ("resend", "RESEND"), ("assume_sent", "ASSUME_SENT"), ("ask", "ASK")],
 )
 @pytest.mark.parametrize("has_record", [True, False])
 def test_event_of_an_uncertain_delivery_is_that_of_on_uncertain(on_uncertain, event, has_record):
@@ -132,7 +135,7 @@ def test_event_of_an_uncertain_delivery_is_that_of_on_uncertain(on_uncertain, ev
 
 # --- a message in several transactions
 
-ON_UNCERTAIN = ("fail", "resend", "assume_sent")
+ON_UNCERTAIN = ("fail", "resend", "assume_sent", "ask")
 
 
 def rules_for(on_uncertain, *, has_record=True):
@@ -161,6 +164,7 @@ def test_uncertain_transaction_leaves_the_others_to_a_retry_if_there_is_a_record
         "fail": ((BOB,), (CAROL,)),
         "resend": ((BOB,), ()),
         "assume_sent": ((BOB, CAROL), ()),
+        "ask": ((BOB,), (CAROL,)),
     }[on_uncertain]
 
     event, concluded, result = rules_for(on_uncertain).conclude(outcome)
@@ -172,8 +176,20 @@ def test_uncertain_transaction_leaves_the_others_to_a_retry_if_there_is_a_record
 def test_last_transaction_without_a_final_reply_is_concluded_by_on_uncertain():
     events = [rules_for(on_uncertain).event(uncertain(CAROL, accepted=(BOB,))) for on_uncertain in ON_UNCERTAIN]
 
-    assert events == [Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT]
+    assert events == [Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT, Event.ASK]
     assert rules_for("resend", has_record=False).event(uncertain(CAROL, accepted=(BOB,))) is Event.UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    ("event", "is_last", "asks"), [("ASK", False, True), ("REJECTED", False, True), ("DEFERRED", True, True)]
+)
+def test_person_is_asked_about_uncertain_recipients_unless_a_retry_comes_first(event, is_last, asks):
+    result = sent(BOB, uncertain=(CAROL,))
+
+    assert rules_for("ask").asks(Event[event], result, is_last=is_last) is asks
+    assert not rules_for("ask").asks(Event.DEFERRED, result, is_last=False)
+    assert not rules_for("fail").asks(Event[event], result, is_last=is_last)
+    assert not rules_for("ask").asks(Event[event], sent(BOB), is_last=is_last)
 
 
 def test_recipient_who_was_refused_fails_a_message_that_is_assumed_to_be_sent():
