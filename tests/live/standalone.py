@@ -24,6 +24,8 @@ ROOT = Path(__file__).parent.parent.parent
 AIRFLOW = Path(sys.executable).with_name("airflow")
 DAG_FOLDERS = (ROOT / "example_dags", ROOT / "tests" / "live" / "dags", ROOT / "tests" / "ssis" / "golden")
 
+# More than the API returns by default.
+_MOST_DAGS = 1000
 # Airflow's own timeouts, which are too short for a busy machine.
 _TIMEOUTS = (
     "CONNECTION_TEST__TIMEOUT",
@@ -206,7 +208,7 @@ def log_in(api: httpx.Client) -> None:
 
 
 def _known_files(api: httpx.Client) -> int:
-    dags = api.get("/api/v2/dags").raise_for_status().json()["dags"]
+    dags = api.get("/api/v2/dags", params={"limit": _MOST_DAGS}).raise_for_status().json()["dags"]
     return len({dag["fileloc"] for dag in dags})
 
 
@@ -230,6 +232,7 @@ def environment_of(home: Path, url: str, ports: list[int], address: str, airflow
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": str(_MOST_DAGS),
         "AIRFLOW__API__PORT": port,
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
