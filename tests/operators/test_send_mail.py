@@ -129,6 +129,7 @@ def test_every_argument_except_the_switches_is_templated():
         "ask_default",
         "ask_notifier",
         "ask_timeout",
+        "connections",
         "durable",
         "embed_images",
         "house_style",
@@ -624,13 +625,10 @@ class TestInvalidMessages:
             lambda text: {"headers": {f"X-{text}": "a"}},
             lambda text: {"priority": text},
             lambda text: {"message_source_type": text},
-            lambda text: {"message_source_type": "FileConnection", "message_source": text},
-            lambda text: {"message_source_type": "Variable", "message_source": text},
             lambda text: {"attachments": text},
             lambda text: {"attachments": [Path("/etc/hostname"), text]},
-            lambda text: {"smtp_conn_id": text},
         ],
-        ids=["value", "name", "priority", "kind", "file", "variable", "attachments", "attachment", "id"],
+        ids=["value", "name", "priority", "kind", "attachments", "attachment"],
     )
     def test_line_end_in_another_field(self, refusal, write, end):
         problem = refusal(**write(f"a{end}Bcc: eve@evil.test"))
@@ -709,6 +707,23 @@ class TestNotFound:
     def test_file_connection(self):
         with fails_for_now(match='file "nowhere" does not exist. There is no connection with this id, either'):
             run(message_source_type="FileConnection", message_source="nowhere")
+
+    @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda name: {"message_source_type": "FileConnection", "message_source": name},
+            lambda name: {"message_source_type": "Variable", "message_source": name},
+            lambda name: {"smtp_conn_id": name},
+        ],
+        ids=["file", "variable", "id"],
+    )
+    @pytest.mark.usefixtures("server")
+    def test_name_with_a_line_end(self, write, end):
+        with fails_for_now(match="U\\+000") as caught:
+            run(**write(f"a{end}Bcc: eve@evil.test"))
+
+        assert f"a{end}" not in str(caught.value)
 
 
 class TestInvalidConnections:

@@ -154,10 +154,11 @@ def test_text_comes_from_a_variable_of_airflows_database(dags, server):
     assert server.outbox[0].message.get_content() == "Thirty days.\n"
 
 
-def test_missing_variable_is_not_retried(dags, server):
+def test_missing_variable_is_retried(dags, server):
+    """Airflow reports it as missing also while its database cannot be reached."""
     Variable.delete("terms")
 
-    assert outcome(dags["from_variable"].test()) == ("failed", 1, None)
+    assert outcome(dags["from_variable"].test()) == ("failed", 3, None)
     assert server.outbox == []
 
 
