@@ -169,7 +169,8 @@ CELLS = [(cell, client) for client in CLIENTS for cell in cells()]
 @pytest.fixture(scope="module")
 def runs(request, postfix, certificates, submission):
     """The runs of all selected cells, in parallel."""
-    selected = [item.callspec.params for item in request.session.items if "cell" in getattr(item, "fixturenames", ())]
+    items = [item for item in request.session.items if getattr(item, "module", None) is request.module]
+    selected = [item.callspec.params for item in items if "cell" in item.fixturenames]
     with ThreadPoolExecutor(CELLS_AT_ONCE) as pool:
         yield {
             (cell, client): pool.submit(play, cell, client, submission(postfix.port(cell.way.port)), certificates)

@@ -89,10 +89,13 @@ def test_all_connections_wait_for_a_final_reply_at_the_same_time(offer):
 def test_the_last_messages_are_left_to_the_connections_without_any(offer):
     """While one waits for a final reply, the others send what it would only hold ready."""
     notes = numbered(9)
-    others_are_done = threading.Event()
+    first_waits, others_are_done = threading.Event(), threading.Event()
 
     def reply(session, word):
-        if word == "content" and session == 1:
+        if word == "greeting" and session == 2:
+            assert first_waits.wait(PATIENCE_SECONDS)
+        elif word == "content" and session == 1:
+            first_waits.set()
             assert others_are_done.wait(PATIENCE_SECONDS)
         elif word == "content" and server.by.total() == len(notes) - 2:
             others_are_done.set()
@@ -266,14 +269,17 @@ def test_messages_of_a_connection_that_breaks_are_sent_by_the_others(offer, capl
 def test_a_connection_without_messages_waits_for_those_of_one_that_breaks():
     """The last messages, too, are sent by the connections that are left."""
     notes = numbered(4)
-    first_is_done = threading.Event()
+    second_has_one, first_is_done = threading.Event(), threading.Event()
 
     def reply(session, word):
         if session > 2:
             return TOO_MANY
-        if (session, word) == (1, "content") and server.by[1] == 2:
-            first_is_done.set()  # three messages have an outcome, and the second connection has the other
+        if (session, word) == (1, "content"):
+            assert second_has_one.wait(PATIENCE_SECONDS)
+            if server.by[1] == 2:
+                first_is_done.set()  # three messages have an outcome, and the second connection has the other
         if (session, word) == (2, "MAIL"):
+            second_has_one.set()
             assert first_is_done.wait(PATIENCE_SECONDS)
         if (session, word) == (2, "RCPT"):
             return "421 4.3.2 bye"
