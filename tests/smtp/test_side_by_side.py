@@ -215,14 +215,12 @@ def test_if_the_second_connection_is_refused_the_first_sends_all(caplog):
 def test_error_that_no_retry_helps_ends_the_iteration_after_the_outcomes_of_the_others():
     """As a refused login does: it must not be tried again and again."""
     notes = numbered(40)
-    refused = threading.Event()
 
     def reply(session, word):
         if (session, word) == (2, "greeting"):
-            refused.set()
             return "554 5.7.1 not from here"
         if word == "content":
-            assert refused.wait(PATIENCE_SECONDS)
+            assert wait_until(lambda: (server.sessions, server.open) == (2, 1))
         return None
 
     with sessions(reply) as server:
@@ -239,17 +237,16 @@ def test_error_that_no_retry_helps_ends_the_iteration_after_the_outcomes_of_the_
 def test_messages_of_a_connection_that_breaks_are_sent_by_the_others(offer, caplog):
     """Only the one without a final reply is uncertain."""
     notes = numbered(20)
-    both = threading.Barrier(2)
-    broken = threading.Event()
+    both_wait = threading.Event()
+    both = threading.Barrier(2, action=both_wait.set)
 
     def reply(session, word):
         if session > 2:
             return TOO_MANY
         if word == "content":
-            if not broken.is_set():
+            if not both_wait.is_set():
                 both.wait(PATIENCE_SECONDS)
             if session == 2:
-                broken.set()
                 return CLOSE
         return None
 
