@@ -121,7 +121,7 @@ class Merge:
             return self._send(messages_per_minute, max_messages_per_connection)
         except SmtpError as error:
             if (asked := self._ledger.asked()) and (self._is_last or not error.transient):
-                logger.warning("%s", error)
+                logger.warning("A person is asked before the task goes on: %s", error)
                 raise self._question(asked) from error
             raise
 

@@ -53,10 +53,12 @@ Airflow would fail the try, and the retry would be uncertain. The log has the re
 
 ## A question to a person
 
-With [`on_uncertain="ask"`](reliability.md#ask-a-person), the record is also written before the question is asked. If this
-fails, the question is asked nevertheless, unless the record shows more messages as uncertain than are: the answer would
-be applied to all of them. Then the try fails without a question, and the retry asks about all that the record shows as
-uncertain; the log has what is known of them. In the last try, no question is asked.
+With [`on_uncertain="ask"`](reliability.md#ask-a-person), the record is written before the question, too. If that
+fails:
+
+- The question is asked nevertheless if the record has the same messages as uncertain. With one message, it has.
+- If the record has further ones, no question is asked: the answer would be applied to those, too. The try fails, and
+  the retry asks about all of them; the log of the failed try has what is known. After the last try, nobody is asked.
 
 If Airflow's API server does not take the question, the try fails, nothing is sent again, and the retry asks. If the
 record cannot be read after the answer, nothing is sent, and the retry asks again.

@@ -11,7 +11,7 @@ from math import inf
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import RecordError, SmtpError
@@ -30,7 +30,7 @@ from tests.task.delivery.stores import Killed
 if AIRFLOW < (3, 3):
     pytest.skip("Airflow below 3.3 cannot ask", allow_module_level=True)
 
-from airflow.sdk import NEVER_EXPIRE
+from airflow.sdk import NEVER_EXPIRE, task
 from airflow.sdk.exceptions import TaskAwaitingInput
 
 BOB, CAROL, DAVE = "bob@corp.test", "carol@corp.test", "dave@corp.test"
@@ -220,6 +220,25 @@ def test_deferred_recipients_get_the_message_after_the_answer(play):
     counted = play([SENT], "Count it as sent", to=f"{BOB}; {CAROL}", ti=ONLY_TRY, raises=None)
 
     assert (counted.to, counted.result["accepted"]) == ([CAROL], [BOB, CAROL])
+
+
+def test_function_of_the_decorator_is_called_again_after_the_answer(define, store, actions):
+    @task.send_mail(to=BOB, subject="Payslip", on_uncertain="ask")
+    def payslip():
+        called.append(True)
+        return "Hello"
+
+    called = []
+    context = {"ti": FakeTaskInstance(id="018f2b7c", **ONLY_TRY), "task_state_store": store}
+    with scripted_peer(LOST_REPLY, SENT) as peer:
+        define(anonymous(peer.port))
+        with pytest.raises(TaskAwaitingInput):
+            payslip().operator.execute(context)
+        answer = {"chosen_options": ["Send it again"], "responded_by_user": {"id": "7", "name": "alice"}}
+        result = payslip().operator.execute_answered(context, answer)
+
+    assert (len(called), actions.asked, result["accepted"]) == (2, 1, [BOB])
+    assert len(set(re.findall(rb"^Message-ID: (.*)\r$", peer.received, re.MULTILINE))) == 1
 
 
 # --- a message in several transactions
@@ -547,6 +566,24 @@ def test_question_that_airflow_does_not_take_is_asked_by_a_retry(play, actions):
     refused = play([LOST_REPLY], to=BOB, raises=RuntimeError)
     assert "did not take it: 500. Nothing is sent again. A retry, if there is one, asks again." in str(refused.error)
     actions.fault = None
+    play([], to=BOB, ti={"try_number": 3})
+
+    assert actions.asked == 1
+
+
+def test_question_without_the_connection_is_asked_by_a_retry(play, actions, monkeypatch):
+    """If its database cannot be reached, Airflow reports that connections do not exist."""
+    hook, lookups = SendMailOperator.hook, []
+
+    def found_once(self):
+        lookups.append(self)
+        if len(lookups) == 2:
+            raise AirflowNotFoundException("The conn_id `smtp_cm_default` isn't defined")
+        return hook(self)
+
+    monkeypatch.setattr(SendMailOperator, "hook", found_once)
+    failed = play([LOST_REPLY], to=BOB, raises=RuntimeError)
+    assert "The question about it could not be asked" in str(failed.error)
     play([], to=BOB, ti={"try_number": 3})
 
     assert actions.asked == 1
