@@ -159,6 +159,7 @@ class SideBySide:
         )
         self._messages = iter(messages)
         self._source_is_empty = False
+        self._source_error: Exception | None = None
         self._most_ahead = connections * 2 * GROUP if in_order else None  # of the first message without an outcome
         self._taken = 0  # messages from the iterator
         self._unsettled: dict[int, Outgoing] = {}  # by their numbers
@@ -226,9 +227,10 @@ class SideBySide:
         """Take the messages of a connection that has ended back, and note why it has ended."""
         self._active.remove(connection)
         self._returned = deque(sorted([*self._returned, *connection.numbers]))
-        if error is None or (isinstance(error, SmtpError) and self._is_over):
+        of_session = error if isinstance(error, SmtpError) and error is not self._source_error else None
+        if error is None or (of_session and self._is_over):
             return
-        if isinstance(error, SmtpError) and error.transient and self._active and not isinstance(error, RecordError):
+        if of_session and of_session.transient and self._active and not isinstance(error, RecordError):
             self._started = self._connections  # no further one is opened
             logger.warning(
                 "%s: %s of %s connections are used now, because of this error: %s",
@@ -275,14 +277,18 @@ class SideBySide:
         first = next(iter(self._unsettled), self._taken)
         if self._source_is_empty or (self._most_ahead is not None and self._taken - first >= self._most_ahead):
             return False
-        self._source_is_empty = True  # also after an error
-        for message in self._messages:
-            self._source_is_empty = False
-            self._unsettled[self._taken] = message
-            self._returned.append(self._taken)
-            self._taken += 1
-            return True
-        return False
+        try:
+            message = next(self._messages, None)
+        except Exception as error:
+            self._source_is_empty, self._source_error = True, error
+            raise
+        if message is None:
+            self._source_is_empty = True
+            return False
+        self._unsettled[self._taken] = message
+        self._returned.append(self._taken)
+        self._taken += 1
+        return True
 
     def _stop(self) -> None:
         """Break the connections that are still in use, and wait for those threads."""

@@ -101,30 +101,18 @@ def _ask(operator: Asks, context: Mapping[str, Any], about: AnswerNeeded) -> NoR
     from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - only for a question
     from airflow.sdk.exceptions import TaskAwaitingInput  # noqa: PLC0415
 
-    from airflow_smtp_cm.task.question import Question  # noqa: PLC0415
-
-    settings = operator.hook().connection_manager.settings()
-    subject = "" if operator.subject is None else str(operator.subject)
-    messages = tuple(message._replace(subject=message.subject or subject) for message in about.messages)
-    question = Question(
-        messages=messages,
-        of=about.of,
-        server=f"{settings.host}:{settings.port}",
-        transmitted_at=about.transmitted_at,
-        timeout=operator.ask_timeout,
-        default=operator.ask_default,
-        asked_at=datetime.now(UTC),
-    )
-    for message in messages:
+    for message in about.messages:
         logger.warning("Delivery is uncertain: %s: %s", message.name, message.reason)
     try:
+        question = _question(operator, about)
         shown = _put(context["ti"].id, question)
     except Exception as error:
         raise RuntimeError(
             f"{about} The question about it could not be asked, because Airflow's API server did not take it: "
             f"{error}. Nothing is sent again. A retry, if there is one, asks again."
         ) from error
-    if new := [message for message in messages if (message.message_id or message.name) not in shown]:
+    new = [message for message in question.messages if (message.message_id or message.name) not in shown]
+    if new:
         raise AirflowFailException(
             f"{about} Nothing is sent again. No question can be asked: Airflow keeps the text of this task's first "
             f"question, which was about other messages than {new[0].name}. Ask the recipients, or search the "
@@ -134,6 +122,23 @@ def _ask(operator: Asks, context: Mapping[str, Any], about: AnswerNeeded) -> NoR
     if operator.ask_notifier is not None:
         _notify(operator.ask_notifier, {**context, "question": question})
     raise TaskAwaitingInput(method_name="execute_answered", timeout=operator.ask_timeout)
+
+
+def _question(operator: Asks, about: AnswerNeeded) -> Question:
+    from airflow_smtp_cm.task.question import Question  # noqa: PLC0415 - only for a question
+
+    settings = operator.hook().connection_manager.settings()  # asks Airflow's API server for the connection
+    subject = "" if operator.subject is None else str(operator.subject)
+    messages = tuple(message._replace(subject=message.subject or subject) for message in about.messages)
+    return Question(
+        messages=messages,
+        of=about.of,
+        server=f"{settings.host}:{settings.port}",
+        transmitted_at=about.transmitted_at,
+        timeout=operator.ask_timeout,
+        default=operator.ask_default,
+        asked_at=datetime.now(UTC),
+    )
 
 
 def _put(ti_id: Any, question: Question) -> str:

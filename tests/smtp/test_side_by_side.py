@@ -9,7 +9,7 @@ import pytest
 
 from airflow_smtp_cm.smtp.bulk import Pace
 from airflow_smtp_cm.smtp.client import SmtpClient
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Refused
+from airflow_smtp_cm.smtp.errors import ConnectError, DeliveryUncertain, Refused
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.smtp.settings import Settings
@@ -337,17 +337,19 @@ def test_messages_and_their_records_are_those_of_the_callers_thread():
     assert threads == {threading.get_ident()}
 
 
-def test_error_of_the_iterator_is_raised_after_the_outcomes():
+@pytest.mark.parametrize("raised", [LookupError("no more rows"), ConnectError("no server")], ids=type)
+def test_error_of_the_iterator_is_raised_after_the_outcomes(raised):
+    """Also one of a session that is not one of these."""
     given = numbered(7)
 
     def notes():
         yield from given
-        raise LookupError("no more rows")
+        raise raised
 
     with sessions() as server:
         outcomes, error = collect(server, notes(), 3)
 
-    assert isinstance(error, LookupError)
+    assert error is raised
     assert [outcome.message_id for outcome in outcomes] == ids(given)
 
 

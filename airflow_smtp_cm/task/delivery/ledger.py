@@ -26,6 +26,7 @@ from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
+from airflow_smtp_cm.task.state_store import LAST_TRY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -315,11 +316,24 @@ class Ledger:
             logger.exception("The record cannot be written. %s", self._unrecorded())
 
     def save_for_answer(self) -> None:
-        """Write the record, and let Airflow keep it until the answer arrives."""
+        """Write the record, and let Airflow keep it until the answer arrives.
+
+        Raises:
+            RecordError: it cannot be written, and the answer would be applied to other messages than those that the
+                question names.
+        """
         try:
             self._write(for_answer=True)
-        except Exception:
-            logger.exception("What the question is about could not be recorded. It is asked about all of it.")
+        except Exception as error:
+            asked = self.asked()
+            if any(_open_in(states) != asked for states in (self._written, *self._unconfirmed)):
+                logger.warning("%s", self._unrecorded())
+                raise RecordError(
+                    f"Delivery of {len(asked):,} of {len(self._states):,} messages is uncertain. No question is "
+                    f"asked, because the record cannot be written: {error}. Nothing is sent again. "
+                    + (LAST_TRY if self._record.is_last else "A retry asks about all whose outcome is not recorded.")
+                ) from error
+            logger.exception("That a question is asked could not be recorded. The answer is applied nevertheless.")
 
     def _open(self, index: int, result: SendResult, unsent: int) -> SendResult | None:
         """Keep what a person is asked about; return the result for the other recipients, if there is one."""
@@ -413,6 +427,11 @@ class MessageRecord(NamedTuple):
     def accepted(self, result: SendResult) -> None:
         """Record the result so far; a transaction for other recipients follows."""
         self.ledger.record_accepted(self.place, result)
+
+
+def _open_in(states: bytes) -> list[int]:
+    """Return the indexes of messages to which an answer is applied by a process that reads these states."""
+    return [index for index, state in enumerate(states) if state in {State.SENDING, State.ASKED}]
 
 
 def _limit(state: State) -> int:

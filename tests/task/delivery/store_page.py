@@ -45,10 +45,23 @@ store it.
 """
 
 _END = """
-In the row *between groups*, three messages had been recorded as being sent. In a longer list, up to 40 are uncertain.
+In the row *between groups*, three messages had been recorded as being sent. In a longer list, up to 40
+are uncertain, for each of its `connections`.
 
 If neither the record nor the result can be stored, the task succeeds without a result in XCom: if it returned one,
 Airflow would fail the try, and the retry would be uncertain. The log has the result.
+
+## A question to a person
+
+With [`on_uncertain="ask"`](reliability.md#ask-a-person), the record is written before the question, too. If that
+fails:
+
+- The question is asked nevertheless if the record has the same messages as uncertain. With one message, it has.
+- If the record has further ones, no question is asked: the answer would be applied to those, too. The try fails, and
+  the retry asks about all of them; the log of the failed try has what is known. After the last try, nobody is asked.
+
+If Airflow's API server does not take the question, the try fails, nothing is sent again, and the retry asks. If the
+record cannot be read after the answer, nothing is sent, and the retry asks again.
 
 ## What remains
 
