@@ -113,6 +113,17 @@ class _Session(StreamRequestHandler):
         return reply != CLOSE and not reply.startswith(_CLOSING)
 
 
+def together(count: int) -> Callable[[int, str], None]:
+    """Return a ``reply`` with which final replies wait until so many sessions wait for one."""
+    barrier = threading.Barrier(count)
+
+    def reply(_: int, word: str) -> None:
+        if word == "content":
+            barrier.wait(PATIENCE_SECONDS)
+
+    return reply
+
+
 @contextmanager
 def sessions(
     reply: Callable[[int, str], str | None] = lambda *_: None, extensions: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.smtp.settings import Settings
 from airflow_smtp_cm.smtp.side_by_side import send_each
 from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, wait_until
-from tests.servers.sessions import CLOSE, sessions
+from tests.servers.sessions import CLOSE, sessions, together
 from tests.smtp.clock import Clock
 from tests.smtp.outgoing import Note, RecordedNote
 
@@ -60,17 +60,6 @@ def ids(notes):
 
 def once(notes):
     return dict.fromkeys(ids(notes), 1)
-
-
-def together(count):
-    """Return a function that makes the final replies wait until so many sessions wait for one."""
-    barrier = threading.Barrier(count)
-
-    def reply(_, word):
-        if word == "content":
-            barrier.wait(PATIENCE_SECONDS)
-
-    return reply
 
 
 # --- at the same time
@@ -290,16 +279,13 @@ def test_a_connection_without_messages_waits_for_those_of_one_that_breaks():
 
 def test_if_all_connections_end_the_error_is_raised_and_the_outcomes_stay_in_order():
     notes = numbered(30)
-    two = threading.Barrier(2)
+    both = together(2)
 
     def reply(session, word):
         if session > 2:
             return TOO_MANY
-        if word == "content":
-            two.wait(PATIENCE_SECONDS)
-            if server.by[session] == 3:
-                return CLOSE
-        return None
+        both(session, word)
+        return CLOSE if word == "content" and server.by[session] == 3 else None
 
     with sessions(reply) as server:
         outcomes, error = collect(server, notes, 2)

@@ -25,7 +25,7 @@ from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
+from airflow_smtp_cm.task.delivery.states import OPEN, Event, State, after, combined, missing
 from airflow_smtp_cm.task.state_store import LAST_TRY
 
 if TYPE_CHECKING:
@@ -431,7 +431,7 @@ class MessageRecord(NamedTuple):
 
 def _open_in(states: bytes) -> list[int]:
     """Return the indexes of messages to which an answer is applied by a process that reads these states."""
-    return [index for index, state in enumerate(states) if state in {State.SENDING, State.ASKED}]
+    return [index for index, state in enumerate(states) if state in OPEN]
 
 
 def _limit(state: State) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.ledger import Ledger, Transmission
-from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, missing, over_all_tries
+from airflow_smtp_cm.task.delivery.states import OPEN, Event, RetryRules, State, missing, over_all_tries
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
-
-_OPEN = {State.SENDING, State.ASKED}
 
 
 class Delivery:
@@ -83,7 +81,7 @@ class Delivery:
             RecipientsRefused: earlier tries delivered it to some recipients; the others were rejected permanently.
         """
         ledger = self._ledger
-        if ledger.state(0) in _OPEN:
+        if ledger.state(0) in OPEN:
             # After a try without a record, only the composed message shows what that may have sent: see ``send``.
             if (left := ledger.transmissions.get(0)) is None:
                 return None

@@ -137,6 +137,9 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     },
 }
 
+OPEN = frozenset({State.SENDING, State.ASKED})
+"""The states of messages to which an answer applies: an earlier try may have sent them."""
+
 _ON_UNCERTAIN: Mapping[OnUncertain, Event] = {
     "fail": Event.UNCERTAIN,
     "resend": Event.RESEND,

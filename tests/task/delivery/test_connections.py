@@ -21,7 +21,7 @@ from tests.connections import anonymous, to_postfix
 from tests.failing import fails_permanently
 from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import PATIENCE_SECONDS
-from tests.servers.sessions import CLOSE, sessions
+from tests.servers.sessions import CLOSE, sessions, together
 from tests.smtp.clock import Clock
 from tests.task.delivery.stores import Killed, Store
 
@@ -58,17 +58,6 @@ def recorded(store, count):
 
 def message_ids(count, ti):
     return [message_id_of({"ti": ti}, "alice@corp.test", index) for index in range(count)]
-
-
-def together(count):
-    """Return a function that makes the final replies wait until so many sessions wait for one."""
-    barrier = threading.Barrier(count)
-
-    def reply(_, word):
-        if word == "content":
-            barrier.wait(PATIENCE_SECONDS)
-
-    return reply
 
 
 # --- the argument
@@ -160,16 +149,13 @@ def test_failures_are_in_the_order_of_the_messages(define, run):
 
 def test_message_of_a_broken_connection_is_uncertain_and_a_retry_sends_the_rest(define, run):
     """Both connections end in the first try."""
-    two = threading.Barrier(2)
+    both = together(2)
 
     def reply(session, word):
         if session > 2:
             return TOO_MANY
-        if word == "content":
-            two.wait(PATIENCE_SECONDS)
-            if server.by[session] == 4:
-                return CLOSE
-        return None
+        both(session, word)
+        return CLOSE if word == "content" and server.by[session] == 4 else None
 
     with sessions(reply) as server:
         define(anonymous(server.port))
