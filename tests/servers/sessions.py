@@ -56,7 +56,7 @@ class Sessions(ThreadingTCPServer):
         open: how many connections are open.
     """
 
-    daemon_threads = True
+    daemon_threads = False  # so that the end of the block waits for the sessions
     allow_reuse_address = True
 
     def __init__(self, reply: Callable[[int, str], str | None], extensions: tuple[str, ...]) -> None:
@@ -95,7 +95,12 @@ class _Session(StreamRequestHandler):
                 goes_on = self._receive()
 
     def _receive(self) -> bool:
-        content = b"".join(iter(self.rfile.readline, b".\r\n"))
+        content = b""
+        while not content.endswith(b"\r\n.\r\n"):
+            line = self.rfile.readline()
+            if not line:  # the client has closed the connection
+                return False
+            content += line
         (message_id,) = _MESSAGE_ID.findall(content)
         return self._answer("content", message_id.decode())
 
