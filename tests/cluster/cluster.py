@@ -15,7 +15,7 @@ from tests.cluster.network import new_network
 from tests.cluster.redis import PORT as REDIS_PORT
 from tests.cluster.redis import running_redis
 from tests.cluster.restartable import Component, Server
-from tests.cluster.scale import CONNECTIONS, WORKERS
+from tests.cluster.scale import WORKERS
 from tests.connections import connection
 from tests.live.standalone import AIRFLOW, ENDED, PAUSE_SECONDS, ROOT, Standalone, environment_of, log_in
 from tests.servers import postgresql
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _KDC_PORT = 88
 _DATABASE_PORT = 5432
 _AIRFLOW_PORTS = [8080, 8793, 8794]
+_TASKS_OF_A_WORKER = 4  # at the same time
 _WAIT_SECONDS = 840.0  # hundreds of tasks take longer than anything in the other tests
 _CONNECTIONS_OF_HELD = 8  # more than its tries
 
@@ -236,9 +237,9 @@ def _environment(home: Path, control: Machine) -> dict[str, str]:
         "AIRFLOW__API_AUTH__JWT_SECRET": "the same on all machines".ljust(64, "."),
         "AIRFLOW__CELERY__BROKER_URL": f"redis://{control.address}:{REDIS_PORT}/0",
         "AIRFLOW__CELERY__SYNC_PARALLELISM": "1",  # processes of the scheduler
-        "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(max(CONNECTIONS)),
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(_TASKS_OF_A_WORKER),
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-        "AIRFLOW__CORE__PARALLELISM": str(len(WORKERS) * max(CONNECTIONS)),
+        "AIRFLOW__CORE__PARALLELISM": str(len(WORKERS) * _TASKS_OF_A_WORKER),
         "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "0",  # no process for it on each worker
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": str(round(PATIENCE_SECONDS)),
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from tests.cluster.scale import CONNECTIONS, IN_ONE_TASK, SERVERS, WORKERS, dag_id_of, messages_of
+from tests.cluster.scale import CONNECTIONS, SERVERS, WORKERS, dag_id_of, messages_of
 
 # More tries than a failure of the network takes, so that the last one, which writes no record, is never reached.
 AGAIN: dict[str, Any] = {"retries": 20, "retry_delay": timedelta(seconds=3)}
@@ -37,11 +37,12 @@ for server in SERVERS:
         for connections in CONNECTIONS:
             with DAG(dag_id_of(server, workers, connections), schedule=None):
                 for worker in WORKERS[:workers]:
-                    SendMailOperator.partial(
+                    SendMailOperator(
                         task_id=worker,
                         queue=worker,
                         smtp_conn_id=server,
+                        messages=messages_of(server, worker, workers, connections),
                         message_source="Hello.\n",
-                        **({"connections": connections} if IN_ONE_TASK else {}),
+                        connections=connections,
                         **AGAIN,
-                    ).expand(messages=messages_of(server, worker, workers, connections))
+                    )
