@@ -225,7 +225,7 @@ class SendMailOperator(BaseOperator):
 
     def _check_limits(self, *, has_messages: bool, **limits: float | None) -> None:
         for name, most in limits.items():
-            if most is not None and not most > 0:
+            if most is not None and not (isinstance(most, (int, float)) and most > 0):
                 raise ValueError(f"{name} must be a positive number, not {most!r}.")
             if most is not None and not (has_messages or self._gets_messages_when_it_runs):
                 raise ValueError(

@@ -43,18 +43,28 @@ def check_arguments(
     Raises:
         ValueError: one of them is invalid, or has no effect with the others; or Airflow is older than 3.3.
     """
-    if ask_default not in DEFAULTS:
-        raise ValueError(f"ask_default must be one of {', '.join(DEFAULTS)}, not {ask_default!r}.")
-    if ask_timeout is None and ask_default != "fail":
-        raise ValueError("ask_default is what happens after ask_timeout, which is not set.")
     if on_uncertain != "ask":
-        raise ValueError("ask_timeout, ask_default and ask_notifier have an effect only with on_uncertain='ask'.")
+        raise ValueError(
+            "ask_timeout, ask_default and ask_notifier have an effect only with on_uncertain='ask': set it, or "
+            "remove them."
+        )
     if not durable:
         raise ValueError("on_uncertain='ask' needs the record of what was sent: remove durable=False.")
+    if ask_default not in DEFAULTS:
+        raise ValueError(f"ask_default must be one of {', '.join(DEFAULTS)}, not {ask_default!r}.")
     if ask_timeout is not None and not (isinstance(ask_timeout, timedelta) and ask_timeout > timedelta(0)):
-        raise ValueError(f"ask_timeout must be a timedelta above 0, not {ask_timeout!r}.")
-    if ask_notifier is not None and not callable(ask_notifier):
-        raise ValueError(f"ask_notifier must be a notifier, such as SendMailNotifier(…), not {ask_notifier!r}.")
+        raise ValueError(f"ask_timeout must be a timedelta above 0, such as timedelta(hours=4), not {ask_timeout!r}.")
+    if ask_timeout is None and ask_default != "fail":
+        raise ValueError(
+            f"ask_default is what happens after ask_timeout, which is not set: set it, or remove "
+            f"ask_default={ask_default!r}."
+        )
+    # A class is callable, too, and calling it would notify nobody.
+    if ask_notifier is not None and (isinstance(ask_notifier, type) or not callable(ask_notifier)):
+        raise ValueError(
+            f'ask_notifier must be one notifier, such as SendMailNotifier(to="desk@corp.example"), '
+            f"not {_named(ask_notifier)}."
+        )
     try:
         from airflow.sdk.exceptions import TaskAwaitingInput  # noqa: F401, PLC0415 - Airflow 3.3 and newer
     except ImportError:
@@ -64,6 +74,13 @@ def check_arguments(
             f"on_uncertain='ask' needs Airflow 3.3 or newer, and this is Airflow {__version__}. Use 'fail', 'resend' "
             f"or 'assume_sent'."
         ) from None
+
+
+def _named(value: Any) -> str:
+    """Return what a wrong notifier is."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a {type(value).__name__}" if isinstance(value, (list, tuple, set)) else repr(value)
 
 
 class Asks(Protocol):

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
+from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import RecordError, SmtpError
 from airflow_smtp_cm.task import asking
@@ -675,13 +676,19 @@ def test_notifier_that_fails_does_not_keep_the_question_from_being_asked(play, a
         ({"on_uncertain": "ask", "durable": False}, "needs the record"),
         ({"on_uncertain": "ask", "ask_timeout": timedelta(0)}, "must be a timedelta above 0"),
         ({"on_uncertain": "ask", "ask_timeout": timedelta(hours=-1)}, "must be a timedelta above 0"),
-        ({"on_uncertain": "ask", "ask_timeout": 3600}, "must be a timedelta above 0, not 3600"),
-        ({"on_uncertain": "ask", "ask_default": "assume_sent"}, "after ask_timeout, which is not set"),
+        ({"on_uncertain": "ask", "ask_timeout": 3600}, "a timedelta above 0, such as timedelta(hours=4), not 3600"),
+        ({"on_uncertain": "ask", "ask_default": "assume_sent"}, "is not set: set it, or remove ask_default='assume"),
+        ({"ask_default": "assume_sent"}, "only with on_uncertain='ask': set it, or remove"),
         (
             {"on_uncertain": "ask", "ask_timeout": timedelta(1), "ask_default": "resend"},
             "fail, assume_sent, not 'res",
         ),
-        ({"on_uncertain": "ask", "ask_notifier": "admin@corp.test"}, "must be a notifier"),
+        (
+            {"on_uncertain": "ask", "ask_notifier": "admin@corp.test"},
+            "must be one notifier, such as SendMailNotifier(",
+        ),
+        ({"on_uncertain": "ask", "ask_notifier": SendMailNotifier}, "not the class SendMailNotifier"),
+        ({"on_uncertain": "ask", "ask_notifier": [print]}, "not a list"),
         ({"on_uncertain": "asks"}, "fail, resend, assume_sent, ask, not 'asks'"),
     ],
 )

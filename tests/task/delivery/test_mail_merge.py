@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from contextlib import contextmanager
+from decimal import Decimal
 from math import nan
 from unittest.mock import ANY
 
@@ -295,9 +297,10 @@ def test_problems_with_the_connection_are_reported_once(run):
 
 
 @pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
-def test_limit_that_is_not_positive_is_an_error_when_the_dag_is_parsed(limit):
-    with pytest.raises(ValueError, match=f"{limit} must be a positive number, not 0"):
-        SendMailOperator(task_id="send", messages=[], **{limit: 0})
+@pytest.mark.parametrize("most", [0, -1, "5", Decimal(5)])
+def test_limit_that_is_not_a_positive_number_is_an_error_when_the_dag_is_parsed(limit, most):
+    with pytest.raises(ValueError, match=re.escape(f"{limit} must be a positive number, not {most!r}.")):
+        SendMailOperator(task_id="send", messages=[], **{limit: most})
 
 
 @pytest.mark.parametrize("limit", ["messages_per_minute", "max_messages_per_connection"])
