@@ -89,7 +89,8 @@ MEANINGS = (
         "This machine has as many connections as MaxInboundConnectionPerSource (20) or "
         "MaxInboundConnectionPercentagePerSource (2 percent) of the receive connector allows, or the server as many "
         "as MaxInboundConnection.",
-        "Let fewer tasks send at the same time, with an Airflow pool, or raise the limit.",
+        "Let fewer tasks send at the same time, with an Airflow pool; lower connections in a task that sends many "
+        "messages; or raise the limit.",
     ),
     Meaning(
         "421 4.3.2 Service not active",

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 _INTRODUCTION = """\
 # When the server or the network fails
 
-A message is delivered once. If delivery is uncertain, the error says so, and the message is never resent
-automatically.
+A message is delivered once. If delivery is uncertain, the error says so, and the message is not resent, unless the
+task has `on_uncertain="resend"`.
+
+The tables are about one session of the client. [What a retry does](reliability.md#what-a-retry-does) describes what a
+task makes of an outcome, and [What each error means](errors.md) what to do.
 
 These tables show the outcome for every point of the session and every kind of fault. Each cell is a test: a proxy
 between the client and a real Postfix injects the fault, and the messages in Postfix's mailboxes are counted. The
 client logs in with NTLM under STARTTLS and sends one message to two recipients. Both clients are tested, the blocking
-one and the asyncio one. In every cell
+one and the asyncio one. In every cell:
 
 - the outcome is the one in the table;
 - the server received the expected commands, and nothing else;
@@ -35,12 +38,15 @@ one and the asyncio one. In every cell
 |---|---|
 | delivered | no error; the message was delivered once to every recipient |
 | delivered, new session | the same; the session failed before the message, and a new one was opened |
-| retriable `Error` | this error, with `transient` true: the message was not delivered, and Airflow retries |
+| retriable `Error` | this error, with `transient` true: the message was not delivered, and a retry sends it |
 | final `Error` | this error, with `transient` false: the message was not delivered, and a retry would not help |
 | final `RecipientsRefused` | one recipient was refused; the message was delivered to the other |
 | uncertain, delivered | `DeliveryUncertain`: the whole message was sent, but not confirmed. Here, it was delivered |
 | uncertain, not delivered | `DeliveryUncertain`. Here, it was not delivered; the client cannot distinguish the two |
 | - | impossible: there is no data before the connection, and no command before the greeting |
+
+*Final* is about the client. If the reply to a recipient was 4xx, a task with `retries` sends the message to this
+recipient in its next try (Airflow 3.3).
 
 ## The faults
 
