@@ -17,6 +17,7 @@ import logging
 import time
 import zlib
 from base64 import b64decode, b64encode
+from collections import deque
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -137,10 +138,10 @@ class Ledger:
         self._written = bytes(self._states)  # what the store has
         self._unconfirmed: list[bytes] = []  # what it may have: Airflow did not confirm these writes
         self._started: float | None = None
-        self._pending: list[int] = []
-        # The indexes of messages that were handed out, and that were not recorded as SENDING yet.
+        # Of the messages to send in this try: those that were handed out, and those that follow; they are not in the
+        # record as SENDING yet.
         self._handed: set[int] = set()
-        self._following = 0  # the place of the first pending message that was neither handed out nor recorded
+        self._following: deque[int] = deque()
         self._ahead = 1  # how many are recorded as SENDING at once
         self._written_ahead = -inf  # when SENDING was last recorded
 
@@ -179,34 +180,34 @@ class Ledger:
     def begin(self) -> list[int]:
         """Start the clock, and return the indexes of the messages to send in this try, in order."""
         self._started = time.monotonic()
-        self._pending = [index for index, state in enumerate(self._states) if state in _TO_BE_SENT]
-        return self._pending
+        pending = [index for index, state in enumerate(self._states) if state in _TO_BE_SENT]
+        self._following = deque(pending)
+        return pending
 
     def recipients(self, index: int, message: MailMessage) -> tuple[str, ...]:
         """Return the recipients of a message who neither have it, or may have it, nor were rejected permanently."""
         result = self.results.get(index)
         return message.recipients if result is None else missing(result, message.recipients)
 
-    def record_of(self, place: int) -> MessageRecord:
-        """Return the record of one message, by its place among the messages to send in this try, to send it now."""
-        index = self._pending[place]
+    def record_of(self, index: int) -> MessageRecord:
+        """Return the record of one message, to send it now; messages are sent in order."""
         if self._states[index] != State.SENDING:
             self._handed.add(index)
-        self._following = max(self._following, place + 1)
-        return MessageRecord(self, place)
+        while self._following and self._following[0] <= index:
+            self._following.popleft()
+        return MessageRecord(self, index)
 
-    def record_sending(self, place: int, result: SendResult, others: Collection[str] = ()) -> None:
+    def record_sending(self, index: int, result: SendResult, others: Collection[str] = ()) -> None:
         """Record that a message is being sent, before its content is transmitted.
 
         Args:
-            place: its place among the messages to send in this try.
+            index: the index of the message.
             result: its result if there is no final reply.
             others: its recipients who are not in this transaction.
 
         Raises:
             RecordError: it cannot be recorded, or an earlier outcome could not.
         """
-        index = self._pending[place]
         covered = index not in self._handed
         have_it = self.results[index].accepted if index in self.results else ()
         unsent = len(set(others).difference(have_it)) if others else 0
@@ -230,18 +231,14 @@ class Ledger:
             self._states[:] = states
             self.transmissions.pop(index, None)
             raise RecordError(f"The record cannot be written, so nothing more is sent: {error}") from error
-        if not covered:
-            self._following += len(due) - len(self._handed.intersection(due))
-            self._handed.difference_update(due)
 
-    def record_accepted(self, place: int, result: SendResult) -> None:
+    def record_accepted(self, index: int, result: SendResult) -> None:
         """Record that some recipients of a message have it, and that a transaction for others follows.
 
         Args:
-            place: its place among the messages to send in this try.
+            index: the index of the message.
             result: the result of all its transactions in this try.
         """
-        index = self._pending[place]
         self._move(index, Event.PART)
         self.results[index] = combined(self.results.get(index), result)
         self.save()
@@ -256,7 +253,10 @@ class Ledger:
         most = self._connections * _MOST_IN_FLIGHT - self._states.count(State.SENDING)
         window = max(1, min(self._ahead, most))
         due = [index, *(self._handed - {index})][:window]
-        return due + self._pending[self._following : self._following + window - len(due)]
+        self._handed.difference_update(due)
+        while self._following and len(due) < window:
+            due.append(self._following.popleft())
+        return due
 
     def settle(
         self,
@@ -299,9 +299,9 @@ class Ledger:
         """Return whether the record has room for the result of a message that some recipients do not have yet."""
         return index in self.results or len(self.results) < _RESULTS
 
-    def mark_unsent(self, place: int) -> None:
-        """Note that, of the messages to send in this try, those from ``place`` on were not sent."""
-        for index in self._pending[place:]:
+    def mark_unsent(self, first: int = 0) -> None:
+        """Note that the messages without an outcome, from the index ``first`` on, were not sent."""
+        for index in range(first, len(self._states)):
             if self._states[index] == State.SENDING:
                 self._move(index, Event.UNSENT)
 
@@ -400,19 +400,20 @@ class Ledger:
         return self._earlier_seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
 
 
-class MessageRecord(NamedTuple):
+class MessageRecord:
     """The record of one message; see ``write_ahead.Record``."""
 
-    ledger: Ledger
-    place: int
+    def __init__(self, ledger: Ledger, index: int) -> None:
+        self._ledger = ledger
+        self._index = index
 
     def sending(self, result: SendResult, others: Collection[str]) -> None:
         """Record that the content is about to be transmitted."""
-        self.ledger.record_sending(self.place, result, others)
+        self._ledger.record_sending(self._index, result, others)
 
     def accepted(self, result: SendResult) -> None:
         """Record the result so far; a transaction for other recipients follows."""
-        self.ledger.record_accepted(self.place, result)
+        self._ledger.record_accepted(self._index, result)
 
 
 def _limit(state: State) -> int:

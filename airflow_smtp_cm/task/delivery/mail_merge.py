@@ -87,7 +87,7 @@ class Merge:
         # Messages handed to the client that have no outcome yet, by their numbers.
         self._in_flight: dict[int, tuple[int, WriteAheadMessage]] = {}
         self._handed = count()
-        self._next_place = 0
+        self._next = 0  # the index from which on no message was handed to the client
         self._delivered = False  # whether this try has delivered a message, or may have
         self._deferred: SmtpError | None = None
         self._explanations: dict[str, None] = {}  # of the errors of this try
@@ -214,7 +214,7 @@ class Merge:
                     self._conclude(*self._in_flight.pop(number), outcome)
                     progress.one_more()
         except SmtpError as error:  # messages without an outcome were not transmitted
-            ledger.mark_unsent(0)
+            ledger.mark_unsent()
             if not (self._delivered or ledger.results):
                 raise
             transient = error.transient and self._rules.has_record
@@ -222,14 +222,14 @@ class Merge:
                 str(error), ledger.summary(), cause=error, transient=transient, is_last=self._is_last
             ) from error
         except BaseException:
-            ledger.mark_unsent(self._next_place)
+            ledger.mark_unsent(self._next)
             raise
         finally:
             ledger.save()
 
     def _outgoing(self, pending: list[int]) -> Iterator[WriteAheadMessage]:
         """Yield the messages, each composed when it is needed."""
-        for place, index in enumerate(pending):
+        for index in pending:
             try:
                 message = self._items.compose(index, self._hook)
             except (InvalidMessage, OSError) as error:  # it was valid when it was checked
@@ -237,9 +237,9 @@ class Merge:
                 self._settle(index, event, *self._items.name(index, self._hook), str(error))
                 continue
             recipients = self._ledger.recipients(index, message)
-            outgoing = WriteAheadMessage(message, recipients, self._ledger.record_of(place))
+            outgoing = WriteAheadMessage(message, recipients, self._ledger.record_of(index))
             self._in_flight[next(self._handed)] = index, outgoing
-            self._next_place = place + 1
+            self._next = index + 1
             yield outgoing
 
     def _conclude(self, index: int, message: WriteAheadMessage, outcome: SendResult | SmtpError) -> None:

@@ -182,7 +182,7 @@ class Delivery:
             outcome = result
         if result is None and event in {Event.DEFERRED, Event.REJECTED}:
             # No recipient got it: the next try, if there is one, starts from the same state as this one.
-            ledger.mark_unsent(0)
+            ledger.mark_unsent()
             ledger.save()
         else:
             # Also after a permanent error, the others do not have it: the next try, if there is one, is for them.
