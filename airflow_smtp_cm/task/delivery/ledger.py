@@ -17,16 +17,14 @@ import logging
 import time
 import zlib
 from base64 import b64decode, b64encode
-from collections import deque
 from dataclasses import replace
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecordError
-from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
+from airflow_smtp_cm.task.delivery.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -43,11 +41,6 @@ logger = logging.getLogger(__name__)
 _FAILURES = 30  # of each kind but uncertain ones
 _UNCERTAIN = 40
 _RESULTS = 100
-
-# The number of messages that one connection has in flight at once: no more can ever be uncertain.
-_MOST_IN_FLIGHT = 2 * GROUP
-# Seconds: at shorter intervals, one write covers several messages; at longer ones, each outcome is written at once.
-_SHORT_INTERVAL = 0.5
 
 _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _RESULTS_KEPT = {State.DEFERRED, State.ASKED}
@@ -138,12 +131,7 @@ class Ledger:
         self._written = bytes(self._states)  # what the store has
         self._unconfirmed: list[bytes] = []  # what it may have: Airflow did not confirm these writes
         self._started: float | None = None
-        # Of the messages to send in this try: those that were handed out, and those that follow; they are not in the
-        # record as SENDING yet.
-        self._handed: set[int] = set()
-        self._following: deque[int] = deque()
-        self._ahead = 1  # how many are recorded as SENDING at once
-        self._written_ahead = -inf  # when SENDING was last recorded
+        self._window = Window(connections)
 
     @property
     def is_recorded(self) -> bool:
@@ -181,7 +169,7 @@ class Ledger:
         """Start the clock, and return the indexes of the messages to send in this try, in order."""
         self._started = time.monotonic()
         pending = [index for index, state in enumerate(self._states) if state in _TO_BE_SENT]
-        self._following = deque(pending)
+        self._window = Window(self._connections, pending)
         return pending
 
     def recipients(self, index: int, message: MailMessage) -> tuple[str, ...]:
@@ -190,11 +178,9 @@ class Ledger:
         return message.recipients if result is None else missing(result, message.recipients)
 
     def record_of(self, index: int) -> MessageRecord:
-        """Return the record of one message, to send it now; messages are sent in order."""
+        """Return the record of one message, to send it now; messages are handed out in order."""
         if self._states[index] != State.SENDING:
-            self._handed.add(index)
-        while self._following and self._following[0] <= index:
-            self._following.popleft()
+            self._window.hand_out(index)
         return MessageRecord(self, index)
 
     def record_sending(self, index: int, result: SendResult, others: Collection[str] = ()) -> None:
@@ -208,21 +194,21 @@ class Ledger:
         Raises:
             RecordError: it cannot be recorded, or an earlier outcome could not.
         """
-        covered = index not in self._handed
+        is_first = self._window.holds(index)
         have_it = self.results[index].accepted if index in self.results else ()
         unsent = len(set(others).difference(have_it)) if others else 0
         # A further transaction of a message, or one for some of its recipients, is recorded by itself.
-        if covered and not unsent and self._states[index] == State.SENDING:
+        if not is_first and not unsent and self._states[index] == State.SENDING:
             return
         if self._unconfirmed:
             # The failed write may still arrive, and replace this one. A retry would then not know what is sent now.
             raise RecordError("An outcome could not be recorded, so nothing more is sent in this try; see the log.")
-        due = [index] if covered else self._window(index)
+        due = self._window.take(index, self._states.count(State.SENDING)) if is_first else [index]
         states = bytes(self._states)
         for other in due:
             if self._states[other] != State.SENDING:
                 self._move(other, Event.CONTENT_DUE)
-        if covered or unsent or len(self._states) == 1:
+        if not is_first or unsent or len(self._states) == 1:
             self.transmissions[index] = Transmission(result, unsent)
         self.transmitted_at = time.time()
         try:
@@ -242,21 +228,6 @@ class Ledger:
         self._move(index, Event.PART)
         self.results[index] = combined(self.results.get(index), result)
         self.save()
-
-    def _window(self, index: int) -> list[int]:
-        """Return the indexes of the messages to record as SENDING with this one.
-
-        They are those that other connections have, and those that follow.
-        """
-        before, self._written_ahead = self._written_ahead, time.monotonic()
-        self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _SHORT_INTERVAL else 1
-        most = self._connections * _MOST_IN_FLIGHT - self._states.count(State.SENDING)
-        window = max(1, min(self._ahead, most))
-        due = [index, *(self._handed - {index})][:window]
-        self._handed.difference_update(due)
-        while self._following and len(due) < window:
-            due.append(self._following.popleft())
-        return due
 
     def settle(
         self,
@@ -279,7 +250,7 @@ class Ledger:
         self._move(index, event)
         state = self.state(index)
         self._failures.pop(index, None)
-        self._handed.discard(index)
+        self._window.discard(index)
         if failure is not None and state is not State.ASSUMED_SENT:
             self._keep(failure)
         if result is not None and state is State.ASKED:
@@ -291,7 +262,7 @@ class Ledger:
             self.results.pop(index, None)
         # With one connection, SENDING of the next message is written soon, together with this outcome. UNCERTAIN need
         # not be written: the record still has SENDING, which means the same to a retry.
-        is_written_soon = self._ahead > 1 or (self._connections == 1 and State.SENDING in self._states)
+        is_written_soon = self._window.size > 1 or (self._connections == 1 and State.SENDING in self._states)
         if event not in _NO_REPLY and not is_written_soon:
             self.save()
 

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SmtpError
 from airflow_smtp_cm.task import asking
-from airflow_smtp_cm.task.delivery import ledger
+from airflow_smtp_cm.task.delivery import window
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
 from airflow_smtp_cm.task.question import CHOSEN, SEND_CHOSEN
 from tests.airflow_versions import AIRFLOW
@@ -279,7 +279,7 @@ def of(count, *, lost=None):
 @pytest.fixture
 def uncertain(play, store, monkeypatch):
     """Messages 3 to 6 of eight are uncertain, the others are sent, and a person is asked."""
-    monkeypatch.setattr(ledger, "_SHORT_INTERVAL", inf)
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", inf)
     store.writes_left = 4
     play([of(7)], messages=addressed(8), raises=Killed)
     store.writes_left = None

@@ -256,7 +256,7 @@ def test_after_an_interruption_the_record_has_the_outcomes_up_to_it(
 
 def test_record_is_written_as_rarely_as_with_one_connection(define, run, store, monkeypatch):
     """As long as the server is fast, once for a group of messages."""
-    monkeypatch.setattr("airflow_smtp_cm.task.delivery.ledger.time", Clock())
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.window.time", Clock())
     with sessions(extensions=("PIPELINING",)) as server:
         define(anonymous(server.port))
         run(numbered(400))
@@ -266,7 +266,7 @@ def test_record_is_written_as_rarely_as_with_one_connection(define, run, store, 
 
 def test_of_slow_messages_only_those_that_are_sent_are_recorded_as_sending(define, run, store, monkeypatch):
     """Not those that a connection holds ready. Each outcome is recorded at once."""
-    monkeypatch.setattr("airflow_smtp_cm.task.delivery.ledger.time", Clock(tick=1))
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.window.time", Clock(tick=1))
     most = []
     replies = together(2)
 
