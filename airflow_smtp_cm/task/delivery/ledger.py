@@ -12,23 +12,19 @@ Where: in Airflow's task state store (Airflow 3.3 and newer). ``state_store`` ex
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-import zlib
-from base64 import b64decode, b64encode
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecordError
+from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
+from airflow_smtp_cm.task.delivery.stored import Contents, Transmission, Writer, read
 from airflow_smtp_cm.task.delivery.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from typing import Self
+    from collections.abc import Collection
 
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
@@ -45,36 +41,6 @@ _RESULTS = 100
 _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _RESULTS_KEPT = {State.DEFERRED, State.ASKED}
 _NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT, Event.ASK}
-
-# The words of the log for known outcomes.
-_OUTCOMES = {
-    State.WAITING: "not sent",
-    State.SENT: "sent",
-    State.ASSUMED_SENT: "assumed to be sent",
-    State.DEFERRED: "not accepted for all recipients",
-    State.FAILED: "rejected",
-}
-
-
-class Transmission(NamedTuple):
-    """The transmission of a message to some recipients, without a final reply yet.
-
-    Attributes:
-        result: the result if there is none; its recipients are uncertain.
-        unsent: the number of the message's recipients to whom it was not sent yet.
-    """
-
-    result: SendResult
-    unsent: int
-
-    @classmethod
-    def from_json(cls, written: Mapping[str, Any]) -> Self:
-        """Return the object that ``as_json`` wrote."""
-        return cls(SendResult.from_json(written["result"]), written["unsent"])
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain lists, texts and numbers."""
-        return {"result": self.result.as_json(), "unsent": self.unsent}
 
 
 class Ledger:
@@ -103,40 +69,32 @@ class Ledger:
     Raises:
         InvalidMessage: the messages are not those of an earlier try.
         RecordError: the record of earlier tries cannot be read.
+        DeliveryUncertain: the task resumes with an answer, and its record was deleted.
     """
 
     def __init__(self, record: TaskRecord, messages: int, digest: str | None = None, *, connections: int = 1) -> None:
-        self._record = record
-        self._connections = connections
-        self.digest = digest
-        self._states = bytearray(messages)
-        self._failures: dict[int, Failure] = {}
-        self.results: dict[int, SendResult] = {}
-        self.transmissions: dict[int, Transmission] = {}
-        self.answers: list[dict[str, Any]] = []
-        self.transmitted_at: float | None = None
-        self._earlier_seconds = 0.0
-        if stored := record.read():
-            self._read(stored)
-        elif record.is_resumed:
-            raise DeliveryUncertain(
-                "The question was answered, but the task's record is no longer in Airflow's task state store. It was "
-                "deleted. Nothing is sent, because it is not known what was sent. Ask the recipients, or search the "
-                "server's log; then clear the task to send everything again, or mark it as success."
-            )
+        earlier = read(record, messages, digest)
+        self.digest = earlier.digest
+        self._states = bytearray(earlier.states)
+        self._failures = earlier.failures
+        self.results = earlier.results
+        self.transmissions = earlier.transmissions
+        self.answers = earlier.answers
+        self.transmitted_at = earlier.transmitted_at
+        self._earlier_seconds = earlier.seconds
         self.is_incomplete = record.is_incomplete
         if self.is_incomplete:
             self._states[:] = (State.SENDING if state in _TO_BE_SENT else state for state in self._states)
         self._changed = False  # since the last write
-        self._written = bytes(self._states)  # what the store has
-        self._unconfirmed: list[bytes] = []  # what it may have: Airflow did not confirm these writes
+        self._writer = Writer(record, bytes(self._states))
         self._started: float | None = None
+        self._connections = connections
         self._window = Window(connections)
 
     @property
     def is_recorded(self) -> bool:
         """Whether a later try knows all outcomes, as far as it could know them."""
-        return not (self._changed and self._unconfirmed)
+        return not self._changed or self._writer.is_confirmed
 
     def summary(self) -> MergeResult:
         """Return the result of all messages."""
@@ -200,7 +158,7 @@ class Ledger:
         # A further transaction of a message, or one for some of its recipients, is recorded by itself.
         if not is_first and not unsent and self._states[index] == State.SENDING:
             return
-        if self._unconfirmed:
+        if not self._writer.is_confirmed:
             # The failed write may still arrive, and replace this one. A retry would then not know what is sent now.
             raise RecordError("An outcome could not be recorded, so nothing more is sent in this try; see the log.")
         due = self._window.take(index, self._states.count(State.SENDING)) if is_first else [index]
@@ -283,7 +241,7 @@ class Ledger:
         try:
             self._write()
         except Exception:
-            logger.exception("The record cannot be written. %s", self._unrecorded())
+            logger.exception("The record cannot be written. %s", self._writer.unknown_to_a_retry(bytes(self._states)))
 
     def save_for_answer(self) -> None:
         """Write the record, and let Airflow keep it until the answer arrives."""
@@ -306,62 +264,19 @@ class Ledger:
         self.transmissions.pop(index, None)
         self._changed = True
 
-    def _unrecorded(self) -> str:
-        """Return what a retry may not know: outcomes of messages that are SENDING in the store, or may be."""
-        known: dict[str, list[str]] = {}
-        for index, state in enumerate(self._states):
-            written = (states[index] for states in (self._written, *self._unconfirmed))
-            if state in _OUTCOMES and State.SENDING in written:
-                name = f"messages[{index}]" if len(self._states) > 1 else "the message"
-                known.setdefault(_OUTCOMES[State(state)], []).append(name)
-        outcomes = "; ".join(f"{outcome}: {', '.join(names)}" for outcome, names in known.items())
-        return f"A retry may treat as uncertain what is known now ({outcomes})." if known else ""
-
     def _write(self, *, for_answer: bool = False) -> None:
-        if self._record.is_written:
-            details = {
-                "failures": [failure.as_json() for failure in self._failures.values()],
-                "results": [[index, result.as_json()] for index, result in self.results.items()],
-                "transmissions": [[index, item.as_json()] for index, item in self.transmissions.items()],
-                "seconds": round(self._seconds(), 3),
-                "answers": self.answers,
-                "transmitted_at": self.transmitted_at,
-            }
-            states = bytes(self._states)
-            try:
-                self._record.write(
-                    {
-                        "digest": self.digest,
-                        "states": _packed(states),
-                        "details": _packed(json.dumps(details).encode()),
-                    },
-                    for_answer=for_answer,
-                )
-            except Exception:
-                self._unconfirmed.append(states)
-                raise
-            self._written = states
+        contents = Contents(
+            self.digest,
+            bytes(self._states),
+            self._failures,
+            self.results,
+            self.transmissions,
+            self.answers,
+            self.transmitted_at,
+            self._seconds(),
+        )
+        self._writer.write(contents, for_answer=for_answer)
         self._changed = False
-
-    def _read(self, stored: dict[str, Any]) -> None:
-        from airflow_smtp_cm.task.delivery.result import Failure  # noqa: PLC0415 - only in a retry
-
-        states = bytearray(_unpacked(stored["states"]))
-        if len(states) != len(self._states) or self.digest not in {None, stored["digest"]}:
-            raise InvalidMessage(
-                f"messages: They are not those of an earlier try of this task: the number (then {len(states):,}), a "
-                f"recipient or the order has changed. Nothing more is sent. Make the list the same in every try, or "
-                f"clear the task to send all messages."
-            )
-        self.digest = stored["digest"]
-        self._states = states
-        details = json.loads(_unpacked(stored["details"]))
-        self._failures = {item["index"]: Failure.from_json(item) for item in details["failures"]}
-        self.results = {index: SendResult.from_json(item) for index, item in details["results"]}
-        self.transmissions = {index: Transmission.from_json(item) for index, item in details["transmissions"]}
-        self._earlier_seconds = details["seconds"]
-        self.answers = details.get("answers", [])  # records of earlier versions have neither
-        self.transmitted_at = details.get("transmitted_at")
 
     def _keep(self, failure: Failure) -> None:
         if sum(other.state is failure.state for other in self._failures.values()) < _limit(failure.state):
@@ -389,11 +304,3 @@ class MessageRecord:
 
 def _limit(state: State) -> int:
     return _UNCERTAIN if state in {State.UNCERTAIN, State.ASKED} else _FAILURES
-
-
-def _packed(content: bytes) -> str:
-    return b64encode(zlib.compress(content)).decode()
-
-
-def _unpacked(text: str) -> bytes:
-    return zlib.decompress(b64decode(text))

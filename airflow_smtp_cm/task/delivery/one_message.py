@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.ledger import Ledger, Transmission
+from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, missing, over_all_tries
+from airflow_smtp_cm.task.delivery.stored import Transmission
 from airflow_smtp_cm.task.state_store import TaskRecord
 from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
