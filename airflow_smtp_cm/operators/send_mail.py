@@ -341,7 +341,7 @@ class SendMailOperator(BaseOperator):
                 answer=self._answer,
             )
             self._answers = delivery.answers
-            if (result := delivery.earlier_result()) is not None:
+            if (result := delivery.resume()) is not None:
                 return result, delivery.is_recorded
             hook = self.hook()
             return delivery.send(hook, compose(hook)), delivery.is_recorded

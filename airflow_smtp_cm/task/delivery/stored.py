@@ -40,6 +40,10 @@ class Transmission(NamedTuple):
     result: SendResult
     unsent: int
 
+    def error(self, message: str) -> DeliveryUncertain:
+        """Return the error if no final reply arrived."""
+        return DeliveryUncertain(message, result=self.result, unsent=self.unsent)
+
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """Return the object that ``as_json`` wrote."""
