@@ -3,7 +3,7 @@
 What is recorded: the state of each message; for one message, also its whole result; for many, failures and results
 of some. All failures are in the log.
 
-When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), between
+When: right before the content of a message is transmitted (``record_sending``), between
 two transactions of one message, and after its final reply (``settle``). For many messages, one write covers several.
 ``states`` explains what the record means.
 
@@ -18,13 +18,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.errors import RecordError
+from airflow_smtp_cm.smtp.recorded import RecordedPart
 from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
 from airflow_smtp_cm.task.delivery.stored import Contents, Transmission, Writer, read
 from airflow_smtp_cm.task.delivery.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
@@ -135,13 +136,13 @@ class Ledger:
         result = self.results.get(index)
         return message.recipients if result is None else missing(result, message.recipients)
 
-    def record_of(self, index: int) -> MessageRecord:
-        """Return the record of one message, to send it now; messages are handed out in order."""
+    def hand_out(self, index: int, message: MailMessage) -> WriteAheadMessage:
+        """Return a message to send it now, to the recipients who remain; messages are handed out in order."""
         if self._states[index] != State.SENDING:
             self._window.hand_out(index)
-        return MessageRecord(self, index)
+        return WriteAheadMessage(self, index, message)
 
-    def record_sending(self, index: int, result: SendResult, others: Collection[str] = ()) -> None:
+    def record_sending(self, index: int, result: SendResult, others: Collection[str]) -> None:
         """Record that a message is being sent, before its content is transmitted.
 
         Args:
@@ -266,14 +267,14 @@ class Ledger:
 
     def _write(self, *, for_answer: bool = False) -> None:
         contents = Contents(
-            self.digest,
-            bytes(self._states),
-            self._failures,
-            self.results,
-            self.transmissions,
-            self.answers,
-            self.transmitted_at,
-            self._seconds(),
+            digest=self.digest,
+            states=bytes(self._states),
+            failures=self._failures,
+            results=self.results,
+            transmissions=self.transmissions,
+            answers=self.answers,
+            transmitted_at=self.transmitted_at,
+            seconds=self._seconds(),
         )
         self._writer.write(contents, for_answer=for_answer)
         self._changed = False
@@ -286,19 +287,33 @@ class Ledger:
         return self._earlier_seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
 
 
-class MessageRecord:
-    """The record of one message; see ``write_ahead.Record``."""
+class WriteAheadMessage(RecordedPart):
+    """A message that records its transmission: right before its content is transmitted (write-ahead), and in between.
 
-    def __init__(self, ledger: Ledger, index: int) -> None:
+    Args:
+        ledger: where it is recorded.
+        index: the index of the message.
+        message: the message.
+
+    Attributes:
+        recipients: the recipients to whom it is sent.
+    """
+
+    __slots__ = ("_index", "_ledger", "message", "recipients")
+
+    def __init__(self, ledger: Ledger, index: int, message: MailMessage) -> None:
         self._ledger = ledger
         self._index = index
+        self.message = message
+        self.recipients = ledger.recipients(index, message)
 
-    def sending(self, result: SendResult, others: Collection[str]) -> None:
-        """Record that the content is about to be transmitted."""
-        self._ledger.record_sending(self._index, result, others)
+    def record_sending(self, recipients: Sequence[str], size: int) -> None:
+        """Record that the content is about to be transmitted to these recipients; see ``smtp.recorded``."""
+        result = SendResult.without_reply(self.message_id, tuple(recipients), size)
+        self._ledger.record_sending(self._index, result, set(self.recipients).difference(recipients))
 
-    def accepted(self, result: SendResult) -> None:
-        """Record the result so far; a transaction for other recipients follows."""
+    def record_accepted(self, result: SendResult) -> None:
+        """Record the result so far; see ``smtp.recorded``."""
         self._ledger.record_accepted(self._index, result)
 
 

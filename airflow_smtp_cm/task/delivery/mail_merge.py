@@ -19,7 +19,6 @@ from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import Failure, MergeResult, MessagesFailed
 from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, missing
 from airflow_smtp_cm.task.state_store import TaskRecord
-from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.smtp.client import SmtpClient
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
     from airflow_smtp_cm.task.composition import MailFields
+    from airflow_smtp_cm.task.delivery.ledger import WriteAheadMessage
     from airflow_smtp_cm.task.question import Answer, AnswerNeeded, Uncertain
     from airflow_smtp_cm.task.state_store import OnUncertain
 
@@ -236,8 +236,7 @@ class Merge:
                 event = Event.REJECTED if isinstance(error, InvalidMessage) else Event.DEFERRED
                 self._settle(index, event, *self._items.name(index, self._hook), str(error))
                 continue
-            recipients = self._ledger.recipients(index, message)
-            outgoing = WriteAheadMessage(message, recipients, self._ledger.record_of(index))
+            outgoing = self._ledger.hand_out(index, message)
             self._in_flight[next(self._handed)] = index, outgoing
             self._next = index + 1
             yield outgoing

@@ -15,7 +15,6 @@ from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, missing, over_all_tries
 from airflow_smtp_cm.task.delivery.stored import Transmission
 from airflow_smtp_cm.task.state_store import TaskRecord
-from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +126,7 @@ class Delivery:
             # The deferred recipients are no longer recipients of the message.
             earlier = ledger.results[0]
             return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=()), ()))
-        outgoing = WriteAheadMessage(message, recipients, ledger.record_of(0))
+        outgoing = ledger.hand_out(0, message)
         outcome: SendResult | SmtpError
         with ExitStack() as session:
             try:

@@ -54,10 +54,10 @@ class Transmission(NamedTuple):
         return {"result": self.result.as_json(), "unsent": self.unsent}
 
 
-class Contents(NamedTuple):
+class Contents:
     """The contents of a record; messages are named by their indexes.
 
-    Attributes:
+    Args:
         digest: a hash of what must be the same in every try.
         states: the state of each message.
         failures: descriptions of messages that a recipient does not have, or may not have; not of all.
@@ -68,14 +68,26 @@ class Contents(NamedTuple):
         seconds: the time that all tries took so far.
     """
 
-    digest: str | None
-    states: bytes
-    failures: dict[int, Failure]
-    results: dict[int, SendResult]
-    transmissions: dict[int, Transmission]
-    answers: list[dict[str, Any]]
-    transmitted_at: float | None
-    seconds: float
+    def __init__(
+        self,
+        *,
+        digest: str | None,
+        states: bytes,
+        failures: dict[int, Failure],
+        results: dict[int, SendResult],
+        transmissions: dict[int, Transmission],
+        answers: list[dict[str, Any]],
+        transmitted_at: float | None,
+        seconds: float,
+    ) -> None:
+        self.digest = digest
+        self.states = states
+        self.failures = failures
+        self.results = results
+        self.transmissions = transmissions
+        self.answers = answers
+        self.transmitted_at = transmitted_at
+        self.seconds = seconds
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
@@ -139,7 +151,16 @@ def read(record: TaskRecord, messages: int, digest: str | None) -> Contents:
             "deleted. Nothing is sent, because it is not known what was sent. Ask the recipients, or search the "
             "server's log; then clear the task to send everything again, or mark it as success."
         )
-    return Contents(digest, bytes(messages), {}, {}, {}, [], None, 0)
+    return Contents(
+        digest=digest,
+        states=bytes(messages),
+        failures={},
+        results={},
+        transmissions={},
+        answers=[],
+        transmitted_at=None,
+        seconds=0,
+    )
 
 
 class Writer:
