@@ -206,7 +206,7 @@ class Question(NamedTuple):
             yield f"Without an answer until {_formatted(moment)}, it is **{self.defaults[0]}**."
         yield (
             "If delivery becomes uncertain once more after an answer, Airflow shows this same text again; the task's "
-            "log has the new time and reason."
+            "log names the messages, with the new time and reason."
         )
 
 
@@ -236,18 +236,21 @@ class Answer(NamedTuple):
         options = event.get("chosen_options") or [next(name for name, is_ in _OF_ONE.items() if is_ == default)]
         user, at = event.get("responded_by_user"), event.get("responded_at")
         name = (user["name"] or user["id"]) if user else None
-        chosen = (event.get("params_input") or {}).get(CHOSEN) or ()
-        return cls(options[0], tuple(map(str, chosen)), name, at.isoformat() if at is not None else None)
+        chosen = (event.get("params_input") or {}).get(CHOSEN) or []
+        # Airflow's API accepts any value.
+        names = tuple(map(str, chosen if isinstance(chosen, list) else [chosen]))
+        return cls(options[0], names, name, at.isoformat() if at is not None else None)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it says that chosen messages are sent again, and none is chosen."""
-        return self.option == SEND_CHOSEN and not self.chosen
+    def decides(self, names: Iterable[str]) -> bool:
+        """Return whether it decides about messages with these names.
+
+        It does not if it is for chosen messages, and none is chosen, or one that is not among them: a person who
+        chose it did not decide that all others count as sent.
+        """
+        return self.option != SEND_CHOSEN or (bool(self.chosen) and set(self.chosen).issubset(names))
 
     def for_message(self, name: str) -> OnUncertain:
         """Return what happens to a message, as ``on_uncertain``."""
-        if self.is_empty:
-            return "ask"
         choice = _CHOICES.get(self.option, "fail")
         return choice or ("resend" if name in self.chosen else "assume_sent")
 

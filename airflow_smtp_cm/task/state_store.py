@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 KEY = "airflow_smtp_cm.delivery"
 """The record's key in the store."""
 
-_LAST_TRY = (
+LAST_TRY = (
     "No automatic retry follows. The logs of the earlier tries show what was sent. If the task is cleared, all is "
     "sent again."
 )
+"""The end of errors after which there is no retry."""
 
 OnUncertain: TypeAlias = Literal["fail", "resend", "assume_sent", "ask"]
 """What to do if delivery is uncertain."""
@@ -90,7 +91,7 @@ class TaskRecord:
         except Exception as error:
             raise RecordError(
                 f"The record of earlier tries cannot be read, so nothing is sent: {error}"
-                + (f". {_LAST_TRY}" if self.is_last else "")
+                + (f". {LAST_TRY}" if self.is_last else "")
             ) from error
         if self._is_read and not stored:
             self.is_written = True

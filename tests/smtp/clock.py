@@ -16,5 +16,8 @@ class Clock:
         self.now += self.tick
         return self.now
 
+    def time(self) -> float:
+        return self.now
+
     def passes(self, seconds: float) -> Step:
         return Step("time passes", lambda _: setattr(self, "now", self.now + seconds))

@@ -175,6 +175,8 @@ def test_time_that_is_over_without_a_default_in_airflow_has_the_default_of_the_t
 
 # --- the answer
 
+NAMES = ["messages[0] <0@corp.test>", "messages[1] <1@corp.test>"]
+
 
 @pytest.mark.parametrize(
     ("option", "choice"),
@@ -202,12 +204,24 @@ def test_answer_may_be_for_some_messages_and_the_others_count_as_sent():
 def test_list_without_a_message_decides_nothing():
     """The list is null if all of its messages were removed again."""
     for given in (answer(SEND_CHOSEN), answer(SEND_CHOSEN, params_input={CHOSEN: None})):
-        assert given.is_empty
-        assert given.for_message("messages[1]") == "ask"
+        assert not given.decides(NAMES)
+
+
+@pytest.mark.parametrize(
+    "chosen", [["messages[2]"], [NAMES[0], "messages[2]"], "1", 1, [1], {"value": NAMES}], ids=str
+)
+def test_list_with_anything_but_the_open_messages_decides_nothing(chosen):
+    """Airflow's API accepts any value."""
+    assert not answer(SEND_CHOSEN, params_input={CHOSEN: chosen}).decides(NAMES)
+
+
+def test_name_need_not_be_in_a_list():
+    assert answer(SEND_CHOSEN, params_input={CHOSEN: NAMES[0]}).chosen == (NAMES[0],)
 
 
 def test_list_has_no_effect_on_other_answers():
     assert answer("Count all as sent", "messages[1]").for_message("messages[1]") == "assume_sent"
+    assert answer("Count all as sent", "messages[2]").decides(NAMES)
 
 
 def test_user_without_a_name_has_an_id():

@@ -23,6 +23,7 @@ from airflow_smtp_cm.smtp.result import SendResult
 from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
 from airflow_smtp_cm.task.delivery.stored import Contents, Transmission, Writer, read
 from airflow_smtp_cm.task.delivery.window import Window
+from airflow_smtp_cm.task.state_store import LAST_TRY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -83,6 +84,7 @@ class Ledger:
         self.answers = earlier.answers
         self.transmitted_at = earlier.transmitted_at
         self._earlier_seconds = earlier.seconds
+        self._is_last = record.is_last
         self.is_incomplete = record.is_incomplete
         if self.is_incomplete:
             self._states[:] = (State.SENDING if state in _TO_BE_SENT else state for state in self._states)
@@ -245,11 +247,24 @@ class Ledger:
             logger.exception("The record cannot be written. %s", self._writer.unknown_to_a_retry(bytes(self._states)))
 
     def save_for_answer(self) -> None:
-        """Write the record, and let Airflow keep it until the answer arrives."""
+        """Write the record, and let Airflow keep it until the answer arrives.
+
+        Raises:
+            RecordError: it cannot be written, and the answer would be applied to other messages than those that the
+                question names.
+        """
         try:
             self._write(for_answer=True)
-        except Exception:
-            logger.exception("What the question is about could not be recorded. It is asked about all of it.")
+        except Exception as error:
+            asked = self.asked()
+            if not self._writer.has_open(asked):
+                logger.warning("%s", self._writer.unknown_to_a_retry(bytes(self._states)))
+                raise RecordError(
+                    f"Delivery of {len(asked):,} of {len(self._states):,} messages is uncertain. No question is "
+                    f"asked, because the record cannot be written: {error}. Nothing is sent again. "
+                    + (LAST_TRY if self._is_last else "A retry asks about all whose outcome is not recorded.")
+                ) from error
+            logger.exception("That a question is asked could not be recorded. The answer is applied nevertheless.")
 
     def _open(self, index: int, result: SendResult, unsent: int) -> SendResult | None:
         """Keep what a person is asked about; return the result for the other recipients, if there is one."""

@@ -114,20 +114,25 @@ class Merge:
             MessagesFailed: some have not been delivered; ``transient`` is whether a retry will send only those of
                 them that may be delivered later.
             AnswerNeeded: delivery of some messages is uncertain, and a person is asked.
+            RecordError: so it is, and what the question would be about cannot be recorded.
             SmtpError: no session could be opened.
         """
         try:
             return self._send(messages_per_minute, max_messages_per_connection)
         except SmtpError as error:
             if (asked := self._ledger.asked()) and (self._is_last or not error.transient):
+                logger.warning("%s", error)
                 raise self._question(asked) from error
             raise
 
     def _send(self, messages_per_minute: float | None, max_messages_per_connection: int | None) -> MergeResult:
         if interrupted := self._ledger.interrupted():
             self._conclude_interrupted(interrupted)
-        if self._answer is not None and not self._answer.is_empty:
+        if self._answer is not None:
             self._apply(self._answer)
+        if self._rules.on_uncertain != "ask":  # the DAG was changed after the question
+            for index in self._ledger.asked():
+                self._conclude_uncertain(index, self._open(index).reason, self._rules)
         if pending := self._ledger.begin():
             check_connection(self._hook)  # else its problems would be reported for each message
             self._items.check(pending, self._hook)
@@ -155,10 +160,19 @@ class Merge:
             self._conclude_uncertain(index, reason, self._rules)
 
     def _apply(self, answer: Answer) -> None:
-        """Apply the answer to the messages that a person was asked about."""
+        """Apply the answer to the messages that a person was asked about, unless it must be asked for again."""
+        asked = {index: self._open(index) for index in self._ledger.asked()}
+        names = [message.name for message in asked.values()]
+        if not answer.decides(names):
+            logger.warning(
+                "%s. It decides nothing: the messages that may be selected now are %s. Selected: %s.",
+                answer,
+                listed(names, _NAMED),
+                listed(answer.chosen, _NAMED) or "none",
+            )
+            return
         logger.info("SendMailTaskInfo: %s.", answer)
         self.answers.append(answer.as_json())
-        asked = {index: self._open(index) for index in self._ledger.asked()}
         for index, message in asked.items():
             choice = answer.for_message(message.name)
             self._conclude_uncertain(index, f"{message.reason}. {answer}", self._rules._replace(on_uncertain=choice))

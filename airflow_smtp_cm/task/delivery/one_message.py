@@ -65,7 +65,7 @@ class Delivery:
         self._rules = RetryRules.of_task(record, on_uncertain, all_or_nothing=all_or_nothing)
         self._answer = answer
         self.answers = self._ledger.answers
-        if answer is not None and not answer.is_empty:
+        if answer is not None:
             logger.info("SendMailTaskInfo: %s.", answer)
             self.answers.append(answer.as_json())
 

@@ -192,6 +192,10 @@ class Writer:
             raise
         self._written = contents.states
 
+    def has_open(self, asked: list[int]) -> bool:
+        """Return whether an answer is applied to just these messages, whichever of the writes arrived."""
+        return all(_open_in(states) == asked for states in (self._written, *self._unconfirmed))
+
     def unknown_to_a_retry(self, states: bytes) -> str:
         """Return the outcomes of messages that are SENDING in the store, or may be; empty if there are none."""
         known: dict[str, list[str]] = {}
@@ -202,6 +206,11 @@ class Writer:
                 known.setdefault(_OUTCOMES[State(state)], []).append(name)
         outcomes = "; ".join(f"{outcome}: {', '.join(names)}" for outcome, names in known.items())
         return f"A retry may treat as uncertain what is known now ({outcomes})." if known else ""
+
+
+def _open_in(states: bytes) -> list[int]:
+    """Return the indexes of messages to which an answer is applied by a process that reads these states."""
+    return [index for index, state in enumerate(states) if state in {State.SENDING, State.ASKED}]
 
 
 def _packed(content: bytes) -> str:

@@ -43,16 +43,16 @@ class Window:
     def hand_out(self, index: int) -> None:
         """Note that a message was handed to the client, which will send it; messages are handed out in order."""
         self._handed_out.add(index)
-        while self._following and self._following[0] <= index:
-            self._following.popleft()
+        self._pass(index)
 
     def holds(self, index: int) -> bool:
         """Return whether a message was handed out, and is not recorded."""
         return index in self._handed_out
 
     def discard(self, index: int) -> None:
-        """Note that a message need not be recorded: it has an outcome."""
+        """Note that a message need not be recorded: it has an outcome, even if it could not be handed out."""
         self._handed_out.discard(index)
+        self._pass(index)
 
     def take(self, index: int, sending: int) -> list[int]:
         """Take a message out, and those that are recorded with it: others that were handed out, and that follow.
@@ -69,3 +69,7 @@ class Window:
         while self._following and len(taken) < most:
             taken.append(self._following.popleft())
         return taken
+
+    def _pass(self, index: int) -> None:
+        while self._following and self._following[0] <= index:
+            self._following.popleft()

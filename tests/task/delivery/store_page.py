@@ -45,10 +45,21 @@ store it.
 """
 
 _END = """
-In the row *between groups*, three messages had been recorded as being sent. In a longer list, up to 40 are uncertain.
+In the row *between groups*, three messages had been recorded as being sent. In a longer list, up to 40
+are uncertain, for each of its `connections`.
 
 If neither the record nor the result can be stored, the task succeeds without a result in XCom: if it returned one,
 Airflow would fail the try, and the retry would be uncertain. The log has the result.
+
+## A question to a person
+
+With [`on_uncertain="ask"`](reliability.md#ask-a-person), the record is also written before the question is asked. If this
+fails, the question is asked nevertheless, unless the record shows more messages as uncertain than are: the answer would
+be applied to all of them. Then the try fails without a question, and the retry asks about all that the record shows as
+uncertain; the log has what is known of them. In the last try, no question is asked.
+
+If Airflow's API server does not take the question, the try fails, nothing is sent again, and the retry asks. If the
+record cannot be read after the answer, nothing is sent, and the retry asks again.
 
 ## What remains
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -13,7 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.errors import SmtpError
+from airflow_smtp_cm.smtp.errors import RecordError, SmtpError
 from airflow_smtp_cm.task import asking
 from airflow_smtp_cm.task.delivery import window
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
@@ -21,7 +22,9 @@ from airflow_smtp_cm.task.question import CHOSEN, SEND_CHOSEN
 from tests.airflow_versions import AIRFLOW
 from tests.connections import anonymous
 from tests.operators.test_send_mail import FakeTaskInstance
+from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.scripted import expect, expect_content, say, scripted_peer, wait_for_close
+from tests.servers.sessions import CLOSE, sessions
 from tests.task.delivery.stores import Killed
 
 if AIRFLOW < (3, 3):
@@ -64,10 +67,10 @@ def actions(monkeypatch):
 def run(store, actions):  # noqa: ARG001 - the task needs it to ask
     """Return a function that runs a task, or resumes it with an answer."""
 
-    def run(answer=None, *chosen, ti=None, notify=None, **fields):
+    def run(answer=None, *chosen, ti=None, notify=None, on_uncertain="ask", **fields):
         ti = FakeTaskInstance(id="018f2b7c-0000-7000-8000-000000000000", **ti or {})
         operator = SendMailOperator(
-            task_id="send", on_uncertain="ask", subject="Payslip", ask_notifier=notify, **fields
+            task_id="send", on_uncertain=on_uncertain, subject="Payslip", ask_notifier=notify, **fields
         )
         context = {"ti": ti, "task_state_store": store}
         if answer is None:
@@ -338,6 +341,21 @@ def test_answer_that_chooses_nothing_is_asked_again_and_sends_nothing(play, acti
 
 
 @pytest.mark.usefixtures("uncertain")
+@pytest.mark.parametrize("other", ["messages[0]", "messages[9]", "5"])
+def test_answer_that_chooses_another_message_is_asked_again_and_counts_none_as_sent(play, actions, other, caplog):
+    names = actions.question.params[CHOSEN]["schema"]["examples"]
+    wrong = play([], SEND_CHOSEN, names[1], other, messages=addressed(8))
+    right = play([of(1)], SEND_CHOSEN, names[1], messages=addressed(8), raises=None)
+
+    assert (wrong.to, actions.asked) == ([], 2)
+    assert (
+        f"alice answered “{SEND_CHOSEN}” (2 selected). It decides nothing: the messages that may be selected now are "
+        f"{', '.join(names)}. Selected: {names[1]}, {other}."
+    ) in caplog.messages
+    assert numbers(right) == {4: 1}
+
+
+@pytest.mark.usefixtures("uncertain")
 def test_messages_that_become_uncertain_once_more_are_asked_about_once_more(play, actions):
     play([of(4, lost=3)], "Send all again", messages=addressed(8))
     counted = play([], "Count all as sent", messages=addressed(8), raises=None)
@@ -390,6 +408,110 @@ def test_deferred_messages_are_sent_after_the_answer_if_there_is_no_retry(play, 
     assert (numbers(rest), rest.result["sent"], rest.result["assumed_sent"]) == ({1: 1}, 2, 1)
 
 
+# --- many messages over several connections
+
+
+@pytest.fixture
+def send(define, run):
+    """Return a function that sends or resumes 40 messages over four connections."""
+
+    def send(server, *answer, raises=TaskAwaitingInput, **given):
+        define(anonymous(server.port))
+        if raises is None:
+            return run(*answer, messages=addressed(40), connections=4, **given)
+        with pytest.raises(raises) as caught:
+            run(*answer, messages=addressed(40), connections=4, **given)
+        return caught.value
+
+    return send
+
+
+def test_messages_that_each_connection_lost_are_in_one_question(send, actions):
+    four = threading.Barrier(4)
+
+    def reply(session, word):
+        if word == "content" and session <= 4:
+            four.wait(PATIENCE_SECONDS)
+            return CLOSE if server.by[session] == 2 else None
+        return None
+
+    with sessions(reply) as server:
+        send(server)
+        names = actions.question.params[CHOSEN]["schema"]["examples"]
+        assert len(names) == 4
+        assert server.delivered.total() == len(server.delivered) == 36
+        result = send(server, SEND_CHOSEN, *names[1:3], raises=None)
+
+    assert (result["sent"], result["assumed_sent"]) == (40, 2)
+    assert server.delivered.total() == len(server.delivered) == 38
+    again = {name.partition(" ")[2] for name in names[1:3]}
+    assert again < set(server.delivered)
+
+
+@pytest.mark.parametrize("answer", ["Send all again", "Count all as sent"])
+def test_messages_in_flight_on_all_connections_when_the_worker_is_killed_are_asked_about(
+    send, actions, store, monkeypatch, answer
+):
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", inf)
+    with sessions() as server:
+        store.writes_left = 4
+        send(server, raises=Killed)
+        store.writes_left = None
+        send(server, ti={"try_number": 3})
+        asked = {name.partition(" ")[2] for name in actions.question.params[CHOSEN]["schema"]["examples"]}
+        before = server.delivered.copy()
+        result = send(server, answer, raises=None, ti={"try_number": 3})
+
+    assert set(before.values()) == {1}
+    sent_now = server.delivered - before
+    assert set(sent_now) == (asked if answer == "Send all again" else set())
+    assert set(sent_now.values()) <= {1}
+    assert len(set(server.delivered) | asked) == result["sent"] == 40
+
+
+def test_server_that_accepts_two_connections_and_closes_one_gets_the_rest_over_the_other(send, actions):
+    two = threading.Barrier(2)
+
+    def reply(session, word):
+        if word == "greeting" and session > 2:
+            return "421 4.3.2 too many connections"
+        if word == "content" and server.by[session] == 0:
+            two.wait(PATIENCE_SECONDS)
+            return CLOSE if session == 2 else None
+        return None
+
+    with sessions(reply) as server:
+        send(server)
+        assert server.by == {1: 39}
+        server.reply = lambda *_: None
+        result = send(server, "Send it again", raises=None)
+
+    assert actions.question.of == 40
+    assert (result["sent"], result["assumed_sent"]) == (40, 0)
+    assert server.delivered.total() == len(server.delivered) == 40
+
+
+# --- the DAG is changed while the question is open
+
+
+@pytest.mark.usefixtures("uncertain")
+@pytest.mark.parametrize(("on_uncertain", "sent", "assumed"), [("resend", [3, 4, 5, 6], 0), ("assume_sent", [], 4)])
+def test_retry_does_what_on_uncertain_is_now(play, on_uncertain, sent, assumed):
+    retry = play(
+        [of(4)] if sent else [], messages=addressed(8), on_uncertain=on_uncertain, ti={"try_number": 3}, raises=None
+    )
+
+    assert numbers(retry) == dict.fromkeys(sent, 1)
+    assert (retry.result["sent"], retry.result["assumed_sent"]) == (8, assumed)
+
+
+@pytest.mark.usefixtures("uncertain")
+def test_empty_answer_after_the_dag_was_changed_does_what_on_uncertain_is_now(play):
+    resumed = play([], SEND_CHOSEN, messages=addressed(8), on_uncertain="fail", raises=AirflowFailException)
+
+    assert "4 may have been delivered or not, and are not sent again" in str(resumed.error)
+
+
 # --- the question cannot be asked
 
 
@@ -437,6 +559,40 @@ def test_outcome_that_cannot_be_recorded_is_asked_about_nevertheless(play, store
     again = play([SENT], "Send it again", to=BOB, ti=ONLY_TRY, raises=None)
 
     assert (actions.asked, again.to) == (1, [BOB])
+
+
+@pytest.fixture
+def unrecorded(play, store, monkeypatch):
+    """Message 5 of eight is uncertain; that 7 was sent cannot be recorded, nor that a person is asked about 5."""
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", inf)
+
+    def unrecorded(ti):
+        store.writes_left, store.fault = 5, ConnectionError("500")
+        first = play([of(6, lost=5), of(2)], messages=addressed(8), ti=ti, raises=RecordError)
+        store.writes_left = None
+        assert numbers(first) == dict.fromkeys(range(8), 1)
+        return str(first.error)
+
+    return unrecorded
+
+
+def test_question_about_some_messages_is_not_asked_if_the_answer_would_be_applied_to_others(
+    unrecorded, play, actions, caplog
+):
+    """The record has 7 as uncertain, too: the answer would send it once more, though it is known to be sent."""
+    assert "No question is asked, because the record cannot be written: 500." in unrecorded({"try_number": 1})
+    assert "A retry may treat as uncertain what is known now (sent: messages[7])." in caplog.messages
+    assert actions.asked == 0
+    play([], messages=addressed(8))
+    sent_again, _ = actions.question.params[CHOSEN]["schema"]["examples"]
+    again = play([of(1)], SEND_CHOSEN, sent_again, messages=addressed(8), raises=None)
+
+    assert (numbers(again), again.result["sent"], again.result["assumed_sent"]) == ({5: 1}, 8, 1)
+
+
+def test_last_try_that_cannot_record_the_question_fails(unrecorded, actions):
+    assert "No automatic retry follows." in unrecorded(ONLY_TRY)
+    assert actions.asked == 0
 
 
 def test_task_without_a_store_fails_as_with_fail(define, actions):

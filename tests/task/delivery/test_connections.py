@@ -9,6 +9,7 @@ import pytest
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
+from airflow_smtp_cm.task.delivery.items import Items
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
@@ -291,3 +292,34 @@ def test_no_further_message_is_sent_after_an_error_of_the_store(define, run, sto
             run(numbered(40))
 
     assert server.delivered == {}
+
+
+def test_message_that_cannot_be_composed_is_deferred_while_another_connection_sends(define, run, store, monkeypatch):
+    """It is not recorded as being sent together with the message of the other connection."""
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.window.time", Clock())
+    second_is_handed, third_failed = threading.Event(), threading.Event()
+
+    def reply(session, word):
+        if (session, word) == (1, "content"):
+            assert second_is_handed.wait(PATIENCE_SECONDS)
+        if (session, word) == (2, "RCPT"):
+            second_is_handed.set()
+            assert third_failed.wait(PATIENCE_SECONDS)
+
+    def compose(self, index, hook):
+        if index == 2:
+            checked.append(index)
+            if len(checked) == 2:
+                third_failed.set()
+                raise FileNotFoundError("deleted")
+        return real_compose(self, index, hook)
+
+    checked, real_compose = [], Items.compose
+    monkeypatch.setattr(Items, "compose", compose)
+    with sessions(reply) as server:
+        define(anonymous(server.port))
+        with pytest.raises(MessagesFailed, match=r"1 were deferred: .*deleted") as caught:
+            run(numbered(3), connections=2)
+
+    assert caught.value.transient
+    assert recorded(store, 3) == bytes([State.SENT, State.SENT, State.DEFERRED])
