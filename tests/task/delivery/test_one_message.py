@@ -589,5 +589,5 @@ def test_cleared_task_sends_the_message_again(attempt):
 
 
 def test_unknown_on_uncertain_is_an_error_when_the_dag_is_parsed():
-    with pytest.raises(ValueError, match=r"on_uncertain must be one of fail, resend, assume_sent, not 'retry'\."):
+    with pytest.raises(ValueError, match=r"must be one of fail, resend, assume_sent, ask, not 'retry'\."):
         SendMailOperator(task_id="send", on_uncertain="retry")
