@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
-    from airflow_smtp_cm.task.delivery.mail_merge import Merge
-    from airflow_smtp_cm.task.delivery.one_message import Delivery
     from airflow_smtp_cm.task.delivery.result import MergeResult
+    from airflow_smtp_cm.task.delivery.task_try import TaskTry
     from airflow_smtp_cm.task.question import Answer
     from airflow_smtp_cm.task.state_store import OnUncertain
 
@@ -124,7 +123,7 @@ class SendMailOperator(BaseOperator):
     ui_color = "#e6f2ff"
     _gets_messages_when_it_runs = False
     _answer: Answer | None = None
-    _delivery: Delivery | Merge  # what this try sends
+    _delivery: TaskTry
 
     def __init__(
         self,
@@ -334,13 +333,7 @@ class SendMailOperator(BaseOperator):
         from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - imported when it runs
 
         def send() -> SendResult:
-            self._delivery = delivery = Delivery(
-                context,
-                durable=self.durable,
-                on_uncertain=self.on_uncertain,
-                all_or_nothing=self.all_or_nothing,
-                answer=self._answer,
-            )
+            self._delivery = delivery = Delivery(self, context, self._answer)
             if (result := delivery.resume()) is not None:
                 return result
             hook = self.hook()
@@ -351,17 +344,7 @@ class SendMailOperator(BaseOperator):
     def _send_messages(self, context: Context) -> MergeResult:
         from airflow_smtp_cm.task.delivery.mail_merge import Merge  # noqa: PLC0415 - imported when it runs
 
-        self._delivery = merge = Merge(
-            self,
-            self.messages,
-            context,
-            self.hook(),
-            durable=self.durable,
-            on_uncertain=self.on_uncertain,
-            all_or_nothing=self.all_or_nothing,
-            connections=self.connections,
-            answer=self._answer,
-        )
+        self._delivery = merge = Merge(self, context, self._answer, self.hook())
         return merge.send(
             messages_per_minute=self.messages_per_minute,
             max_messages_per_connection=self.max_messages_per_connection,

@@ -14,11 +14,10 @@ from airflow_smtp_cm.smtp.result import listed_refusals
 from airflow_smtp_cm.smtp.side_by_side import send_each
 from airflow_smtp_cm.task.composition import check_connection
 from airflow_smtp_cm.task.delivery.items import Items
-from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import Failure, MergeResult, MessagesFailed
-from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, missing
-from airflow_smtp_cm.task.state_store import TaskRecord
+from airflow_smtp_cm.task.delivery.states import Event, State, after, missing
+from airflow_smtp_cm.task.delivery.task_try import TaskTry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,33 +25,24 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.smtp.client import SmtpClient
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
-    from airflow_smtp_cm.task.composition import MailFields
     from airflow_smtp_cm.task.delivery.ledger import WriteAheadMessage
+    from airflow_smtp_cm.task.delivery.states import RetryRules
+    from airflow_smtp_cm.task.delivery.task_try import SendMailTask
     from airflow_smtp_cm.task.question import Answer, AnswerNeeded, Uncertain
-    from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
 
 _NAMED = 10  # recipients in a reason
 
 
-class Merge:
+class Merge(TaskTry):
     """The messages of one task instance, in one try.
 
     Args:
-        task: the task's own fields.
-        items: for each message, the fields that replace them.
+        task: the operator, with the task's own fields and, for each message, those that replace them.
         context: the task's context.
-        hook: the hook for the connection.
-        durable: whether to read the record of earlier tries, and to keep one for later tries.
-        on_uncertain: what to do about messages whose content was transmitted, or may have been, without a final
-            reply.
-        all_or_nothing: send a message to no recipient if the server refuses any of them.
-        connections: how many connections send at the same time.
         answer: the answer to the question, if the task resumes with one.
-
-    Attributes:
-        answers: the answers to the questions in all tries, for the result.
+        hook: the hook for the connection.
 
     Raises:
         InvalidMessage: the items are not a list, or not those of an earlier try.
@@ -61,28 +51,13 @@ class Merge:
     """
 
     def __init__(
-        self,
-        task: MailFields,
-        items: Any,
-        context: Mapping[str, Any],
-        hook: SmtpCmHook,
-        *,
-        durable: bool,
-        on_uncertain: OnUncertain,
-        all_or_nothing: bool,
-        connections: int = 1,
-        answer: Answer | None = None,
+        self, task: SendMailTask, context: Mapping[str, Any], answer: Answer | None, hook: SmtpCmHook
     ) -> None:
-        self._items = Items(task, items, context)
-        record = TaskRecord(
-            context, durable=durable, in_every_try=on_uncertain == "ask", is_resumed=answer is not None
+        self._items = items = Items(task, task.messages, context)
+        self._connections = task.connections
+        super().__init__(
+            task, context, answer, messages=len(items), digest=items.digest, connections=self._connections
         )
-        self._ledger = Ledger(record, len(self._items), self._items.digest, connections=connections)
-        self._connections = connections
-        self._rules = RetryRules.of_task(record, on_uncertain, all_or_nothing=all_or_nothing)
-        self._is_last = record.is_last
-        self._answer = answer
-        self.answers = self._ledger.answers
         self._hook = hook
         # Messages handed to the client that have no outcome yet, by their numbers.
         self._in_flight: dict[int, tuple[int, WriteAheadMessage]] = {}
@@ -91,11 +66,6 @@ class Merge:
         self._delivered = False  # whether this try has delivered a message, or may have
         self._deferred: SmtpError | None = None
         self._explanations: dict[str, None] = {}  # of the errors of this try
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether a later try knows the outcomes of this one."""
-        return self._ledger.is_recorded
 
     def send(
         self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None

@@ -11,34 +11,29 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.ledger import Ledger
-from airflow_smtp_cm.task.delivery.states import OPEN, Event, RetryRules, State, missing, over_all_tries
+from airflow_smtp_cm.task.delivery.states import OPEN, Event, State, missing, over_all_tries
 from airflow_smtp_cm.task.delivery.stored import Transmission
-from airflow_smtp_cm.task.state_store import TaskRecord
+from airflow_smtp_cm.task.delivery.task_try import TaskTry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.task.delivery.states import RetryRules
+    from airflow_smtp_cm.task.delivery.task_try import SendMailTask
     from airflow_smtp_cm.task.question import Answer, AnswerNeeded
-    from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
 
 
-class Delivery:
+class Delivery(TaskTry):
     """The message of one task instance, in one try.
 
     Args:
+        task: the operator.
         context: the task's context.
-        durable: whether to read the record of earlier tries, and to keep one for later tries.
-        on_uncertain: what to do if the content was transmitted, or may have been, and there was no final reply.
-        all_or_nothing: send to no recipient if the server refuses any of them.
         answer: the answer to the question, if the task resumes with one.
-
-    Attributes:
-        answers: the answers to the questions in all tries, for the result.
 
     Raises:
         InvalidMessage: earlier tries had many messages.
@@ -46,31 +41,11 @@ class Delivery:
         DeliveryUncertain: the task resumes with an answer, and its record was deleted.
     """
 
-    def __init__(
-        self,
-        context: Mapping[str, Any],
-        *,
-        durable: bool,
-        on_uncertain: OnUncertain,
-        all_or_nothing: bool,
-        answer: Answer | None = None,
-    ) -> None:
-        record = TaskRecord(
-            context, durable=durable, in_every_try=on_uncertain == "ask", is_resumed=answer is not None
-        )
-        self._ledger = Ledger(record, 1)
-        self._is_last = record.is_last
-        self._rules = RetryRules.of_task(record, on_uncertain, all_or_nothing=all_or_nothing)
-        self._answer = answer
-        self.answers = self._ledger.answers
+    def __init__(self, task: SendMailTask, context: Mapping[str, Any], answer: Answer | None) -> None:
+        super().__init__(task, context, answer, messages=1)
         if answer is not None:
             logger.info("SendMailTaskInfo: %s.", answer)
             self.answers.append(answer.as_json())
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether a later try knows the outcome of this one."""
-        return self._ledger.is_recorded
 
     def resume(self) -> SendResult | None:
         """Conclude what earlier tries left open; return their result if the message need not be sent, else None.
@@ -114,17 +89,17 @@ class Delivery:
                 "one."
             )
         ledger.digest = digest
-        recipients = ledger.recipients(0, message)
         if ledger.interrupted():
+            recipients = ledger.recipients(0, message)
             left = Transmission(SendResult.without_reply(message.message_id, recipients), unsent=0)
             if (result := self._conclude_uncertain(left)) is not None:
                 return result
         ledger.begin()
-        if not recipients:
+        outgoing = ledger.hand_out(0, message)
+        if not outgoing.recipients:
             # The deferred recipients are no longer recipients of the message.
             earlier = ledger.results[0]
             return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=()), ()))
-        outgoing = ledger.hand_out(0, message)
         outcome: SendResult | SmtpError
         with ExitStack() as session:
             try:
@@ -133,7 +108,7 @@ class Delivery:
             except SmtpError as error:
                 outcome = error
             # Before QUIT, which takes time in which a worker may be killed.
-            return self._concluded(outcome, recipients, self._rules)
+            return self._concluded(outcome, outgoing.recipients, self._rules)
 
     def _conclude_uncertain(self, left: Transmission) -> SendResult | None:
         """Apply ``on_uncertain``, or the answer, to what an earlier try may have sent; return None to send it now."""

@@ -11,7 +11,6 @@ from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.task.delivery.items import Items
 from airflow_smtp_cm.task.delivery.ledger import Ledger
-from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
 from airflow_smtp_cm.task.delivery.states import State
 from airflow_smtp_cm.task.message_id import message_id_of
@@ -209,18 +208,10 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
 
 
 def test_after_an_interruption_the_record_has_the_outcomes_up_to_it(
-    postfix, certificates, define, store, monkeypatch
+    postfix, certificates, define, store, interrupt_after
 ):
     define(to_postfix(postfix, certificates))
-    one_more, seen = Progress.one_more, []
-
-    def interrupted(self):
-        one_more(self)
-        seen.append(self)
-        if len(seen) == 50:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Progress, "one_more", interrupted)
+    interrupt_after(50, KeyboardInterrupt)
     ti = FakeTaskInstance(run_id="connections, interrupted")
     operator = SendMailOperator(
         task_id="send", messages=to_bob(200), connections=CONNECTIONS, on_uncertain="assume_sent"

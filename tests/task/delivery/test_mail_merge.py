@@ -569,19 +569,11 @@ def _message_ids(messages, ti):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_after_an_interruption_only_messages_in_flight_are_uncertain(
-    postfix, certificates, define, store, monkeypatch, error
+    postfix, certificates, define, store, interrupt_after, error
 ):
     """For example by the execution_timeout. The record has the outcomes up to the interruption."""
     define(to_postfix(postfix, certificates))
-    one_more, seen = Progress.one_more, []
-
-    def interrupted(self):
-        one_more(self)
-        seen.append(self)
-        if len(seen) == 50:
-            raise error
-
-    monkeypatch.setattr(Progress, "one_more", interrupted)
+    interrupt_after(50, error)
     ti = FakeTaskInstance(run_id=f"interrupted by {error.__name__}")
     operator = SendMailOperator(task_id="send", messages=to(*["bob"] * 200), on_uncertain="assume_sent")
     with pytest.raises(error):
