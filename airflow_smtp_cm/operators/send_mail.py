@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.smtp.result import SendResult
     from airflow_smtp_cm.task.delivery.result import MergeResult
+    from airflow_smtp_cm.task.delivery.task_try import TaskTry
     from airflow_smtp_cm.task.question import Answer
     from airflow_smtp_cm.task.state_store import OnUncertain
 
-    # A result, and whether a later try knows it.
-    _Sent: TypeAlias = tuple[SendResult | MergeResult, bool]
+    _Result: TypeAlias = SendResult | MergeResult
 
 __all__ = ["SendMailOperator"]
 
@@ -123,7 +123,7 @@ class SendMailOperator(BaseOperator):
     ui_color = "#e6f2ff"
     _gets_messages_when_it_runs = False
     _answer: Answer | None = None
-    _answers: Sequence[Mapping[str, Any]] = ()  # of all tries
+    _delivery: TaskTry
 
     def __init__(
         self,
@@ -332,44 +332,25 @@ class SendMailOperator(BaseOperator):
         """Send the message that ``compose`` returns, unless earlier tries have sent it."""
         from airflow_smtp_cm.task.delivery.one_message import Delivery  # noqa: PLC0415 - imported when it runs
 
-        def send() -> tuple[SendResult, bool]:
-            delivery = Delivery(
-                context,
-                durable=self.durable,
-                on_uncertain=self.on_uncertain,
-                all_or_nothing=self.all_or_nothing,
-                answer=self._answer,
-            )
-            self._answers = delivery.answers
-            if (result := delivery.earlier_result()) is not None:
-                return result, delivery.is_recorded
+        def send() -> SendResult:
+            self._delivery = delivery = Delivery(self, context, self._answer)
+            if (result := delivery.resume()) is not None:
+                return result
             hook = self.hook()
-            return delivery.send(hook, compose(hook)), delivery.is_recorded
+            return delivery.send(hook, compose(hook))
 
         return self._carry_out(context, send)
 
-    def _send_messages(self, context: Context) -> tuple[MergeResult, bool]:
+    def _send_messages(self, context: Context) -> MergeResult:
         from airflow_smtp_cm.task.delivery.mail_merge import Merge  # noqa: PLC0415 - imported when it runs
 
-        merge = Merge(
-            self,
-            self.messages,
-            context,
-            self.hook(),
-            durable=self.durable,
-            on_uncertain=self.on_uncertain,
-            all_or_nothing=self.all_or_nothing,
-            connections=self.connections,
-            answer=self._answer,
-        )
-        self._answers = merge.answers
-        result = merge.send(
+        self._delivery = merge = Merge(self, context, self._answer, self.hook())
+        return merge.send(
             messages_per_minute=self.messages_per_minute,
             max_messages_per_connection=self.max_messages_per_connection,
         )
-        return result, merge.is_recorded
 
-    def _carry_out(self, context: Context, send: Callable[[], _Sent]) -> dict[str, Any] | None:
+    def _carry_out(self, context: Context, send: Callable[[], _Result]) -> dict[str, Any] | None:
         """Send, log, and raise the error that makes Airflow retry or fail the task."""
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - imported when it runs
             AirflowFailException,
@@ -381,7 +362,7 @@ class SendMailOperator(BaseOperator):
 
         self.log.info("SendMailTaskBegin: The task began to send an e-mail message.")
         try:
-            result, is_recorded = self._sent(context, send)
+            result = self._sent(context, send)
         except (InvalidMessage, AirflowNotFoundException, SmtpError) as error:
             result_so_far = getattr(error, "result", None)
             # Without anybody who has the message for certain, it is not a result.
@@ -393,12 +374,12 @@ class SendMailOperator(BaseOperator):
             raise
         self.log.info("SendMailTaskInfo: %s", result)
         self.log.info("SendMailTaskEnd: The task finished sending an e-mail message.")
-        if not is_recorded and not self._push(result, context):
+        if not self._delivery.is_recorded and not self._push(result, context):
             # If Airflow cannot store a returned result, it retries the task, and the retry would be uncertain.
             return None
         return self._as_json(result)
 
-    def _sent(self, context: Context, send: Callable[[], _Sent]) -> _Sent:
+    def _sent(self, context: Context, send: Callable[[], _Result]) -> _Result:
         """Send; if a person must be asked, end this process until the answer is there."""
         if self.on_uncertain != "ask":
             return send()
@@ -407,10 +388,11 @@ class SendMailOperator(BaseOperator):
         with asking(self, context):
             return send()
 
-    def _as_json(self, result: SendResult | MergeResult) -> dict[str, Any]:
-        return result.as_json() | ({"answers": list(self._answers)} if self._answers else {})
+    def _as_json(self, result: _Result) -> dict[str, Any]:
+        answers = self._delivery.answers
+        return result.as_json() | ({"answers": answers} if answers else {})
 
-    def _push(self, result: SendResult | MergeResult, context: Context) -> bool:
+    def _push(self, result: _Result, context: Context) -> bool:
         """Store a result in XCom, and return True; an error of Airflow's API must not replace that of the mail."""
         if not self.do_xcom_push or "ti" not in context:
             return True

@@ -16,8 +16,5 @@ class Clock:
         self.now += self.tick
         return self.now
 
-    def time(self) -> float:
-        return self.now
-
     def passes(self, seconds: float) -> Step:
         return Step("time passes", lambda _: setattr(self, "now", self.now + seconds))

@@ -3,34 +3,30 @@
 What is recorded: the state of each message; for one message, also its whole result; for many, failures and results
 of some. All failures are in the log.
 
-When: right before the content of a message is transmitted (``record_sending``, called by ``write_ahead``), between
-two transactions of one message, and after its final reply (``settle``). For many messages, one write covers several.
-``states`` explains what the record means.
+When: right before the content of a message is transmitted (``record_sending``), between two transactions of one
+message, and after its final reply (``settle``). For many messages, one write covers several. ``states`` explains what
+the record means.
 
 Where: in Airflow's task state store (Airflow 3.3 and newer). ``state_store`` explains which tries read and write it.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-import zlib
-from base64 import b64decode, b64encode
 from dataclasses import replace
-from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from airflow_smtp_cm.mail.errors import InvalidMessage
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecordError
-from airflow_smtp_cm.smtp.group_limits import GROUP
+from airflow_smtp_cm.smtp.errors import RecordError
+from airflow_smtp_cm.smtp.recorded import RecordedPart
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.states import OPEN, Event, State, after, combined, missing
+from airflow_smtp_cm.task.delivery.states import Event, State, after, combined, missing
+from airflow_smtp_cm.task.delivery.stored import Contents, Transmission, Writer, read
+from airflow_smtp_cm.task.delivery.window import Window
 from airflow_smtp_cm.task.state_store import LAST_TRY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from typing import Self
+    from collections.abc import Collection, Sequence
 
     from airflow_smtp_cm.mail.message import MailMessage
     from airflow_smtp_cm.task.delivery.result import Failure, MergeResult
@@ -44,44 +40,9 @@ _FAILURES = 30  # of each kind but uncertain ones
 _UNCERTAIN = 40
 _RESULTS = 100
 
-# The number of messages that one connection has in flight at once: no more can ever be uncertain.
-_MOST_IN_FLIGHT = 2 * GROUP
-# Seconds: at shorter intervals, one write covers several messages; at longer ones, each outcome is written at once.
-_SHORT_INTERVAL = 0.5
-
 _TO_BE_SENT = {State.WAITING, State.DEFERRED}
 _RESULTS_KEPT = {State.DEFERRED, State.ASKED}
 _NO_REPLY = {Event.UNCERTAIN, Event.RESEND, Event.ASSUME_SENT, Event.ASK}
-
-# The words of the log for known outcomes.
-_OUTCOMES = {
-    State.WAITING: "not sent",
-    State.SENT: "sent",
-    State.ASSUMED_SENT: "assumed to be sent",
-    State.DEFERRED: "not accepted for all recipients",
-    State.FAILED: "rejected",
-}
-
-
-class Transmission(NamedTuple):
-    """The transmission of a message to some recipients, without a final reply yet.
-
-    Attributes:
-        result: the result if there is none; its recipients are uncertain.
-        unsent: the number of the message's recipients to whom it was not sent yet.
-    """
-
-    result: SendResult
-    unsent: int
-
-    @classmethod
-    def from_json(cls, written: Mapping[str, Any]) -> Self:
-        """Return the object that ``as_json`` wrote."""
-        return cls(SendResult.from_json(written["result"]), written["unsent"])
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain lists, texts and numbers."""
-        return {"result": self.result.as_json(), "unsent": self.unsent}
 
 
 class Ledger:
@@ -110,45 +71,33 @@ class Ledger:
     Raises:
         InvalidMessage: the messages are not those of an earlier try.
         RecordError: the record of earlier tries cannot be read.
+        DeliveryUncertain: the task resumes with an answer, and its record was deleted.
     """
 
     def __init__(self, record: TaskRecord, messages: int, digest: str | None = None, *, connections: int = 1) -> None:
-        self._record = record
-        self._connections = connections
-        self.digest = digest
-        self._states = bytearray(messages)
-        self._failures: dict[int, Failure] = {}
-        self.results: dict[int, SendResult] = {}
-        self.transmissions: dict[int, Transmission] = {}
-        self.answers: list[dict[str, Any]] = []
-        self.transmitted_at: float | None = None
-        self._earlier_seconds = 0.0
-        if stored := record.read():
-            self._read(stored)
-        elif record.is_resumed:
-            raise DeliveryUncertain(
-                "The question was answered, but the task's record is no longer in Airflow's task state store. It was "
-                "deleted. Nothing is sent, because it is not known what was sent. Ask the recipients, or search the "
-                "server's log; then clear the task to send everything again, or mark it as success."
-            )
+        earlier = read(record, messages, digest)
+        self.digest = earlier.digest
+        self._states = bytearray(earlier.states)
+        self._failures = earlier.failures
+        self.results = earlier.results
+        self.transmissions = earlier.transmissions
+        self.answers = earlier.answers
+        self.transmitted_at = earlier.transmitted_at
+        self._earlier_seconds = earlier.seconds
+        self._is_last = record.is_last
         self.is_incomplete = record.is_incomplete
         if self.is_incomplete:
             self._states[:] = (State.SENDING if state in _TO_BE_SENT else state for state in self._states)
         self._changed = False  # since the last write
-        self._written = bytes(self._states)  # what the store has
-        self._unconfirmed: list[bytes] = []  # what it may have: Airflow did not confirm these writes
+        self._writer = Writer(record, bytes(self._states))
         self._started: float | None = None
-        self._pending: list[int] = []
-        # The indexes of messages that were handed out, and that were not recorded as SENDING yet.
-        self._handed: set[int] = set()
-        self._following = 0  # the place of the first pending message that was neither handed out nor recorded
-        self._ahead = 1  # how many are recorded as SENDING at once
-        self._written_ahead = -inf  # when SENDING was last recorded
+        self._connections = connections
+        self._window = Window(connections)
 
     @property
     def is_recorded(self) -> bool:
         """Whether a later try knows all outcomes, as far as it could know them."""
-        return not (self._changed and self._unconfirmed)
+        return not self._changed or self._writer.is_confirmed
 
     def summary(self) -> MergeResult:
         """Return the result of all messages."""
@@ -180,49 +129,47 @@ class Ledger:
     def begin(self) -> list[int]:
         """Start the clock, and return the indexes of the messages to send in this try, in order."""
         self._started = time.monotonic()
-        self._pending = [index for index, state in enumerate(self._states) if state in _TO_BE_SENT]
-        return self._pending
+        pending = [index for index, state in enumerate(self._states) if state in _TO_BE_SENT]
+        self._window = Window(self._connections, pending)
+        return pending
 
     def recipients(self, index: int, message: MailMessage) -> tuple[str, ...]:
         """Return the recipients of a message who neither have it, or may have it, nor were rejected permanently."""
         result = self.results.get(index)
         return message.recipients if result is None else missing(result, message.recipients)
 
-    def record_of(self, place: int) -> MessageRecord:
-        """Return the record of one message, by its place among the messages to send in this try, to send it now."""
-        index = self._pending[place]
+    def hand_out(self, index: int, message: MailMessage) -> WriteAheadMessage:
+        """Return a message to send it now, to the recipients who remain; messages are handed out in order."""
         if self._states[index] != State.SENDING:
-            self._handed.add(index)
-        self._following = max(self._following, place + 1)
-        return MessageRecord(self, place)
+            self._window.hand_out(index)
+        return WriteAheadMessage(self, index, message)
 
-    def record_sending(self, place: int, result: SendResult, others: Collection[str] = ()) -> None:
+    def record_sending(self, index: int, result: SendResult, others: Collection[str]) -> None:
         """Record that a message is being sent, before its content is transmitted.
 
         Args:
-            place: its place among the messages to send in this try.
+            index: the index of the message.
             result: its result if there is no final reply.
             others: its recipients who are not in this transaction.
 
         Raises:
             RecordError: it cannot be recorded, or an earlier outcome could not.
         """
-        index = self._pending[place]
-        covered = index not in self._handed
+        is_first = self._window.holds(index)
         have_it = self.results[index].accepted if index in self.results else ()
         unsent = len(set(others).difference(have_it)) if others else 0
         # A further transaction of a message, or one for some of its recipients, is recorded by itself.
-        if covered and not unsent and self._states[index] == State.SENDING:
+        if not is_first and not unsent and self._states[index] == State.SENDING:
             return
-        if self._unconfirmed:
+        if not self._writer.is_confirmed:
             # The failed write may still arrive, and replace this one. A retry would then not know what is sent now.
             raise RecordError("An outcome could not be recorded, so nothing more is sent in this try; see the log.")
-        due = [index] if covered else self._window(index)
+        due = self._window.take(index, self._states.count(State.SENDING)) if is_first else [index]
         states = bytes(self._states)
         for other in due:
             if self._states[other] != State.SENDING:
                 self._move(other, Event.CONTENT_DUE)
-        if covered or unsent or len(self._states) == 1:
+        if not is_first or unsent or len(self._states) == 1:
             self.transmissions[index] = Transmission(result, unsent)
         self.transmitted_at = time.time()
         try:
@@ -231,33 +178,17 @@ class Ledger:
             self._states[:] = states
             self.transmissions.pop(index, None)
             raise RecordError(f"The record cannot be written, so nothing more is sent: {error}") from error
-        if not covered:
-            self._following += len(due) - len(self._handed.intersection(due))
-            self._handed.difference_update(due)
 
-    def record_accepted(self, place: int, result: SendResult) -> None:
+    def record_accepted(self, index: int, result: SendResult) -> None:
         """Record that some recipients of a message have it, and that a transaction for others follows.
 
         Args:
-            place: its place among the messages to send in this try.
+            index: the index of the message.
             result: the result of all its transactions in this try.
         """
-        index = self._pending[place]
         self._move(index, Event.PART)
         self.results[index] = combined(self.results.get(index), result)
         self.save()
-
-    def _window(self, index: int) -> list[int]:
-        """Return the indexes of the messages to record as SENDING with this one.
-
-        They are those that other connections have, and those that follow.
-        """
-        before, self._written_ahead = self._written_ahead, time.monotonic()
-        self._ahead = min(2 * self._ahead, GROUP) if self._written_ahead - before < _SHORT_INTERVAL else 1
-        most = self._connections * _MOST_IN_FLIGHT - self._states.count(State.SENDING)
-        window = max(1, min(self._ahead, most))
-        due = [index, *(self._handed - {index})][:window]
-        return due + self._pending[self._following : self._following + window - len(due)]
 
     def settle(
         self,
@@ -280,7 +211,7 @@ class Ledger:
         self._move(index, event)
         state = self.state(index)
         self._failures.pop(index, None)
-        self._handed.discard(index)
+        self._window.discard(index)
         if failure is not None and state is not State.ASSUMED_SENT:
             self._keep(failure)
         if result is not None and state is State.ASKED:
@@ -292,7 +223,7 @@ class Ledger:
             self.results.pop(index, None)
         # With one connection, SENDING of the next message is written soon, together with this outcome. UNCERTAIN need
         # not be written: the record still has SENDING, which means the same to a retry.
-        is_written_soon = self._ahead > 1 or (self._connections == 1 and State.SENDING in self._states)
+        is_written_soon = self._window.size > 1 or (self._connections == 1 and State.SENDING in self._states)
         if event not in _NO_REPLY and not is_written_soon:
             self.save()
 
@@ -300,9 +231,9 @@ class Ledger:
         """Return whether the record has room for the result of a message that some recipients do not have yet."""
         return index in self.results or len(self.results) < _RESULTS
 
-    def mark_unsent(self, place: int) -> None:
-        """Note that, of the messages to send in this try, those from ``place`` on were not sent."""
-        for index in self._pending[place:]:
+    def mark_unsent(self, first: int = 0) -> None:
+        """Note that the messages without an outcome, from the index ``first`` on, were not sent."""
+        for index in range(first, len(self._states)):
             if self._states[index] == State.SENDING:
                 self._move(index, Event.UNSENT)
 
@@ -313,7 +244,7 @@ class Ledger:
         try:
             self._write()
         except Exception:
-            logger.exception("The record cannot be written. %s", self._unrecorded())
+            logger.exception("The record cannot be written. %s", self._writer.unknown_to_a_retry(bytes(self._states)))
 
     def save_for_answer(self) -> None:
         """Write the record, and let Airflow keep it until the answer arrives.
@@ -326,12 +257,12 @@ class Ledger:
             self._write(for_answer=True)
         except Exception as error:
             asked = self.asked()
-            if any(_open_in(states) != asked for states in (self._written, *self._unconfirmed)):
-                logger.warning("%s", self._unrecorded())
+            if not self._writer.has_open(asked):
+                logger.warning("%s", self._writer.unknown_to_a_retry(bytes(self._states)))
                 raise RecordError(
                     f"Delivery of {len(asked):,} of {len(self._states):,} messages is uncertain. No question is "
                     f"asked, because the record cannot be written: {error}. Nothing is sent again. "
-                    + (LAST_TRY if self._record.is_last else "A retry asks about all whose outcome is not recorded.")
+                    + (LAST_TRY if self._is_last else "A retry asks about all whose outcome is not recorded.")
                 ) from error
             logger.exception("That a question is asked could not be recorded. The answer is applied nevertheless.")
 
@@ -349,62 +280,19 @@ class Ledger:
         self.transmissions.pop(index, None)
         self._changed = True
 
-    def _unrecorded(self) -> str:
-        """Return what a retry may not know: outcomes of messages that are SENDING in the store, or may be."""
-        known: dict[str, list[str]] = {}
-        for index, state in enumerate(self._states):
-            written = (states[index] for states in (self._written, *self._unconfirmed))
-            if state in _OUTCOMES and State.SENDING in written:
-                name = f"messages[{index}]" if len(self._states) > 1 else "the message"
-                known.setdefault(_OUTCOMES[State(state)], []).append(name)
-        outcomes = "; ".join(f"{outcome}: {', '.join(names)}" for outcome, names in known.items())
-        return f"A retry may treat as uncertain what is known now ({outcomes})." if known else ""
-
     def _write(self, *, for_answer: bool = False) -> None:
-        if self._record.is_written:
-            details = {
-                "failures": [failure.as_json() for failure in self._failures.values()],
-                "results": [[index, result.as_json()] for index, result in self.results.items()],
-                "transmissions": [[index, item.as_json()] for index, item in self.transmissions.items()],
-                "seconds": round(self._seconds(), 3),
-                "answers": self.answers,
-                "transmitted_at": self.transmitted_at,
-            }
-            states = bytes(self._states)
-            try:
-                self._record.write(
-                    {
-                        "digest": self.digest,
-                        "states": _packed(states),
-                        "details": _packed(json.dumps(details).encode()),
-                    },
-                    for_answer=for_answer,
-                )
-            except Exception:
-                self._unconfirmed.append(states)
-                raise
-            self._written = states
+        contents = Contents(
+            digest=self.digest,
+            states=bytes(self._states),
+            failures=self._failures,
+            results=self.results,
+            transmissions=self.transmissions,
+            answers=self.answers,
+            transmitted_at=self.transmitted_at,
+            seconds=self._seconds(),
+        )
+        self._writer.write(contents, for_answer=for_answer)
         self._changed = False
-
-    def _read(self, stored: dict[str, Any]) -> None:
-        from airflow_smtp_cm.task.delivery.result import Failure  # noqa: PLC0415 - only in a retry
-
-        states = bytearray(_unpacked(stored["states"]))
-        if len(states) != len(self._states) or self.digest not in {None, stored["digest"]}:
-            raise InvalidMessage(
-                f"messages: They are not those of an earlier try of this task: the number (then {len(states):,}), a "
-                f"recipient or the order has changed. Nothing more is sent. Make the list the same in every try, or "
-                f"clear the task to send all messages."
-            )
-        self.digest = stored["digest"]
-        self._states = states
-        details = json.loads(_unpacked(stored["details"]))
-        self._failures = {item["index"]: Failure.from_json(item) for item in details["failures"]}
-        self.results = {index: SendResult.from_json(item) for index, item in details["results"]}
-        self.transmissions = {index: Transmission.from_json(item) for index, item in details["transmissions"]}
-        self._earlier_seconds = details["seconds"]
-        self.answers = details.get("answers", [])  # records of earlier versions have neither
-        self.transmitted_at = details.get("transmitted_at")
 
     def _keep(self, failure: Failure) -> None:
         if sum(other.state is failure.state for other in self._failures.values()) < _limit(failure.state):
@@ -414,33 +302,35 @@ class Ledger:
         return self._earlier_seconds + (time.monotonic() - self._started if self._started is not None else 0.0)
 
 
-class MessageRecord(NamedTuple):
-    """The record of one message; see ``write_ahead.Record``."""
+class WriteAheadMessage(RecordedPart):
+    """A message that records its transmission: right before its content is transmitted (write-ahead), and in between.
 
-    ledger: Ledger
-    place: int
+    Args:
+        ledger: where it is recorded.
+        index: the index of the message.
+        message: the message.
 
-    def sending(self, result: SendResult, others: Collection[str]) -> None:
-        """Record that the content is about to be transmitted."""
-        self.ledger.record_sending(self.place, result, others)
+    Attributes:
+        recipients: the recipients to whom it is sent.
+    """
 
-    def accepted(self, result: SendResult) -> None:
-        """Record the result so far; a transaction for other recipients follows."""
-        self.ledger.record_accepted(self.place, result)
+    __slots__ = ("_index", "_ledger", "message", "recipients")
 
+    def __init__(self, ledger: Ledger, index: int, message: MailMessage) -> None:
+        self._ledger = ledger
+        self._index = index
+        self.message = message
+        self.recipients = ledger.recipients(index, message)
 
-def _open_in(states: bytes) -> list[int]:
-    """Return the indexes of messages to which an answer is applied by a process that reads these states."""
-    return [index for index, state in enumerate(states) if state in OPEN]
+    def record_sending(self, recipients: Sequence[str], size: int) -> None:
+        """Record that the content is about to be transmitted to these recipients; see ``smtp.recorded``."""
+        result = SendResult.without_reply(self.message_id, tuple(recipients), size)
+        self._ledger.record_sending(self._index, result, set(self.recipients).difference(recipients))
+
+    def record_accepted(self, result: SendResult) -> None:
+        """Record the result so far; see ``smtp.recorded``."""
+        self._ledger.record_accepted(self._index, result)
 
 
 def _limit(state: State) -> int:
     return _UNCERTAIN if state in {State.UNCERTAIN, State.ASKED} else _FAILURES
-
-
-def _packed(content: bytes) -> str:
-    return b64encode(zlib.compress(content)).decode()
-
-
-def _unpacked(text: str) -> bytes:
-    return zlib.decompress(b64decode(text))

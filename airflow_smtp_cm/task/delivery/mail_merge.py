@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.shortening import listed
-from airflow_smtp_cm.smtp.errors import DeliveryUncertain, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.errors import RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import listed_refusals
 from airflow_smtp_cm.smtp.side_by_side import send_each
 from airflow_smtp_cm.task.composition import check_connection
 from airflow_smtp_cm.task.delivery.items import Items
-from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import Failure, MergeResult, MessagesFailed
-from airflow_smtp_cm.task.delivery.states import Event, RetryRules, State, after, missing, over_all_tries
-from airflow_smtp_cm.task.state_store import TaskRecord
-from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
+from airflow_smtp_cm.task.delivery.states import Event, State, after, missing
+from airflow_smtp_cm.task.delivery.task_try import TaskTry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,32 +25,24 @@ if TYPE_CHECKING:
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.smtp.client import SmtpClient
     from airflow_smtp_cm.smtp.result import Refusal, SendResult
-    from airflow_smtp_cm.task.composition import MailFields
+    from airflow_smtp_cm.task.delivery.ledger import WriteAheadMessage
+    from airflow_smtp_cm.task.delivery.states import RetryRules
+    from airflow_smtp_cm.task.delivery.task_try import SendMailTask
     from airflow_smtp_cm.task.question import Answer, AnswerNeeded, Uncertain
-    from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
 
 _NAMED = 10  # recipients in a reason
 
 
-class Merge:
+class Merge(TaskTry):
     """The messages of one task instance, in one try.
 
     Args:
-        task: the task's own fields.
-        items: for each message, the fields that replace them.
+        task: the operator, with the task's own fields and, for each message, those that replace them.
         context: the task's context.
-        hook: the hook for the connection.
-        durable: whether to read the record of earlier tries, and to keep one for later tries.
-        on_uncertain: what to do about messages whose content was transmitted, or may have been, without a final
-            reply.
-        all_or_nothing: send a message to no recipient if the server refuses any of them.
-        connections: how many connections send at the same time.
         answer: the answer to the question, if the task resumes with one.
-
-    Attributes:
-        answers: the answers to the questions in all tries, for the result.
+        hook: the hook for the connection.
 
     Raises:
         InvalidMessage: the items are not a list, or not those of an earlier try.
@@ -61,41 +51,21 @@ class Merge:
     """
 
     def __init__(
-        self,
-        task: MailFields,
-        items: Any,
-        context: Mapping[str, Any],
-        hook: SmtpCmHook,
-        *,
-        durable: bool,
-        on_uncertain: OnUncertain,
-        all_or_nothing: bool,
-        connections: int = 1,
-        answer: Answer | None = None,
+        self, task: SendMailTask, context: Mapping[str, Any], answer: Answer | None, hook: SmtpCmHook
     ) -> None:
-        self._items = Items(task, items, context)
-        record = TaskRecord(
-            context, durable=durable, in_every_try=on_uncertain == "ask", is_resumed=answer is not None
+        self._items = items = Items(task, task.messages, context)
+        self._connections = task.connections
+        super().__init__(
+            task, context, answer, messages=len(items), digest=items.digest, connections=self._connections
         )
-        self._ledger = Ledger(record, len(self._items), self._items.digest, connections=connections)
-        self._connections = connections
-        self._rules = RetryRules.of_task(record, on_uncertain, all_or_nothing=all_or_nothing)
-        self._is_last = record.is_last
-        self._answer = answer
-        self.answers = self._ledger.answers
         self._hook = hook
         # Messages handed to the client that have no outcome yet, by their numbers.
         self._in_flight: dict[int, tuple[int, WriteAheadMessage]] = {}
         self._handed = count()
-        self._next_place = 0
+        self._next = 0  # the index from which on no message was handed to the client
         self._delivered = False  # whether this try has delivered a message, or may have
         self._deferred: SmtpError | None = None
         self._explanations: dict[str, None] = {}  # of the errors of this try
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether a later try knows the outcomes of this one."""
-        return self._ledger.is_recorded
 
     def send(
         self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None
@@ -180,17 +150,17 @@ class Merge:
                 self._rules = self._rules._replace(on_uncertain=choice)
 
     def _conclude_uncertain(self, index: int, reason: str, rules: RetryRules) -> None:
-        event, result, unsent = rules.if_uncertain, None, 0
+        """Apply these rules to a message that an earlier try may have sent."""
         earlier = self._ledger.results.get(index)
         message_id, recipients = self._items.name(index, self._hook)
         if (left := self._ledger.transmissions.get(index)) is not None:
-            error = DeliveryUncertain(reason, result=left.result, unsent=left.unsent)
-            outcome = over_all_tries(earlier, error, ())
-            event, _, result = rules.conclude(outcome)
+            event, _, kept = rules.conclude(left.error(reason), earlier)
             recipients, unsent = left.result.uncertain, left.unsent
-        elif earlier is not None:
-            reason += f"; the record before has that {listed(earlier.accepted, _NAMED)} got it"
-        self._settle(index, event, message_id, recipients, reason, result=result, unsent=unsent)
+        else:
+            event, kept, unsent = rules.if_uncertain, None, 0
+            if earlier is not None:
+                reason += f"; the record before has that {listed(earlier.accepted, _NAMED)} got it"
+        self._settle(index, event, message_id, recipients, reason, kept=kept, unsent=unsent)
 
     def _question(self, asked: list[int]) -> AnswerNeeded:
         """Record that a person must decide; return the exception that asks."""
@@ -228,7 +198,7 @@ class Merge:
                     self._conclude(*self._in_flight.pop(number), outcome)
                     progress.one_more()
         except SmtpError as error:  # messages without an outcome were not transmitted
-            ledger.mark_unsent(0)
+            ledger.mark_unsent()
             if not (self._delivered or ledger.results):
                 raise
             transient = error.transient and self._rules.has_record
@@ -236,51 +206,49 @@ class Merge:
                 str(error), ledger.summary(), cause=error, transient=transient, is_last=self._is_last
             ) from error
         except BaseException:
-            ledger.mark_unsent(self._next_place)
+            ledger.mark_unsent(self._next)
             raise
         finally:
             ledger.save()
 
     def _outgoing(self, pending: list[int]) -> Iterator[WriteAheadMessage]:
         """Yield the messages, each composed when it is needed."""
-        for place, index in enumerate(pending):
-            record = self._ledger.record_of(place)
+        for index in pending:
             try:
                 message = self._items.compose(index, self._hook)
             except (InvalidMessage, OSError) as error:  # it was valid when it was checked
                 event = Event.REJECTED if isinstance(error, InvalidMessage) else Event.DEFERRED
                 self._settle(index, event, *self._items.name(index, self._hook), str(error))
                 continue
-            recipients = self._ledger.recipients(index, message)
-            outgoing = WriteAheadMessage(message, recipients, record)
+            outgoing = self._ledger.hand_out(index, message)
             self._in_flight[next(self._handed)] = index, outgoing
-            self._next_place = place + 1
+            self._next = index + 1
             yield outgoing
 
     def _conclude(self, index: int, message: WriteAheadMessage, outcome: SendResult | SmtpError) -> None:
         """Note the outcome of a message that was in flight."""
-        outcome = over_all_tries(self._ledger.results.get(index), outcome, message.recipients)
-        event, outcome, result = self._rules.conclude(outcome)
-        if result is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT, Event.ASK}:
+        earlier = self._ledger.results.get(index)
+        event, outcome, kept = self._rules.conclude(outcome, earlier, message.recipients)
+        if kept is not None or event in {Event.UNCERTAIN, Event.ASSUME_SENT, Event.ASK}:
             self._delivered = True
         if not isinstance(outcome, SmtpError):
             logger.debug("messages[%d] %s: %s", index, message.message_id, outcome.reply)
             self._ledger.settle(index, event, result=outcome)
             return
-        if result is not None and event is Event.DEFERRED and not self._ledger.has_room_for_result(index):
+        if kept is not None and event is Event.DEFERRED and not self._ledger.has_room_for_result(index):
             event = Event.REJECTED
         unsent = 0
-        if result is not None and self._rules.asks(event, result, is_last=self._is_last):
-            event, unsent = Event.ASK, len(missing(result, message.recipients))
+        if kept is not None and self._rules.asks(event, kept, is_last=self._is_last):
+            event, unsent = Event.ASK, len(missing(kept, message.recipients))
         refused = outcome.refused if isinstance(outcome, RecipientsRefused) else ()
         self._explain(outcome)
         self._settle(
             index,
             event,
             message.message_id,
-            _without(message, result) if not refused or result is None else tuple(item.address for item in refused),
+            _without(message, kept) if not refused or kept is None else tuple(item.address for item in refused),
             _replies(refused) or str(outcome).removesuffix(outcome.explanation).rstrip(),
-            result=result,
+            kept=kept,
             unsent=unsent,
             error=outcome,
         )
@@ -299,7 +267,7 @@ class Merge:
         recipients: tuple[str, ...],
         reason: str,
         *,
-        result: SendResult | None = None,
+        kept: SendResult | None = None,
         unsent: int = 0,
         error: SmtpError | None = None,
     ) -> None:
@@ -309,7 +277,7 @@ class Merge:
             index=index, state=state, message_id=message_id, recipients=recipients, reason=reason.rstrip(".")
         )
         logger.warning("%s: %s.", state.name.capitalize().replace("_", " "), failure)
-        self._ledger.settle(index, event, result=result, failure=failure, unsent=unsent)
+        self._ledger.settle(index, event, result=kept, failure=failure, unsent=unsent)
         if state is State.DEFERRED:
             self._deferred = self._deferred or error
 
@@ -331,14 +299,12 @@ class Merge:
         )
 
 
-def _without(message: WriteAheadMessage, result: SendResult | None) -> tuple[str, ...]:
+def _without(message: WriteAheadMessage, kept: SendResult | None) -> tuple[str, ...]:
     """Return the recipients of a message who do not have it, or only may have it."""
-    if result is None:
+    if kept is None:
         return message.recipients
-    have_it = set(result.accepted)
-    return tuple(
-        address for address in dict.fromkeys(result.uncertain + message.recipients) if address not in have_it
-    )
+    have_it = set(kept.accepted)
+    return tuple(address for address in dict.fromkeys(kept.uncertain + message.recipients) if address not in have_it)
 
 
 def _replies(refused: tuple[Refusal, ...]) -> str:

@@ -9,36 +9,31 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, DeliveryUncertain, RecipientsRefused, SmtpError
+from airflow_smtp_cm.smtp.errors import DeliveryIncomplete, RecipientsRefused, SmtpError
 from airflow_smtp_cm.smtp.result import SendResult
-from airflow_smtp_cm.task.delivery.ledger import Ledger, Transmission
-from airflow_smtp_cm.task.delivery.states import OPEN, Event, RetryRules, State, missing, over_all_tries
-from airflow_smtp_cm.task.state_store import TaskRecord
-from airflow_smtp_cm.task.write_ahead import WriteAheadMessage
+from airflow_smtp_cm.task.delivery.states import OPEN, Event, State, missing, over_all_tries
+from airflow_smtp_cm.task.delivery.stored import Transmission
+from airflow_smtp_cm.task.delivery.task_try import TaskTry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
     from airflow_smtp_cm.mail.message import MailMessage
+    from airflow_smtp_cm.task.delivery.states import RetryRules
+    from airflow_smtp_cm.task.delivery.task_try import SendMailTask
     from airflow_smtp_cm.task.question import Answer, AnswerNeeded
-    from airflow_smtp_cm.task.state_store import OnUncertain
 
 logger = logging.getLogger(__name__)
 
 
-class Delivery:
+class Delivery(TaskTry):
     """The message of one task instance, in one try.
 
     Args:
+        task: the operator.
         context: the task's context.
-        durable: whether to read the record of earlier tries, and to keep one for later tries.
-        on_uncertain: what to do if the content was transmitted, or may have been, and there was no final reply.
-        all_or_nothing: send to no recipient if the server refuses any of them.
         answer: the answer to the question, if the task resumes with one.
-
-    Attributes:
-        answers: the answers to the questions in all tries, for the result.
 
     Raises:
         InvalidMessage: earlier tries had many messages.
@@ -46,34 +41,14 @@ class Delivery:
         DeliveryUncertain: the task resumes with an answer, and its record was deleted.
     """
 
-    def __init__(
-        self,
-        context: Mapping[str, Any],
-        *,
-        durable: bool,
-        on_uncertain: OnUncertain,
-        all_or_nothing: bool,
-        answer: Answer | None = None,
-    ) -> None:
-        record = TaskRecord(
-            context, durable=durable, in_every_try=on_uncertain == "ask", is_resumed=answer is not None
-        )
-        self._ledger = Ledger(record, 1)
-        self._is_last = record.is_last
-        self._rules = RetryRules.of_task(record, on_uncertain, all_or_nothing=all_or_nothing)
-        self._answer = answer
-        self.answers = self._ledger.answers
+    def __init__(self, task: SendMailTask, context: Mapping[str, Any], answer: Answer | None) -> None:
+        super().__init__(task, context, answer, messages=1)
         if answer is not None:
             logger.info("SendMailTaskInfo: %s.", answer)
             self.answers.append(answer.as_json())
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether a later try knows the outcome of this one."""
-        return self._ledger.is_recorded
-
-    def earlier_result(self) -> SendResult | None:
-        """Return the result of earlier tries, if the message need not be sent again; else None.
+    def resume(self) -> SendResult | None:
+        """Conclude what earlier tries left open; return their result if the message need not be sent, else None.
 
         Raises:
             DeliveryUncertain: an earlier try ended while it was sending the message, and a person must decide.
@@ -85,7 +60,7 @@ class Delivery:
             # After a try without a record, only the composed message shows what that may have sent: see ``send``.
             if (left := ledger.transmissions.get(0)) is None:
                 return None
-            if (result := self._conclude_interrupted(left)) is not None:
+            if (result := self._conclude_uncertain(left)) is not None:
                 return result
         if ledger.begin():
             return None
@@ -114,17 +89,17 @@ class Delivery:
                 "one."
             )
         ledger.digest = digest
-        recipients = ledger.recipients(0, message)
         if ledger.interrupted():
+            recipients = ledger.recipients(0, message)
             left = Transmission(SendResult.without_reply(message.message_id, recipients), unsent=0)
-            if (result := self._conclude_interrupted(left)) is not None:
+            if (result := self._conclude_uncertain(left)) is not None:
                 return result
         ledger.begin()
-        if not recipients:
+        outgoing = ledger.hand_out(0, message)
+        if not outgoing.recipients:
             # The deferred recipients are no longer recipients of the message.
             earlier = ledger.results[0]
             return _returned(over_all_tries(earlier, replace(earlier, accepted=(), refused=()), ()))
-        outgoing = WriteAheadMessage(message, recipients, ledger.record_of(0))
         outcome: SendResult | SmtpError
         with ExitStack() as session:
             try:
@@ -133,65 +108,69 @@ class Delivery:
             except SmtpError as error:
                 outcome = error
             # Before QUIT, which takes time in which a worker may be killed.
-            return self._concluded(outcome, recipients)
+            return self._concluded(outcome, outgoing.recipients, self._rules)
 
-    def _conclude_interrupted(self, left: Transmission) -> SendResult | None:
-        """Apply ``on_uncertain`` to what an earlier try may have sent; return None if it is to be sent now."""
-        ledger, asks_again = self._ledger, self._rules
-        if self._answer is not None:
-            self._rules = self._rules._replace(on_uncertain=self._answer.for_message(left.result.message_id))
-        why = _why_uncertain(left.result.message_id, recorded=0 in ledger.transmissions)
-        if (failure := ledger.failure(0)) is not None:
-            why = failure.reason
-        if self._answer is not None:
-            why = f"{why} {self._answer}."
-        error = _uncertain_after(left, why)
-        event, _, result = self._rules.conclude(over_all_tries(ledger.results.get(0), error, ()))
+    def _conclude_uncertain(self, left: Transmission) -> SendResult | None:
+        """Apply ``on_uncertain``, or the answer, to what an earlier try may have sent; return None to send it now."""
+        ledger, rules, answer, message_id = self._ledger, self._rules, self._answer, left.result.message_id
+        failure = ledger.failure(0)
+        why = failure.reason if failure else _why_uncertain(message_id, recorded=0 in ledger.transmissions)
+        if answer is not None:
+            rules = rules._replace(on_uncertain=answer.for_message(message_id))
+            why = f"{why} {answer}."
+            if rules.on_uncertain == "fail":
+                self._rules = rules  # else it is asked about again if it becomes uncertain once more
+        error = left.error(
+            f"{why} It is not sent again. Ask the recipients, or look for this Message-ID in the server's log; then "
+            f"clear the task to send the message again, or mark it as success."
+        )
+        event, _, kept = rules.conclude(error, ledger.results.get(0))
         if event not in {Event.RESEND, Event.DEFERRED}:
-            return self._concluded(error, reason=why)
+            return self._concluded(error, (), rules, why)
         logger.warning(
             "An earlier try may have sent %s to %s recipients. %s",
-            left.result.message_id,
+            message_id,
             f"{len(left.result.uncertain):,}",
-            f"It is sent again, because {self._why}."
-            if self._rules.if_uncertain is Event.RESEND
+            f"It is sent again, because {self._reason(rules)}."
+            if rules.if_uncertain is Event.RESEND
             else "It is sent to the others now.",
         )
-        ledger.settle(0, event, result=result)
-        if self._rules.if_uncertain is not Event.UNCERTAIN:
-            self._rules = asks_again  # if it becomes uncertain once more
+        ledger.settle(0, event, result=kept)
         return None
 
-    @property
-    def _why(self) -> str:
-        """Why an uncertain message is sent again, or not."""
-        return f"on_uncertain is {self._rules.on_uncertain}" if self._answer is None else str(self._answer)
+    def _reason(self, rules: RetryRules) -> str:
+        """Return why an uncertain message is sent again, or not."""
+        return f"on_uncertain is {rules.on_uncertain}" if self._answer is None else str(self._answer)
 
     def _concluded(
-        self, outcome: SendResult | SmtpError, recipients: Sequence[str] = (), reason: str | None = None
+        self,
+        outcome: SendResult | SmtpError,
+        recipients: Sequence[str],
+        rules: RetryRules,
+        why: str | None = None,
     ) -> SendResult:
         """Record what an outcome of a try for these recipients means; return the result or raise the error."""
         ledger = self._ledger
-        event, outcome, result = self._rules.conclude(over_all_tries(ledger.results.get(0), outcome, recipients))
-        if result is not None and self._rules.asks(event, result, is_last=self._is_last):
-            raise self._question(outcome, result, recipients, reason or str(outcome))
-        if event is Event.ASSUME_SENT and result is not None:
-            logger.warning("%s It is assumed to be sent, because %s.", outcome, self._why)
-            outcome = result
-        if result is None and event in {Event.DEFERRED, Event.REJECTED}:
+        event, outcome, kept = rules.conclude(outcome, ledger.results.get(0), recipients)
+        if kept is not None and rules.asks(event, kept, is_last=self._is_last):
+            raise self._question(outcome, kept, recipients, why or str(outcome))
+        if event is Event.ASSUME_SENT and kept is not None:
+            logger.warning("%s It is assumed to be sent, because %s.", outcome, self._reason(rules))
+            outcome = kept
+        if kept is None and event in {Event.DEFERRED, Event.REJECTED}:
             # No recipient got it: the next try, if there is one, starts from the same state as this one.
-            ledger.mark_unsent(0)
+            ledger.mark_unsent()
             ledger.save()
         else:
             # Also after a permanent error, the others do not have it: the next try, if there is one, is for them.
-            ledger.settle(0, Event.DEFERRED if isinstance(outcome, DeliveryIncomplete) else event, result=result)
+            ledger.settle(0, Event.DEFERRED if isinstance(outcome, DeliveryIncomplete) else event, result=kept)
         if isinstance(outcome, SmtpError):
             outcome.transient = event in {Event.DEFERRED, Event.RESEND}
             outcome.is_last = self._is_last
         return _returned(outcome)
 
     def _question(
-        self, outcome: SendResult | SmtpError, result: SendResult, recipients: Sequence[str], reason: str
+        self, outcome: SendResult | SmtpError, kept: SendResult, recipients: Sequence[str], why: str
     ) -> AnswerNeeded:
         """Record that a person must decide; return the exception that asks."""
         from airflow_smtp_cm.task.delivery.result import Failure  # noqa: PLC0415 - only for a question
@@ -201,15 +180,15 @@ class Delivery:
         failure = earlier or Failure(
             index=0,
             state=State.ASKED,
-            message_id=result.message_id,
-            recipients=result.uncertain,
-            reason=reason,
+            message_id=kept.message_id,
+            recipients=kept.uncertain,
+            reason=why,
         )
         # Those who were deferred, too: the result for the answer is without them.
-        unsent = len(missing(result, recipients)) or getattr(outcome, "unsent", 0)
-        ledger.settle(0, Event.ASK, result=result, failure=failure, unsent=unsent)
+        unsent = len(missing(kept, recipients)) or getattr(outcome, "unsent", 0)
+        ledger.settle(0, Event.ASK, result=kept, failure=failure, unsent=unsent)
         ledger.save_for_answer()
-        message = Uncertain(result.message_id, result.uncertain, "", failure.reason)
+        message = Uncertain(kept.message_id, kept.uncertain, "", failure.reason)
         return AnswerNeeded([message], 1, ledger.transmitted_at)
 
 
@@ -220,15 +199,6 @@ def _why_uncertain(message_id: str, *, recorded: bool) -> str:
         if recorded
         else f"An earlier try of this task may have sent the message {message_id}. That was the last try that the "
         f"task's retries grant, which keeps no record; yet Airflow runs the task once more."
-    )
-
-
-def _uncertain_after(left: Transmission, why: str) -> DeliveryUncertain:
-    return DeliveryUncertain(
-        f"{why} It is not sent again. Ask the recipients, or look for this Message-ID in the server's log; then "
-        f"clear the task to send the message again, or mark it as success.",
-        result=left.result,
-        unsent=left.unsent,
     )
 
 

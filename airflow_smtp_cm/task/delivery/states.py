@@ -252,32 +252,37 @@ class RetryRules(NamedTuple):
         # Without a record, a retry would send to all recipients.
         return Event.DEFERRED if some_deferred and self.has_record and not self.all_or_nothing else Event.REJECTED
 
-    def conclude(self, outcome: SendResult | SmtpError) -> tuple[Event, SendResult | SmtpError, SendResult | None]:
-        """Return the event for an outcome of all tries, the outcome, and the result to keep for a retry.
+    def conclude(
+        self, outcome: SendResult | SmtpError, earlier: SendResult | None = None, recipients: Sequence[str] = ()
+    ) -> tuple[Event, SendResult | SmtpError, SendResult | None]:
+        """Decide what the outcome of a try means, together with earlier tries; see ``over_all_tries``.
 
-        If uncertain recipients are assumed to have the message, they count as accepted in the result.
+        Returns:
+            The event; the outcome of all tries; and what to keep for a retry: the result for those who have the
+            message, or may have it. Uncertain recipients who are assumed to have it count as accepted there.
         """
-        event, result = self.event(outcome), result_of(outcome)
-        if result is not None and result.uncertain and self.on_uncertain in {"resend", "assume_sent"}:
-            assumed = result.uncertain if self.on_uncertain == "assume_sent" else ()
-            result = replace(result, accepted=result.accepted + assumed, uncertain=())
-            if not result.accepted:
-                result = None
-        if event is Event.ASSUME_SENT and result is not None and (refused := RecipientsRefused.in_result(result)):
-            return self.event(refused), refused, result
-        return event, outcome, result
+        outcome = over_all_tries(earlier, outcome, recipients)
+        event, kept = self.event(outcome), result_of(outcome)
+        if kept is not None and kept.uncertain and self.on_uncertain in {"resend", "assume_sent"}:
+            assumed = kept.uncertain if self.on_uncertain == "assume_sent" else ()
+            kept = replace(kept, accepted=kept.accepted + assumed, uncertain=())
+            if not kept.accepted:
+                kept = None
+        if event is Event.ASSUME_SENT and kept is not None and (refused := RecipientsRefused.in_result(kept)):
+            return self.event(refused), refused, kept
+        return event, outcome, kept
 
-    def asks(self, event: Event, result: SendResult | None, *, is_last: bool) -> bool:
+    def asks(self, event: Event, kept: SendResult | None, *, is_last: bool) -> bool:
         """Return whether a person must be asked about an outcome.
 
         Not if an automatic retry follows for other recipients: it comes first.
 
         Args:
             event: the event for the outcome of all tries.
-            result: the result to keep.
+            kept: the result to keep.
             is_last: whether Airflow does not retry this try by itself.
         """
-        if self.on_uncertain != "ask" or result is None or not result.uncertain:
+        if self.on_uncertain != "ask" or kept is None or not kept.uncertain:
             return False
         return event is not Event.DEFERRED or is_last
 

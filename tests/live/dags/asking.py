@@ -27,9 +27,9 @@ class ThirtyAtOnce(SendMailOperator):
 
     def execute(self, context: Any) -> dict[str, Any] | None:
         """Send the messages."""
-        from airflow_smtp_cm.task.delivery import ledger  # noqa: PLC0415 - only in the process of the task
+        from airflow_smtp_cm.task.delivery import window  # noqa: PLC0415 - only in the process of the task
 
-        ledger.GROUP, ledger._SHORT_INTERVAL = 30, float("inf")
+        window.GROUP, window._SHORT_INTERVAL = 30, float("inf")
         return super().execute(context)
 
 

@@ -17,7 +17,7 @@ from airflow_smtp_cm.notifications.send_mail import SendMailNotifier
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import RecordError, SmtpError
 from airflow_smtp_cm.task import asking
-from airflow_smtp_cm.task.delivery import ledger
+from airflow_smtp_cm.task.delivery import window
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
 from airflow_smtp_cm.task.question import CHOSEN, SEND_CHOSEN
 from tests.airflow_versions import AIRFLOW
@@ -302,7 +302,7 @@ def of(count, *, lost=None):
 @pytest.fixture
 def uncertain(play, store, monkeypatch):
     """Messages 3 to 6 of eight are uncertain, the others are sent, and a person is asked."""
-    monkeypatch.setattr(ledger, "_SHORT_INTERVAL", inf)
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", inf)
     store.writes_left = 4
     play([of(7)], messages=addressed(8), raises=Killed)
     store.writes_left = None
@@ -472,7 +472,7 @@ def test_messages_that_each_connection_lost_are_in_one_question(send, actions):
 def test_messages_in_flight_on_all_connections_when_the_worker_is_killed_are_asked_about(
     send, actions, store, monkeypatch, answer
 ):
-    monkeypatch.setattr(ledger, "_SHORT_INTERVAL", inf)
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", inf)
     with sessions() as server:
         store.writes_left = 4
         send(server, raises=Killed)
@@ -602,7 +602,7 @@ def test_outcome_that_cannot_be_recorded_is_asked_about_nevertheless(play, store
 @pytest.fixture
 def unrecorded(play, store, monkeypatch):
     """Message 5 of eight is uncertain; that 7 was sent cannot be recorded, nor that a person is asked about 5."""
-    monkeypatch.setattr(ledger, "_SHORT_INTERVAL", inf)
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", inf)
 
     def unrecorded(ti):
         store.writes_left, store.fault = 5, ConnectionError("500")

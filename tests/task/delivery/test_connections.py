@@ -11,7 +11,6 @@ from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.task.delivery.items import Items
 from airflow_smtp_cm.task.delivery.ledger import Ledger
-from airflow_smtp_cm.task.delivery.progress import Progress
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
 from airflow_smtp_cm.task.delivery.states import State
 from airflow_smtp_cm.task.message_id import message_id_of
@@ -209,18 +208,10 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
 
 
 def test_after_an_interruption_the_record_has_the_outcomes_up_to_it(
-    postfix, certificates, define, store, monkeypatch
+    postfix, certificates, define, store, interrupt_after
 ):
     define(to_postfix(postfix, certificates))
-    one_more, seen = Progress.one_more, []
-
-    def interrupted(self):
-        one_more(self)
-        seen.append(self)
-        if len(seen) == 50:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Progress, "one_more", interrupted)
+    interrupt_after(50, KeyboardInterrupt)
     ti = FakeTaskInstance(run_id="connections, interrupted")
     operator = SendMailOperator(
         task_id="send", messages=to_bob(200), connections=CONNECTIONS, on_uncertain="assume_sent"
@@ -243,7 +234,7 @@ def test_after_an_interruption_the_record_has_the_outcomes_up_to_it(
 
 def test_record_is_written_as_rarely_as_with_one_connection(define, run, store, monkeypatch):
     """As long as the server is fast, once for a group of messages."""
-    monkeypatch.setattr("airflow_smtp_cm.task.delivery.ledger.time", Clock())
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.window.time", Clock())
     with sessions(extensions=("PIPELINING",)) as server:
         define(anonymous(server.port))
         run(numbered(400))
@@ -253,7 +244,7 @@ def test_record_is_written_as_rarely_as_with_one_connection(define, run, store, 
 
 def test_of_slow_messages_only_those_that_are_sent_are_recorded_as_sending(define, run, store, monkeypatch):
     """Not those that a connection holds ready. Each outcome is recorded at once."""
-    monkeypatch.setattr("airflow_smtp_cm.task.delivery.ledger.time", Clock(tick=1))
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.window.time", Clock(tick=1))
     most = []
     replies = together(2)
 
@@ -282,7 +273,7 @@ def test_no_further_message_is_sent_after_an_error_of_the_store(define, run, sto
 
 def test_message_that_cannot_be_composed_is_deferred_while_another_connection_sends(define, run, store, monkeypatch):
     """It is not recorded as being sent together with the message of the other connection."""
-    monkeypatch.setattr("airflow_smtp_cm.task.delivery.ledger.time", Clock())
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.window.time", Clock())
     second_is_handed, third_failed = threading.Event(), threading.Event()
 
     def reply(session, word):

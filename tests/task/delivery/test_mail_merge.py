@@ -572,19 +572,11 @@ def _message_ids(messages, ti):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_after_an_interruption_only_messages_in_flight_are_uncertain(
-    postfix, certificates, define, store, monkeypatch, error
+    postfix, certificates, define, store, interrupt_after, error
 ):
     """For example by the execution_timeout. The record has the outcomes up to the interruption."""
     define(to_postfix(postfix, certificates))
-    one_more, seen = Progress.one_more, []
-
-    def interrupted(self):
-        one_more(self)
-        seen.append(self)
-        if len(seen) == 50:
-            raise error
-
-    monkeypatch.setattr(Progress, "one_more", interrupted)
+    interrupt_after(50, error)
     ti = FakeTaskInstance(run_id=f"interrupted by {error.__name__}")
     operator = SendMailOperator(task_id="send", messages=to(*["bob"] * 200), on_uncertain="assume_sent")
     with pytest.raises(error):
@@ -605,7 +597,7 @@ def test_after_an_interruption_only_messages_in_flight_are_uncertain(
 
 def test_record_is_written_once_for_a_group_of_messages(postfix, certificates, define, run, store, monkeypatch):
     """As long as the server is fast."""
-    monkeypatch.setattr("airflow_smtp_cm.task.delivery.ledger.time", Clock())
+    monkeypatch.setattr("airflow_smtp_cm.task.delivery.window.time", Clock())
     define(to_postfix(postfix, certificates))
     run(to(*["bob"] * 400), ti=FakeTaskInstance(run_id="writes"))
 
@@ -622,7 +614,7 @@ def test_outcomes_of_slow_messages_are_recorded_at_once(define, run, store, monk
         seen.append(_recorded(store, 4).count(State.SENDING))
 
     clock.sleep = sleep
-    for module in ("smtp.bulk", "smtp.client", "task.delivery.ledger"):
+    for module in ("smtp.bulk", "smtp.client", "task.delivery.window"):
         monkeypatch.setattr(f"airflow_smtp_cm.{module}.time", clock)
     with played(define, dialogue(OK, OK, OK, OK)):
         run(numbered(4), messages_per_minute=30)
@@ -710,7 +702,7 @@ def test_record_of_a_hundred_thousand_messages_is_below_airflows_limit():
     record = TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, durable=True)
     ledger = Ledger(record, count, "0" * 64)
     ledger.begin()
-    ledger._ahead = GROUP  # as in a fast dialogue
+    ledger._window.size = GROUP  # as in a fast dialogue
     ledger._states[:] = bytes([State.SENDING]) * count
     for index in range(count):
         event = chance.choice([Event.ACCEPTED, Event.DEFERRED, Event.REJECTED, None])

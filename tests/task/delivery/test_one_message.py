@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.utils.session import create_session
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
-from airflow_smtp_cm.smtp.errors import Phase, RecipientsRefused, RecordError, Refused, SmtpError
+from airflow_smtp_cm.smtp.errors import DeliveryUncertain, Phase, RecipientsRefused, RecordError, Refused, SmtpError
 from airflow_smtp_cm.smtp.settings import Timeouts
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.states import State
@@ -459,6 +459,19 @@ def test_only_the_deferred_recipients_are_uncertain_after_a_try_without_a_record
     assert ti.pushed["return_value"]["accepted"] == [BOB]
     assert ti.pushed["return_value"]["uncertain"] == [CAROL]
     assert caught.value.__cause__.result.uncertain == (CAROL,)
+
+
+def test_whoever_was_uncertain_before_a_try_without_a_record_gets_the_message_with_resend(attempt):
+    """Also from an earlier transaction, in a try in which it was not resend."""
+    too_many, to = "452 4.5.3 Too many recipients", [BOB, CAROL, DAVE]
+    first, second = dialogue("250 ok", too_many, too_many), dialogue("250 ok", final=reset())
+    with pytest.raises(DeliveryUncertain):
+        attempt([*first, *second[3:]], ti=FIRST_OF_TWO, to=to)
+
+    ti = FakeTaskInstance(try_number=3, max_tries=1)
+    result, peer = attempt(dialogue("250 ok", "250 ok"), ti=ti, to=to, on_uncertain="resend")
+    assert recipients_of(peer) == [f"<{CAROL}>", f"<{DAVE}>"]
+    assert result["accepted"] == to
 
 
 def test_message_is_sent_after_the_task_was_cleared_once_more(attempt):

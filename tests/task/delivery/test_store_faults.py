@@ -31,7 +31,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import SmtpError
-from airflow_smtp_cm.task.delivery import ledger
+from airflow_smtp_cm.task.delivery import window
 from tests.task.delivery.execution_api import Call, ExecutionApi, Fault, FaultyClient, Outage
 from tests.task.delivery.worker import run_try
 
@@ -118,7 +118,7 @@ def attempt(api):
 @pytest.mark.parametrize("cell", cells(), ids=str)
 def test_fault_of_the_store(cell, attempt, monkeypatch, caplog):
     # As on a fast machine, and on none as on a slow one: one write is for several messages.
-    monkeypatch.setattr(ledger, "_SHORT_INTERVAL", float("inf"))
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", float("inf"))
     row, right = cell.row, cell.outcome
     mailboxes = Mailboxes(most=2 if row.scenario == "parts" else 100, deferrals=int(row.scenario == "deferred"))
     with serving(monkeypatch, mailboxes):
@@ -163,7 +163,7 @@ class Unreliable(Store):
 @pytest.fixture(params=range(1, 9))
 def tries(request, server, monkeypatch):
     """Return the store of which one write fails, and a function that runs a try; it returns its error."""
-    monkeypatch.setattr(ledger, "_SHORT_INTERVAL", request.param % 2 and float("inf"))
+    monkeypatch.setattr(window, "_SHORT_INTERVAL", request.param % 2 and float("inf"))
     store = Unreliable((request.param + 1) // 2)
 
     def run(try_number, **fields):
