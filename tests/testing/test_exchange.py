@@ -451,6 +451,17 @@ def test_server_gives_a_reply_of_the_test(phase, reply, meaning):
     assert server.outbox == []
 
 
+def test_session_that_ends_before_the_final_reply_leaves_delivery_uncertain():
+    with (
+        exchange(replies={"content": "421 4.4.1 Connection timed out"}) as server,
+        pytest.raises(DeliveryUncertain),
+        manager(server).acquire() as client,
+    ):
+        client.send(mail())
+
+    assert server.outbox == []
+
+
 def test_session_with_too_many_errors_ends_and_bulk_continues_in_a_new_one():
     messages = [mail(from_email=f"{name}@corp.test") for name in ("eve", "eve", "eve", "alice", "eve", "alice")]
     with (
