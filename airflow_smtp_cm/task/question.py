@@ -50,7 +50,7 @@ _EXPLANATIONS = {
     "Send all again": "if the server has none of them. The Message-IDs stay the same.",
     SEND_CHOSEN: f"those in the list *{_TITLE}* below. All others count as sent.",
     "Count all as sent": "if the server has all of them.",
-    "Fail": "nothing of this is sent again, and the task fails.",
+    "Fail": "nothing is sent again, and the task fails.",
 }
 
 
