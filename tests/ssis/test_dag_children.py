@@ -194,7 +194,17 @@ def test_a_package_without_mail_has_no_dag_to_run():
     converted = Converted(package(execute(), mail()), silent)
 
     assert "TriggerDagRunOperator" not in converted.source
-    assert any("a TriggerDagRunOperator for the DAG of Child.dtsx" in line for line in converted.findings())
+    advice = (
+        "for example by a TriggerDagRunOperator for the DAG of Child.dtsx. If that package sends mail, import the "
+        "two together."
+    )
+    assert any(line.endswith(advice) for line in converted.findings())
+
+
+def test_a_placeholder_for_a_package_with_a_dag_names_it():
+    converted = Converted(package(execute(disabled=True), mail()), child())
+
+    assert any(line.endswith("for the DAG of Child.dtsx.") for line in converted.findings())
 
 
 def test_packages_that_run_each_other_are_converted():

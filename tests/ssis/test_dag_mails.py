@@ -225,6 +225,19 @@ def test_parameters_become_params_of_their_type(data_type, value, param):
     assert f'"P": {param}' in source
 
 
+def test_a_required_parameter_has_no_default_and_is_a_step():
+    """A run without its value, and a schedule, are errors in Airflow."""
+    required = Parameter(name="Team", data_type=DataType.WSTR, value="stale@corp.test", required=True)
+    converted = Converted(package(mail(expressions={"ToLine": "@[$Package::Team]"}), parameters=(required,)))
+
+    assert '"Team": Param(type="string")' in converted.source
+    (finding,) = converted.findings()
+    assert finding == (
+        "@[$Package::Team]: params.Team has no default: pass its value when a run starts. "
+        "A DAG with a schedule needs a default."
+    )
+
+
 def test_a_secret_parameter_has_no_value_and_is_reported():
     secret = Parameter(name="Key", data_type=DataType.WSTR, value="hunter2", sensitive=True)
     converted = Converted(package(mail(expressions={"Subject": "@[$Package::Key]"}), parameters=(secret,)))

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from airflow_smtp_cm.macros.ssis.data_types import DataType
 from airflow_smtp_cm.ssis.kinds import Kind
 from airflow_smtp_cm.ssis.model import (
     Configuration,
@@ -15,6 +16,7 @@ from airflow_smtp_cm.ssis.model import (
     ConnectionManager,
     Executable,
     Package,
+    Parameter,
     Unreadable,
 )
 from airflow_smtp_cm.ssis.reading.reader import read
@@ -75,6 +77,12 @@ def windows(name="Mail"):
     return replace(SMTP, ref_id=f"Package.ConnectionManagers[{name}]", name=name, connection_string=string)
 
 
+def to_parameter(value):
+    """A package with a mail to the address in a parameter."""
+    parameter = Parameter(name="To", data_type=DataType.WSTR, value=value)
+    return package(mail(expressions={"ToLine": "@[$Package::To]"}), parameters=(parameter,))
+
+
 def test_what_blocks_mail_comes_first():
     """Connections without identity, mails to complete, secrets; the same connection in many packages is one line."""
     lost = mail(expressions={"ToLine": "@[User::Nowhere]"})
@@ -84,7 +92,7 @@ def test_what_blocks_mail_comes_first():
 
     identity = (
         "SSIS authenticates as the account that runs the package. Set login and password, or a keytab, in the "
-        "connection mail, or give the workers a Kerberos ticket."
+        'connection "mail", or give the workers a Kerberos ticket.'
     )
     unknown = (
         "The expression of ToLine has no counterpart: There is no @[User::Nowhere] here "
@@ -128,6 +136,8 @@ def test_packages_without_mail_are_only_counted():
         (package(mail()), "runs as is"),
         (package(mail(), task("Load")), "runs after 1 step"),
         (package(mail(), managers=(windows("Mail"),)), "runs after 1 step"),
+        (to_parameter("ops@corp.example"), "runs as is"),
+        (to_parameter(None), "runs after 1 step"),
         (package(task("Load")), "sends no mail"),
         (package(task("Tell", mailer="SmtpClient")), "no DAG: 1 step"),
     ],

@@ -82,7 +82,7 @@ class Connections:
             findings.manual(
                 About.CONNECTION,
                 manager.ref_id,
-                f"The id of its connection is {conn_id}: {wanted} belongs to an SMTP connection manager with the "
+                f'The id of its connection is "{conn_id}": "{wanted}" belongs to an SMTP connection manager with the '
                 f"same name and different settings.",
             )
         _report_incomplete(ours, conn_id, manager, findings)
@@ -101,21 +101,21 @@ def _report_incomplete(
     except SettingsError as error:
         for problem in error.problems:
             findings.manual(
-                About.CONNECTION, manager.ref_id, f"Complete the connection {conn_id}: {problem}", blocks=True
+                About.CONNECTION, manager.ref_id, f'Complete the connection "{conn_id}": {problem}', blocks=True
             )
     if ours.timeout != ours.longest_wait:
         findings.skipped(
             About.CONNECTION,
             manager.ref_id,
             f"Its Timeout is less than a second and has no effect, as in SSIS, which ignores a timeout that ends "
-            f"before there is a connection. The default timeouts apply to the connection {conn_id}.",
+            f'before there is a connection. The default timeouts apply to the connection "{conn_id}".',
         )
     if ours.use_windows_authentication:
         findings.manual(
             About.CONNECTION,
             manager.ref_id,
             f"SSIS authenticates as the account that runs the package. Set login and password, or a keytab, in the "
-            f"connection {conn_id}, or give the workers a Kerberos ticket.",
+            f'connection "{conn_id}", or give the workers a Kerberos ticket.',
             blocks=True,
         )
 

@@ -306,6 +306,8 @@ class _DagFile:
         if executable.run and (file := file_of(executable.run, self.managers.all)):
             doc.append(f"Runs {file}.")
             replacement = f", for example by a TriggerDagRunOperator for the DAG of {file}"
+            if file not in self.children:
+                replacement += ". If that package sends mail, import the two together"
         if description := _description(executable):
             doc.append(description)
         if place.switch.disabled:

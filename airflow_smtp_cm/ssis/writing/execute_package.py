@@ -59,6 +59,10 @@ class Children:
         """Remove a package whose conversion failed, so that it has no DAG."""
         self._by_name[child.source.name.casefold()].remove(child)
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether a package in a file of this name has a DAG."""
+        return bool(self._by_name.get(name.casefold()))
+
     def find(self, name: str, folder: PurePath, *, anywhere: bool) -> Child | None:
         """Return the package in a file of this name: the one in this folder, or the only one anywhere."""
         found = self._by_name.get(name.casefold(), [])

@@ -115,6 +115,12 @@ def _report_param(name: str, param: ParamOf, params: Params, findings: Findings)
             f"Its value is secret, and params.{name} is visible in the run: use a connection instead.",
             blocks=True,
         )
+    elif default:
+        findings.manual(
+            about,
+            place,
+            f"params.{name} has no default: pass its value when a run starts. A DAG with a schedule needs a default.",
+        )
 
 
 def _report_no_param(known: Known, bound: Container[Known], findings: Findings) -> None:
