@@ -97,7 +97,7 @@ class Ledger:
     @property
     def is_recorded(self) -> bool:
         """Whether a later try knows all outcomes, as far as it could know them."""
-        return not self._changed or self._writer.is_confirmed
+        return not self._changed or self._writer.error is None
 
     def summary(self) -> MergeResult:
         """Return the result of all messages."""
@@ -161,9 +161,9 @@ class Ledger:
         # A further transaction of a message, or one for some of its recipients, is recorded by itself.
         if not is_first and not unsent and self._states[index] == State.SENDING:
             return
-        if not self._writer.is_confirmed:
+        if self._writer.error is not None:
             # The failed write may still arrive, and replace this one. A retry would then not know what is sent now.
-            raise RecordError("An outcome could not be recorded, so nothing more is sent in this try; see the log.")
+            raise _unwritten(self._writer.error)
         due = self._window.take(index, self._states.count(State.SENDING)) if is_first else [index]
         states = bytes(self._states)
         for other in due:
@@ -177,7 +177,7 @@ class Ledger:
         except Exception as error:
             self._states[:] = states
             self.transmissions.pop(index, None)
-            raise RecordError(f"The record cannot be written, so nothing more is sent: {error}") from error
+            raise _unwritten(error) from error
 
     def record_accepted(self, index: int, result: SendResult) -> None:
         """Record that some recipients of a message have it, and that a transaction for others follows.
@@ -330,6 +330,10 @@ class WriteAheadMessage(RecordedPart):
     def record_accepted(self, result: SendResult) -> None:
         """Record the result so far; see ``smtp.recorded``."""
         self._ledger.record_accepted(self._index, result)
+
+
+def _unwritten(error: Exception) -> RecordError:
+    return RecordError(f"The record cannot be written, so nothing more is sent: {error}")
 
 
 def _limit(state: State) -> int:

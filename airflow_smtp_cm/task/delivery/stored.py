@@ -169,17 +169,16 @@ class Writer:
     Args:
         record: where it is stored.
         states: the states that a retry would find in it now.
+
+    Attributes:
+        error: of the first write that Airflow has not confirmed; that write may still arrive.
     """
 
     def __init__(self, record: TaskRecord, states: bytes) -> None:
+        self.error: Exception | None = None
         self._record = record
         self._written = states  # what the store has
         self._unconfirmed: list[bytes] = []  # what it may have, from writes that failed
-
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether Airflow has confirmed all writes; one that it has not confirmed may still arrive."""
-        return not self._unconfirmed
 
     def write(self, contents: Contents, *, for_answer: bool = False) -> None:
         """Replace the record, in the tries that write it; ``for_answer``: see ``TaskRecord.write``."""
@@ -187,7 +186,8 @@ class Writer:
             return
         try:
             self._record.write(contents.as_json(), for_answer=for_answer)
-        except Exception:
+        except Exception as error:
+            self.error = self.error or error
             self._unconfirmed.append(contents.states)
             raise
         self._written = contents.states
