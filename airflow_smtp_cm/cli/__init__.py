@@ -95,7 +95,8 @@ def get_cli_commands() -> list[CLICommand]:
                     args=_IMPORT_ARGUMENTS,
                     epilog=(
                         "Exit status 0 if every file was read and written, even if manual work remains; 1 if a file "
-                        "could not be read or converted, or was not written because it exists and differs."
+                        "could not be read or converted, or was not written because it exists and differs, or if "
+                        "there are no SSIS files."
                     ),
                 ),
             ),

@@ -52,13 +52,14 @@ def import_packages(
         overwrite: whether to replace existing files whose content differs.
 
     Returns:
-        The exit status: 0, or 1 if a file could not be read, converted or written.
+        The exit status: 0, or 1 if there are no files, or a file could not be read, converted or written.
     """
     importer, report = Importer(pictures=form == "html"), Report()
     files = _Files(output, report, overwrite=overwrite) if form == "dag" else None
+    count = len(find_files(paths))
     try:
         with _progress() as progress:
-            task = progress.add_task("Reading", total=len(find_files(paths)))
+            task = progress.add_task("Reading", total=count)
             found = read(paths, on_file=lambda _: progress.advance(task), given=configurations)
             for one in importer.in_order(found):
                 if isinstance(one, Unreadable):
@@ -76,13 +77,18 @@ def import_packages(
         if files and report.connections:
             files.write(connections, importer.connections.as_json())
     except OSError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(
+            f"{error.filename or 'A file'} cannot be written: {error.strerror}. "
+            f"Choose another folder with --output, or another file with --connections.\n"
+        )
         return 1
     standard_output.write(_printed(report, form, output))
     if files and files.kept:
         names = "".join(f"\n  {path}" for path in files.kept)
         sys.stderr.write(f"Not written, because these files exist and differ (--overwrite replaces them):{names}\n")
-    return 1 if report.unreadable or (files and files.kept) else 0
+    if not count:
+        sys.stderr.write(f"There are no SSIS files in {', '.join(map(str, paths))}: pass other files or folders.\n")
+    return 1 if report.unreadable or not count or (files and files.kept) else 0
 
 
 def _printed(report: Report, form: str, output: Path) -> str:

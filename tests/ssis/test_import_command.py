@@ -207,8 +207,21 @@ def test_a_folder_that_is_not_writable_is_reported(command):
     status, _, errors = command(packages.NIGHTLY_SALES)
 
     assert status == 1
-    assert "dags" in errors
-    assert "Traceback" not in errors
+    assert errors == (
+        "dags cannot be written: File exists. "
+        "Choose another folder with --output, or another file with --connections.\n"
+    )
+
+
+def test_a_folder_without_ssis_files_is_an_error(command):
+    """Most likely the path is not the one that was meant."""
+    Path("packages").mkdir()
+    Path("packages/readme.txt").write_text("Packages are elsewhere.")
+    status, output, errors = command("packages", format="json")
+
+    assert status == 1
+    assert json.loads(output)["summary"]["packages"] == 0
+    assert errors == "There are no SSIS files in packages: pass other files or folders.\n"
 
 
 def test_without_the_extra_it_reports_what_to_install(command, monkeypatch):
