@@ -73,7 +73,7 @@ def test_a_row_opens_to_its_steps_and_its_flow(page, nightly):
     page.get_by_role("button", name="LoadSales").click()
     details = page.locator("tbody", has=page.get_by_role("button", name="LoadSales")).locator(".details")
 
-    assert details.locator(".steps li").count() == 7
+    assert details.locator(".steps li").count() == 8
     step = details.locator(".steps li").filter(has_text="Count rows").first
     assert step.locator("code").inner_text() == "Package\\Count rows"
     assert step.get_by_role("link").get_attribute("href") == "dags/load_sales.py"
