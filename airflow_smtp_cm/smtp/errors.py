@@ -344,7 +344,9 @@ class DeliveryUncertain(SmtpError):
 
     def with_result(self, result: SendResult, unsent: int) -> Self:
         """Return the error with the result of all transactions of the message."""
-        return type(self)(*self.args, phase=self.phase, reply=self.reply, result=result, unsent=unsent)
+        error = type(self)(*self.args, phase=self.phase, reply=self.reply, result=result, unsent=unsent)
+        error.explanation = self.explanation
+        return error
 
     def __str__(self) -> str:
         text, result = super().__str__(), self.result

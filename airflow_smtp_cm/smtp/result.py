@@ -84,7 +84,7 @@ class SendResult:
         refused = listed_refusals(self.refused) or "nobody"
         return (
             f"{self.message_id}, {self.size} bytes, accepted for {', '.join(self.accepted)}, refused for {refused}, "
-            f"in {self.seconds:.3f} s. Reply of the server: {self.reply}"
+            f"in {self.seconds:.3f} s. " + (f"Reply of the server: {self.reply}" if self.reply else "No final reply.")
         )
 
     def followed_by(self, later: SendResult) -> SendResult:

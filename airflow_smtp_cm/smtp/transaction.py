@@ -328,16 +328,18 @@ class Transaction:
         """Return the error for a message that was sent completely, without a final reply."""
         self._wire.closed = True
         unanswered = self._wire.chunking and isinstance(error, Disconnected | TimedOut)
-        why = _without_explanation(error) if unanswered else str(error).rstrip(".")
-        return DeliveryUncertain(
-            f"The whole message {self.message.message_id} was sent to {self._wire.peer}, but not confirmed ({why}): "
-            f"delivery is uncertain. "
-            + (f"{self._advice(error)} " if unanswered else "")
-            + "Check the server's log, or ask the recipients, before you send it again.",
+        advice = f"{self._advice(error)} " if unanswered else ""
+        explanation = "" if unanswered else error.explanation
+        uncertain = DeliveryUncertain(
+            f"The whole message {self.message.message_id} was sent to {self._wire.peer}, but not confirmed "
+            f"({_without_explanation(error)}): delivery is uncertain. {advice}Check the server's log, or ask the "
+            f"recipients, before you send it again. {explanation}".rstrip(),
             reply=error.reply,
             result=self._result(None, uncertain=self.envelope.addressed),
             unsent=len(self.envelope.remaining),
         )
+        uncertain.explanation = explanation
+        return uncertain
 
     def _advice(self, error: SmtpError) -> str:
         """Return what to do if BDAT gets no reply; most often, it is this setting."""

@@ -556,3 +556,12 @@ def test_in_bulk_such_a_message_does_not_disturb_the_others(postfix, submission,
     postfix.wait_until_idle()
     copies = postfix.copies()
     assert [copies[note.message_id] for note in notes if len(note.recipients) == 1] == [1] * 4
+
+
+# --- the result in the log
+
+
+def test_log_says_that_there_was_no_final_reply():
+    result = SendResult.without_reply("<1@b.test>", FOUR)
+
+    assert str(result).endswith(" s. No final reply.")

@@ -454,12 +454,14 @@ def test_server_gives_a_reply_of_the_test(phase, reply, meaning):
 def test_session_that_ends_before_the_final_reply_leaves_delivery_uncertain():
     with (
         exchange(replies={"content": "421 4.4.1 Connection timed out"}) as server,
-        pytest.raises(DeliveryUncertain),
+        pytest.raises(DeliveryUncertain, match=r"421 4\.4\.1 [^)]+\): delivery is uncertain") as raised,
         manager(server).acquire() as client,
     ):
         client.send(mail())
 
     assert server.outbox == []
+    assert raised.value.explanation.startswith("On Exchange: The session has lasted for longer than ")
+    assert str(raised.value).endswith(f" {raised.value.explanation}")
 
 
 def test_session_with_too_many_errors_ends_and_bulk_continues_in_a_new_one():

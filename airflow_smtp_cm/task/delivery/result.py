@@ -73,7 +73,8 @@ class Failure:
     @property
     def name(self) -> str:
         """Which message it is, for error messages."""
-        return f"messages[{self.index}] {self.message_id or ''} to {', '.join(self.recipients)}"
+        of = f"messages[{self.index}] {self.message_id or ''}".rstrip()
+        return f"{of} to {', '.join(self.recipients)}" if self.recipients else of
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"
@@ -115,7 +116,9 @@ class MergeResult:
         }
 
     def __str__(self) -> str:
-        return f"{self.sent:,} of {self.messages:,} messages were sent, in {self.seconds:,.1f} s."
+        assumed = self.counts[State.ASSUMED_SENT]
+        of_them = f" ({assumed:,} of them without a final reply)" if assumed else ""
+        return f"{self.sent:,} of {self.messages:,} messages were sent{of_them}, in {self.seconds:,.1f} s."
 
     def failure_texts(self) -> Iterable[str]:
         """Yield a sentence for each kind of failure, with some of the messages concerned."""

@@ -21,7 +21,7 @@ from airflow_smtp_cm.smtp.result import Refusal, SendResult
 from airflow_smtp_cm.task.composition import FIELDS
 from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.progress import Progress, _duration
-from airflow_smtp_cm.task.delivery.result import Failure, MessagesFailed
+from airflow_smtp_cm.task.delivery.result import Failure, MergeResult, MessagesFailed
 from airflow_smtp_cm.task.delivery.states import Event, State, after
 from airflow_smtp_cm.task.state_store import KEY, TaskRecord
 from airflow_smtp_cm.testing import SmtpTestServer
@@ -508,11 +508,20 @@ def test_retry_sends_an_uncertain_message_again_with_resend(define, run):
     assert recipients(peer) == ["ann", "ben", "cleo", "ben"]
 
 
-def test_uncertain_message_is_assumed_to_be_sent_with_assume_sent(define, run):
+def test_uncertain_message_is_assumed_to_be_sent_with_assume_sent(define, run, caplog):
     with played(define, *LOST):
         result = run(to("ann", "ben", "cleo"), on_uncertain="assume_sent")
 
     assert (result["sent"], result["assumed_sent"]) == (3, 1)
+    (assumed,) = [message for message in caplog.messages if message.startswith("Assumed sent: ")]
+    assert re.match(r"Assumed sent: messages\[1\] <\S+>( to ben@corp\.test)?: The whole message ", assumed)
+
+
+def test_log_has_how_many_messages_are_assumed_to_be_sent():
+    counts = dict.fromkeys(State, 0) | {State.SENT: 2, State.ASSUMED_SENT: 1}
+    result = MergeResult(messages=3, counts=counts, failures=(), seconds=0.5)
+
+    assert str(result) == "3 of 3 messages were sent (1 of them without a final reply), in 0.5 s."
 
 
 # --- the worker is killed
