@@ -188,7 +188,7 @@ class Merge(TaskTry):
         outcomes = send_each(
             client,
             self._outgoing(pending),
-            connections=self._connections,
+            connections=min(self._connections, len(pending)),
             all_or_nothing=self._rules.all_or_nothing,
             **throttle,
         )

@@ -89,10 +89,13 @@ def test_messages_are_sent_over_as_many_connections(define, run):
     assert server.by == dict.fromkeys(range(1, CONNECTIONS + 1), 1)
 
 
-def test_one_message_is_sent_with_any_number_of_connections(define, run):
+@pytest.mark.parametrize("messages", [1, 2])
+def test_no_more_connections_are_opened_than_messages_are_sent(define, run, messages):
     with sessions() as server:
         define(anonymous(server.port))
-        assert run(numbered(1), connections=8)["sent"] == 1
+        assert run(numbered(messages), connections=8)["sent"] == messages
+
+    assert server.sessions <= messages
 
 
 def test_login_is_that_of_each_connection(define, run):
