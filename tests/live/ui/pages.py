@@ -46,9 +46,15 @@ class ConnectionList:
 
     def test(self, conn_id: str) -> Locator:
         """Press "Test connection"; return the notification with the result."""
-        self.row(conn_id).get_by_role("button", name="Test Connection").click()
+        button = self.row(conn_id).get_by_role("button", name="Test Connection")
+        button.focus()
+        # A notification appears in this corner. It stays as long as the pointer is on it, and else for two seconds.
+        size = self._page.viewport_size
+        assert size
+        self._page.mouse.move(size["width"] - 100, size["height"] - 40)
+        button.press("Enter")
         notification = self._page.get_by_role("status").filter(has_text="Test Connection")
-        notification.hover()  # it stays as long as the pointer is on it, and else for two seconds
+        expect(notification).to_be_visible()
         return notification
 
 
