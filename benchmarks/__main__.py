@@ -47,17 +47,25 @@ SUBJECTS = (
     airflow,
 )
 CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
+_NAMES = ", ".join(case.name for case in CASES)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Compare the speed of this project's clients with others. Without CASE, benchmarks/results.json and "
+        "docs/images/speed.svg are written. `make bench` installs what is missing, as root.",
+        epilog=f"Cases (benchmarks/README.md describes them): {_NAMES}",
+    )
     parser.add_argument(
         "cases", nargs="*", metavar="CASE", help="measure only these cases, and only print the results"
     )
-    parser.add_argument("--quick", action="store_true", help="run for one minute instead of ten")
+    parser.add_argument(
+        "--quick", action="store_true", help="only the most important cases: one minute instead of ten"
+    )
     given = parser.parse_args()
-    if unknown := set(given.cases) - {case.name for case in CASES}:
-        parser.error(f"unknown case: {' '.join(unknown)}; the cases are {' '.join(case.name for case in CASES)}")
+    if unknown := sorted(set(given.cases) - {case.name for case in CASES}):
+        parser.error(f"unknown case: {', '.join(unknown)}. The cases are: {_NAMES}")
     with Bed(quick=given.quick) as bed:
         succeeded = [_measure(case, bed) for case in CASES if _is_due(case, given)]
     results = bed.results.as_json()

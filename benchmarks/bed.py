@@ -91,6 +91,8 @@ class Bed:
                 runner = self._clients[name] = start(name, self.environment)
                 if runner:
                     self._started.callback(runner.close)
+                else:
+                    self.log(f"{name}: no results; it is not installed (`make bench` installs it)")
         return {name: runner for name in names if (runner := self._clients[name])}
 
     def log(self, text: str) -> None:
