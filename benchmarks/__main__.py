@@ -47,15 +47,18 @@ SUBJECTS = (
     airflow,
 )
 CASES = tuple(case for subject in SUBJECTS for case in subject.CASES)
-_NAMES = ", ".join(case.name for case in CASES)
+_NAMES = "\n".join("  " + " ".join(case.name for case in subject.CASES) for subject in SUBJECTS)
+_DESCRIPTION = """\
+Compare the speed of this project's clients with others. Without CASE, benchmarks/results.json
+and docs/images/speed.svg are written. "make bench" installs what is missing, as root."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Compare the speed of this project's clients with others. Without CASE, benchmarks/results.json and "
-        "docs/images/speed.svg are written. `make bench` installs what is missing, as root.",
-        epilog=f"Cases (benchmarks/README.md describes them): {_NAMES}",
+        description=_DESCRIPTION,
+        epilog=f"cases (benchmarks/README.md describes them):\n{_NAMES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "cases", nargs="*", metavar="CASE", help="measure only these cases, and only print the results"
@@ -65,7 +68,7 @@ def main() -> int:
     )
     given = parser.parse_args()
     if unknown := sorted(set(given.cases) - {case.name for case in CASES}):
-        parser.error(f"unknown case: {', '.join(unknown)}. The cases are: {_NAMES}")
+        parser.error(f"unknown case: {', '.join(unknown)}. The cases are:\n{_NAMES}")
     with Bed(quick=given.quick) as bed:
         succeeded = [_measure(case, bed) for case in CASES if _is_due(case, given)]
     results = bed.results.as_json()

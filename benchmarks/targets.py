@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import number, table
-from benchmarks.rounds import HOOK, OURS, SMTP_SOURCE
+from benchmarks.rounds import HOOK, OURS, SMTP_SOURCE, Row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from benchmarks.rounds import Results
 
 _BULK = f"{OURS}-bulk"
 _BINARYMIME = f"{OURS}-binarymime"
 _MAPPED = f"{OURS}-mapped"
 _CONNECTIONS = f"{OURS}-connections"
+_PUBLISHED_RATIOS = {HOOK: "ratio_to_hook", SMTP_SOURCE: "ratio_to_smtp_source"}
 _LEVEL = 0.95  # as fast as the other client, within the variation
 
 
@@ -43,6 +46,24 @@ class Target:
         if row is None:
             return None
         return median(row.values) if self.to is None else results.ratio(row, self.to)
+
+    def published(self, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> float | None:
+        """Return the ratio or value that ``results.json`` has; None if it was not measured.
+
+        For a client to which it has no ratios, the result is the ratio of the medians.
+
+        Args:
+            rows: its rows by case and client.
+        """
+        own, other = rows.get((self.case, self.client)), rows.get((self.case, self.to or self.client))
+        if own is None or other is None:
+            return None
+        if self.to is None:
+            return float(own["median"])
+        if name := _PUBLISHED_RATIOS.get(self.to):
+            ratio: float | None = own[name]
+            return ratio
+        return _of_medians(own).times_faster_than(_of_medians(other))
 
     def verdict(self, measured: float) -> str:
         """Return "MISSED", "met" or "stretch met"."""
@@ -122,6 +143,21 @@ def compared(results: Results) -> str:
         if (measured := target.measured(results)) is not None
     ]
     return table(["target", "client", "times as fast as", ">measured", ">must", ">stretch", ""], lines)
+
+
+def missed(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the targets that rows of ``results.json`` miss, as a Markdown table."""
+    known = {(row["case"], row["client"]): row for row in rows}
+    lines = [
+        [f"`{target.case}`", target.client, target.to or "", number(measured), _limit(target, target.must)]
+        for target in TARGETS
+        if (measured := target.published(known)) is not None and target.verdict(measured) == "MISSED"
+    ]
+    return table(["case", "client", "times as fast as", ">measured", ">target"], lines) if lines else "None."
+
+
+def _of_medians(row: Mapping[str, Any]) -> Row:
+    return Row(case=row["case"], client=row["client"], unit=row["unit"], values=(row["median"],))
 
 
 def _limit(target: Target, level: float | None) -> str:

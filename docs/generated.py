@@ -21,6 +21,7 @@ from airflow_smtp_cm.connection_manager.fields import CONNECTION_FIELDS
 from airflow_smtp_cm.smtp.exchange import MEANINGS
 from airflow_smtp_cm.task.retry_delays import CAUSES, LONGEST_DELAY_MINUTES
 from benchmarks.report import summary
+from benchmarks.targets import missed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,9 +78,18 @@ def example_dags(_: str) -> str:
 
 def measured(cases: str) -> str:
     """Return the benchmark results as a table, for the cases whose names begin with one of the words."""
-    results = json.loads((_ROOT / "benchmarks" / "results.json").read_text())
-    rows = [row for row in results["rows"] if row["case"].startswith(tuple(cases.split()))]
+    rows = [row for row in _results() if row["case"].startswith(tuple(cases.split()))]
     return summary(rows) if rows else "The last run did not measure this."
+
+
+def missed_targets(_: str) -> str:
+    """Return the targets that the benchmark results miss, as a table."""
+    return missed(_results())
+
+
+def _results() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((_ROOT / "benchmarks" / "results.json").read_text())["rows"]
+    return rows
 
 
 def imported_dag(name: str) -> str:
@@ -127,6 +137,7 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
     "example_dags": example_dags,
     "exchange_replies": exchange_replies,
     "measured": measured,
+    "missed_targets": missed_targets,
     "imported_dag": imported_dag,
     "imported_report": imported_report,
 }

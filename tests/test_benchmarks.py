@@ -15,7 +15,7 @@ from benchmarks.chart import svg
 from benchmarks.delaying_proxy import DelayingProxy
 from benchmarks.report import markdown, summary
 from benchmarks.rounds import HOOK, OURS, SMTP_SOURCE, Results, alternate
-from benchmarks.targets import TARGETS, Target, compared
+from benchmarks.targets import TARGETS, Target, compared, missed
 from tests.servers.processes import LOOPBACK
 
 ROOT = Path(__file__).parent.parent
@@ -139,6 +139,23 @@ def test_comparison_has_only_the_measured_targets():
     assert compared(found).splitlines()[2:] == [
         "| bulk/chunking | airflow-smtp-cm | hook | 21 | ≥ 20 | ≥ 28 | met |",
     ]
+
+
+def test_missed_targets_are_those_of_the_published_rows():
+    found = results(
+        "single/smtp-sink", "messages/s", airflow_smtp_cm=[2.9], hook=[1], nodemailer=[2], smtp_source=[1]
+    )
+    found.add("attachment-10MB/memory", "MiB", {OURS: [8.1]})
+
+    assert missed(found.as_json()["rows"]).splitlines()[2:] == [
+        "| `single/smtp-sink` | airflow-smtp-cm | hook | 2.9 | ≥ 3 |",
+        "| `single/smtp-sink` | airflow-smtp-cm | nodemailer | 1.45 | ≥ 1.5 |",
+        "| `attachment-10MB/memory` | airflow-smtp-cm |  | 8.1 | ≤ 8 |",
+    ]
+
+
+def test_page_on_speed_says_if_no_target_is_missed():
+    assert missed(results("wire-bytes", "bytes", airflow_smtp_cm=[2]).as_json()["rows"]) == "None."
 
 
 def test_every_target_is_about_an_existing_case():
