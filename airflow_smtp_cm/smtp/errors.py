@@ -116,6 +116,11 @@ class SmtpError(Exception):
         """The text of the reply, if the server replied."""
         return self.reply.text if self.reply else None
 
+    @property
+    def without_explanation(self) -> str:
+        """The message up to the explanation, without the period at its end."""
+        return str(self).removesuffix(self.explanation).rstrip(" .")
+
 
 class SettingsError(SmtpError, InvalidInput):
     """The settings of the connection are invalid for any server; nothing was sent.

@@ -303,7 +303,7 @@ class Transaction:
             wire.closed = True
             if bdat and isinstance(error, Disconnected | TimedOut):
                 raise type(error)(
-                    f"{_without_explanation(error)}. {self._advice(error)}",
+                    f"{error.without_explanation}. {self._advice(error)}",
                     phase=error.phase,
                     command=error.command,
                     reply=error.reply,
@@ -332,7 +332,7 @@ class Transaction:
         explanation = "" if unanswered else error.explanation
         uncertain = DeliveryUncertain(
             f"The whole message {self.message.message_id} was sent to {self._wire.peer}, but not confirmed "
-            f"({_without_explanation(error)}): delivery is uncertain. {advice}Check the server's log, or ask the "
+            f"({error.without_explanation}): delivery is uncertain. {advice}Check the server's log, or ask the "
             f"recipients, before you send it again. {explanation}".rstrip(),
             reply=error.reply,
             result=self._result(None, uncertain=self.envelope.addressed),
@@ -347,7 +347,3 @@ class Transaction:
             f"The connection's setting chunking is on. If {self._wire.peer}, or a gateway before it, does not handle "
             f"BDAT, turn it off. {error.explanation}".rstrip()
         )
-
-
-def _without_explanation(error: SmtpError) -> str:
-    return str(error).removesuffix(error.explanation).rstrip(" .")

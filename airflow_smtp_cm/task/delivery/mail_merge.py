@@ -247,7 +247,7 @@ class Merge(TaskTry):
             event,
             message.message_id,
             _without(message, kept) if not refused or kept is None else tuple(item.address for item in refused),
-            _replies(refused) or str(outcome).removesuffix(outcome.explanation).rstrip(),
+            _replies(refused) or outcome.without_explanation,
             kept=kept,
             unsent=unsent,
             error=outcome,
