@@ -345,10 +345,7 @@ class SendMailOperator(BaseOperator):
         from airflow_smtp_cm.task.delivery.mail_merge import Merge  # noqa: PLC0415 - imported when it runs
 
         self._delivery = merge = Merge(self, context, self._answer, self.hook())
-        return merge.send(
-            messages_per_minute=self.messages_per_minute,
-            max_messages_per_connection=self.max_messages_per_connection,
-        )
+        return merge.send()
 
     def _carry_out(self, context: Context, send: Callable[[], _Result]) -> dict[str, Any] | None:
         """Send, log, and raise the error that makes Airflow retry or fail the task."""

@@ -54,10 +54,10 @@ class Merge(TaskTry):
         self, task: SendMailTask, context: Mapping[str, Any], answer: Answer | None, hook: SmtpCmHook
     ) -> None:
         self._items = items = Items(task, task.messages, context)
-        self._connections = task.connections
         super().__init__(
-            task, context, answer, messages=len(items), digest=items.digest, connections=self._connections
+            task, context, answer, messages=len(items), digest=items.digest, connections=task.connections
         )
+        self._task = task
         self._hook = hook
         # Messages handed to the client that have no outcome yet, by their numbers.
         self._in_flight: dict[int, tuple[int, WriteAheadMessage]] = {}
@@ -67,14 +67,8 @@ class Merge(TaskTry):
         self._deferred: SmtpError | None = None
         self._explanations: dict[str, None] = {}  # of the errors of this try
 
-    def send(
-        self, *, messages_per_minute: float | None = None, max_messages_per_connection: int | None = None
-    ) -> MergeResult:
-        """Send the messages that earlier tries have not sent.
-
-        Args:
-            messages_per_minute: the highest rate of all connections together; the messages are evenly spaced.
-            max_messages_per_connection: the number of messages after which another connection is opened.
+    def send(self) -> MergeResult:
+        """Send the messages that earlier tries have not sent, within the limits of the operator.
 
         Returns:
             The result; every recipient has its message.
@@ -88,14 +82,14 @@ class Merge(TaskTry):
             SmtpError: no session could be opened.
         """
         try:
-            return self._send(messages_per_minute, max_messages_per_connection)
+            return self._send()
         except SmtpError as error:
             if (asked := self._ledger.asked()) and (self._is_last or not error.transient):
                 logger.warning("A person is asked before the task goes on: %s", error)
                 raise self._question(asked) from error
             raise
 
-    def _send(self, messages_per_minute: float | None, max_messages_per_connection: int | None) -> MergeResult:
+    def _send(self) -> MergeResult:
         if interrupted := self._ledger.interrupted():
             self._conclude_interrupted(interrupted)
         if self._answer is not None:
@@ -108,12 +102,7 @@ class Merge(TaskTry):
             self._items.check(pending, self._hook)
             with self._hook.get_conn() as client:
                 # Before QUIT, which takes time in which a worker may be killed.
-                self._send_with(
-                    client,
-                    pending,
-                    messages_per_minute=messages_per_minute,
-                    max_messages_per_connection=max_messages_per_connection,
-                )
+                self._send_with(client, pending)
         else:
             logger.info("No message is left to send.")
         return self._result()
@@ -181,16 +170,17 @@ class Merge(TaskTry):
         reason = failure.reason if failure else "No final reply of the server arrived"
         return Uncertain(message_id, recipients, self._items.subject(index), reason, index)
 
-    def _send_with(self, client: SmtpClient, pending: list[int], **throttle: Any) -> None:
+    def _send_with(self, client: SmtpClient, pending: list[int]) -> None:
         """Send messages with this client, which may open further sessions and connections."""
         ledger = self._ledger
         progress = Progress(len(self._items) - len(pending), len(self._items))
         outcomes = send_each(
             client,
             self._outgoing(pending),
-            connections=min(self._connections, len(pending)),
+            connections=min(self._task.connections, len(pending)),
             all_or_nothing=self._rules.all_or_nothing,
-            **throttle,
+            messages_per_minute=self._task.messages_per_minute,
+            max_messages_per_connection=self._task.max_messages_per_connection,
         )
         try:
             with closing(outcomes):

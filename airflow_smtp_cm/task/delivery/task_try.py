@@ -21,6 +21,8 @@ class SendMailTask(MailFields, Protocol):
 
     messages: Any
     connections: int
+    messages_per_minute: float | None
+    max_messages_per_connection: int | None
     durable: bool
     on_uncertain: OnUncertain
     all_or_nothing: bool
