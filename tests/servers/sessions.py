@@ -56,7 +56,6 @@ class Sessions(ThreadingTCPServer):
         open: how many connections are open.
     """
 
-    daemon_threads = False  # so that the end of the block waits for the sessions
     allow_reuse_address = True
 
     def __init__(self, reply: Callable[[int, str], str | None], extensions: tuple[str, ...]) -> None:
@@ -96,13 +95,12 @@ class _Session(StreamRequestHandler):
 
     def _receive(self) -> bool:
         content = b""
-        while not content.endswith(b"\r\n.\r\n"):
-            line = self.rfile.readline()
-            if not line:  # the client has closed the connection
-                return False
+        for line in self.rfile:
+            if line == b".\r\n":
+                (message_id,) = _MESSAGE_ID.findall(content)
+                return self._answer("content", message_id.decode())
             content += line
-        (message_id,) = _MESSAGE_ID.findall(content)
-        return self._answer("content", message_id.decode())
+        return False  # the client has closed the connection
 
     def _answer(self, word: str, message_id: str = "") -> bool:
         reply = self.server.reply(self._number, word)
@@ -133,7 +131,7 @@ def together(count: int) -> Callable[[int, str], None]:
 def sessions(
     reply: Callable[[int, str], str | None] = lambda *_: None, extensions: tuple[str, ...] = ()
 ) -> Iterator[Sessions]:
-    """Run the server during the block."""
+    """Run the server during the block, whose end waits for all sessions."""
     server = Sessions(reply, extensions)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="sessions")
     thread.start()
