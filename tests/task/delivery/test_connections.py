@@ -10,11 +10,8 @@ from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.task.delivery.items import Items
-from airflow_smtp_cm.task.delivery.ledger import Ledger
 from airflow_smtp_cm.task.delivery.result import MessagesFailed
 from airflow_smtp_cm.task.delivery.states import State
-from airflow_smtp_cm.task.message_id import message_id_of
-from airflow_smtp_cm.task.state_store import KEY, TaskRecord
 from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import anonymous, to_postfix
 from tests.failing import fails_permanently
@@ -22,6 +19,7 @@ from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.sessions import CLOSE, sessions, together
 from tests.smtp.clock import Clock
+from tests.task.delivery.records import message_ids_of, recorded_states
 from tests.task.delivery.stores import Killed, Store
 
 CONNECTIONS = 4
@@ -45,18 +43,6 @@ def run(store):
         return operator.execute({"ti": ti or FakeTaskInstance(), "task_state_store": store})
 
     return run
-
-
-def recorded(store, count):
-    """Return the states of the messages in the record."""
-    if KEY not in store.kept:
-        return bytearray(count)
-    record = TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, durable=True)
-    return Ledger(record, count, store.get(KEY)["digest"])._states
-
-
-def message_ids(count, ti):
-    return [message_id_of({"ti": ti}, "alice@corp.test", index) for index in range(count)]
 
 
 # --- the argument
@@ -192,7 +178,7 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
     with pytest.raises(Killed):
         attempt()
     store.writes_left = None
-    uncertain = recorded(store, 200).count(State.SENDING)
+    uncertain = recorded_states(store, 200).count(State.SENDING)
     assert uncertain <= CONNECTIONS * 2 * GROUP
     if on_uncertain == "fail" and uncertain:
         with fails_permanently(match=f"{uncertain} may have been delivered or not"):
@@ -203,7 +189,7 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
 
     postfix.wait_until_idle()
     copies = postfix.copies("bob")
-    counts = [copies[message_id] for message_id in message_ids(200, ti)]
+    counts = [copies[message_id] for message_id in message_ids_of(200, ti)]
     assert sum(count != 1 for count in counts) <= uncertain
     assert max(counts) <= (2 if on_uncertain == "resend" else 1)
     if on_uncertain == "resend":
@@ -221,7 +207,7 @@ def test_after_an_interruption_the_record_has_the_outcomes_up_to_it(
     )
     with pytest.raises(KeyboardInterrupt):
         operator.execute({"ti": ti, "task_state_store": store})
-    states = recorded(store, 200)
+    states = recorded_states(store, 200)
     assert states.count(State.SENT) == 50
     assert 0 < states.count(State.SENDING) <= CONNECTIONS * 2 * GROUP
     assert set(states) == {State.SENT, State.SENDING, State.WAITING}
@@ -230,7 +216,7 @@ def test_after_an_interruption_the_record_has_the_outcomes_up_to_it(
     assert (result["sent"], result["assumed_sent"]) == (200, states.count(State.SENDING))
     postfix.wait_until_idle()
     copies = postfix.copies("bob")
-    counts = [copies[message_id] for message_id in message_ids(200, ti)]
+    counts = [copies[message_id] for message_id in message_ids_of(200, ti)]
     assert {count for count, state in zip(counts, states, strict=True) if state != State.SENDING} == {1}
     assert max(counts) == 1
 
@@ -254,7 +240,7 @@ def test_of_slow_messages_only_those_that_are_sent_are_recorded_as_sending(defin
     def reply(session, word):
         replies(session, word)
         if word == "content":
-            most.append(recorded(store, 12).count(State.SENDING))
+            most.append(recorded_states(store, 12).count(State.SENDING))
 
     with sessions(reply) as server:
         define(anonymous(server.port))
@@ -302,4 +288,4 @@ def test_message_that_cannot_be_composed_is_deferred_while_another_connection_se
             run(numbered(3), connections=2)
 
     assert caught.value.transient
-    assert recorded(store, 3) == bytes([State.SENT, State.SENT, State.DEFERRED])
+    assert recorded_states(store, 3) == bytes([State.SENT, State.SENT, State.DEFERRED])

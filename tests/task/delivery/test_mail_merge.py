@@ -32,6 +32,7 @@ from tests.operators.test_send_mail import FakeTaskInstance
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, expect_content, reset, say, scripted_peer, wait_for_close
 from tests.smtp.clock import Clock
+from tests.task.delivery.records import message_ids_of, recorded_states
 from tests.task.delivery.stores import Killed, Store
 
 HELLO = [say("220 hi"), expect("EHLO"), say("250 hi")]
@@ -543,7 +544,7 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
     with pytest.raises(Killed):
         attempt()
     store.writes_left = None
-    uncertain = _recorded(store, 200).count(State.SENDING)
+    uncertain = recorded_states(store, 200).count(State.SENDING)
     assert uncertain <= MOST_UNCERTAIN
     if on_uncertain == "fail" and uncertain:
         with fails_permanently(match=f"{uncertain} may have been delivered or not"):
@@ -556,27 +557,12 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
 
     postfix.wait_until_idle()
     copies = postfix.copies("bob")
-    ours = _message_ids(messages, ti)
+    ours = message_ids_of(len(messages), ti)
     counts = [copies[message_id] for message_id in ours]
     assert sum(count != 1 for count in counts) <= uncertain
     assert max(counts) <= (2 if on_uncertain == "resend" else 1)
     if on_uncertain == "resend":
         assert min(counts) >= 1
-
-
-def _recorded(store, count):
-    if KEY not in store.kept:
-        return bytearray(count)
-    digest = store.get(KEY)["digest"]
-    return Ledger(
-        TaskRecord({"ti": FakeTaskInstance(), "task_state_store": store}, durable=True), count, digest
-    )._states
-
-
-def _message_ids(messages, ti):
-    from airflow_smtp_cm.task.message_id import message_id_of  # noqa: PLC0415 - used only here
-
-    return [message_id_of({"ti": ti}, "alice@corp.test", index) for index in range(len(messages))]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -590,7 +576,7 @@ def test_after_an_interruption_only_messages_in_flight_are_uncertain(
     operator = SendMailOperator(task_id="send", messages=to(*["bob"] * 200), on_uncertain="assume_sent")
     with pytest.raises(error):
         operator.execute({"ti": ti, "task_state_store": store})
-    states = _recorded(store, 200)
+    states = recorded_states(store, 200)
     assert states[:50] == bytes([State.SENT]) * 50
     assert 0 < states.count(State.SENDING) <= MOST_UNCERTAIN
     assert states.count(State.SENT) + states.count(State.SENDING) + states.count(State.WAITING) == 200
@@ -599,7 +585,7 @@ def test_after_an_interruption_only_messages_in_flight_are_uncertain(
     assert (result["sent"], result["assumed_sent"]) == (200, states.count(State.SENDING))
     postfix.wait_until_idle()
     copies = postfix.copies("bob")
-    counts = [copies[message_id] for message_id in _message_ids(range(200), ti)]
+    counts = [copies[message_id] for message_id in message_ids_of(200, ti)]
     assert {count for count, state in zip(counts, states, strict=True) if state != State.SENDING} == {1}
     assert max(counts) == 1
 
@@ -620,7 +606,7 @@ def test_outcomes_of_slow_messages_are_recorded_at_once(define, run, store, monk
 
     def sleep(seconds):
         clock.now += seconds
-        seen.append(_recorded(store, 4).count(State.SENDING))
+        seen.append(recorded_states(store, 4).count(State.SENDING))
 
     clock.sleep = sleep
     for module in ("smtp.bulk", "smtp.client", "task.delivery.window"):
