@@ -44,11 +44,13 @@ QUOTED = r'"(?:[^"\\]|\\.)*+"'
 COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
 _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
 _QUOTED_PAIR = r"\\(.)"
+# A repeated group of alternatives that repeat is not possessive here: re matches such a group wrongly before
+# Python 3.11.5 (gh-106052), and Debian 12 has 3.11.2.
 _TOKEN = re.compile(
     rf"""
       (?P<open>[ \t\r\n]*+<)
     | (?P<close>>)
-    | (?P<text>(?:[^"<>\[\]();, \t\r\n]|[ \t\r\n]++(?!<))++)
+    | (?P<text>(?:[^"<>\[\]();, \t\r\n]|[ \t\r\n]++(?!<))+)
     | (?P<separator>[;,])
     | (?P<quoted>{QUOTED})
     | (?P<literal>\[[^\[\]]*+\])

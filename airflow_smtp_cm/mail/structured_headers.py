@@ -81,7 +81,7 @@ _NO_POSTING = "NO"  # RFC 2369, section 3.4
 _TOKEN = rf"(?P<url><[^<>]*+>)|(?P<comment>{COMMENT})|(?P<separator>,)|\s++|(?P<text>[^<(,\s]++|.)"
 _URL_LIST = r"c*uc*(?:sc*uc*)*"  # the first letters of the kinds of tokens
 _LIST_ID = rf"\s*(?P<name>{QUOTED}|[^\"<>]*+)\s*<(?P<id>[!-;=?-~]+)>\s*"
-_PHRASE = rf"(?:{QUOTED}|[^,\"])++|\""
+_PHRASE = rf"(?:{QUOTED}|[^,\"])+|\""
 
 
 def own_field(name: str, value: str) -> str:
