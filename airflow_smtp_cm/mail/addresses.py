@@ -25,12 +25,14 @@ MAX_LINE = 1024 * 1024  # characters: ten thousand recipients with long names, m
 _SHORT_LINE = 256  # characters: lines up to this length are cached
 MAX_DISPLAY_NAME = 256  # characters, the limit of Active Directory
 
+# Before Python 3.11.5 (gh-106052), re matches some possessive groups that contain repetitions wrongly; Debian 12 has
+# 3.11.2. Those groups are not possessive, here and in the other modules of mail.
 # RFC 5322, section 3.2.3, and what RFC 6531, section 3.3, adds to it.
 _ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
-_DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*+")
+_DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*")
 # People type dots in a row and at the end without quotes, and some old mailboxes have them.
 _UNQUOTED = re.compile(rf"{_ATEXT}(?:{_ATEXT}|\.)*+")
-_PLAIN_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*+"
+_PLAIN_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*"
 # RFC 5321 allows letters, digits and hyphens; the underscore is allowed because Windows host names may contain it.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
@@ -44,8 +46,6 @@ QUOTED = r'"(?:[^"\\]|\\.)*+"'
 COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
 _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
 _QUOTED_PAIR = r"\\(.)"
-# A repeated group of alternatives that repeat is not possessive here: re matches such a group wrongly before
-# Python 3.11.5 (gh-106052), and Debian 12 has 3.11.2.
 _TOKEN = re.compile(
     rf"""
       (?P<open>[ \t\r\n]*+<)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # In the wrong place, a quote, "<" or "=" is part of a name, and what is not closed ends with the text. So every start
 # of a tag begins a match, and no text is searched twice.
 _ATTRIBUTE = r"""(?P<name>[^\s/>][^\s/>=]*+)
-    (?:(?P<equals>\s*+=\s*+)(?:"(?P<double>[^"]*+)(?:"|\Z)|'(?P<single>[^']*+)(?:'|\Z)|(?P<bare>[^\s"'>][^\s>]*+)))?+"""
+    (?:(?P<equals>\s*+=\s*+)(?:"(?P<double>[^"]*+)(?:"|\Z)|'(?P<single>[^']*+)(?:'|\Z)|(?P<bare>[^\s"'>][^\s>]*+)))?"""
 # A conditional comment is HTML to Outlook; so only its marks are comments here.
 _MARKUP = re.compile(
     rf"""
