@@ -32,7 +32,8 @@ _ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
 _DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*")
 # People type dots in a row and at the end without quotes, and some old mailboxes have them.
 _UNQUOTED = re.compile(rf"{_ATEXT}(?:{_ATEXT}|\.)*+")
-_PLAIN_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++)*"
+# Words with one space between them.
+_PLAIN_NAME = r"(?! |.*  )[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]++(?<! )"
 # RFC 5321 allows letters, digits and hyphens; the underscore is allowed because Windows host names may contain it.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 5321, section 4.1.3; ipaddress alone accepts a zone, which may contain any character.
@@ -48,9 +49,9 @@ _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domai
 _QUOTED_PAIR = r"\\(.)"
 _TOKEN = re.compile(
     rf"""
-      (?P<open>[ \t\r\n]*+<)
+      (?P<text>[^"<>\[\]();,]++)
+    | (?P<open><)
     | (?P<close>>)
-    | (?P<text>(?:[^"<>\[\]();, \t\r\n]|[ \t\r\n]++(?!<))+)
     | (?P<separator>[;,])
     | (?P<quoted>{QUOTED})
     | (?P<literal>\[[^\[\]]*+\])
@@ -251,10 +252,11 @@ def _divided(item: list[_Token]) -> tuple[list[_Token], list[_Token], list[_Toke
     if "open" not in kinds:
         return [], item, []
     start = kinds.index("open")
+    name = _trimmed(item[:start])
     if "close" not in kinds[start:]:
-        return item[:start], item[start:], []
+        return name, item[start:], []
     end = kinds.index("close", start)
-    return item[:start], _trimmed(item[start + 1 : end]), _trimmed(item[end + 1 :])
+    return name, _trimmed(item[start + 1 : end]), _trimmed(item[end + 1 :])
 
 
 def _display_name(tokens: list[_Token]) -> str:

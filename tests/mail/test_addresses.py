@@ -241,6 +241,39 @@ def test_a_local_part_is_sent_composed(decomposed, composed):
         assert address == parse_line(f"{composed}@x")[0]
 
 
+@pytest.mark.parametrize(
+    ("local_part", "written"),
+    [
+        ("a.b", "a.b"),
+        ("a.", '"a."'),
+        ("a..b", '"a..b"'),
+        ("a b", '"a b"'),
+        ('a"b', r'"a\"b"'),
+        ("jürgen.m", "jürgen.m"),
+    ],
+)
+def test_a_local_part_is_quoted_unless_it_is_a_dot_atom(local_part, written):
+    """Python before 3.11.5 (gh-106052) must read the pattern as later ones do."""
+    assert Address("", local_part, "x").addr_spec == f"{written}@x"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("John Doe", "John Doe"),
+        ("John  Doe", '"John  Doe"'),
+        (" John", '" John"'),
+        ("John ", '"John "'),
+        ("John Q. Doe", '"John Q. Doe"'),
+        ("John (IT)", '"John (IT)"'),
+        ("Jürgen", '"Jürgen"'),
+        ("", '""'),
+    ],
+)
+def test_a_name_is_quoted_unless_it_is_plain_words(name, written):
+    assert phrase(name) == written
+
+
 def test_lengths_are_limited_as_in_rfc_5321():
     with pytest.raises(InvalidAddress, match="longer than 64 bytes"):
         parse_line(f"{'a' * 65}@x")
