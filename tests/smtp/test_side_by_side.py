@@ -9,6 +9,7 @@ import pytest
 
 from airflow_smtp_cm.smtp.bulk import Pace
 from airflow_smtp_cm.smtp.client import SmtpClient
+from airflow_smtp_cm.smtp.connection_thread import Connection
 from airflow_smtp_cm.smtp.errors import ConnectError, DeliveryUncertain, Refused
 from airflow_smtp_cm.smtp.group_limits import GROUP
 from airflow_smtp_cm.smtp.result import SendResult
@@ -77,22 +78,48 @@ def test_all_connections_wait_for_a_final_reply_at_the_same_time(offer):
 
 def test_the_last_messages_are_left_to_the_connections_without_any(offer):
     """While one waits for a final reply, the others send what it would only hold ready."""
-    notes = numbered(9)
-    first_waits, others_are_done = threading.Event(), threading.Event()
+    notes = numbered(8)
+    half_is_left, second_waits, others_are_done = (threading.Event() for _ in range(3))
 
     def reply(session, word):
-        if word == "greeting" and session == 2:
-            assert first_waits.wait(PATIENCE_SECONDS)
-        elif word == "content" and session == 1:
-            first_waits.set()
+        if (session, word) == (2, "greeting"):
+            assert half_is_left.wait(PATIENCE_SECONDS)
+        elif (session, word) == (2, "content"):
+            second_waits.set()
             assert others_are_done.wait(PATIENCE_SECONDS)
-        elif word == "content" and server.by.total() == len(notes) - 2:
+        elif word == "content" and server.by[1] == 3:
+            half_is_left.set()
+            assert second_waits.wait(PATIENCE_SECONDS)
+        elif word == "content" and server.by[1] == 6:
             others_are_done.set()
 
     with sessions(reply, offer) as server:
         assert len(send_all(server, notes, 2)) == len(notes)
 
-    assert server.by == {1: 1, 2: 8}
+    assert server.by == {1: 7, 2: 1}
+
+
+def test_while_a_connection_is_opened_the_others_hold_no_message_ready(monkeypatch):
+    """It is left those that they would hold."""
+    notes, answers = numbered(9), []
+    ask = Connection.ask
+
+    def recorded(connection, function=None):
+        answer = ask(connection, function)
+        if function is None:
+            answers.append(answer)
+        return answer
+
+    def reply(session, word):
+        if (session, word) == (2, "greeting") or (word == "content" and server.by.total() == 0):
+            assert wait_until(lambda: len(answers) >= 2)
+
+    monkeypatch.setattr(Connection, "ask", recorded)
+    with sessions(reply, ("PIPELINING",)) as server:
+        send_all(server, notes, 2)
+
+    assert answers[:2] == [notes[0], None]
+    assert server.delivered == once(notes)
 
 
 def test_outcomes_are_in_the_order_of_the_messages(offer):
