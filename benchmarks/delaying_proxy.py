@@ -71,7 +71,8 @@ class DelayingProxy:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection((LOOPBACK, self._server))
-                self._newest = _Connection(client, server, self._delay)
+                self._newest = newest = _Connection(client, server, self._delay)
+                newest.start()
 
 
 class _Connection:
@@ -81,19 +82,23 @@ class _Connection:
         self.round_trips = 0
         self.bytes_sent = 0
         self._closed = threading.Event()
+        self._sockets = (client, server)
         self._to_server = _Direction(client, server, delay, self._from_client)
         self._to_client = _Direction(server, client, delay, self._from_server)
-        self._passing = [*self._to_server.start(), *self._to_client.start()]
-        threading.Thread(target=self._close, args=(client, server), daemon=True).start()
+
+    def start(self) -> None:
+        """Pass data on until both sides have closed the connection."""
+        passing = [*self._to_server.start(), *self._to_client.start()]
+        threading.Thread(target=self._close_after, args=(passing,), daemon=True).start()
 
     def wait(self, seconds: float) -> None:
         """Wait until both sides have closed the connection, at most this long."""
         self._closed.wait(seconds)
 
-    def _close(self, *sockets: socket.socket) -> None:
-        for thread in self._passing:
+    def _close_after(self, passing: list[threading.Thread]) -> None:
+        for thread in passing:
             thread.join()
-        for each in sockets:
+        for each in self._sockets:
             each.close()
         self._closed.set()
 

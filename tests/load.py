@@ -125,12 +125,13 @@ def send_over_connections(open_client: Callable[[], SmtpClient], case: str, mess
     with tempfile.NamedTemporaryFile() as attachment, open_client() as client:
         attachment.write(_ATTACHED)
         attachment.flush()
+        client.further += [client.open_another() for _ in range(connections - 1)]
         mails = (_message(message_id, case, attachment.name) for message_id in message_ids(case, messages))
-        for number, outcome in enumerate(client.send_all(mails, connections=connections)):
+        for number, outcome in enumerate(client.send_all(mails, connections=connections), 1):
             if isinstance(outcome, SmtpError):
                 raise outcome
-            if number >= messages // 10 and len(client.further) == connections - 1:
-                early_kib = early_kib or peak_kib()
+            if number == messages // 10:
+                early_kib = peak_kib()
     return Cost(
         messages=messages,
         resent=0,

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_smtp_cm.smtp.settings import Timeouts
+from airflow_smtp_cm.smtp.trace import REDACTED
 from tests.servers.processes import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_smtp_cm.smtp.errors import Phase
+    from airflow_smtp_cm.smtp.trace import TraceEvent
 
 SOON = 0.3
 
@@ -30,9 +34,24 @@ PATIENT = Patient()
 
 @dataclass(frozen=True)
 class ImpatientIn(Patient):
-    """Timeouts of a client that soon gives up in one phase, in which no data arrives, and never in another."""
+    """Timeouts of a client that soon gives up in one phase, in which no data arrives, and never in another.
+
+    Attributes:
+        phase: the phase.
+        begins: whether a wait in this phase that begins now is for such data; the client may wait for itself before.
+    """
 
     phase: Phase
+    begins: Callable[[], object] = lambda: True
 
     def of(self, phase: Phase) -> float:
-        return SOON if phase is self.phase else super().of(phase)
+        return SOON if phase is self.phase and self.begins() else super().of(phase)
+
+
+class AuthLines:
+    """The trace of a client, which counts the lines of AUTH that it has sent: it takes its time for the tokens."""
+
+    sent = 0
+
+    def __call__(self, event: TraceEvent) -> None:
+        self.sent += event.direction == "C" and event.text.startswith(("AUTH", REDACTED))

@@ -2,7 +2,7 @@
 
 import base64
 
-from tests.servers.chromium import running_chromium, save_picture
+from tests.servers.chromium import TIMEOUT, running_chromium, save_picture
 
 
 def _page_of(message):
@@ -21,6 +21,7 @@ def test_the_chart_is_shown_inside_the_table(dags, smtp_cm_server):
     (received,) = smtp_cm_server.outbox
 
     with running_chromium() as browser, browser.new_page(viewport={"width": 680, "height": 640}) as page:
+        page.set_default_timeout(TIMEOUT)
         requests = []
         page.on("request", lambda request: requests.append(request.url))
         page.set_content(_page_of(received.message))

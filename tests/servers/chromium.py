@@ -38,7 +38,7 @@ def running_chromium() -> Iterator[Browser]:
     expect.set_options(timeout=TIMEOUT)
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS) as browser,
+        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS, timeout=TIMEOUT) as browser,
     ):
         yield browser
 

@@ -53,10 +53,11 @@ def submission(certificates):
 def open_client(certificates):
     """Return a function that opens a client to a peer."""
 
-    def open_client(peer, timeouts=PATIENT, *, tls=TlsMode.NONE, **settings) -> SmtpClient:
+    def open_client(peer, timeouts=PATIENT, *, tls=TlsMode.NONE, trace=None, **settings) -> SmtpClient:
         trust = Tls(mode=tls, ca_bundle=str(certificates.authority) if tls is not TlsMode.NONE else None)
         return SmtpClient.open(
-            Settings(host=LOOPBACK, port=peer.port, ehlo_name="me.test", tls=trust, timeouts=timeouts, **settings)
+            Settings(host=LOOPBACK, port=peer.port, ehlo_name="me.test", tls=trust, timeouts=timeouts, **settings),
+            trace=trace,
         )
 
     return open_client

@@ -142,9 +142,15 @@ def test_a_server_whose_first_addresses_are_silent_or_closed_is_reached(visit, m
 def test_if_no_address_answers_the_error_names_each_of_them(visit, monkeypatch, port, clock):
     clock.tick = 0.01  # so the time ends after some waits, however long they last
     monkeypatch.setattr("airflow_smtp_cm.smtp.connecting.ATTEMPT_DELAY", 0)
-    monkeypatch.setattr(socket, "getaddrinfo", resolving_to(SILENT, CLOSED, SILENT_TOO))
+    resolved, resolve = threading.Event(), resolving_to(SILENT, CLOSED, SILENT_TOO)
+
+    def look_up(*arguments, **options):
+        resolved.set()
+        return resolve(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with pytest.raises(ConnectError) as raised:
-        visit(Settings(host="mail.test", port=port, timeouts=Timeouts(connect=0.2)))
+        visit(Settings(host="mail.test", port=port, timeouts=ImpatientIn(Phase.CONNECT, begins=resolved.is_set)))
     assert str(raised.value) == (
         f"Cannot connect to mail.test:{port}: no answer in time ({SILENT}), Connection refused ({CLOSED}), no answer "
         f"in time ({SILENT_TOO}). Check the server's name and port, and whether a firewall blocks this machine."

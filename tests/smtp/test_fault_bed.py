@@ -21,7 +21,7 @@ from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import Phase, SmtpError
 from tests.conftest import SHOWN_AT_THE_END
-from tests.patience import SOON, Patient
+from tests.patience import SOON, AuthLines, Patient
 from tests.servers.faulty_proxy import Fault, FaultyProxy, Point
 from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, free_ports
 from tests.servers.scripted import scripted_peer
@@ -45,6 +45,7 @@ class CellTimeouts(Patient):
     cell: Cell
     proxy: FaultyProxy
     blocks: Iterator[int] = field(default_factory=count)
+    auth_lines: AuthLines = field(default_factory=AuthLines)
 
     def of(self, phase):
         if phase is Phase.GREETING:
@@ -53,6 +54,8 @@ class CellTimeouts(Patient):
         return SOON if here and self.server_stalls() else super().of(phase)
 
     def server_stalls(self) -> bool:
+        if self.cell.phase is Phase.AUTH:
+            return self.auth_lines.sent >= (1 if self.cell.point is Point.AUTH else 2)
         if self.cell.point is not Point.CONTENT:
             return sum(map(len, self.proxy.received)) >= self.cell.heard_before
         # The server stops reading within the first block, which must be sent before the client can wait for that.
@@ -82,7 +85,7 @@ def blocking(settings, note):
     """Send a note; return the error, if any, and whether the session continues."""
     error = None
     try:
-        client = SmtpClient.open(settings)
+        client = SmtpClient.open(settings, trace=settings.timeouts.auth_lines)
     except SmtpError as failure:
         return failure, False
     try:
@@ -101,7 +104,7 @@ async def on_asyncio(settings, note):
     """Like ``blocking``, with the asyncio client."""
     error = None
     try:
-        client = await AsyncSmtpClient.open(settings)
+        client = await AsyncSmtpClient.open(settings, trace=settings.timeouts.auth_lines)
     except SmtpError as failure:
         return failure, False
     try:

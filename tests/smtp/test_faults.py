@@ -25,7 +25,7 @@ from airflow_smtp_cm.smtp.errors import (
 from airflow_smtp_cm.smtp.settings import (
     TlsMode,
 )
-from tests.patience import PATIENT, ImpatientIn
+from tests.patience import PATIENT, AuthLines, ImpatientIn
 from tests.servers.processes import PATIENCE_SECONDS
 from tests.servers.scripted import (
     Step,
@@ -100,6 +100,9 @@ def test_every_fault_has_its_error(open_client, when, fault):
         script += [*([] if when == "final reply" else [expect("RSET"), say("250 ok")]), expect("NOOP"), say("250 ok")]
         script += GOODBYE
     settings = {"timeouts": ImpatientIn(Phase(when)) if fault == "silence" else PATIENT}
+    if (when, fault) == ("AUTH", "silence"):
+        settings["trace"] = lines = AuthLines()
+        settings["timeouts"] = ImpatientIn(Phase.AUTH, begins=lambda: lines.sent)
     if when in ("STARTTLS", "TLS handshake"):
         settings["tls"] = TlsMode.STARTTLS
     if when == "AUTH":

@@ -55,6 +55,25 @@ def numbered(count):
     return [Note() for _ in range(count)]
 
 
+def threads_of_connections():
+    return [thread for thread in threading.enumerate() if thread.name == "airflow_smtp_cm connection"]
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """The answers to the connections' requests for a message; None: there is none now."""
+    answers, ask = [], Connection.ask
+
+    def recorded(connection, function=None):
+        answer = ask(connection, function)
+        if function is None:
+            answers.append(answer)
+        return answer
+
+    monkeypatch.setattr(Connection, "ask", recorded)
+    return answers
+
+
 def ids(notes):
     return [note.message_id for note in notes]
 
@@ -99,22 +118,14 @@ def test_the_last_messages_are_left_to_the_connections_without_any(offer):
     assert server.by == {1: 7, 2: 1}
 
 
-def test_while_a_connection_is_opened_the_others_hold_no_message_ready(monkeypatch):
+def test_while_a_connection_is_opened_the_others_hold_no_message_ready(answers):
     """It is left those that they would hold."""
-    notes, answers = numbered(9), []
-    ask = Connection.ask
-
-    def recorded(connection, function=None):
-        answer = ask(connection, function)
-        if function is None:
-            answers.append(answer)
-        return answer
+    notes = numbered(9)
 
     def reply(session, word):
         if (session, word) == (2, "greeting") or (word == "content" and server.by.total() == 0):
             assert wait_until(lambda: len(answers) >= 2)
 
-    monkeypatch.setattr(Connection, "ask", recorded)
     with sessions(reply, ("PIPELINING",)) as server:
         send_all(server, notes, 2)
 
@@ -143,10 +154,13 @@ def test_outcomes_are_in_the_order_of_the_messages(offer):
 def test_each_outcome_is_yielded_as_soon_as_it_is_known():
     notes = numbered(6)
     seen = []
-    others_are_seen = threading.Event()
+    first_waits, others_are_seen = threading.Event(), threading.Event()
 
     def reply(session, word):
-        if word == "content" and session == 1:
+        if word == "greeting" and session == 2:
+            assert first_waits.wait(PATIENCE_SECONDS)
+        elif word == "content" and session == 1:
+            first_waits.set()
             assert others_are_seen.wait(PATIENCE_SECONDS)
 
     limits = {"all_or_nothing": False, "messages_per_minute": None, "max_messages_per_connection": None}
@@ -160,12 +174,17 @@ def test_each_outcome_is_yielded_as_soon_as_it_is_known():
     assert seen == [1, 2, 3, 4, 5, 0]
 
 
-def test_no_more_connections_are_opened_than_there_are_messages():
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_more_connections_are_opened_than_there_are_messages(answers, count):
     """The next one is opened before it is known that no message is left for it."""
-    for count in (0, 1):
-        with sessions() as server:
-            assert len(send_all(server, numbered(count), 8)) == count
-        assert server.sessions <= count + 2
+
+    def reply(session, word):
+        if (session, word) == (2, "greeting"):
+            assert wait_until(lambda: len(answers) > count)
+
+    with sessions(reply) as server:
+        assert len(send_all(server, numbered(count), 8)) == count
+    assert server.sessions <= count + 2
 
 
 def test_further_connections_are_used_again_and_end_with_the_client():
@@ -218,7 +237,12 @@ def test_with_a_server_that_accepts_two_connections_these_send_all(offer, caplog
 
 def test_if_the_second_connection_is_refused_the_first_sends_all(caplog):
     notes = numbered(8)
-    with sessions() as server, opened(server) as client:
+
+    def reply(_, word):
+        if word == "content":
+            assert wait_until(lambda: "No further connection" in caplog.text)
+
+    with sessions(reply) as server, opened(server) as client:
         server.shutdown()  # the open session goes on
         server.socket.close()
         outcomes = list(client.send_all(notes, connections=4))
@@ -236,7 +260,7 @@ def test_error_that_no_retry_helps_ends_the_iteration_after_the_outcomes_of_the_
         if (session, word) == (2, "greeting"):
             return "554 5.7.1 not from here"
         if word == "content":
-            assert wait_until(lambda: (server.sessions, server.open) == (2, 1))
+            assert wait_until(lambda: (server.sessions, len(threads_of_connections())) == (2, 1))
         return None
 
     with sessions(reply) as server:
@@ -264,6 +288,7 @@ def test_messages_of_a_connection_that_breaks_are_sent_by_the_others(offer, capl
                 both.wait(PATIENCE_SECONDS)
             if session == 2:
                 return CLOSE
+            assert wait_until(lambda: "A connection has ended" in caplog.text)
         return None
 
     with sessions(reply, offer) as server:
@@ -385,19 +410,15 @@ def test_after_an_error_of_the_record_no_further_message_is_handed_out():
     assert len(taken) <= 6
 
 
-def threads_of_connections():
-    return [thread for thread in threading.enumerate() if thread.name == "airflow_smtp_cm connection"]
-
-
 def test_if_the_caller_stops_the_connections_are_broken_and_the_client_can_be_used():
-    has_stopped = threading.Event()
+    notes, has_stopped = numbered(100), threading.Event()
 
     def reply(_, word):
-        if word == "content" and server.by.total() >= 3:
+        if word == "content" and server.by.total() >= 3 and notes[0].message_id in server.delivered:
             assert has_stopped.wait(PATIENCE_SECONDS)
 
     with sessions(reply, ("PIPELINING",)) as server, opened(server) as client:
-        with closing(client.send_all(numbered(100), connections=3)) as outcomes:
+        with closing(client.send_all(notes, connections=3)) as outcomes:
             next(outcomes)
         assert wait_until(lambda: not threads_of_connections())
         has_stopped.set()
@@ -407,12 +428,12 @@ def test_if_the_caller_stops_the_connections_are_broken_and_the_client_can_be_us
 @pytest.mark.parametrize("where", ["iterator", "record", "loop"])
 def test_an_interruption_of_the_caller_ends_the_threads(where):
     """Such as the exception of execution_timeout, which a signal raises."""
-    sent = []
+    recorded, sent = [], []
 
     class Interrupted(RecordedNote):
         def record_sending(self, recipients, size):
-            del recipients, size
-            if where == "record" and len(sent) >= 5:
+            recorded.append((recipients, size))
+            if where == "record" and len(recorded) == 6:
                 raise KeyboardInterrupt
 
     def notes():

@@ -224,5 +224,5 @@ def normal(text):
 
 
 def masked(text):
-    """Return a text without the time of day."""
-    return re.sub(r"\d+", "#", normal(text))
+    """Return a text without the time of day, whose fraction is absent in one of a thousand milliseconds."""
+    return re.sub(r"\d+(?:\.\d+)?", "#", normal(text))

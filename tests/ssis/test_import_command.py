@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,12 @@ def test_a_configuration_file_can_be_given(command, tmp_path):
     assert command(packages.JOINERS, configuration=["gone.dtsConfig"], overwrite=True)[0] == 1
 
 
+def pieces_of(terminal):
+    with suppress(OSError):  # no program has it open any more
+        while piece := os.read(terminal, 4096):
+            yield piece
+
+
 def test_the_progress_bar_has_the_rate_and_the_time_left():
     """On a terminal, standard error shows it; it disappears at the end."""
     ours, theirs = pty.openpty()
@@ -170,10 +177,11 @@ def test_the_progress_bar_has_the_rate_and_the_time_left():
         "    progress.refresh()\n"
     )
     own = os.environ | {"COLUMNS": "100", "TERM": "xterm"}
-    subprocess.run([sys.executable, "-c", code], stderr=theirs, env=own, check=True)
-    os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
+    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs, env=own) as program:
+        os.close(theirs)
+        shown = b"".join(pieces_of(ours)).decode()
     os.close(ours)
+    assert program.returncode == 0
 
     assert "Reading" in shown
     assert "50/100" in shown

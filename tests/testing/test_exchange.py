@@ -11,6 +11,7 @@ import ssl
 import time
 from base64 import b64decode, b64encode
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import pytest
 import spnego
@@ -19,17 +20,20 @@ from airflow_smtp_cm.mail import Attachment
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp import authentication
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
+from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationNotOffered,
     AuthenticationRefused,
     DeliveryUncertain,
     MessageError,
+    Phase,
     RecipientsRefused,
     Refused,
 )
 from airflow_smtp_cm.testing import SmtpTestServer
 from airflow_smtp_cm.testing import exchange as personality
+from tests.patience import ImpatientIn
 from tests.servers.processes import PATIENCE_SECONDS, wait_until
 from tests.testing.managers import ALICE, PASSWORD, manager
 
@@ -415,10 +419,11 @@ def test_final_reply_may_be_late():
 
 def test_message_with_a_late_reply_has_arrived_even_if_the_client_gives_up():
     with exchange(max_acknowledgement_delay=PATIENCE_SECONDS) as server:
-        with pytest.raises(DeliveryUncertain), manager(server, timeout=1).acquire() as client:
+        settings = replace(manager(server).settings(), timeouts=ImpatientIn(Phase.FINAL))
+        with pytest.raises(DeliveryUncertain), SmtpClient.open(settings) as client:
             client.send(mail())
 
-        assert len(server.outbox) == 1
+        assert wait_until(lambda: len(server.outbox) == 1)
 
 
 def test_unknown_recipient_is_refused_and_the_others_get_the_message():

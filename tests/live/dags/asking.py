@@ -51,5 +51,5 @@ with DAG("asks_by_mail", schedule=None, params=PARAMS):
         **(MESSAGE | {"smtp_conn_id": "by_mail"}),
     ).expand(cc=["dave@corp.test"])
 
-with DAG("asks_for_a_second", schedule=None, params=PARAMS):
-    SendMailOperator(task_id="send", ask_timeout=timedelta(seconds=1), ask_default="assume_sent", **MESSAGE)
+with DAG("asks_for_half_a_minute", schedule=None, params=PARAMS):
+    SendMailOperator(task_id="send", ask_timeout=timedelta(seconds=30), ask_default="assume_sent", **MESSAGE)

@@ -137,7 +137,7 @@ def test_question_is_mailed_with_a_link_to_its_page(page, stage, mails):
 
 def test_question_without_an_answer_has_the_default_after_its_time(stage):
     server = stage.script("timeout", [*HELLO, *CONTENT])
-    stage.start("asks_for_a_second", "timeout")
+    stage.start("asks_for_half_a_minute", "timeout")
     seen = stage.seen("timeout")
 
     assert (seen.state, seen.tries) == ("success", 1)
