@@ -15,6 +15,8 @@ from tests.servers.processes import PATIENCE_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
     from airflow_smtp_cm.smtp.errors import Phase
     from airflow_smtp_cm.smtp.trace import TraceEvent
 
@@ -46,6 +48,11 @@ class ImpatientIn(Patient):
 
     def of(self, phase: Phase) -> float:
         return SOON if phase is self.phase and self.begins() else super().of(phase)
+
+
+def impatient_in(phase: Phase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every client soon give up in one phase, and never in another."""
+    monkeypatch.setattr(Timeouts, "of", lambda _, current: ImpatientIn(phase).of(current))
 
 
 class AuthLines:

@@ -13,9 +13,10 @@ from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.mail.errors import InvalidMessage
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.client import SmtpClient
-from airflow_smtp_cm.smtp.errors import AuthenticationRefused, RecipientsRefused, SettingsError
+from airflow_smtp_cm.smtp.errors import AuthenticationRefused, Phase, RecipientsRefused, SettingsError
 from airflow_smtp_cm.testing import SmtpTestServer
 from tests.connections import anonymous, connection, to_postfix
+from tests.patience import impatient_in
 from tests.servers.people import ALICE
 from tests.servers.processes import free_ports
 from tests.servers.scripted import expect, say, scripted_peer, wait_for_close
@@ -471,9 +472,10 @@ def test_timeouts_are_short(hook_for, monkeypatch, given, wait, total):
     assert {timeouts.connect, timeouts.tls, timeouts.command, timeouts.data_block, timeouts.final} == {wait}
 
 
-def test_silent_server_is_reported(hook_for):
+def test_silent_server_is_reported(hook_for, monkeypatch):
+    impatient_in(Phase.GREETING, monkeypatch)
     with scripted_peer([wait_for_close()]) as peer:
-        worked, message = hook_for(anonymous(peer.port, timeout=1)).test_connection()
+        worked, message = hook_for(anonymous(peer.port)).test_connection()
 
     assert not worked
     assert f"127.0.0.1:{peer.port} did not answer in time (greeting)" in message

@@ -14,11 +14,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Variable
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.errors import ConnectError, Disconnected, Phase, RecipientsRefused, Refused, TimedOut
-from airflow_smtp_cm.smtp.settings import Timeouts
 from tests.airflow_versions import captured_log, looks_variables_up
 from tests.connections import anonymous, connection, to_postfix
 from tests.failing import fails_for_now, fails_permanently
-from tests.patience import ImpatientIn
+from tests.patience import impatient_in
 from tests.servers.people import ALICE, REALM
 from tests.servers.postfix import SIZE_LIMIT
 from tests.servers.processes import free_ports
@@ -808,9 +807,10 @@ def test_unreachable_server_is_left_to_airflows_retries(define):
         run()
 
 
-def test_silent_server_is_left_to_airflows_retries(define):
+def test_silent_server_is_left_to_airflows_retries(define, monkeypatch):
+    impatient_in(Phase.GREETING, monkeypatch)
     with scripted_peer([wait_for_close()]) as peer:
-        define(anonymous(peer.port, timeout=1))
+        define(anonymous(peer.port))
         with pytest.raises(TimedOut):
             run()
 
@@ -824,7 +824,7 @@ def test_connection_lost_before_the_end_is_left_to_airflows_retries(define):
 
 @pytest.mark.parametrize("end", [[], [wait_for_close()]], ids=["connection lost", "silence"])
 def test_uncertain_message_is_not_sent_again(define, monkeypatch, end):
-    monkeypatch.setattr(Timeouts, "of", lambda _, phase: ImpatientIn(Phase.FINAL).of(phase))
+    impatient_in(Phase.FINAL, monkeypatch)
     with scripted_peer([*BEFORE_REFUSAL["content"], *end]) as peer:
         define(anonymous(peer.port))
         with fails_permanently(match="delivery is uncertain"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tests.servers.namespaces import new_namespaces
 from tests.servers.people import ALICE, BOB, DOMAIN, MAIL_DOMAIN, MAIL_HOST, MALLORY, PEGGY, REALM, TRUDY, User
-from tests.servers.processes import LOOPBACK, running
+from tests.servers.processes import LOOPBACK, running, wait_until
 from tests.servers.realm import krb5_conf
 
 if TYPE_CHECKING:
@@ -100,7 +100,11 @@ def running_domain(folder: Path) -> Iterator[Domain]:
             env={},
             output=folder / "output.log",
         )
+        ping = [*domain.launcher, "wbinfo", "--ping-dc"]
         with namespaces.running(controller):
+            # winbindd, which judges NTLM, is a process of its own, and the last to be ready.
+            if not wait_until(lambda: subprocess.run(ping, check=False, capture_output=True).returncode == 0):
+                raise AssertionError("winbindd does not reach its domain controller")
             yield domain
 
 

@@ -19,7 +19,7 @@ from aiosmtpd.handlers import Mailbox
 
 from tests.servers.maildir import Maildir
 from tests.servers.people import ALICE, BOB, MAIL_HOST, REALM
-from tests.servers.processes import LOOPBACK, free_ports, running
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, free_ports, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,9 @@ def running_dovecot(
     config = _dovecot_conf(folder, realm, certificates, port=port, tls_port=tls_port, relay_port=relay_port)
     config += (_WINBIND if winbind else "") + ("" if os.geteuid() == 0 else _one_user())
     (folder / "dovecot.conf").write_text(config)
-    relay = Controller(Mailbox(folder / "passed_on"), hostname=LOOPBACK, port=relay_port)
+    relay = Controller(
+        Mailbox(folder / "passed_on"), hostname=LOOPBACK, port=relay_port, ready_timeout=PATIENCE_SECONDS
+    )
     relay.start()
     try:
         with running(

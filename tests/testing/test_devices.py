@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from dataclasses import replace
 
 import pytest
@@ -17,7 +16,7 @@ from airflow_smtp_cm.testing import (
     one_bdat_per_session,
     stall_at_bdat,
 )
-from tests.testing.managers import ALICE, manager
+from tests.testing.managers import ALICE, manager, threads
 from tests.testing.test_exchange import WITHOUT_TLS, exchange, mail
 
 DEVICES = [esmtp_inspection, hang_up_at_bdat, stall_at_bdat, one_bdat_per_session]
@@ -103,11 +102,11 @@ def test_inspection_makes_starttls_impossible():
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_device_ends_with_its_block_although_clients_are_connected(device):
-    threads = set(threading.enumerate())
+    before = threads()
     with exchange() as server, device(server) as port:
         client = manager(server, port=port, **WITHOUT_TLS).acquire()
 
-    assert set(threading.enumerate()) <= threads
+    assert threads() <= before
     with socket.socket() as probe:
         assert probe.connect_ex((server.host, port)) != 0
     client.close()

@@ -4,7 +4,6 @@ import os
 import smtplib
 import socket
 import ssl
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.errors import AuthenticationNotOffered, AuthenticationRefused, CertificateError, Refused
 from airflow_smtp_cm.testing import SmtpTestServer
-from tests.testing.managers import ALICE, PASSWORD, manager
+from tests.testing.managers import ALICE, PASSWORD, manager, threads
 
 
 def mail(**given):
@@ -115,13 +114,13 @@ def test_environment_is_not_changed(monkeypatch, before):
 
 
 def test_everything_is_removed_at_the_end():
-    threads = set(threading.enumerate())
+    before = threads()
     with SmtpTestServer(users={ALICE: PASSWORD}) as server:
         manager(server).acquire().close()
         folder = Path(server.ca_bundle).parent
         assert {path.name for path in folder.iterdir()} == {"ca.pem", "users"}
 
-    assert set(threading.enumerate()) <= threads  # other threads may have ended meanwhile
+    assert threads() <= before  # other threads may have ended meanwhile
     assert not folder.exists()
     with socket.socket() as probe:
         assert probe.connect_ex((server.host, server.port)) != 0

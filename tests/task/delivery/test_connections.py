@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from airflow_smtp_cm.hooks.smtp_cm import SmtpCmHook
 from airflow_smtp_cm.operators.send_mail import SendMailOperator
 from airflow_smtp_cm.smtp.errors import RecordError
 from airflow_smtp_cm.smtp.group_limits import GROUP
@@ -196,6 +197,20 @@ def test_retry_continues_where_the_killed_worker_ended(postfix, certificates, de
         assert min(counts) >= 1
 
 
+@pytest.fixture
+def open_from_the_start(monkeypatch):
+    """The client of a task has its further connections before it sends: each holds messages, whichever is faster."""
+    get_conn = SmtpCmHook.get_conn
+
+    def opened(hook):
+        client = get_conn(hook)
+        client.further += [client.open_another() for _ in range(CONNECTIONS - 1)]
+        return client
+
+    monkeypatch.setattr(SmtpCmHook, "get_conn", opened)
+
+
+@pytest.mark.usefixtures("open_from_the_start")
 def test_after_an_interruption_the_record_has_the_outcomes_up_to_it(
     postfix, certificates, define, store, interrupt_after
 ):

@@ -18,7 +18,7 @@ from aiosmtpd.controller import Controller
 from tests.airflow_versions import AIRFLOW
 from tests.connections import anonymous
 from tests.operators.test_send_mail import FakeTaskInstance
-from tests.servers.processes import LOOPBACK, free_ports
+from tests.servers.processes import LOOPBACK, PATIENCE_SECONDS, free_ports
 from tests.task.delivery.store_faults import cells
 from tests.task.delivery.store_page import page
 from tests.task.delivery.stores import Store
@@ -87,7 +87,7 @@ class Mailboxes:
 @contextmanager
 def serving(monkeypatch, mailboxes):
     (port,) = free_ports(1)
-    controller = Controller(mailboxes, hostname=LOOPBACK, port=port)
+    controller = Controller(mailboxes, hostname=LOOPBACK, port=port, ready_timeout=PATIENCE_SECONDS)
     controller.start()
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_CM_DEFAULT", anonymous(port))
     try:
