@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from tests.servers.people import ALICE
 
@@ -44,8 +45,12 @@ pytest_plugins = ["tests.servers.fixtures"]
 SHOWN_AT_THE_END = "shown at the end"
 
 
+@pytest.hookimpl(trylast=True)  # after Hypothesis has read its options
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(_airflow_home.cleanup)
+    if settings.default and settings.default.derandomize:
+        # Else constants of the modules that the tests before happened to load would be among the examples.
+        providers._get_local_constants = providers.Constants
 
 
 def pytest_collection_finish() -> None:

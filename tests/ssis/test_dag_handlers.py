@@ -6,7 +6,7 @@ from ast import literal_eval
 from string import ascii_lowercase
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.macros.ssis.data_types import DataType
@@ -184,12 +184,15 @@ def parts(draw, parent=PLACE, depth=1, names=None):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(made=parts(), failing=st.sets(st.sampled_from("ab"), min_size=1), yes=st.booleans())
+@example(made=([task("a", PLACE, disabled=True)], ()), failing={"a", "b"}, yes=False)
 def test_any_handler_sends_the_same_mails_as_ssis(made, failing, yes, subjects_of):
     executables, found = made
     of_package = handler("Package", "OnError", *executables, constraints=found)
+    # With a mail of its own, it becomes a DAG even if the handler has none.
     root = package(
-        task("a"), task("b"), event_handlers=(of_package,), variables=(variable("Yes", str(yes), DataType.BOOL),)
-    )
+        task("a"), task("b"), mail("Done"),
+        event_handlers=(of_package,), variables=(variable("Yes", str(yes), DataType.BOOL),),
+    )  # fmt: skip
     ssis = Simulation(root, project(root), failing)
     ssis.run()
 
