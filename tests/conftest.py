@@ -48,7 +48,7 @@ SHOWN_AT_THE_END = "shown at the end"
 @pytest.hookimpl(trylast=True)  # after Hypothesis has read its options
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(_airflow_home.cleanup)
-    if settings.default and settings.default.derandomize:
+    if settings().derandomize:
         # Else constants of the modules that the tests before happened to load would be among the examples.
         providers._get_local_constants = providers.Constants
 

@@ -32,7 +32,7 @@ from airflow_smtp_cm.smtp.reply import Reply
 from airflow_smtp_cm.task.composition import compose
 from airflow_smtp_cm.task.retry_policy import MailRetryPolicy
 from tests.connections import connection
-from tests.servers.chromium import TIMEOUT, running_chromium, save_picture
+from tests.servers.chromium import new_context, running_chromium, save_picture
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -123,9 +123,8 @@ def test_picture_of_the_first_dag_is_the_page_of_its_mail(define, tmp_path):
     message = compose(task, SmtpCmHook(), {})
     content = b"".join(message.content(eight_bit=True, binary=False, utf8=True).chunks())
     (tmp_path / "message.html").write_text(page_of(content, message.recipients), encoding="utf-8")
-    with running_chromium() as browser:
-        page = browser.new_page(viewport={"width": 900, "height": 800})
-        page.set_default_timeout(TIMEOUT)
+    with running_chromium() as browser, new_context(browser, viewport={"width": 900, "height": 800}) as context:
+        page = context.new_page()
         page.goto((tmp_path / "message.html").as_uri())
         save_picture("preview", page.locator("body"))
 

@@ -2,7 +2,7 @@
 
 import base64
 
-from tests.servers.chromium import TIMEOUT, running_chromium, save_picture
+from tests.servers.chromium import new_context, running_chromium, save_picture
 
 
 def _page_of(message):
@@ -20,8 +20,8 @@ def test_the_chart_is_shown_inside_the_table(dags, smtp_cm_server):
     assert dags["sales_chart"].test().state == "success"
     (received,) = smtp_cm_server.outbox
 
-    with running_chromium() as browser, browser.new_page(viewport={"width": 680, "height": 640}) as page:
-        page.set_default_timeout(TIMEOUT)
+    with running_chromium() as browser, new_context(browser, viewport={"width": 680, "height": 640}) as context:
+        page = context.new_page()
         requests = []
         page.on("request", lambda request: requests.append(request.url))
         page.set_content(_page_of(received.message))

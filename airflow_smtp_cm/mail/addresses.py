@@ -25,10 +25,10 @@ MAX_LINE = 1024 * 1024  # characters: ten thousand recipients with long names, m
 _SHORT_LINE = 256  # characters: lines up to this length are cached
 MAX_DISPLAY_NAME = 256  # characters, the limit of Active Directory
 
-# Before Python 3.11.5 (gh-106052), re matches some possessive groups that contain repetitions wrongly; Debian 12 has
-# 3.11.2. Those groups are not possessive, here and in the other modules of mail.
 # RFC 5322, section 3.2.3, and what RFC 6531, section 3.3, adds to it.
 _ATEXT = r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]|[^\x00-\x9f\s])"
+# Before Python 3.11.5 (gh-106052), re matches some possessive groups that contain repetitions wrongly; Debian 12 has
+# 3.11.2. Such a group is not possessive, here and in the other modules of mail.
 _DOT_ATOM = re.compile(rf"{_ATEXT}++(?:\.{_ATEXT}++)*")
 # People type dots in a row and at the end without quotes, and some old mailboxes have them.
 _UNQUOTED = re.compile(rf"{_ATEXT}(?:{_ATEXT}|\.)*+")

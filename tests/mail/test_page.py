@@ -17,7 +17,7 @@ from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.mail.page import page_of
 from tests.mail.reading import bytes_of
 from tests.mail.test_reading_back import messages
-from tests.servers.chromium import TIMEOUT, running_chromium
+from tests.servers.chromium import new_context, running_chromium
 from tests.servers.processes import wait_until
 
 # One red pixel.
@@ -55,8 +55,7 @@ def browser():
 @pytest.fixture
 def show(browser, tmp_path):
     """Return a function that shows a page in Chromium."""
-    with browser.new_context(viewport={"width": 1000, "height": 800}) as context:
-        context.set_default_timeout(TIMEOUT)
+    with new_context(browser, viewport={"width": 1000, "height": 800}) as context:
 
         def show(page):
             file = tmp_path / "message.html"

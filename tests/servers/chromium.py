@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect, sync_playwright
 
@@ -15,7 +15,7 @@ from tests.servers.requirements import require
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 _CHROMIUM = "/usr/bin/chromium"
 _FLAGS = (
@@ -27,20 +27,27 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-TIMEOUT = PATIENCE_SECONDS * 1000
-"""Milliseconds, for every wait of a page."""
+_TIMEOUT = PATIENCE_SECONDS * 1000  # milliseconds
 
 
 @contextmanager
 def running_chromium() -> Iterator[Browser]:
     """Run Chromium; until it ends, this thread can run no other event loop than Playwright's."""
     require("chromium")
-    expect.set_options(timeout=TIMEOUT)
+    expect.set_options(timeout=_TIMEOUT)
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS, timeout=TIMEOUT) as browser,
+        playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS, timeout=_TIMEOUT) as browser,
     ):
         yield browser
+
+
+@contextmanager
+def new_context(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """Open a context whose pages wait as long as the tests do for anything; the options are Playwright's."""
+    with browser.new_context(**options) as context:
+        context.set_default_timeout(_TIMEOUT)
+        yield context
 
 
 def save_picture(name: str, shown: Page | Locator) -> None:

@@ -19,7 +19,7 @@ from airflow_smtp_cm.ssis.reading.reader import read
 from airflow_smtp_cm.ssis.writing.flow_picture import MOST_EXECUTABLES, picture
 from airflow_smtp_cm.ssis.writing.report import Report
 from airflow_smtp_cm.ssis.writing.report_html import as_html
-from tests.servers.chromium import TIMEOUT, running_chromium, save_picture
+from tests.servers.chromium import new_context, running_chromium, save_picture
 from tests.ssis.building import arrow, handler, mail, package, project, task
 from tests.ssis.packages import HERE, NIGHTLY_SALES
 
@@ -49,8 +49,7 @@ def browser():
 @pytest.fixture
 def page(browser):
     """A page that has no network: a request is an error."""
-    with browser.new_context(viewport={"width": 1180, "height": 900}, offline=True) as context:
-        context.set_default_timeout(TIMEOUT)
+    with new_context(browser, viewport={"width": 1180, "height": 900}, offline=True) as context:
         page = context.new_page()
         problems = []
         page.on("request", lambda request: problems.append(request.url))

@@ -1,7 +1,5 @@
 """A connection manager for a test server."""
 
-import threading
-
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
 from tests.servers import people
 
@@ -20,8 +18,3 @@ def manager(server, **properties):
         "password": PASSWORD,
     }
     return SmtpConnectionManager(**given | properties)
-
-
-def threads():
-    """Return the running threads, except those of a client's calls, which end a moment after their results arrive."""
-    return {thread for thread in threading.enumerate() if thread.name != "airflow_smtp_cm call"}

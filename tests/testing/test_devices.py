@@ -16,8 +16,9 @@ from airflow_smtp_cm.testing import (
     one_bdat_per_session,
     stall_at_bdat,
 )
-from tests.testing.managers import ALICE, manager, threads
+from tests.testing.managers import ALICE, manager
 from tests.testing.test_exchange import WITHOUT_TLS, exchange, mail
+from tests.testing.threads import threads
 
 DEVICES = [esmtp_inspection, hang_up_at_bdat, stall_at_bdat, one_bdat_per_session]
 

@@ -11,7 +11,6 @@ import ssl
 import time
 from base64 import b64decode, b64encode
 from contextlib import closing, contextmanager
-from dataclasses import replace
 
 import pytest
 import spnego
@@ -20,7 +19,6 @@ from airflow_smtp_cm.mail import Attachment
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp import authentication
 from airflow_smtp_cm.smtp.async_client import AsyncSmtpClient
-from airflow_smtp_cm.smtp.client import SmtpClient
 from airflow_smtp_cm.smtp.delivery_notification import DeliveryNotification
 from airflow_smtp_cm.smtp.errors import (
     AuthenticationNotOffered,
@@ -33,7 +31,7 @@ from airflow_smtp_cm.smtp.errors import (
 )
 from airflow_smtp_cm.testing import SmtpTestServer
 from airflow_smtp_cm.testing import exchange as personality
-from tests.patience import ImpatientIn
+from tests.patience import impatient_in
 from tests.servers.processes import PATIENCE_SECONDS, wait_until
 from tests.testing.managers import ALICE, PASSWORD, manager
 
@@ -417,10 +415,10 @@ def test_final_reply_may_be_late():
         assert client.send(mail()).seconds >= 0.3
 
 
-def test_message_with_a_late_reply_has_arrived_even_if_the_client_gives_up():
+def test_message_with_a_late_reply_has_arrived_even_if_the_client_gives_up(monkeypatch):
+    impatient_in(Phase.FINAL, monkeypatch)
     with exchange(max_acknowledgement_delay=PATIENCE_SECONDS) as server:
-        settings = replace(manager(server).settings(), timeouts=ImpatientIn(Phase.FINAL))
-        with pytest.raises(DeliveryUncertain), SmtpClient.open(settings) as client:
+        with pytest.raises(DeliveryUncertain), manager(server).acquire() as client:
             client.send(mail())
 
         assert wait_until(lambda: len(server.outbox) == 1)

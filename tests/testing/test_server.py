@@ -11,7 +11,8 @@ import pytest
 from airflow_smtp_cm.mail.message import MailMessage
 from airflow_smtp_cm.smtp.errors import AuthenticationNotOffered, AuthenticationRefused, CertificateError, Refused
 from airflow_smtp_cm.testing import SmtpTestServer
-from tests.testing.managers import ALICE, PASSWORD, manager, threads
+from tests.testing.managers import ALICE, PASSWORD, manager
+from tests.testing.threads import threads
 
 
 def mail(**given):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.chromium import TIMEOUT, running_chromium, save_picture
+from tests.servers.chromium import new_context, running_chromium, save_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +29,7 @@ def browser(mail_server: SmtpTestServer) -> Iterator[Browser]:  # noqa: ARG001 -
 def context(browser: Browser, airflow: Standalone) -> Iterator[BrowserContext]:
     """The browser context of all pages, which share its cache."""
     size: ViewportSize = {"width": 1280, "height": 640}
-    with browser.new_context(base_url=airflow.url, viewport=size, locale="en-US") as context:
-        context.set_default_timeout(TIMEOUT)
+    with new_context(browser, base_url=airflow.url, viewport=size, locale="en-US") as context:
         yield context
 
 
