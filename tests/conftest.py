@@ -25,8 +25,21 @@ if TYPE_CHECKING:
 settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("search", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "search",
+    settings.get_profile("default"),  # not Hypothesis's profile for CI, which is derandomized
+    max_examples=2_000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("repeatable")
+
+# What the user has set for Airflow, proxies and colours is not for the tests.
+_USERS = {"http_proxy", "https_proxy", "all_proxy", "ftp_proxy", "force_color", "py_colors"}
+for _name in list(os.environ):
+    if _name.startswith("AIRFLOW") or _name.lower() in _USERS:
+        del os.environ[_name]
+os.umask(0o022)  # servers read their files as other users
 
 _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-", ignore_cleanup_errors=True)
 
@@ -34,10 +47,6 @@ _airflow_home = tempfile.TemporaryDirectory(prefix="airflow-home-", ignore_clean
 os.environ["AIRFLOW_HOME"] = _airflow_home.name
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
-
-for _name in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy"):
-    os.environ.pop(_name, None)
-    os.environ.pop(_name.upper(), None)
 
 pytest_plugins = ["tests.servers.fixtures"]
 

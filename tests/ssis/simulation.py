@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sent:
-    """A message; ``clock``: whether it contains the time of day."""
+    """A message."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -38,7 +38,6 @@ class Sent:
     text: str
     importance: str
     attachments: tuple[str, ...]
-    clock: bool
 
 
 @dataclass
@@ -213,7 +212,6 @@ class Simulation:
                 text=text,
                 importance={"1": "high", "5": "low"}.get(fields["Priority"], ""),
                 attachments=tuple(filter(None, fields["FileAttachments"].split("|"))),
-                clock=any("GETDATE" in text for text in task.expressions.values()),
             )
         )
 

@@ -24,7 +24,7 @@ def report() -> None:
     SendMailOperator(task_id="from_database", smtp_conn_id="stored", to="sales@corp.test", subject="Sales")
     SendMailOperator.partial(task_id="mapped", subject="Sales").expand(to=["ann@corp.test", "ben@corp.test"])
     SendMailOperator(
-        task_id="start", to="sales@corp.test", subject="Began", message_source="{{ ti.start_date.strftime('%Y') }}\n"
+        task_id="start", to="sales@corp.test", subject="Began", message_source="{{ ti.start_date.isoformat() }}\n"
     )
     EmptyOperator(task_id="empty")
 
