@@ -92,7 +92,7 @@ test-airflow-%: .build/airflow-%/installed
 	touch $@
 
 test-debian:
-	@tests/debian.sh $(RELEASE)
+	@tests/debian.sh '$(RELEASE)'
 
 needs-root:
 	@[ "$$(id -u)" = 0 ] || { echo 'make $(MAKECMDGOALS): needs root, because it starts Postfix' >&2; exit 1; }

@@ -14,7 +14,9 @@
 #   negotiate: first token of 41 bytes; client complete, acceptor InvalidTokenError
 set -euo pipefail
 cd "$(dirname "$0")"
-command -v krb5-config cc >/dev/null || { echo "It needs libkrb5-dev and a C compiler." >&2; exit 1; }
+for needed in krb5-config cc; do
+    command -v "$needed" >/dev/null || { echo "It needs libkrb5-dev and a C compiler: $needed is missing." >&2; exit 1; }
+done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -22,18 +24,18 @@ trap 'rm -rf "$folder"' EXIT
 "$folder/venv/bin/pip" install --quiet --constraint ../constraints.txt \
     pyspnego==0.12.4 gssapi==1.12.0 krb5==0.10.0
 
-# A KDC for the realm CORP.EXAMPLE, unpacked instead of installed.
+# A KDC for the realm CORP.EXAMPLE, unpacked instead of installed: the packages of Debian 12.
 (
     cd "$folder"
     apt-get download --quiet=2 krb5-kdc krb5-admin-server libkadm5srv-mit12 libkadm5clnt-mit12 libkdb5-10 libgssrpc4 \
-        libverto1 libverto-libev1 libev4 2>/dev/null
+        libverto1 libverto-libev1 libev4
     for package in *.deb; do dpkg-deb --extract "$package" kdc; done
 )
 libraries=$(dirname "$folder"/kdc/usr/lib/*/libkdb5.so.*.*)
 kdc() {
     LD_LIBRARY_PATH=$libraries "$folder/kdc/usr/sbin/$1" "${@:2}"
 }
-port=$(python3 -c 'import socket; free = socket.socket(); free.bind(("127.0.0.1", 0)); print(free.getsockname()[1])')
+port=$("$folder/venv/bin/python" -c 'import socket; free = socket.socket(); free.bind(("127.0.0.1", 0)); print(free.getsockname()[1])')
 export KRB5_CONFIG=$folder/krb5.conf KRB5_KDC_PROFILE=$folder/kdc.conf KRB5_KTNAME=$folder/keytab KRB5RCACHENAME=none:
 cat >"$KRB5_CONFIG" <<EOF
 [libdefaults]

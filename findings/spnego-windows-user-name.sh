@@ -13,7 +13,9 @@
 # (Python writes a backslash in bytes as \\, so \t is a tab there.)
 set -euo pipefail
 cd "$(dirname "$0")"
-command -v krb5-config cc >/dev/null || { echo "It needs libkrb5-dev and a C compiler." >&2; exit 1; }
+for needed in krb5-config cc; do
+    command -v "$needed" >/dev/null || { echo "It needs libkrb5-dev and a C compiler: $needed is missing." >&2; exit 1; }
+done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
