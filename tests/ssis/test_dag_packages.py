@@ -91,8 +91,7 @@ def test_the_dag_sends_the_same_mails_as_ssis(
     failing_ids = [task.task_id for task in dag.tasks if task.task_display_name == failing]
     dag_run = run(dag, failing_ids, given)
 
-    simulation = Simulation(package, project, {failing}, given)
-    simulation.system = system_variables_of(dag_run, package, failing_ids)
+    simulation = Simulation(package, project, {failing}, given, system_variables_of(dag_run, package, failing_ids))
     succeeded = simulation.run()
     assert sorted(map(arrived, smtp_cm_server.outbox)) == sorted(map(expected, simulation.sent))
     assert (dag_run.state == "success") is succeeded
@@ -115,8 +114,7 @@ def test_a_run_that_a_package_starts_sends_what_it_sends_in_ssis(
     texts = [name for name in dag.params if dag.params.get_param(name).schema["type"] == "string"]
     given = {one.name: f"{one.name}@passed.example" for one in project.parameters if one.name in texts}
     run(dag, conf=given)
-    simulation = Simulation(package, project, given=given)
-    simulation.system = system_variables(package, current_time())
+    simulation = Simulation(package, project, (), given, system_variables(package, current_time()))
     simulation.run()
     triggered = {run.trigger_dag_id: run.conf for run in Trigger.started}
     started = there(simulation.started, project)
@@ -128,8 +126,7 @@ def test_a_run_that_a_package_starts_sends_what_it_sends_in_ssis(
         write_files_of_loops(child)
         write_files_of_mails(child, child_project, (), values)
         child_run = run(load(source_of(child, files)), conf=triggered[dag_id_of(file, project, files)])
-        inner = Simulation(child, child_project, given=values)
-        inner.system = system_variables_of(child_run, child)
+        inner = Simulation(child, child_project, (), values, system_variables_of(child_run, child))
         inner.run()
         assert sorted(map(arrived, smtp_cm_server.outbox)) == sorted(map(expected, inner.sent))
 
@@ -191,8 +188,7 @@ def write_files_of_mails(package, project, failing, given):
     """Write the files that the mails need. Names may contain the date of the run, which may begin after midnight."""
     today = current_time()
     for start in (today, today + timedelta(days=1)):
-        simulation = Simulation(package, project, failing, given)
-        simulation.system = system_variables(package, start)
+        simulation = Simulation(package, project, failing, given, system_variables(package, start))
         simulation.run()
         for sent in simulation.sent:
             write_files(sent)
