@@ -12,7 +12,7 @@ from email import policy
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_smtp_cm.connection_manager import SmtpConnectionManager
@@ -208,6 +208,8 @@ def test_only_separators_divide_a_line(line):
 
 
 @given(one_address)
+@example("Ann(comment)ann@corp.test")
+@example("ann@corp.test(comment)Ann")
 def test_a_sender_is_one_address_whose_parts_stand_in_the_line(line):
     try:
         sender = parse_sender(line)

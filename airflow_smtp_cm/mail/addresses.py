@@ -45,6 +45,7 @@ _ENCODED_WORD = re.compile(r"=\?.*\?=")
 
 QUOTED = r'"(?:[^"\\]|\\.)*+"'
 COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
+_COMMENT_IN_WORD = re.compile(r"[^@\s\0]\0+[^@\s\0]")  # with a NUL, which no address contains, for each comment
 _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
 _QUOTED_PAIR = r"\\(.)"
 _TOKEN = re.compile(
@@ -273,6 +274,9 @@ def _without_comments(tokens: list[_Token]) -> str:
 
 def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
     spec = _without_comments(tokens)
+    marked = "".join(["\0" if kind == "comment" else text for kind, text in tokens])
+    if _COMMENT_IN_WORD.search(without_margins(marked)):
+        raise InvalidAddress("A comment, in brackets, can only be before it, after it or next to the @.")
     if "@" not in spec:
         raise InvalidAddress(_QUOTE_NAME)
     match = _ADDR_SPEC.fullmatch(spec)
