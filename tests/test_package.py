@@ -329,7 +329,11 @@ def test_discovery_imports_nothing_of_airflow(new_modules):
     assert {"airflow", "ssl", "socket", "spnego", "cryptography"}.isdisjoint(added)
 
 
-AIRFLOW_STARTS = "import os, sys, threading; from airflow.listeners.listener import get_listener_manager"
+# The start method of Airflow's ``mp_start_method = fork``; from Python 3.14 on, it is not the default.
+AIRFLOW_STARTS = (
+    "import multiprocessing, os, sys, threading; multiprocessing.set_start_method('fork', force=True); "
+    "from airflow.listeners.listener import get_listener_manager"
+)
 
 
 def plugins_are_loaded_by(*command):
@@ -373,13 +377,13 @@ def test_other_components_import_only_the_plugin(new_modules, command):
 @pytest.mark.parametrize(
     "otherwise",
     [
-        "import os; os.environ['AIRFLOW__CORE__EXECUTOR'] = 'CeleryExecutor'",
-        "import multiprocessing; multiprocessing.set_start_method('spawn')",
+        "os.environ['AIRFLOW__CORE__EXECUTOR'] = 'CeleryExecutor'",
+        "multiprocessing.set_start_method('forkserver', force=True)",
     ],
     ids=["executor", "start method"],
 )
 def test_a_scheduler_whose_tasks_are_not_its_forks_imports_only_the_plugin(new_modules, otherwise):
-    added = new_modules(plugins_are_loaded_by("scheduler"), after=f"{otherwise}; {AIRFLOW_STARTS}")
+    added = new_modules(plugins_are_loaded_by("scheduler"), after=f"{AIRFLOW_STARTS}; {otherwise}")
 
     assert of_this_package_or_pyspnego(added) == {"airflow_smtp_cm.airflow_plugin"}
 
@@ -388,7 +392,7 @@ def test_processes_that_the_scheduler_starts_import_only_the_plugin(run):
     """Tasks load plugins, too, and have the scheduler's arguments."""
     child = f"def child():\n    {plugins_are_loaded_by('scheduler')}\n    print(*set(sys.modules) - before)"
     start = "process = multiprocessing.Process(target=child)\nprocess.start()\nprocess.join()"
-    code = f"{AIRFLOW_STARTS}\nimport multiprocessing\nbefore = set(sys.modules)\n{child}\n{start}"
+    code = f"{AIRFLOW_STARTS}\nbefore = set(sys.modules)\n{child}\n{start}"
     added = run(sys.executable, "-c", code).stdout.split()
 
     assert of_this_package_or_pyspnego(added) == {"airflow_smtp_cm.airflow_plugin"}

@@ -240,7 +240,8 @@ def environment_of(home: Path, url: str, ports: list[int], address: str, airflow
         "AIRFLOW__CORE__PARALLELISM": "2",  # processes
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",  # the files do not change
+        # The files do not change, but a callback that comes while its file is read waits until it is read again.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg://{address}",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+psycopg://{address}",
         "AIRFLOW__EMAIL__EMAIL_BACKEND": "airflow_smtp_cm.email_backend.send_email",
