@@ -126,6 +126,7 @@ def running_session(
             yield process
         finally:
             guard.kill()
+            guard.wait()  # after Ctrl-C, Popen waits for a quarter of a second only
             for stop in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the first one does not reach everything
                 kill_session(process.pid, stop)
                 if wait_until(lambda: process.poll() is not None and not _living(process.pid), _STOP_SECONDS):
@@ -167,6 +168,7 @@ def _guarded(group: int) -> Iterator[None]:
             yield
         finally:
             guard.kill()
+            guard.wait()  # as above
 
 
 def _failure(command: Sequence[str | Path], status: int | None, logs: Sequence[Path]) -> str:
