@@ -45,7 +45,7 @@ _ENCODED_WORD = re.compile(r"=\?.*\?=")
 
 QUOTED = r'"(?:[^"\\]|\\.)*+"'
 COMMENT = r"\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*+\))*+\)"  # at most one nested comment
-_COMMENT_IN_WORD = re.compile(r"[^@\s\0]\0+[^@\s\0]")  # with a NUL, which no address contains, for each comment
+_COMMENT_IN_WORD = re.compile(r"[^@\s]\n+[^@\s]")  # with a line end, which no address contains, for each comment
 _ADDR_SPEC = re.compile(rf"(?:(?P<quoted>{QUOTED})|(?P<plain>[^@\"]*))@(?P<domain>[^@]*)")
 _QUOTED_PAIR = r"\\(.)"
 _TOKEN = re.compile(
@@ -132,8 +132,9 @@ def parse_line(text: str) -> tuple[Address, ...]:
     """Parse a line of addresses, separated by semicolons or commas: ``A <a@x>; b@y, "Doe, John" <j@z>``.
 
     Empty items are skipped, as are white space and invisible characters around an address. Comments are ignored,
-    except in a name, where people mean them as part of it (``Doe John (IT) <j@x>``). A name must be quoted only if it
-    contains a separator. A part before the "@" need not be quoted for dots in a row or at its end.
+    except in a name, where people mean them as part of it (``Doe John (IT) <j@x>``); in the middle of an address they
+    are an error. A name must be quoted only if it contains a separator. A part before the "@" need not be quoted for
+    dots in a row or at its end.
 
     Raises:
         InvalidAddress: lists all invalid items, up to a hundred.
@@ -274,9 +275,6 @@ def _without_comments(tokens: list[_Token]) -> str:
 
 def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
     spec = _without_comments(tokens)
-    marked = "".join(["\0" if kind == "comment" else text for kind, text in tokens])
-    if _COMMENT_IN_WORD.search(without_margins(marked)):
-        raise InvalidAddress("A comment, in brackets, can only be before it, after it or next to the @.")
     if "@" not in spec:
         raise InvalidAddress(_QUOTE_NAME)
     match = _ADDR_SPEC.fullmatch(spec)
@@ -284,6 +282,9 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
         raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
     plain = match["plain"]
     address = Address(display_name, unquote(match["quoted"]) if plain is None else plain, match["domain"])
+    marked = "".join(["\n" if kind == "comment" else text for kind, text in tokens])
+    if _COMMENT_IN_WORD.search(without_margins(marked)):
+        raise InvalidAddress("A comment, in brackets, can only be before it, after it or next to the @.")
     if plain and not _UNQUOTED.fullmatch(plain):  # last: quotes are of no use for an invisible character
         raise InvalidAddress(f'"{visible(plain)}" must be in double quotes before the "@".')
     return address

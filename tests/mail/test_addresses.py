@@ -49,6 +49,7 @@ from tests.mail.strategies import addresses, controls, invisible, white_space
         ('\N{WORD JOINER}"Doe, Ann" <a@x>;\N{SOFT HYPHEN}', [("Doe, Ann", "a", "x")]),
         ("Ann <\N{LEFT-TO-RIGHT MARK}a@x\N{RIGHT-TO-LEFT MARK}>", [("Ann", "a", "x")]),
         ("(comment) \N{ZERO WIDTH SPACE}a@x", [("", "a", "x")]),
+        ("(comment)\N{ZERO WIDTH SPACE}(another)a@x(comment)\N{ZERO WIDTH SPACE}()", [("", "a", "x")]),
         *[
             (f"{name} <a@x>", [(name, "a", "x")])  # names may contain them
             for name in ("\u2764\ufe0f\u200d\U0001f525", "Jean\N{NO-BREAK SPACE}Paul", "A\N{SOFT HYPHEN}nn")
@@ -115,6 +116,8 @@ def test_reads(line, expected):
         ("Doe <j@x", "Doe <j@x", "The < is not closed"),
         ("Doe j@x>", "Doe j@x>", "is not valid"),
         ("a@x (b", "a@x (b", "The ( is not closed"),
+        ("Kolleg(inn)en, Anna <a@x>", "Kolleg(inn)en", "double quotes"),
+        ("a@x(comment)b@y", "a@x(comment)b@y", "separate addresses by semicolons"),
         ("a(comment)b@x", "a(comment)b@x", "A comment, in brackets,"),
         ("a.(comment)(another)b@x", "a.(comment)(another)b@x", "A comment, in brackets,"),
         ("N <a@x(comment).y>", "N <a@x(comment).y>", "A comment, in brackets,"),
