@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_start_method, parent_process
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowPlugin, conf
@@ -67,7 +67,11 @@ def _tasks_are_forks() -> bool:
     return (
         sys.argv[1:2] == ["scheduler"]
         and parent_process() is None
-        # Unlike multiprocessing.get_start_method, this does not prevent others from setting it later.
-        and get_context().get_start_method() == "fork"
+        and _start_method() == "fork"
         and "LocalExecutor" in conf.get("core", "executor", fallback="")
     )
+
+
+def _start_method() -> str:
+    # Without allow_none, nobody could set the method after this call. The first of all methods is the default.
+    return get_start_method(allow_none=True) or get_all_start_methods()[0]

@@ -388,6 +388,13 @@ def test_a_scheduler_whose_tasks_are_not_its_forks_imports_only_the_plugin(new_m
     assert of_this_package_or_pyspnego(added) == {"airflow_smtp_cm.airflow_plugin"}
 
 
+def test_the_plugin_lets_others_set_the_start_method(run):
+    begin = AIRFLOW_STARTS.replace("multiprocessing.set_start_method('fork', force=True); ", "")
+    code = f"{begin}; {plugins_are_loaded_by('scheduler')}; multiprocessing.set_start_method('spawn'); print('set')"
+
+    assert run(sys.executable, "-c", code).stdout.splitlines()[-1] == "set"
+
+
 def test_processes_that_the_scheduler_starts_import_only_the_plugin(run):
     """Tasks load plugins, too, and have the scheduler's arguments."""
     child = f"def child():\n    {plugins_are_loaded_by('scheduler')}\n    print(*set(sys.modules) - before)"
