@@ -87,7 +87,7 @@ def running(
             env={**os.environ, **env},
             start_new_session=True,
         )
-    with _guarded(process.pid):
+    with _guarded(process.pid, 'kill -TERM "-$1"'):
         try:
             wait_until(lambda: process.poll() is not None or is_listening(port))
             if process.poll() is not None or not is_listening(port):
@@ -119,14 +119,10 @@ def running_session(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # The pipe is closed when the tests end, for whatever reason.
-    wait_and_end = ["sh", "-c", 'read -r line; pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"', "guard"]
-    with subprocess.Popen([*wait_and_end, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True) as guard:
+    with _guarded(process.pid, 'pkill -TERM -s "$1"; sleep 5; pkill -KILL -s "$1"'):
         try:
             yield process
         finally:
-            guard.kill()
-            guard.wait()  # after Ctrl-C, Popen waits for a quarter of a second only
             for stop in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the first one does not reach everything
                 kill_session(process.pid, stop)
                 if wait_until(lambda: process.poll() is not None and not _living(process.pid), _STOP_SECONDS):
@@ -159,16 +155,16 @@ def is_listening(port: int) -> bool:
 
 
 @contextmanager
-def _guarded(group: int) -> Iterator[None]:
-    """End the process group if the tests are killed before the end of the block."""
+def _guarded(pid: int, end: str) -> Iterator[None]:
+    """Run a command of the shell, whose $1 is the process, if the tests are killed before the end of the block."""
     # The pipe closes when the tests have ended in any way.
-    wait_and_end = ["sh", "-c", 'read -r line; kill -TERM "-$1"', "guard", str(group)]
+    wait_and_end = ["sh", "-c", f"read -r line; {end}", "guard", str(pid)]
     with subprocess.Popen(wait_and_end, stdin=subprocess.PIPE, start_new_session=True) as guard:
         try:
             yield
         finally:
             guard.kill()
-            guard.wait()  # as above
+            guard.wait()  # after Ctrl-C, Popen waits for a quarter of a second only
 
 
 def _failure(command: Sequence[str | Path], status: int | None, logs: Sequence[Path]) -> str:
