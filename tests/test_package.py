@@ -329,11 +329,11 @@ def test_discovery_imports_nothing_of_airflow(new_modules):
     assert {"airflow", "ssl", "socket", "spnego", "cryptography"}.isdisjoint(added)
 
 
-# The start method of Airflow's ``mp_start_method = fork``; from Python 3.14 on, it is not the default.
-AIRFLOW_STARTS = (
-    "import multiprocessing, os, sys, threading; multiprocessing.set_start_method('fork', force=True); "
-    "from airflow.listeners.listener import get_listener_manager"
+AIRFLOW_IS_IMPORTED = (
+    "import multiprocessing, os, sys, threading; from airflow.listeners.listener import get_listener_manager"
 )
+# With the start method of Airflow's ``mp_start_method = fork``; from Python 3.14 on, it is not the default.
+AIRFLOW_STARTS = f"{AIRFLOW_IS_IMPORTED}; multiprocessing.set_start_method('fork', force=True)"
 
 
 def plugins_are_loaded_by(*command):
@@ -389,8 +389,8 @@ def test_a_scheduler_whose_tasks_are_not_its_forks_imports_only_the_plugin(new_m
 
 
 def test_the_plugin_lets_others_set_the_start_method(run):
-    begin = AIRFLOW_STARTS.replace("multiprocessing.set_start_method('fork', force=True); ", "")
-    code = f"{begin}; {plugins_are_loaded_by('scheduler')}; multiprocessing.set_start_method('spawn'); print('set')"
+    load = f"{AIRFLOW_IS_IMPORTED}; {plugins_are_loaded_by('scheduler')}"
+    code = f"{load}; multiprocessing.set_start_method('spawn'); print('set')"
 
     assert run(sys.executable, "-c", code).stdout.splitlines()[-1] == "set"
 
