@@ -273,6 +273,10 @@ def _without_comments(tokens: list[_Token]) -> str:
     return without_margins("".join([text for kind, text in tokens if kind != "comment"]))
 
 
+def _with_comments_marked(tokens: list[_Token]) -> str:
+    return without_margins("".join(["\n" if kind == "comment" else text for kind, text in tokens]))
+
+
 def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
     spec = _without_comments(tokens)
     if "@" not in spec:
@@ -282,8 +286,7 @@ def _mailbox(display_name: str, tokens: list[_Token]) -> Address:
         raise InvalidAddress("It is not of the form name@domain; separate addresses by semicolons.")
     plain = match["plain"]
     address = Address(display_name, unquote(match["quoted"]) if plain is None else plain, match["domain"])
-    marked = "".join(["\n" if kind == "comment" else text for kind, text in tokens])
-    if _COMMENT_IN_WORD.search(without_margins(marked)):
+    if len(tokens) > 1 and _COMMENT_IN_WORD.search(_with_comments_marked(tokens)):
         raise InvalidAddress("A comment, in brackets, can only be before it, after it or next to the @.")
     if plain and not _UNQUOTED.fullmatch(plain):  # last: quotes are of no use for an invisible character
         raise InvalidAddress(f'"{visible(plain)}" must be in double quotes before the "@".')
